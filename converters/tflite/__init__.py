@@ -1,0 +1,1 @@
+"""The TFLite flatbuffer, written directly from a graph."""

@@ -1,0 +1,1 @@
+"""Latency measurements that hold up, and what they were measured on."""

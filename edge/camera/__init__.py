@@ -1,0 +1,1 @@
+"""Frame sources and the loop from a frame to an overlay."""

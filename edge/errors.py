@@ -1,0 +1,77 @@
+"""The errors that a user can meet, each one line: what is wrong, where, the value found, what to do.
+
+    EdgeError                 could not do it                                 exit code 1
+    ├── FileError             a file is missing, damaged, foreign or refused   exit code 1
+    │   ├── CheckpointError   a checkpoint
+    │   ├── ModelFileError    an ONNX or TFLite file
+    │   ├── ArtifactError     an artifact folder or its manifest
+    │   └── DataError         an image, mask, label or split file
+    ├── UnsupportedError      an operator or option this part does not know
+    ├── EngineError           a runtime is missing or refused the model
+    └── UsageError            asked wrongly                                   exit code 2
+        └── RecipeError       a recipe or card that does not hold
+
+The command line prints `edge VERB: MESSAGE` and leaves with the exit code. Anything that is not an EdgeError is a
+defect of ours and keeps its traceback.
+"""
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class EdgeError(Exception):
+    """Something asked for could not be done; the message is one line for a person."""
+
+    exit_code = 1
+
+
+class FileError(EdgeError):
+    """A file is missing, damaged, foreign or refused; the message opens with its path."""
+
+    def __init__(self, path: str | Path, problem: str) -> None:
+        self.path = str(path)
+        self.problem = " ".join(problem.split())
+        super().__init__(f"{self.path}: {self.problem}")
+
+
+class CheckpointError(FileError):
+    """A checkpoint cannot be used."""
+
+
+class ModelFileError(FileError):
+    """An ONNX or TFLite file cannot be used."""
+
+
+class ArtifactError(FileError):
+    """An artifact folder cannot be used."""
+
+
+class DataError(FileError):
+    """An image, mask, label or split file cannot be used."""
+
+
+class UnsupportedError(EdgeError):
+    """An operator or option is outside what this part knows; the message names it."""
+
+
+class EngineError(EdgeError):
+    """A runtime is missing or refused the model."""
+
+
+class UsageError(EdgeError):
+    """The request itself does not hold."""
+
+    exit_code = 2
+
+
+class RecipeError(UsageError):
+    """A recipe or card does not hold; the message opens with its path and section."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
+    """Say that a name is unknown, with the nearest known one: `unknown model 'fast_scn'; did you mean 'fast_scnn'?`."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names)}"
+    return f"unknown {kind} '{name}'; {hint}"

@@ -1,0 +1,1 @@
+"""Metrics, fidelity and the verdict: arrays and records in, numbers out."""

@@ -1,0 +1,1 @@
+"""One frozen in-memory model and its readers: how every part of the product looks into a model file."""

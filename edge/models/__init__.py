@@ -1,0 +1,1 @@
+"""Vision networks in plain PyTorch, each traceable by torch.fx."""

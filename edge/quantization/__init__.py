@@ -1,0 +1,1 @@
+"""Quantization-aware training, post-training quantization and the integer simulation."""

@@ -1,0 +1,1 @@
+"""One thin module per verb of the command line: parse, call the library, print."""

@@ -1,0 +1,1 @@
+"""From a camera frame to model input and from model output to a picture."""
