@@ -1,0 +1,76 @@
+"""The verb table. A verb's module is imported only when the verb is called."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from types import MappingProxyType
+
+import click
+
+from edge.errors import EdgeError, UsageError, unknown_name
+
+# verb -> (module, one line for `edge --help`). Each module has a click command named `command`.
+VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "models": ("edge.verbs.models", "List the networks with parameters and multiply-adds."),
+        "train": ("edge.verbs.train", "Train a recipe: a float phase, then quantization-aware training."),
+        "eval": ("edge.verbs.eval", "Accuracy of a checkpoint or artifact on a split."),
+        "quantize": ("edge.verbs.quantize", "Quantize a trained model after training, from calibration images."),
+        "convert": ("edge.verbs.convert", "Turn a checkpoint or an ONNX file into an artifact."),
+        "verify": ("edge.verbs.verify", "Prove that an artifact computes what was trained; exit code 0 is: ship."),
+        "inspect": ("edge.verbs.inspect", "Operators, shapes, quantization and counts of a model file."),
+        "bench": ("edge.verbs.bench", "Measure latency, with the machine's state."),
+        "camera": ("edge.verbs.camera", "Run an artifact on a video, folder or camera and draw the result."),
+    }
+)
+
+
+class Verbs(click.Group):
+    """A group that knows its commands by name and imports one only when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Verbs in the order of the flow."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a verb's module. Refuses (UsageError) an unknown verb, with the nearest one."""
+        if cmd_name not in VERBS:
+            raise UsageError(unknown_name("verb", cmd_name, VERBS))
+        command = import_module(VERBS[cmd_name][0]).command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the verbs from the table, without importing any of them."""
+        with formatter.section("Verbs"):
+            formatter.write_dl([(verb, line) for verb, (_, line) in VERBS.items()])
+
+
+@click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="edge-deploy", prog_name="edge")
+def edge() -> None:
+    """From a PyTorch vision model to an exact INT8 file on a camera."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; errors become one line on standard error and an exit code (0, 1 or 2)."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    verb = next((word for word in given if word in VERBS), None)
+    prefix = f"edge {verb}" if verb else "edge"
+    try:
+        status = edge.main(args=given, prog_name="edge", standalone_mode=False)
+    except EdgeError as error:
+        click.echo(f"{prefix}: {error}", err=True)
+        return error.exit_code
+    except click.ClickException as error:
+        click.echo(f"{prefix}: {' '.join(error.format_message().split())}", err=True)
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        click.echo(f"{prefix}: interrupted", err=True)
+        return 130
+    return status if isinstance(status, int) else 0
+
+
+def run() -> None:
+    """Entry point of the `edge` command."""
+    sys.exit(main())

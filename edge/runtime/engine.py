@@ -1,0 +1,116 @@
+"""What runs a model file: the protocol, and the table of engines."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.errors import UsageError, unknown_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Port:
+    """One input or output of a loaded model.
+
+    Attributes:
+        dtype: numpy dtype name.
+        scale, zero_point: per-tensor quantization, None for a float or plain integer tensor.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float | None = None
+    zero_point: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineInfo:
+    """What really runs: never what was asked for.
+
+    Attributes:
+        engine: key of ENGINES. version: of the runtime package.
+        kernels: the kernel set: `xnnpack`, `builtin`, `reference`, `mlas`, `aten`, `none`.
+        delegate: name of the delegate or provider, None without one.
+        operators, delegated_operators: nodes of the file, and how many of them the delegate took; None if unknown.
+        threads: threads the kernels may use.
+    """
+
+    engine: str
+    version: str
+    kernels: str
+    delegate: str | None
+    operators: int | None
+    delegated_operators: int | None
+    threads: int
+
+
+class Session(Protocol):
+    """A loaded model. `run` returns only when the results are ready; arrays in and out are raw, as the file has them."""
+
+    @property
+    def inputs(self) -> tuple[Port, ...]:
+        """The model's inputs, in order."""
+        ...
+
+    @property
+    def outputs(self) -> tuple[Port, ...]:
+        """The model's outputs, in order."""
+        ...
+
+    @property
+    def info(self) -> EngineInfo:
+        """What really runs."""
+        ...
+
+    def run(self, inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        """Run once. The returned arrays are the caller's: a later run does not change them."""
+        ...
+
+
+Opener = Callable[..., Session]
+
+# name -> (module, function). Each opener takes (path, *, threads: int = 1, kernels: str | None = None).
+ENGINES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "litert": ("edge.runtime.litert", "open_litert"),
+        "tflite-runtime": ("edge.runtime.litert", "open_tflite_runtime"),
+        "onnxruntime": ("edge.runtime.onnx_session", "open_onnxruntime"),
+        "torch": ("edge.runtime.torch_engine", "open_torch"),
+        "null": ("edge.runtime.null", "open_null"),
+    }
+)
+
+
+def open_session(engine: str, path: str | Path, *, threads: int = 1, kernels: str | None = None) -> Session:
+    """Load a model file with an engine.
+
+    Args:
+        engine: key of ENGINES.
+        path: a `.tflite` or `.onnx` file, or for `torch` an artifact's `source.onnx`.
+        threads: at least 1.
+        kernels: a kernel set that the engine offers (`xnnpack`, `builtin`, `reference` for litert); None is its default.
+
+    Raises:
+        UsageError: unknown engine, threads below 1.
+        EngineError: the runtime is not installed or refuses the file.
+    """
+    if engine not in ENGINES:
+        raise UsageError(unknown_name("engine", engine, ENGINES))
+    if threads < 1:
+        raise UsageError(f"threads must be at least 1, not {threads}")
+    module, function = ENGINES[engine]
+    opener: Opener = getattr(import_module(module), function)
+    return opener(Path(path), threads=threads, kernels=kernels)
+
+
+def dequantize(values: npt.NDArray[Any], port: Port) -> npt.NDArray[np.float32]:
+    """Real values of a raw array: scale * (q - zero_point), float32; a float array comes back as float32."""
+    if port.scale is None or port.zero_point is None:
+        return values.astype(np.float32)
+    return (np.float32(port.scale) * (values.astype(np.int32) - port.zero_point)).astype(np.float32)
