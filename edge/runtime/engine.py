@@ -51,7 +51,7 @@ class EngineInfo:
 
 
 class Session(Protocol):
-    """A loaded model. `run` returns only when the results are ready; arrays in and out are raw, as the file has them."""
+    """A loaded model. `run` returns only when the results are ready; arrays in and out are raw, as in the file."""
 
     @property
     def inputs(self) -> tuple[Port, ...]:
@@ -94,7 +94,7 @@ def open_session(engine: str, path: str | Path, *, threads: int = 1, kernels: st
         engine: key of ENGINES.
         path: a `.tflite` or `.onnx` file, or for `torch` an artifact's `source.onnx`.
         threads: at least 1.
-        kernels: a kernel set that the engine offers (`xnnpack`, `builtin`, `reference` for litert); None is its default.
+        kernels: a kernel set that the engine offers (litert: `xnnpack`, `builtin`, `reference`); None is its default.
 
     Raises:
         UsageError: unknown engine, threads below 1.
