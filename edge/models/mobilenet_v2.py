@@ -1,0 +1,74 @@
+"""MobileNetV2: inverted residuals with linear bottlenecks (Sandler et al., arXiv 1801.04381, table 2)."""
+
+from torch import Tensor, nn
+
+from edge.models.blocks import (
+    ConvNorm,
+    InvertedResidual,
+    PooledClassifier,
+    initialize_slim,
+    require_count,
+    require_range,
+    round_channels,
+)
+
+STAGES: tuple[tuple[int, int, int, int], ...] = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
+"""Expansion, output channels at width 1.0, repeats, and the first repeat's stride."""
+HEAD_CHANNELS = 1280
+
+
+class MobileNetV2(nn.Module):
+    """MobileNetV2 for one fixed square input size."""
+
+    task = "classify"
+
+    def __init__(self, *, classes: int, width: float, resolution: int, dropout: float) -> None:
+        super().__init__()
+        self.input_shape = (1, 3, resolution, resolution)
+        self.classes = classes
+        channels = round_channels(32 * width)
+        self.stem = ConvNorm(3, channels, 3, stride=2)
+        blocks = []
+        for expansion, base, repeats, first_stride in STAGES:
+            following = round_channels(base * width)
+            for repeat in range(repeats):
+                stride = first_stride if repeat == 0 else 1
+                blocks.append(
+                    InvertedResidual(channels, following, stride=stride, expansion=expansion, activation="relu6")
+                )
+                channels = following
+        self.blocks = nn.Sequential(*blocks)
+        head_channels = max(HEAD_CHANNELS, round_channels(HEAD_CHANNELS * width))
+        self.head = ConvNorm(channels, head_channels)
+        self.classifier = PooledClassifier(head_channels, classes, dropout=dropout)
+        initialize_slim(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map float images (n, 3, h, w) to logits (n, classes)."""
+        features = self.head(self.blocks(self.stem(x)))
+        return self.classifier(features)  # type: ignore[no-any-return]  # nn.Module.__call__ is untyped
+
+
+def mobilenet_v2(*, classes: int, width: float = 1.0, resolution: int = 224, dropout: float = 0.2) -> MobileNetV2:
+    """Build MobileNetV2 for one input size.
+
+    Args:
+        classes: 1 to 100,000.
+        width: multiplies every layer's channels, in [0.1, 4]; the last 1x1 convolution keeps at least 1280.
+            Published: 0.25, 0.35, 0.5, 0.75, 1.0, 1.4.
+        resolution: input height and width in pixels, 32 to 2048; published: 96, 128, 160, 192, 224.
+        dropout: before the classifier, in [0, 0.95].
+    """
+    require_count("classes", classes, 1, 100_000)
+    require_range("width", width, 0.1, 4.0)
+    require_count("resolution", resolution, 32, 2048)
+    require_range("dropout", dropout, 0.0, 0.95)
+    return MobileNetV2(classes=classes, width=width, resolution=resolution, dropout=dropout)
