@@ -1,0 +1,63 @@
+"""Parameters and multiply-adds of a network, as the papers count them."""
+
+import torch
+from torch import Tensor, nn
+
+from edge.cost import Cost, conv_multiply_adds, linear_multiply_adds, parameters
+from edge.errors import UnsupportedError
+
+UNCOUNTED = (
+    nn.BatchNorm2d,
+    nn.ReLU,
+    nn.ReLU6,
+    nn.AvgPool2d,
+    nn.AdaptiveAvgPool2d,
+    nn.MaxPool2d,
+    nn.Dropout,
+    nn.Flatten,
+    nn.Identity,
+)
+"""Layers that cost no multiply-adds by the convention of `edge.cost`."""
+
+
+def count_module(model: nn.Module) -> Cost:
+    """Count one image's pass through `forward`, batch norm unfolded, layers that `forward` skips left out.
+
+    Auxiliary heads are such layers. Nothing is computed: the pass runs on the meta device, on shapes alone.
+
+    Args:
+        model: a network with `input_shape` (1, 3, h, w). It is left as it was.
+
+    Raises:
+        UnsupportedError: a layer that ran has no rule; the message names it.
+    """
+    total = 0
+    reached: dict[int, Tensor] = {}
+    owners = {id(module): name for name, module in model.named_modules()}
+
+    def visit(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal total
+        for parameter in module.parameters(recurse=False):
+            reached[id(parameter)] = parameter
+        if isinstance(module, nn.Conv2d):
+            total += conv_multiply_adds(tuple(module.weight.shape), tuple(output.shape))
+        elif isinstance(module, nn.Linear):
+            total += linear_multiply_adds(tuple(module.weight.shape), tuple(output.shape))
+        elif not isinstance(module, UNCOUNTED) and not any(module.children()):
+            raise UnsupportedError(f"layer '{owners[id(module)]}' ({type(module).__name__}): no rule to count it by")
+
+    training = {module: module.training for module in model.modules()}
+    hooks = [module.register_forward_hook(visit) for module in model.modules()]
+    on_meta = {name: torch.empty_like(value, device="meta") for name, value in model.state_dict().items()}
+    shape: tuple[int, ...] = model.input_shape  # type: ignore[assignment]  # an attribute of every model here
+    try:
+        model.eval()
+        with torch.no_grad():
+            torch.func.functional_call(model, on_meta, (torch.empty(shape, device="meta"),))
+            sizes = [tuple(parameter.shape) for parameter in reached.values()]
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for module, flag in training.items():
+            module.training = flag
+    return Cost(parameters=parameters(sizes), multiply_adds=total)
