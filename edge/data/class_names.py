@@ -1,0 +1,73 @@
+"""Class names and display colours from a text file.
+
+One class per line, `#` opens a comment line. A line is a name, or tab-separated columns: index, name, and optionally
+a colour `R,G,B` (CamVid's classes.txt); or index, synset, names (ImageNet's labels.txt: the last column is the name).
+Indices must be 0, 1, 2, ... in order. A last class named void, ignore or unlabelled (any case) is no class: its index
+is left out of training and of every metric.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.errors import DataError
+
+IGNORED_NAMES = frozenset({"void", "ignore", "unlabelled", "unlabeled"})
+
+_COLOUR = re.compile(r"(\d{1,3}),\s*(\d{1,3}),\s*(\d{1,3})")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassNames:
+    """Names by index; `palette` is RGB per class or empty; `ignore_index` is the index of void, if there is one."""
+
+    names: tuple[str, ...]
+    palette: tuple[tuple[int, int, int], ...] = ()
+    ignore_index: int | None = None
+
+
+def read_class_names(path: Path) -> ClassNames:
+    """Read a class file; refused: no classes, a gap in the indices, a name twice, a colour on some lines only."""
+    names: list[str] = []
+    colours: list[tuple[int, int, int]] = []
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        columns = [column.strip() for column in line.split("\t")]
+        if len(columns) > 1:
+            if columns[0] != str(len(names)):
+                raise DataError(path, f"line {number}: index '{columns[0]}', expected {len(names)}")
+            columns = columns[1:]
+            if found := _COLOUR.fullmatch(columns[-1]):
+                red, green, blue = (min(int(value), 255) for value in found.groups())
+                colours.append((red, green, blue))
+                columns = columns[:-1]
+        if not columns or not columns[-1]:
+            raise DataError(path, f"line {number}: no class name")
+        names.append(columns[-1])
+    if colours and len(colours) != len(names):
+        raise DataError(path, f"{len(colours)} of {len(names)} classes have a colour; give all or none")
+    ignore_index = None
+    if len(names) > 1 and names[-1].lower() in IGNORED_NAMES:
+        ignore_index = len(names) - 1
+        names, colours = names[:-1], colours[:-1]
+    if not names:
+        raise DataError(path, "no class names")
+    return ClassNames(names=_distinct(names), palette=tuple(colours), ignore_index=ignore_index)
+
+
+def read_text(path: Path) -> str:
+    """The text of a UTF-8 file, refused in one line when there is none."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise DataError(path, "no such file") from None
+    except UnicodeDecodeError:
+        raise DataError(path, "not a UTF-8 text file") from None
+    except OSError as error:
+        raise DataError(path, f"cannot be read: {error.strerror or error}") from None
+
+
+def _distinct(names: list[str]) -> tuple[str, ...]:
+    """Names that differ: ImageNet has `crane` and `maillot` twice, so a repeated name gets its index."""
+    return tuple(name if names.count(name) == 1 else f"{name} ({index})" for index, name in enumerate(names))

@@ -1,0 +1,148 @@
+"""Segmentation splits from folders: CamVid, Cityscapes, and any folder of images beside a folder of masks."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.data.class_names import ClassNames, read_class_names
+from edge.data.decode import image_files, read_mask
+from edge.data.splits import Colour, Sample, Split
+from edge.errors import DataError, UsageError, unknown_name
+
+# Cordts et al., CVPR 2016; cityscapesScripts, helpers/labels.py: (name, label id, colour) in train id order.
+_CITYSCAPES: tuple[tuple[str, int, Colour], ...] = (
+    ("road", 7, (128, 64, 128)),
+    ("sidewalk", 8, (244, 35, 232)),
+    ("building", 11, (70, 70, 70)),
+    ("wall", 12, (102, 102, 156)),
+    ("fence", 13, (190, 153, 153)),
+    ("pole", 17, (153, 153, 153)),
+    ("traffic light", 19, (250, 170, 30)),
+    ("traffic sign", 20, (220, 220, 0)),
+    ("vegetation", 21, (107, 142, 35)),
+    ("terrain", 22, (152, 251, 152)),
+    ("sky", 23, (70, 130, 180)),
+    ("person", 24, (220, 20, 60)),
+    ("rider", 25, (255, 0, 0)),
+    ("car", 26, (0, 0, 142)),
+    ("truck", 27, (0, 0, 70)),
+    ("bus", 28, (0, 60, 100)),
+    ("train", 31, (0, 80, 100)),
+    ("motorcycle", 32, (0, 0, 230)),
+    ("bicycle", 33, (119, 11, 32)),
+)
+_CITYSCAPES_IGNORE = 255
+_MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".pgm")
+
+
+def camvid(root: Path, part: str) -> Split:
+    """CamVid in the SegNet layout: `<part>/` and `<part>annot/` with the same base names, and `classes.txt`.
+
+    Args:
+        root: the folder that holds them.
+        part: `train`, `val`, or any other part that is there.
+
+    Returns:
+        A split whose void class (the last line of classes.txt, 11) is ignored.
+    """
+    classes = read_class_names(root / "classes.txt")
+    if classes.ignore_index is None:
+        raise DataError(root / "classes.txt", "the last class must be Void")
+    if not (root / part).is_dir():
+        raise _no_part(root, part, [path.name for path in root.glob("*annot")], suffix="annot")
+    return _pair(root / part, root / f"{part}annot", classes, origin=f"camvid:{root}:{part}")
+
+
+def cityscapes(root: Path, part: str) -> Split:
+    """Cityscapes: `leftImg8bit/<part>/<city>/` and `gtFine/<part>/<city>/`, 19 train ids, the rest ignored (255).
+
+    A `_gtFine_labelTrainIds.png` is used where it exists, else `_gtFine_labelIds.png` mapped to train ids; a split
+    must have one of the two for all its images.
+    """
+    images_root, masks_root = root / "leftImg8bit" / part, root / "gtFine" / part
+    if not images_root.is_dir():
+        raise _no_part(root, part, [path.name for path in (root / "leftImg8bit").glob("*")])
+    images = [image for city in sorted(images_root.iterdir()) if city.is_dir() for image in image_files(city)]
+    stems = [image.relative_to(images_root).as_posix().removesuffix("_leftImg8bit.png") for image in images]
+    if not images:
+        raise DataError(images_root, "no images in its city folders")
+    by_train_id = (masks_root / f"{stems[0]}_gtFine_labelTrainIds.png").exists()
+    ending = "_gtFine_labelTrainIds.png" if by_train_id else "_gtFine_labelIds.png"
+    samples = []
+    for image, stem in zip(images, stems, strict=True):
+        mask = masks_root / f"{stem}{ending}"
+        if not mask.is_file():
+            raise DataError(mask, f"the mask of {image.name} is missing")
+        samples.append(Sample(name=f"{stem}_leftImg8bit.png", image=image, target=mask))
+    table = [_CITYSCAPES_IGNORE] * 256
+    for train_id, (_, label_id, _) in enumerate(_CITYSCAPES):
+        table[label_id] = train_id
+    return Split(
+        samples=tuple(samples),
+        task="segment",
+        classes=tuple(name for name, _, _ in _CITYSCAPES),
+        palette=tuple(colour for _, _, colour in _CITYSCAPES),
+        ignore_index=_CITYSCAPES_IGNORE,
+        mask_table=None if by_train_id else tuple(table),
+        origin=f"cityscapes:{root}:{part}",
+    )
+
+
+def mask_folder(images: Path, masks: Path, classes: ClassNames | None = None, ignore_index: int = 255) -> Split:
+    """Images and masks of the same base name in two folders.
+
+    Args:
+        images, masks: the folders; every image needs its mask, masks without an image are left out.
+        classes: names, colours and void; None: every mask is read once, and the classes are 0 to the highest value.
+        ignore_index: the mask value that is no class, where `classes` does not say.
+    """
+    if classes is None:
+        highest = -1
+        for path in image_files(masks):
+            mask = read_mask(path)
+            highest = max(highest, int(mask.max(initial=0, where=mask != ignore_index)))
+        if highest < 0:
+            raise DataError(masks, "no masks")
+        classes = ClassNames(names=tuple(f"class {index}" for index in range(highest + 1)))
+    if classes.ignore_index is None and ignore_index >= len(classes.names):
+        classes = ClassNames(names=classes.names, palette=classes.palette, ignore_index=ignore_index)
+    return _pair(images, masks, classes, origin=str(images))
+
+
+def _pair(images: Path, masks: Path, classes: ClassNames, origin: str) -> Split:
+    if not masks.is_dir():
+        raise DataError(masks, "no such folder of masks")
+    mask_by_stem = {path.stem: path for path in sorted(masks.iterdir()) if path.suffix.lower() in _MASK_SUFFIXES}
+    samples = []
+    for image in image_files(images):
+        mask = mask_by_stem.get(image.stem)
+        if mask is None:
+            raise DataError(masks / f"{image.stem}.png", f"the mask of {image.name} is missing")
+        samples.append(Sample(name=image.name, image=image, target=mask))
+    if not samples:
+        raise DataError(images, "no images in this folder")
+    return Split(
+        samples=tuple(samples),
+        task="segment",
+        classes=classes.names,
+        palette=classes.palette,
+        ignore_index=classes.ignore_index,
+        origin=origin,
+    )
+
+
+def _no_part(root: Path, part: str, found: list[str], suffix: str = "") -> DataError | UsageError:
+    parts = [name.removesuffix(suffix) for name in found]
+    if not parts:
+        return DataError(root, f"has no part '{part}' and no other; is this the right folder?")
+    return UsageError(f"{root}: {unknown_name('part', part, parts)}")
+
+
+def class_shares(split: Split) -> NDArray[np.float64]:
+    """Share of labelled pixels per class, float64 (classes,), ignored pixels left out: the base of class weights."""
+    counts = np.zeros(256, dtype=np.int64)
+    for index in range(len(split)):
+        counts += np.bincount(split.mask(index).ravel(), minlength=256)
+    labelled = counts[: len(split.classes)].astype(np.float64)
+    return np.asarray(labelled / labelled.sum())

@@ -1,0 +1,146 @@
+"""A split pinned in a file: relative paths, labels and a hash of every image and mask.
+
+`NAME.split.json` is one JSON object:
+
+    {
+      "format": "edge-split", "version": 1,
+      "task": "classify" | "segment" | "images",
+      "classes": ["sky", ...], "palette": [[70, 130, 180], ...],
+      "ignore_index": 255 | null, "mask_table": [256 integers] | null,
+      "sha256": "...",                                    the split's hash; refused when it is not that of the samples
+      "samples": [
+        {"name": "a.png", "image": "images/a.png", "image_sha256": "...", "label": 3},
+        {"name": "b.png", "image": "images/b.png", "image_sha256": "...", "mask": "masks/b.png", "mask_sha256": "..."}
+      ]
+    }
+
+Paths are relative to the file, with forward slashes. A file that changed since is refused, by name, when it is read.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from edge.atomic import write_text
+from edge.data.class_names import read_text
+from edge.data.splits import Sample, Split, content_hashes
+from edge.errors import DataError, UsageError
+
+SUFFIX = ".split.json"
+
+_Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+_Byte = Annotated[int, Field(ge=0, le=255)]
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    name: Annotated[str, Field(min_length=1)]
+    image: Annotated[str, Field(min_length=1)]
+    image_sha256: _Sha256
+    label: Annotated[int, Field(ge=0)] | None = None
+    mask: str | None = None
+    mask_sha256: _Sha256 | None = None
+
+    @model_validator(mode="after")
+    def _one_target(self) -> "_Row":
+        if (self.mask is None) != (self.mask_sha256 is None):
+            raise ValueError("mask and mask_sha256 go together")
+        if self.mask is not None and self.label is not None:
+            raise ValueError("give a label or a mask, not both")
+        return self
+
+
+class _SplitFile(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal["edge-split"]
+    version: Literal[1]
+    task: Literal["classify", "segment", "images"]
+    classes: tuple[str, ...]
+    palette: tuple[tuple[_Byte, _Byte, _Byte], ...] = ()
+    ignore_index: _Byte | None = None
+    mask_table: tuple[_Byte, ...] | None = None
+    sha256: _Sha256
+    samples: tuple[_Row, ...]
+
+
+def read_split(path: Path) -> Split:
+    """Open a pinned split file; images are read and compared with their hashes when they are asked for.
+
+    Refused: what is no split file, an unknown key, a hash over the list that does not match, labels out of range.
+    """
+    try:
+        data = _SplitFile.model_validate_json(read_text(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise DataError(path, f"not a split file: {where + ': ' if where else ''}{first['msg']}") from None
+    folder = path.parent
+    split = Split(
+        samples=tuple(
+            Sample(
+                name=row.name,
+                image=folder / row.image,
+                target=folder / row.mask if row.mask is not None else row.label,
+                image_sha256=row.image_sha256,
+                mask_sha256=row.mask_sha256,
+            )
+            for row in data.samples
+        ),
+        task=data.task,
+        classes=data.classes,
+        palette=data.palette,
+        ignore_index=data.ignore_index,
+        mask_table=data.mask_table,
+        origin=str(path),
+    )
+    if split.sha256 != data.sha256:
+        raise DataError(path, f"its list was edited: sha256 {split.sha256[:12]}..., expected {data.sha256[:12]}...")
+    return split
+
+
+def write_split(split: Split, path: Path) -> None:
+    """Pin a split of files: every image and mask is hashed (a pinned one keeps its hash), paths made relative to `path`.
+
+    Refused: a name that does not end in `.split.json`, and drawn samples, which have no file.
+    """
+    if not path.name.endswith(SUFFIX):
+        raise UsageError(f"{path}: a pinned split's name ends in {SUFFIX}")
+    folder = path.resolve().parent
+    lines = [json.dumps(_row(sample, folder), ensure_ascii=False) for sample in split.samples]
+    head = {
+        "format": "edge-split",
+        "version": 1,
+        "task": split.task,
+        "classes": split.classes,
+        "palette": split.palette,
+        "ignore_index": split.ignore_index,
+        "mask_table": split.mask_table,
+        "sha256": split.sha256,
+    }
+    fields = "".join(f'  "{key}": {json.dumps(value, ensure_ascii=False)},\n' for key, value in head.items())
+    write_text(path, "{\n" + fields + '  "samples": [\n    ' + ",\n    ".join(lines) + "\n  ]\n}\n")
+
+
+def _row(sample: Sample, folder: Path) -> dict[str, str | int]:
+    if not isinstance(sample.image, Path):
+        raise UsageError(f"sample '{sample.name}' is drawn, not a file; save the images first")
+    image_sha256, target_hash = content_hashes(sample)
+    row: dict[str, str | int] = {
+        "name": sample.name,
+        "image": _relative(sample.image, folder),
+        "image_sha256": image_sha256,
+    }
+    if isinstance(sample.target, int):
+        row["label"] = sample.target
+    elif isinstance(sample.target, Path):
+        row |= {"mask": _relative(sample.target, folder), "mask_sha256": target_hash}
+    return row
+
+
+def _relative(path: Path, folder: Path) -> str:
+    return Path(os.path.relpath(path.resolve(), folder)).as_posix()

@@ -1,0 +1,195 @@
+"""A split: an ordered, hash-pinned list of samples, decoded when asked for.
+
+Everything that looks at images (training, calibration, evaluation, verify, bench, camera) takes a Split, wherever it
+came from: a folder, CamVid, Cityscapes, the generator, or a pinned split file.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.data.decode import read_file, read_image, read_mask
+from edge.errors import DataError
+
+Pixels = NDArray[np.uint8]
+Render = Callable[[], Pixels]
+Colour = tuple[int, int, int]
+Task = Literal["classify", "segment", "images"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One image and its target.
+
+    Attributes:
+        name: unique in its split; for files, the path relative to the images' folder, with forward slashes.
+        image: a file, or a function that draws RGB uint8 (h, w, 3), the same on every call.
+        target: a class index; or for segmentation a mask file or a function that draws uint8 (h, w); None: no target.
+        image_sha256, mask_sha256: hex hash of the files as pinned; a file that differs is refused. None: not pinned.
+    """
+
+    name: str
+    image: Path | Render
+    target: int | Path | Render | None
+    image_sha256: str | None = None
+    mask_sha256: str | None = None
+
+    @property
+    def where(self) -> Path:
+        """What a message about this sample names: the image file, or the sample's name."""
+        return self.image if isinstance(self.image, Path) else Path(self.name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """An ordered list of samples with one meaning of targets.
+
+    Attributes:
+        samples: at least one, names unique.
+        task: `classify` (int targets), `segment` (mask targets) or `images` (no targets: enough for calibration).
+        classes: class names by index; empty for `images`.
+        palette: one RGB colour per class, or empty.
+        ignore_index: the mask value (after `mask_table`) that stands for no class.
+        mask_table: 256 entries, class index by value in the mask file; None: values are class indices.
+        origin: where it came from, for messages.
+    """
+
+    samples: tuple[Sample, ...]
+    task: Task
+    classes: tuple[str, ...] = ()
+    palette: tuple[Colour, ...] = ()
+    ignore_index: int | None = None
+    mask_table: tuple[int, ...] | None = None
+    origin: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.samples:
+            raise DataError(self.origin or "split", "no samples")
+        names = [sample.name for sample in self.samples]
+        if len(set(names)) != len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise DataError(self.origin or "split", f"sample '{twice}' is listed twice")
+        if self.palette and len(self.palette) != len(self.classes):
+            raise DataError(self.origin, f"{len(self.palette)} colours for {len(self.classes)} classes")
+        if self.mask_table is not None and len(self.mask_table) != 256:
+            raise DataError(self.origin, f"the mask table must have 256 entries, found {len(self.mask_table)}")
+        for sample in self.samples:
+            self._check_label(sample)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def name(self, index: int) -> str:
+        """The sample's name, unique in the split."""
+        return self.samples[index].name
+
+    def image(self, index: int) -> Pixels:
+        """RGB uint8 (h, w, 3), decoded now; refused when the file is missing, damaged, or not the pinned one."""
+        sample = self.samples[index]
+        return read_image(sample.image, sample.image_sha256) if isinstance(sample.image, Path) else sample.image()
+
+    def target(self, index: int) -> int | Pixels:
+        """The class index, or the mask as uint8 (h, w) of class indices and `ignore_index`.
+
+        Refused: a split without targets, a missing or damaged mask, a mask value that is no class.
+        """
+        target = self.samples[index].target
+        if target is None:
+            raise DataError(self.samples[index].where, "has no target: this split has images only")
+        return target if isinstance(target, int) else self._mask(self.samples[index])
+
+    def label(self, index: int) -> int:
+        """The class index of a classification sample."""
+        target = self.samples[index].target
+        if not isinstance(target, int):
+            raise DataError(self.samples[index].where, f"has no class label: the split's task is '{self.task}'")
+        return target
+
+    def mask(self, index: int) -> Pixels:
+        """The mask of a segmentation sample, uint8 (h, w); refused as in `target`."""
+        return self._mask(self.samples[index])
+
+    def subset(self, indices: Sequence[int]) -> "Split":
+        """The samples at these positions, in this order."""
+        return replace(self, samples=tuple(self.samples[index] for index in indices))
+
+    def check(self) -> None:
+        """Decode every image and target and compare their sizes: one whole pass, the first problem raised."""
+        for index, sample in enumerate(self.samples):
+            image = self.image(index)
+            if self.task == "segment" and (mask := self.mask(index)).shape != image.shape[:2]:
+                where = sample.target if isinstance(sample.target, Path) else sample.where
+                raise DataError(where, f"mask is {_size(mask)}, its image {sample.where.name} is {_size(image)}")
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hex hash over the ordered names, image contents and targets; pinned hashes stand in for reading a file."""
+        digest = hashlib.sha256()
+        if self.mask_table is not None:
+            digest.update(bytes(self.mask_table))
+        for sample in self.samples:
+            image_hash, target_hash = content_hashes(sample)
+            digest.update(f"{sample.name}\t{image_hash}\t{target_hash}\n".encode())
+        return digest.hexdigest()
+
+    def _check_label(self, sample: Sample) -> None:
+        fits = {"classify": isinstance(sample.target, int), "images": sample.target is None}.get(
+            self.task, sample.target is not None and not isinstance(sample.target, int)
+        )
+        if not fits:
+            raise DataError(sample.where, f"its target does not fit the task '{self.task}'")
+        if isinstance(sample.target, int) and not 0 <= sample.target < len(self.classes):
+            raise DataError(
+                sample.where, f"label {sample.target} is out of range; there are {len(self.classes)} classes (0 first)"
+            )
+
+    def _mask(self, sample: Sample) -> Pixels:
+        if sample.target is None or isinstance(sample.target, int):
+            raise DataError(sample.where, f"has no mask: the split's task is '{self.task}'")
+        where = sample.target if isinstance(sample.target, Path) else sample.where
+        mask = read_mask(sample.target, sample.mask_sha256) if isinstance(sample.target, Path) else sample.target()
+        if self.mask_table is not None:
+            mask = np.asarray(self.mask_table, dtype=np.uint8)[mask]
+        if not self._allowed[mask].all():
+            wrong = int(mask[~self._allowed[mask]].flat[0])
+            ignored = "" if self.ignore_index is None else f" or {self.ignore_index} for no class"
+            raise DataError(where, f"mask value {wrong} is no class; allowed are 0 to {len(self.classes) - 1}{ignored}")
+        return mask
+
+    @cached_property
+    def _allowed(self) -> NDArray[np.bool_]:
+        allowed = np.zeros(256, dtype=np.bool_)
+        allowed[: len(self.classes)] = True
+        if self.ignore_index is not None:
+            allowed[self.ignore_index] = True
+        return allowed
+
+
+def content_hashes(sample: Sample) -> tuple[str, str]:
+    """Hex SHA-256 of the image's content, and of the mask's (or the label as text, or `-` for none).
+
+    A file's content is its bytes; a drawn image's is its shape and pixels.
+    """
+    image = sample.image_sha256 or _content_hash(sample.image)
+    if sample.target is None:
+        return image, "-"
+    if isinstance(sample.target, int):
+        return image, str(sample.target)
+    return image, sample.mask_sha256 or _content_hash(sample.target)
+
+
+def _content_hash(source: Path | Render) -> str:
+    if isinstance(source, Path):
+        return hashlib.sha256(read_file(source)).hexdigest()
+    pixels = source()
+    return hashlib.sha256(repr(pixels.shape).encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()
+
+
+def _size(pixels: Pixels) -> str:
+    return f"{pixels.shape[1]}x{pixels.shape[0]}"
