@@ -1,0 +1,165 @@
+"""TFLite files: LiteRT (ai-edge-litert) and its predecessor tflite-runtime, with one and the same code."""
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module, metadata
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.errors import EngineError, ModelFileError, UsageError, unknown_name
+from edge.runtime.engine import EngineInfo, Port, Session
+from edge.runtime.inputs import check_inputs
+from edge.runtime.quiet import quiet_native_log
+
+# kernel set -> name of the interpreter's op resolver.
+RESOLVERS: Mapping[str, str] = MappingProxyType(
+    {"xnnpack": "AUTO", "builtin": "BUILTIN_WITHOUT_DEFAULT_DELEGATES", "reference": "BUILTIN_REF"}
+)
+IDENTIFIER = b"TFL3"  # bytes 4..8 of a TFLite flatbuffer
+
+
+def open_litert(path: Path, *, threads: int = 1, kernels: str | None = None) -> Session:
+    """Load a TFLite file with LiteRT.
+
+    Args:
+        kernels: `xnnpack`, `builtin` or `reference`; None takes XNNPACK where the runtime applies it.
+
+    Raises:
+        EngineError: ai-edge-litert is not installed, refuses the file, or does not run XNNPACK when it was asked for.
+        ModelFileError: the file is missing or is not a TFLite file.
+    """
+    return _open("litert", "ai-edge-litert", "ai_edge_litert.interpreter", path, threads, kernels)
+
+
+def open_tflite_runtime(path: Path, *, threads: int = 1, kernels: str | None = None) -> Session:
+    """Load a TFLite file with tflite-runtime, as `open_litert` does.
+
+    Its last version (2.14) applies XNNPACK to float models only; INT8 models run on the built-in kernels.
+    """
+    return _open("tflite-runtime", "tflite-runtime", "tflite_runtime.interpreter", path, threads, kernels)
+
+
+def _open(engine: str, package: str, module_name: str, path: Path, threads: int, kernels: str | None) -> Session:
+    if kernels is not None and kernels not in RESOLVERS:
+        raise UsageError(unknown_name(f"kernel set of {engine}", kernels, RESOLVERS))
+    try:
+        module = import_module(module_name)
+    except ImportError as error:
+        raise EngineError(
+            f"{engine}: {package} is not installed here; pip install 'edge-deploy[{engine}]' ({error})"
+        ) from error
+    _check_file(path)
+    resolver = module.OpResolverType[RESOLVERS[kernels or "xnnpack"]]
+    try:
+        with quiet_native_log():
+            interpreter = module.Interpreter(
+                model_path=str(path), num_threads=threads, experimental_op_resolver_type=resolver
+            )
+            operators = interpreter._get_ops_details()
+            interpreter.allocate_tensors()
+    except (ValueError, RuntimeError, MemoryError) as error:
+        raise EngineError(f"{engine}: {path}: refused by the runtime: {' '.join(str(error).split())}") from error
+    delegated = _delegated(len(operators), interpreter._get_ops_details())
+    if kernels == "xnnpack" and delegated == 0:
+        raise EngineError(
+            f"{engine}: {path}: XNNPACK took none of {len(operators)} operators here "
+            "(an old runtime, or /sys is not mounted); leave the kernels open or ask for 'builtin'"
+        )
+    info = EngineInfo(
+        engine=engine,
+        version=metadata.version(package),
+        kernels="reference" if kernels == "reference" else "xnnpack" if delegated else "builtin",
+        delegate="XNNPACK" if delegated else None,
+        operators=len(operators),
+        delegated_operators=delegated,
+        threads=threads,
+    )
+    return LiteRtSession(interpreter, info)
+
+
+def _check_file(path: Path) -> None:
+    """Refuse (ModelFileError) what cannot be a TFLite file before native code maps it."""
+    try:
+        with path.open("rb") as handle:
+            head = handle.read(8)
+    except OSError as error:
+        raise ModelFileError(path, f"cannot be read: {error.strerror}") from error
+    if len(head) < 8 or head[4:8] != IDENTIFIER:
+        raise ModelFileError(path, f"is not a TFLite file: bytes 4 to 8 are {head[4:8]!r}, not {IDENTIFIER!r}")
+
+
+def _delegated(count: int, nodes: Sequence[Mapping[str, Any]]) -> int:
+    """How many of the file's `count` operators a delegate took.
+
+    After allocation the runtime lists the file's nodes and then one DELEGATE node per delegated partition. A partition is
+    every node that a delegate's outputs depend on, back to the delegate's inputs.
+    """
+    producer = {int(tensor): index for index, node in enumerate(nodes[:count]) for tensor in node["outputs"]}
+    taken: set[int] = set()
+    for node in nodes[count:]:
+        outside = {int(tensor) for tensor in node["inputs"]}
+        pending = [int(tensor) for tensor in node["outputs"]]
+        while pending:
+            tensor = pending.pop()
+            index = producer.get(tensor)
+            if index is None or index in taken or tensor in outside:
+                continue
+            taken.add(index)
+            pending += [int(name) for name in nodes[index]["inputs"]]
+    return len(taken)
+
+
+class LiteRtSession:
+    """A loaded TFLite model; owns the interpreter."""
+
+    def __init__(self, interpreter: Any, info: EngineInfo) -> None:
+        self._interpreter = interpreter
+        self._info = info
+        inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+        self._inputs = tuple(_port(detail) for detail in inputs)
+        self._outputs = tuple(_port(detail) for detail in outputs)
+        self._input_indices = tuple(int(detail["index"]) for detail in inputs)
+        self._output_indices = tuple(int(detail["index"]) for detail in outputs)
+        self._get: Callable[[int], npt.NDArray[Any]] = interpreter.get_tensor  # a copy, so the caller's own
+
+    @property
+    def inputs(self) -> tuple[Port, ...]:
+        """The model's inputs, in the file's order."""
+        return self._inputs
+
+    @property
+    def outputs(self) -> tuple[Port, ...]:
+        """The model's outputs, in the file's order."""
+        return self._outputs
+
+    @property
+    def info(self) -> EngineInfo:
+        """What really runs."""
+        return self._info
+
+    def run(self, inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        """Run once; arrays as in the file. Refuses (EngineError) other shapes or dtypes."""
+        check_inputs(self._info.engine, self._inputs, inputs)
+        for index, array in zip(self._input_indices, inputs, strict=True):
+            self._interpreter.set_tensor(index, array)
+        try:
+            self._interpreter.invoke()
+        except (ValueError, RuntimeError) as error:
+            raise EngineError(f"{self._info.engine}: the model failed: {' '.join(str(error).split())}") from error
+        return [self._get(index) for index in self._output_indices]
+
+
+def _port(detail: Mapping[str, Any]) -> Port:
+    scales = detail["quantization_parameters"]["scales"]
+    zero_points = detail["quantization_parameters"]["zero_points"]
+    quantized = len(scales) == 1 and np.dtype(detail["dtype"]).kind in "iu"
+    return Port(
+        name=str(detail["name"]),
+        shape=tuple(int(size) for size in detail["shape"]),
+        dtype=np.dtype(detail["dtype"]).name,
+        scale=float(scales[0]) if quantized else None,
+        zero_point=int(zero_points[0]) if quantized else None,
+    )

@@ -1,0 +1,114 @@
+"""The self-test: a runtime proves on a device that it gives the host's answer, before any number from it is believed."""
+
+import io
+import platform
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.artifact import SELFTEST_NAME, Artifact, ModelFile, TensorInfo
+from edge.errors import ArtifactError
+from edge.runtime.engine import EngineInfo, Session
+from edge.vision.preprocess import Preprocess, normalize, quantize_table, table_lookup
+
+ANY_KERNELS = "*"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelftestResult:
+    """What one self-test found.
+
+    Attributes:
+        kernels: see `kernel_key`.
+        largest: the largest difference, see `difference`.
+        allowed: the largest that the manifest allows for these kernels.
+    """
+
+    file: str
+    kernels: str
+    samples: int
+    largest: float
+    allowed: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether the difference is within what the manifest allows."""
+        return self.largest <= self.allowed
+
+
+def kernel_key(info: EngineInfo) -> str:
+    """The kernel set of a session as the manifest names it: `litert/xnnpack/x86_64`."""
+    return f"{info.engine}/{info.kernels}/{platform.machine()}"
+
+
+def model_input(images: npt.NDArray[np.uint8], file: ModelFile, preprocess: Preprocess) -> npt.NDArray[Any]:
+    """Turn resized images into a file's raw input.
+
+    Args:
+        images: uint8 RGB (n, height, width, 3) at the model's size.
+
+    Returns:
+        float32, int8 or uint8, (n, height, width, 3) or (n, 3, height, width), as the file's first input says.
+    """
+    given = file.inputs[0]
+    if given.scale is None or given.zero_point is None:
+        values: npt.NDArray[Any] = normalize(images, preprocess)
+    else:
+        values = table_lookup(
+            images, quantize_table(preprocess, given.scale, given.zero_point, given.dtype), preprocess
+        )
+    return np.ascontiguousarray(values.transpose(0, 3, 1, 2)) if given.layout == "nchw" else values
+
+
+def difference(expected: npt.NDArray[Any], found: npt.NDArray[Any], output: TensorInfo) -> float:
+    """How far two outputs are apart: quanta for integers, share of cells for class maps, absolute for floats."""
+    if expected.shape != found.shape:
+        return float("inf")
+    if output.meaning == "class_map":
+        return float(np.mean(expected != found))
+    if np.issubdtype(expected.dtype, np.floating):
+        apart = np.abs(expected.astype(np.float64) - found.astype(np.float64))
+        return float("inf") if np.isnan(apart).any() else float(apart.max(initial=0.0))
+    return float(np.abs(expected.astype(np.int64) - found.astype(np.int64)).max(initial=0))
+
+
+def read_selftest(artifact: Artifact) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of selftest.npz: `images` and `output_FILE_K`. Nothing in it is unpickled.
+
+    Raises:
+        ArtifactError: the file is not such an archive.
+    """
+    path = artifact.folder / SELFTEST_NAME
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (ValueError, OSError, KeyError, EOFError) as error:
+        raise ArtifactError(path, f"is not a self-test archive: {error}") from error
+
+
+def run_selftest(artifact: Artifact, file_name: str, session: Session) -> SelftestResult:
+    """Run every self-test input of a file through a session and compare with the expected outputs.
+
+    Raises:
+        ArtifactError: the self-test does not fit the file.
+    """
+    arrays = read_selftest(artifact)
+    file = artifact.model_file(file_name)
+    images = arrays.get("images")
+    if images is None or images.ndim != 4 or images.dtype != np.uint8:
+        raise ArtifactError(artifact.folder / SELFTEST_NAME, "holds no uint8 images (n, h, w, 3)")
+    raw = model_input(images, file, artifact.manifest.preprocess)
+    largest = 0.0
+    for index in range(len(images)):
+        outputs = session.run([raw[index : index + 1]])
+        for k, output in enumerate(file.outputs):
+            expected = arrays.get(f"output_{file_name}_{k}")
+            if expected is None or len(expected) != len(images):
+                raise ArtifactError(artifact.folder / SELFTEST_NAME, f"holds no expected output {k} of {file_name}")
+            largest = max(largest, difference(expected[index : index + 1], outputs[k], output))
+    bounds = artifact.manifest.selftest.allowed.get(file_name, {})
+    kernels = kernel_key(session.info)
+    allowed = bounds.get(kernels, bounds.get(ANY_KERNELS, 0.0))
+    return SelftestResult(file=file_name, kernels=kernels, samples=len(images), largest=largest, allowed=allowed)

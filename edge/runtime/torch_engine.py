@@ -1,0 +1,104 @@
+"""A model file executed by torch: an integer graph by the integer simulation, a float graph operator by operator."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from edge.errors import EngineError, UsageError, unknown_name
+from edge.graph.graph import Graph
+from edge.graph.onnx import read_onnx
+from edge.graph.tflite import read_tflite
+from edge.quantization.float_run import run_float
+from edge.quantization.integer import IntegerSimulation
+from edge.runtime.engine import EngineInfo, Port, Session
+from edge.runtime.inputs import check_inputs
+
+KERNELS = ("aten",)
+READERS: Mapping[str, Callable[[Path], Graph]] = MappingProxyType({".onnx": read_onnx, ".tflite": read_tflite})
+Execute = Callable[[Sequence[npt.NDArray[Any]]], list[npt.NDArray[Any]]]
+
+
+def open_torch(path: Path, *, threads: int = 1, kernels: str | None = None) -> Session:
+    """Load an ONNX (an artifact's `source.onnx`) or TFLite file as a graph that torch executes.
+
+    The thread count is torch's own and holds for the whole process.
+
+    Raises:
+        EngineError: neither an `.onnx` nor a `.tflite` file.
+        ModelFileError: the file does not hold.
+        UnsupportedError: an operator that has no formula here, by name.
+        UsageError: a kernel set other than `aten`.
+    """
+    if kernels is not None and kernels not in KERNELS:
+        raise UsageError(unknown_name("kernel set of torch", kernels, KERNELS))
+    if path.suffix not in READERS:
+        raise EngineError(f"torch: {path}: reads {' and '.join(sorted(READERS))} files")
+    torch.set_num_threads(threads)
+    return TorchSession(READERS[path.suffix](path), threads)
+
+
+class TorchSession:
+    """A graph with the function that executes it."""
+
+    def __init__(self, graph: Graph, threads: int) -> None:
+        self._inputs = tuple(_port(graph, name) for name in graph.inputs)
+        self._outputs = tuple(_port(graph, name) for name in graph.outputs)
+        self._operators = len(graph.operators)
+        self._threads = threads
+        quantized = any(tensor.quantization is not None for tensor in graph.tensors.values())
+        self._execute: Execute = IntegerSimulation(graph).run if quantized else _float_execution(graph)
+
+    @property
+    def inputs(self) -> tuple[Port, ...]:
+        """The graph's inputs, in order."""
+        return self._inputs
+
+    @property
+    def outputs(self) -> tuple[Port, ...]:
+        """The graph's outputs, in order."""
+        return self._outputs
+
+    @property
+    def info(self) -> EngineInfo:
+        """What really runs."""
+        return EngineInfo(
+            engine="torch",
+            version=str(torch.__version__),
+            kernels="aten",
+            delegate=None,
+            operators=self._operators,
+            delegated_operators=0,
+            threads=self._threads,
+        )
+
+    def run(self, inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        """Run once; arrays as in the file. Refuses (EngineError) other shapes or dtypes."""
+        check_inputs("torch", self._inputs, inputs)
+        with torch.inference_mode():
+            return self._execute(inputs)
+
+
+def _float_execution(graph: Graph) -> Execute:
+    def execute(inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        values = run_float(graph, inputs)
+        return [np.array(values[name]) for name in graph.outputs]
+
+    return execute
+
+
+def _port(graph: Graph, name: str) -> Port:
+    tensor = graph.tensors[name]
+    if tensor.quantization is None:
+        return Port(name=name, shape=tensor.shape, dtype=tensor.dtype)
+    return Port(
+        name=name,
+        shape=tensor.shape,
+        dtype=tensor.dtype,
+        scale=float(tensor.quantization.scale[0]),
+        zero_point=int(tensor.quantization.zero_point[0]),
+    )
