@@ -1,0 +1,109 @@
+"""How files of pretrained weights name the layers of our networks.
+
+A layer is one convolution with its batch norm, or a convolution or linear layer that has none. Its key here is its
+path in our network ("stem", "blocks.3.expand", "classifier.linear").
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from torch import nn
+
+from edge.models.blocks import NORM_EPS, ConvNorm
+from edge.models.mobilenet_v1 import MobileNetV1
+from edge.models.mobilenet_v2 import STAGES, MobileNetV2
+
+TORCH_NORM_EPS = 1e-5
+"""`nn.BatchNorm2d`'s default, which torchvision's and timm's MobileNetV2 were trained with."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerNames:
+    """One layer's names in a file: `layer`.weight, `layer`.bias, and `norm`.weight, .bias, .running_mean, .running_var.
+
+    `norm` is None where the layout has no batch norm for this layer.
+    """
+
+    layer: str
+    norm: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """One way to name layers.
+
+    Attributes:
+        names: network -> layer key -> names in the file, or None when the layout does not know this network.
+        norm_eps: the epsilon that the file's batch norms were trained with; files do not say.
+    """
+
+    names: Callable[[nn.Module], dict[str, LayerNames] | None]
+    norm_eps: float
+
+
+def own_names(model: nn.Module) -> dict[str, LayerNames]:
+    """The names of our own state dict, for any network made of `ConvNorm`, convolution and linear layers."""
+    names: dict[str, LayerNames] = {}
+    for path, module in model.named_modules():
+        if isinstance(module, ConvNorm):
+            names[path] = LayerNames(layer=f"{path}.conv", norm=f"{path}.norm")
+        elif isinstance(module, nn.Conv2d | nn.Linear) and path.removesuffix(".conv") not in names:
+            names[path] = LayerNames(layer=path)
+    return names
+
+
+def _folded_names(model: nn.Module) -> dict[str, LayerNames] | None:
+    """`stem.conv`, `blocks.N.depthwise`, `head.conv`, `classifier`: batch norm folded, every layer has a bias."""
+    if not isinstance(model, MobileNetV1 | MobileNetV2):
+        return None
+    renamed = {"stem": "stem.conv", "head": "head.conv", "classifier.linear": "classifier"}
+    return {key: LayerNames(layer=renamed.get(key, key)) for key in own_names(model)}
+
+
+def _torchvision_names(model: nn.Module) -> dict[str, LayerNames] | None:
+    """`features.N.conv.M.0`, as torchvision's `mobilenet_v2` names them."""
+    if not isinstance(model, MobileNetV2):
+        return None
+    names = {"stem": LayerNames(layer="features.0.0", norm="features.0.1")}
+    for index in range(len(model.blocks)):
+        parts = ("depthwise",) if index == 0 else ("expand", "depthwise")
+        block = f"features.{index + 1}.conv"
+        for position, part in enumerate(parts):
+            names[f"blocks.{index}.{part}"] = LayerNames(layer=f"{block}.{position}.0", norm=f"{block}.{position}.1")
+        last = len(parts)
+        names[f"blocks.{index}.project"] = LayerNames(layer=f"{block}.{last}", norm=f"{block}.{last + 1}")
+    head = f"features.{len(model.blocks) + 1}"
+    names["head"] = LayerNames(layer=f"{head}.0", norm=f"{head}.1")
+    names["classifier.linear"] = LayerNames(layer="classifier.1")
+    return names
+
+
+def _timm_names(model: nn.Module) -> dict[str, LayerNames] | None:
+    """`blocks.STAGE.REPEAT.conv_dw`, as timm's `mobilenetv2_100` and its widths name them."""
+    if not isinstance(model, MobileNetV2):
+        return None
+    names = {"stem": LayerNames(layer="conv_stem", norm="bn1")}
+    index = 0
+    for stage, (expansion, _, repeats, _) in enumerate(STAGES):
+        parts = {"expand": "conv_pw", "depthwise": "conv_dw", "project": "conv_pwl"}
+        if expansion == 1:
+            parts = {"depthwise": "conv_dw", "project": "conv_pw"}
+        for repeat in range(repeats):
+            block = f"blocks.{stage}.{repeat}"
+            for position, (part, theirs) in enumerate(parts.items(), start=1):
+                names[f"blocks.{index}.{part}"] = LayerNames(layer=f"{block}.{theirs}", norm=f"{block}.bn{position}")
+            index += 1
+    names["head"] = LayerNames(layer="conv_head", norm="bn2")
+    names["classifier.linear"] = LayerNames(layer="classifier")
+    return names
+
+
+LAYOUTS: Mapping[str, Layout] = MappingProxyType(
+    {
+        "edge": Layout(names=own_names, norm_eps=NORM_EPS),
+        "folded": Layout(names=_folded_names, norm_eps=NORM_EPS),
+        "torchvision": Layout(names=_torchvision_names, norm_eps=TORCH_NORM_EPS),
+        "timm": Layout(names=_timm_names, norm_eps=TORCH_NORM_EPS),
+    }
+)
