@@ -1,4 +1,4 @@
-"""The self-test: a runtime proves on a device that it gives the host's answer, before any number from it is believed."""
+"""The self-test: a runtime proves on a device that it gives the host's answer before a number from it is believed."""
 
 import io
 import platform

@@ -1,0 +1,47 @@
+# The two commands: `make demo` and `make test`. Everything they need they install into .venv and .venvs.
+PYTHON ?= python3
+VENV := .venv
+TFLITE := .venvs/tflite-runtime
+LIGHT := .venvs/light
+WORKERS ?= 2
+RETRY := .ci/retry
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test check light clean
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(RETRY) $(VENV)/bin/pip install --quiet --constraint constraints.txt torch==2.13.0
+	$(RETRY) $(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+# tflite-runtime needs Python 3.11 and numpy < 2: an environment of its own, with the light part of the product.
+$(TFLITE)/.ready: pyproject.toml tests/constraints-tflite-runtime.txt
+	$(PYTHON) -m venv $(TFLITE)
+	$(RETRY) $(TFLITE)/bin/pip install --quiet --constraint tests/constraints-tflite-runtime.txt --editable '.[tflite-runtime]'
+	touch $@
+
+# What a device installs: the light core and one runtime; no torch, no onnx.
+$(LIGHT)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(LIGHT)
+	$(RETRY) $(LIGHT)/bin/pip install --quiet --constraint constraints.txt --editable '.[litert]' pytest pytest-timeout
+	touch $@
+
+demo: $(VENV)/.ready
+	$(VENV)/bin/python docs/demo.py
+
+test: $(VENV)/.ready $(TFLITE)/.ready $(LIGHT)/.ready
+	EDGE_TFLITE_RUNTIME_PYTHON=$(CURDIR)/$(TFLITE)/bin/python EDGE_LIGHT_PYTHON=$(CURDIR)/$(LIGHT)/bin/python \
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses $(WORKERS) --dist worksteal
+
+check: $(VENV)/.ready
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+light: $(LIGHT)/.ready
+	$(LIGHT)/bin/python -m pytest -m light
+
+clean:
+	rm -rf $(VENV) .venvs build demo_out

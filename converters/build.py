@@ -1,0 +1,134 @@
+"""A graph becomes an artifact: files written, expected outputs simulated, this machine's runtimes compared."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from converters.package import Description, ModelFiles, selftest_bytes, write_artifact, write_model_files
+from edge.artifact import Artifact, ModelFile
+from edge.errors import EngineError, UsageError
+from edge.graph.graph import Graph
+from edge.quantization.float_run import run_float
+from edge.quantization.integer import IntegerSimulation
+from edge.runtime.engine import open_session
+from edge.runtime.selftest import ANY_KERNELS, difference, kernel_key, model_input
+
+# file format -> the engines and kernel sets whose largest difference is measured on this machine
+KERNELS: Mapping[str, tuple[tuple[str, str | None], ...]] = {
+    "tflite": (("litert", "xnnpack"), ("litert", "builtin"), ("litert", "reference")),
+    "onnx": (("onnxruntime", None),),
+}
+# Largest difference of a float file that stays allowed, as a share of the largest expected magnitude.
+FLOAT_TOLERANCE = 1e-3
+
+
+def build_artifact(
+    graph: Graph,
+    description: Description,
+    folder: Path,
+    *,
+    images: npt.NDArray[np.uint8],
+    allow_float: frozenset[str] = frozenset(),
+) -> Artifact:
+    """Write a graph as an artifact folder.
+
+    Args:
+        graph: NCHW, batch 1; int8 or float32.
+        images: uint8 RGB (n, height, width, 3) at the model's size: the inputs of the self-test.
+        allow_float: kinds of operators that may stay in float in an INT8 file.
+
+    Raises:
+        UnsupportedError: an operator that cannot be written, or would stay in float.
+        UsageError: the images do not fit the preprocessing.
+        FileError: the folder cannot be written.
+    """
+    size = (description.preprocess.height, description.preprocess.width, 3)
+    if images.ndim != 4 or images.shape[1:] != size or images.dtype != np.uint8 or len(images) == 0:
+        raise UsageError(f"self-test images are {images.dtype} {images.shape}, the model takes uint8 (n, {size})")
+    written = write_model_files(graph, description, allow_float=allow_float)
+    expected = expected_outputs(written, description, images)
+    allowed = measured_bounds(written, description, images, expected)
+    selftest = selftest_bytes(images, {name: outputs for name, outputs in expected.items() if name in allowed})
+    return write_artifact(folder, written, description, selftest=selftest, allowed=allowed)
+
+
+def expected_outputs(
+    written: ModelFiles, description: Description, images: npt.NDArray[np.uint8]
+) -> dict[str, list[npt.NDArray[Any]]]:
+    """What each file must answer: the integer simulation of the source, in the file's own layout and integers."""
+    source_name = "source.onnx" if written.precision == "int8" else "model.onnx"
+    source = next(file for file in written.files if file.path == source_name)
+    raw = model_input(images, source, description.preprocess)
+    if written.precision == "int8":
+        outputs = IntegerSimulation(written.graph).run([raw])
+    else:
+        every = run_float(written.graph, [raw])
+        outputs = [np.asarray(every[name]) for name in written.graph.outputs]
+    return {file.path: [_as_file(array, source, file, k) for k, array in enumerate(outputs)] for file in written.files}
+
+
+def _as_file(array: npt.NDArray[Any], source: ModelFile, file: ModelFile, index: int) -> npt.NDArray[Any]:
+    """A source output in another file's layout, dtype and zero point: the same real values."""
+    before, after = source.outputs[index], file.outputs[index]
+    if before.layout == "nchw" and after.layout == "nhwc":
+        array = array.transpose(0, 2, 3, 1)
+    if after.zero_point is not None and before.zero_point is not None:
+        array = array.astype(np.int32) + (after.zero_point - before.zero_point)
+    return np.ascontiguousarray(array.astype(after.dtype))
+
+
+def measured_bounds(
+    written: ModelFiles,
+    description: Description,
+    images: npt.NDArray[np.uint8],
+    expected: Mapping[str, list[npt.NDArray[Any]]],
+) -> dict[str, dict[str, float]]:
+    """The largest difference allowed per file and kernel set: what this machine's runtimes show on the self-test.
+
+    XNNPACK on this machine is held to 0 quanta for an INT8 file. A kernel set that is not measured here is held to the
+    largest difference that any measured one showed, at least 1 quantum. Float files: FLOAT_TOLERANCE.
+    """
+    bounds: dict[str, dict[str, float]] = {}
+    for file in written.files:
+        if file.role != "run":
+            continue
+        if written.precision == "float32":
+            magnitude = max(float(np.abs(output.astype(np.float64)).max(initial=0.0)) for output in expected[file.path])
+            is_map = file.outputs[0].meaning == "class_map"
+            bounds[file.path] = {ANY_KERNELS: 0.01 if is_map else FLOAT_TOLERANCE * max(magnitude, 1e-6)}
+            continue
+        measured = _measured(file, written.contents[file.path], description, images, expected[file.path])
+        floor = 0.01 if file.outputs[0].meaning == "class_map" else 1.0
+        bounds[file.path] = {**measured, ANY_KERNELS: max([floor, *measured.values()])}
+    return bounds
+
+
+def _measured(
+    file: ModelFile,
+    data: bytes,
+    description: Description,
+    images: npt.NDArray[np.uint8],
+    expected: list[npt.NDArray[Any]],
+) -> dict[str, float]:
+    measured: dict[str, float] = {}
+    raw = model_input(images, file, description.preprocess)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / file.path
+        path.write_bytes(data)
+        for engine, kernels in KERNELS[file.format]:
+            try:
+                session = open_session(engine, path, threads=1, kernels=kernels)
+            except EngineError:
+                continue  # a runtime that is not installed measures nothing; ANY_KERNELS covers it
+            largest = 0.0
+            for index in range(len(images)):
+                outputs = session.run([raw[index : index + 1]])
+                for k, output in enumerate(file.outputs):
+                    largest = max(largest, difference(expected[k][index : index + 1], outputs[k], output))
+            exact = kernels == "xnnpack" and session.info.kernels == "xnnpack"
+            measured[kernel_key(session.info)] = 0.0 if exact else largest
+    return measured

@@ -1,0 +1,70 @@
+"""What a segmenter ends in: logits at the network's own resolution, a class map there, or a class map at full size."""
+
+from dataclasses import replace
+
+from edge.errors import UsageError, unknown_name
+from edge.graph.graph import Graph, Operator, Tensor, channel_axis
+
+HEADS = ("logits", "class_map", "full")
+
+
+def append_head(graph: Graph, head: str) -> Graph:
+    """Append a segmentation head to a graph whose one output is logits (n, classes, h, w) or (n, h, w, classes).
+
+    Args:
+        graph: float32 or int8, either layout.
+        head: `logits` changes nothing; `class_map` appends an arg-max over classes; `full` first resizes the logits
+            bilinearly (half-pixel centres, same quantization parameters) to the size of the input. Class maps are
+            int32 (n, h, w); ties go to the lower class.
+
+    Raises:
+        UsageError: an unknown head, or a graph that does not end in one 4-D tensor.
+    """
+    if head not in HEADS:
+        raise UsageError(unknown_name("head", head, HEADS))
+    if head == "logits":
+        return graph
+    if len(graph.outputs) != 1 or len(graph.tensors[graph.outputs[0]].shape) != 4:
+        raise UsageError(f"head '{head}' needs a model that ends in one 4-D tensor of logits")
+    if head == "full":
+        graph = _resized_to_input(graph)
+    logits = graph.tensors[graph.outputs[0]]
+    axis = channel_axis(graph.layout, 4)
+    shape = tuple(size for index, size in enumerate(logits.shape) if index != axis)
+    class_map = Tensor(name="class_map", shape=shape, dtype="int32")
+    operator = Operator(
+        kind="ArgMax",
+        name="head.arg_max",
+        inputs=(logits.name,),
+        outputs=(class_map.name,),
+        attributes={"axis": axis, "keepdims": False},
+    )
+    return _extended(graph, operator, class_map)
+
+
+def _resized_to_input(graph: Graph) -> Graph:
+    logits = graph.tensors[graph.outputs[0]]
+    channels = channel_axis(graph.layout, 4)
+    spatial = (2, 3) if graph.layout == "nchw" else (1, 2)
+    given = graph.tensors[graph.inputs[0]].shape
+    size_hw = (given[spatial[0]], given[spatial[1]])
+    n, c = logits.shape[0], logits.shape[channels]
+    shape = (n, c, *size_hw) if graph.layout == "nchw" else (n, *size_hw, c)
+    resized = Tensor(name="full_logits", shape=shape, dtype=logits.dtype, quantization=logits.quantization)
+    operator = Operator(
+        kind="Resize",
+        name="head.resize",
+        inputs=(logits.name,),
+        outputs=(resized.name,),
+        attributes={"mode": "linear", "coordinates": "half_pixel", "size_hw": size_hw},
+    )
+    return _extended(graph, operator, resized)
+
+
+def _extended(graph: Graph, operator: Operator, output: Tensor) -> Graph:
+    return replace(
+        graph,
+        operators=(*graph.operators, operator),
+        tensors={**graph.tensors, output.name: output},
+        outputs=(output.name,),
+    )

@@ -1,0 +1,228 @@
+"""Model files, manifest and self-test become an artifact folder."""
+
+import hashlib
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from converters.integer_only import float_operators
+from converters.onnx_file import onnx_bytes
+from converters.onnx_passes.layout import to_nhwc
+from converters.onnxruntime_form import onnxruntime_form
+from converters.tflite.writer import tflite_bytes
+from edge.artifact import (
+    MANIFEST_NAME,
+    SELFTEST_NAME,
+    Artifact,
+    Cost,
+    Labels,
+    Manifest,
+    ModelFile,
+    Provenance,
+    QuantizationInfo,
+    Selftest,
+    Task,
+    TensorInfo,
+    manifest_json,
+    open_artifact,
+)
+from edge.atomic import replacing_folder
+from edge.errors import UnsupportedError
+from edge.graph.counts import count_graph
+from edge.graph.graph import Graph
+from edge.graph.onnx import read_onnx
+from edge.graph.tflite import read_tflite
+from edge.vision.preprocess import Preprocess
+
+Precision = Literal["int8", "float32"]
+LAYOUTS = {2: "nc", 3: "nhw"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What a graph cannot say about itself.
+
+    Attributes:
+        head: what a segmenter ends in; None for other tasks.
+        method: how its integers came to be, for the manifest.
+    """
+
+    name: str
+    task: Task
+    head: Literal["logits", "class_map", "full"] | None
+    preprocess: Preprocess
+    labels: Labels
+    quantization: QuantizationInfo
+    provenance: Provenance
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFiles:
+    """The written model files and what they hold.
+
+    Attributes:
+        precision: of the files.
+        contents: file name -> bytes; files: their manifest entries.
+        graph: the graph that the source file holds, read back from it (NCHW).
+        cost: counted from the TFLite file.
+    """
+
+    precision: Precision
+    contents: Mapping[str, bytes]
+    files: tuple[ModelFile, ...]
+    graph: Graph
+    cost: Cost
+
+
+def precision_of(graph: Graph) -> Precision:
+    """`int8` when any activation of the graph is quantized, else `float32`."""
+    names = [name for operator in graph.operators for name in operator.outputs]
+    return "int8" if any(graph.tensors[name].quantization is not None for name in names) else "float32"
+
+
+def write_model_files(graph: Graph, description: Description, *, allow_float: frozenset[str]) -> ModelFiles:
+    """Write a graph as ONNX, read it back, and write the files for devices from what was read.
+
+    Args:
+        graph: NCHW; int8 activations and weights, or float32.
+        allow_float: kinds of operators that may stay in float in an INT8 file.
+
+    Raises:
+        UnsupportedError: an operator would stay in float and is not allowed to; or cannot be written.
+    """
+    precision = precision_of(graph)
+    source = onnx_bytes(graph)
+    read = read_onnx(source, name=description.name)
+    nhwc = to_nhwc(read)
+    if precision == "int8":
+        refuse_float_operators(nhwc, allow_float)
+    tflite = tflite_bytes(nhwc, description=f"{description.name} {precision}")
+    contents = {"model.tflite": tflite, "model.onnx": source}
+    if precision == "int8":
+        contents = {"model.tflite": tflite, "model.onnx": onnxruntime_form(read), "source.onnx": source}
+    in_tflite = read_tflite(tflite)
+    graphs = {"model.tflite": in_tflite, "source.onnx": read}
+    graphs["model.onnx"] = read_onnx(contents["model.onnx"]) if precision == "int8" else read
+    files = tuple(_model_file(name, data, graphs[name], description) for name, data in contents.items())
+    counted = count_graph(in_tflite)
+    cost = Cost(
+        multiply_adds=counted.multiply_adds,
+        parameters=counted.parameters,
+        weights_bytes=counted.weights_bytes,
+        peak_activation_bytes=counted.peak_activation_bytes,
+        unruled=tuple(sorted(set(counted.unruled))),
+    )
+    return ModelFiles(precision=precision, contents=contents, files=files, graph=read, cost=cost)
+
+
+def refuse_float_operators(graph: Graph, allow_float: frozenset[str]) -> None:
+    """Refuse (UnsupportedError) operators that compute in float in a quantized graph, unless allowed by kind."""
+    left = [operator for operator in float_operators(graph) if operator.kind not in allow_float]
+    if left:
+        kinds = ",".join(sorted({operator.kind for operator in left}))
+        named = ", ".join(f"{operator.kind} ({operator.name})" for operator in left[:5])
+        more = f" and {len(left) - 5} more" if len(left) > 5 else ""
+        raise UnsupportedError(
+            f"{len(left)} operators would stay in float: {named}{more}; allow them with --allow-float {kinds}"
+        )
+
+
+def _model_file(name: str, data: bytes, graph: Graph, description: Description) -> ModelFile:
+    onnx = name.endswith(".onnx")
+    return ModelFile(
+        path=name,
+        format="onnx" if onnx else "tflite",
+        role="source" if name == "source.onnx" else "run",
+        sha256=hashlib.sha256(data).hexdigest(),
+        size_bytes=len(data),
+        format_version=_opset(data) if onnx else 3,
+        inputs=tuple(_tensor_info(graph, tensor, "image", None) for tensor in graph.inputs),
+        outputs=tuple(_output_info(graph, tensor, description) for tensor in graph.outputs),
+    )
+
+
+def _opset(data: bytes) -> int:
+    import onnx
+
+    model = onnx.load_from_string(data)
+    return next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+
+
+def _output_info(graph: Graph, name: str, description: Description) -> TensorInfo:
+    producer = graph.producer(name)
+    if description.head in ("class_map", "full"):
+        meaning = "class_map"
+    else:
+        meaning = "probabilities" if producer is not None and producer.kind == "Softmax" else "logits"
+    stride = None
+    if description.task == "segment":
+        # (n, h, w) class maps and NHWC logits have the height at axis 1, NCHW logits at axis 2
+        shape = graph.tensors[name].shape
+        rows = shape[2] if graph.layout == "nchw" and len(shape) == 4 else shape[1]
+        stride = round(description.preprocess.height / rows)
+    return _tensor_info(graph, name, meaning, stride)
+
+
+def _tensor_info(graph: Graph, name: str, meaning: Any, stride: int | None) -> TensorInfo:
+    tensor = graph.tensors[name]
+    quantization = tensor.quantization
+    dtype: Any = tensor.dtype
+    return TensorInfo(
+        name=name,
+        shape=tensor.shape,
+        dtype=dtype,
+        layout=graph.layout if len(tensor.shape) == 4 else LAYOUTS.get(len(tensor.shape), "flat"),
+        meaning=meaning,
+        scale=None if quantization is None else float(quantization.scale[0]),
+        zero_point=None if quantization is None else int(quantization.zero_point[0]),
+        stride=stride,
+    )
+
+
+def selftest_bytes(images: npt.NDArray[np.uint8], expected: Mapping[str, list[npt.NDArray[Any]]]) -> bytes:
+    """selftest.npz: `images` uint8 (n, h, w, 3) RGB at the model's size, and `output_FILE_K` per file and output."""
+    arrays = {f"output_{name}_{k}": array for name, outputs in expected.items() for k, array in enumerate(outputs)}
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, images=images, **arrays)
+    return buffer.getvalue()
+
+
+def write_artifact(
+    folder: Path,
+    written: ModelFiles,
+    description: Description,
+    *,
+    selftest: bytes,
+    allowed: Mapping[str, Mapping[str, float]],
+) -> Artifact:
+    """Write the artifact folder whole and open it again, hashes checked. An older folder of that name is replaced."""
+    samples = int(np.load(io.BytesIO(selftest), allow_pickle=False)["images"].shape[0])
+    manifest = Manifest(
+        schema_version=1,
+        name=description.name,
+        task=description.task,
+        head=description.head,
+        precision=written.precision,
+        files=written.files,
+        preprocess=description.preprocess,
+        labels=description.labels,
+        quantization=description.quantization,
+        cost=written.cost,
+        provenance=description.provenance,
+        selftest=Selftest(
+            sha256=hashlib.sha256(selftest).hexdigest(),
+            samples=samples,
+            allowed={name: dict(bounds) for name, bounds in allowed.items()},
+        ),
+    )
+    with replacing_folder(folder) as temporary:
+        for name, data in written.contents.items():
+            (temporary / name).write_bytes(data)
+        (temporary / SELFTEST_NAME).write_bytes(selftest)
+        (temporary / MANIFEST_NAME).write_text(manifest_json(manifest), encoding="utf-8")
+    return open_artifact(folder)
