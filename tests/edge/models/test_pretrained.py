@@ -172,7 +172,7 @@ def test_auxiliary_heads_stay_behind_or_start_new(tmp_path: Path) -> None:
     report = load_pretrained(without, saved(with_heads.state_dict(), tmp_path / "with.safetensors"))
     assert report.ignored and all(name.startswith("auxiliary_") for name in report.ignored)
     path = saved(without.state_dict(), tmp_path / "without.safetensors")
-    with pytest.raises(CheckpointError, match="'auxiliary_shallow.0.conv.weight' is missing"):
+    with pytest.raises(CheckpointError, match=r"'auxiliary_shallow\.0.conv\.weight' is missing"):
         load_pretrained(with_heads, path)
     assert load_pretrained(with_heads, path, reinitialize_head=True).head == "loaded"
 
@@ -200,12 +200,12 @@ def test_a_file_that_does_not_fit_is_refused_in_one_line(change, message: str, t
 
 def test_foreign_names_a_negative_variance_and_damaged_files_are_refused(tmp_path: Path) -> None:
     path = saved({"encoder.weight": torch.ones(3)}, tmp_path / "foreign.safetensors")
-    with pytest.raises(CheckpointError, match="holds no layer of MobileNetV2; its first tensor is 'encoder.weight'"):
+    with pytest.raises(CheckpointError, match="holds no layer of MobileNetV2; its first"):
         load_pretrained(network(), path)
     source = network()
     source.stem.norm.running_var[0] = -1.0
     path = saved(source.state_dict(), tmp_path / "negative.safetensors")
-    with pytest.raises(CheckpointError, match="'stem.norm.running_var' holds a negative variance"):
+    with pytest.raises(CheckpointError, match=r"'stem\.norm\.running_var' holds a negative variance"):
         load_pretrained(network(), path)
     whole = path.read_bytes()
     for name, data in {"empty": b"", "cut": whole[:-100], "head": whole[:50], "noise": b"\xff" * 999}.items():

@@ -1,0 +1,61 @@
+"""`edge models`: the networks that can be named, with what they cost."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import click
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+GRID: tuple[tuple[str, dict[str, Any]], ...] = (
+    *(("mobilenet_v1", {"classes": 1000, "width": width, "resolution": 224}) for width in (1.0, 0.75, 0.5, 0.25)),
+    ("mobilenet_v1", {"classes": 1000, "width": 1.0, "resolution": 128}),
+    ("mobilenet_v1", {"classes": 1000, "width": 0.25, "resolution": 128}),
+    ("mobilenet_v1", {"classes": 2, "width": 0.25, "resolution": 96, "activation": "relu"}),
+    *(("mobilenet_v2", {"classes": 1000, "width": width, "resolution": 224}) for width in (1.4, 1.0, 0.75, 0.5, 0.35)),
+    ("mobilenet_v2", {"classes": 1000, "width": 1.0, "resolution": 128}),
+    ("mobilenet_v2", {"classes": 1000, "width": 1.0, "resolution": 96}),
+    ("fast_scnn", {"classes": 19, "resolution_hw": (1024, 2048)}),
+    ("fast_scnn", {"classes": 19, "resolution_hw": (512, 1024)}),
+    ("fast_scnn", {"classes": 19, "resolution_hw": (256, 512)}),
+    ("fast_scnn", {"classes": 11, "resolution_hw": (360, 480)}),
+)
+"""Published sizes, and those of the recipes."""
+
+
+@click.command(name="models")
+@click.argument("names", nargs=-1, metavar="[MODEL]...")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
+def command(names: tuple[str, ...], as_json: bool) -> None:
+    """List the networks with parameters and multiply-adds.
+
+    Parameters are counted with batch norm and without auxiliary heads; multiply-adds are those of one image.
+
+    \b
+    Example:
+      edge models mobilenet_v2
+    """
+    from edge.models.listing import list_models  # brings torch
+
+    entries = list_models(GRID, names)
+    if as_json:
+        for entry in entries:
+            click.echo(json.dumps(asdict(entry)))
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
+    table.add_column("model", no_wrap=True)
+    table.add_column("arguments")
+    for column in ("input", "parameters", "MAdds"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for entry in entries:
+        width, height = entry.resolution_wh
+        table.add_row(
+            entry.model,
+            " ".join(f"{name}={value}" for name, value in entry.arguments.items() if "resolution" not in name),
+            f"{width}x{height}",
+            f"{entry.parameters / 1e6:.3f} M",
+            f"{entry.multiply_adds / 1e6:,.1f} M",
+        )
+    Console().print(table)

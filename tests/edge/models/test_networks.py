@@ -1,0 +1,177 @@
+"""The networks: shapes, tracing, what they accept and refuse."""
+
+import pytest
+import torch
+from torch import fx, nn
+
+from edge.errors import UnsupportedError, UsageError
+from edge.models.blocks import SamePadConv2d
+from edge.models.count import count_module
+from edge.models.fast_scnn import fast_scnn, uniform_pool
+from edge.models.listing import list_models
+from edge.models.registry import MODELS, build
+
+SMALL: dict[str, dict[str, object]] = {
+    "mobilenet_v1": {"classes": 4, "width": 0.25, "resolution": 40},
+    "mobilenet_v2": {"classes": 4, "width": 0.25, "resolution": 40},
+    "fast_scnn": {"classes": 4, "resolution_hw": (72, 104)},
+}
+
+
+class LeafTracer(fx.Tracer):
+    """PyTorch's layers and the SAME convolution are leaves."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, SamePadConv2d) or super().is_leaf_module(m, module_qualified_name)
+
+
+def traced(model: nn.Module) -> fx.GraphModule:
+    return fx.GraphModule(model, LeafTracer().trace(model))
+
+
+def test_every_registered_model_is_tested_here() -> None:
+    assert SMALL.keys() == MODELS.keys()
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_output_is_logits_and_attributes_say_task_and_input(name: str) -> None:
+    model = build(name, **SMALL[name]).eval()
+    n, c, height, width = model.input_shape
+    logits = model(torch.zeros(2, c, height, width))
+    assert (n, c) == (1, 3)
+    if model.task == "segment":
+        assert logits.shape == (2, 4, height // 8, width // 8)
+    else:
+        assert model.task == "classify" and logits.shape == (2, 4)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_traced_network_computes_the_same_and_holds_only_plain_operations(name: str) -> None:
+    torch.manual_seed(0)
+    model = build(name, **SMALL[name]).eval()
+    graph = traced(model)
+    x = torch.randn(2, *model.input_shape[1:])
+    with torch.no_grad():
+        assert torch.equal(graph(x), model(x))
+    called = {
+        node.target if isinstance(node.target, str) else node.target.__name__
+        for node in graph.graph.nodes
+        if node.op in ("call_function", "call_method")
+    }
+    assert called <= {"add", "flatten", "cat", "interpolate"}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_network_learns_a_batch_by_heart(name: str) -> None:
+    torch.manual_seed(0)
+    model = build(name, **{**SMALL[name], "dropout": 0.0}).train()
+    x = torch.randn(4, *model.input_shape[1:])
+    target = torch.randint(0, 4, model(x).argmax(1).shape)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    losses = []
+    for _ in range(12):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(x), target)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0]
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_signals_keep_their_size_through_an_untrained_network(name: str) -> None:
+    torch.manual_seed(0)
+    model = build(name, **SMALL[name]).train()
+    deviation = model(torch.randn(4, *model.input_shape[1:])).std().item()
+    assert 0.01 < deviation < 100
+
+
+def test_v1_takes_relu_instead_of_relu6() -> None:
+    model = build("mobilenet_v1", classes=2, width=0.25, resolution=96, activation="relu")
+    kinds = {type(module) for module in model.modules()}
+    assert nn.ReLU in kinds and nn.ReLU6 not in kinds
+
+
+@pytest.mark.parametrize("size_hw", [(12, 15), (4, 8), (32, 64), (7, 7), (2, 2)])
+@pytest.mark.parametrize("bins", [1, 2, 3, 6])
+def test_pyramid_windows_are_alike_and_cover_every_pixel(size_hw: tuple[int, int], bins: int) -> None:
+    pooled = uniform_pool(size_hw, bins)(torch.ones(1, 1, *size_hw))
+    assert pooled.shape[2:] == tuple(min(bins, size) for size in size_hw)
+    x = torch.ones(1, 1, *size_hw, requires_grad=True)
+    uniform_pool(size_hw, bins)(x).sum().backward()
+    assert x.grad is not None and (x.grad > 0).all()
+
+
+def test_pyramid_windows_are_adaptive_poolings_where_sizes_divide() -> None:
+    x = torch.randn(1, 2, 12, 18)
+    for bins in (1, 2, 3, 6):
+        torch.testing.assert_close(uniform_pool((12, 18), bins)(x), nn.AdaptiveAvgPool2d(bins)(x))
+
+
+def test_camvid_size_works_as_it_is() -> None:
+    model = fast_scnn(classes=11, resolution_hw=(360, 480), auxiliary=True).eval()
+    with torch.no_grad():
+        main, shallow, deep = model.forward_with_auxiliary(torch.zeros(1, 3, 360, 480))
+    assert main.shape == shallow.shape == (1, 11, 45, 60)
+    assert deep.shape == (1, 11, 12, 15)
+
+
+def test_auxiliary_heads_change_neither_the_output_nor_the_counts() -> None:
+    plain = fast_scnn(classes=3, resolution_hw=(64, 96)).eval()
+    model = fast_scnn(classes=3, resolution_hw=(64, 96), auxiliary=True).eval()
+    assert count_module(plain) == count_module(model)
+    x = torch.randn(1, 3, 64, 96)
+    with torch.no_grad():
+        assert torch.equal(model(x), model.forward_with_auxiliary(x)[0])
+    with pytest.raises(UsageError, match="without auxiliary heads"):
+        plain.forward_with_auxiliary(x)
+
+
+def test_counting_leaves_the_network_as_it_was() -> None:
+    model = build("mobilenet_v2", classes=3, width=0.25, resolution=32).train()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    count_module(model)
+    assert all(module.training for module in model.modules())
+    assert not any(module._forward_hooks for module in model.modules())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_a_layer_without_a_rule_is_named_not_counted_as_nothing() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.PReLU())
+    model.input_shape = (1, 3, 8, 8)
+    with pytest.raises(UnsupportedError, match=r"layer '1' \(PReLU\): no rule"):
+        count_module(model)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("mobilenet_v3", {"classes": 2}, "unknown model 'mobilenet_v3'; did you mean 'mobilenet_v"),
+        ("mobilenet_v2", {"classes": 2, "widht": 1.0}, "unknown argument 'widht'; did you mean 'width'"),
+        ("mobilenet_v2", {}, "model 'mobilenet_v2': 'classes' is missing"),
+        ("mobilenet_v2", {"classes": 0}, "classes is 0"),
+        ("mobilenet_v2", {"classes": 2, "width": 9}, "width is 9; it must be a number from 0.1 to 4"),
+        ("mobilenet_v2", {"classes": 2, "resolution": 31}, "resolution is 31"),
+        ("mobilenet_v2", {"classes": 2, "resolution": 96.0}, "resolution is 96.0"),
+        ("mobilenet_v2", {"classes": 2, "dropout": 1.0}, "dropout is 1.0"),
+        ("mobilenet_v1", {"classes": 2, "activation": "relu7"}, "unknown activation 'relu7'; did you mean 'relu"),
+        ("fast_scnn", {"classes": 2, "resolution_hw": (100, 64)}, "height is 100; fast_scnn needs a multiple of 8"),
+        ("fast_scnn", {"classes": 2, "resolution_hw": (64, 56)}, "width is 56"),
+        ("fast_scnn", {"classes": 2, "resolution_hw": 512}, "resolution_hw is 512; it must be height and width"),
+        ("fast_scnn", {"classes": 2, "resolution_hw": (64, 64, 3)}, "it must be height and width"),
+    ],
+)
+def test_what_cannot_be_built_is_refused_with_the_value(name, arguments, message) -> None:
+    with pytest.raises(UsageError) as refusal:
+        build(name, **arguments)
+    assert message in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+def test_listing_keeps_the_grid_and_refuses_unknown_names() -> None:
+    grid = [("fast_scnn", {"classes": 2, "resolution_hw": (64, 96)}), ("mobilenet_v2", {"classes": 2})]
+    listed = list_models(grid)
+    assert [entry.model for entry in listed] == ["fast_scnn", "mobilenet_v2"]
+    assert listed[0].resolution_wh == (96, 64)
+    assert [entry.model for entry in list_models(grid, ["mobilenet_v2"])] == ["mobilenet_v2"]
+    with pytest.raises(UsageError, match="did you mean 'fast_scnn'"):
+        list_models(grid, ["fast_scn"])
