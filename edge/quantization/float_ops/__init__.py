@@ -1,0 +1,1 @@
+"""Float formulas of the operators, for float graphs of any origin."""

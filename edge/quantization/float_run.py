@@ -1,0 +1,95 @@
+"""Executing a float graph in float32, in either layout: calibration, float parents and the torch engine use it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import numpy.typing as npt
+import torch
+
+from edge.errors import UnsupportedError
+from edge.graph.graph import Graph, Operator
+from edge.quantization.execution import Step, as_inputs, constant_tensors, walk
+from edge.quantization.float_ops import layers, pointwise
+from edge.quantization.integer_ops import movement, selection
+from edge.quantization.integer_ops.affine import Builder
+
+BUILDERS: Mapping[str, Builder] = MappingProxyType(
+    {
+        "Conv": layers.conv,
+        "Gemm": layers.gemm,
+        "BatchNorm": layers.batch_norm,
+        "AveragePool": layers.average_pool,
+        "MaxPool": layers.max_pool,
+        "Mean": layers.mean,
+        "Resize": layers.resize,
+        "Add": pointwise.binary,
+        "Sub": pointwise.binary,
+        "Mul": pointwise.binary,
+        "Relu": pointwise.unary,
+        "Relu6": pointwise.unary,
+        "Sigmoid": pointwise.unary,
+        "Tanh": pointwise.unary,
+        "HardSwish": pointwise.unary,
+        "HardSigmoid": pointwise.hard_sigmoid,
+        "Clip": pointwise.clip,
+        "Softmax": pointwise.softmax,
+        "Pad": pointwise.pad,
+        "Concat": movement.concat,
+        "Reshape": movement.reshape,
+        "Transpose": movement.transpose,
+        "Slice": movement.cut,
+        "ArgMax": selection.argmax,
+    }
+)
+
+
+def build_steps(graph: Graph) -> list[tuple[Operator, Step]]:
+    """The float kernels of a graph, in order.
+
+    Raises:
+        UnsupportedError: a quantized tensor, or an operator without a float formula, by name.
+    """
+    steps: list[tuple[Operator, Step]] = []
+    for operator in graph.operators:
+        for name in (*operator.inputs, *operator.outputs):
+            if name and graph.tensors[name].quantization is not None:
+                raise UnsupportedError(f"float run: '{name}' of {operator.kind} '{operator.name}' is quantized")
+        if operator.kind not in BUILDERS or len(operator.outputs) != 1:
+            raise UnsupportedError(f"float run: no float formula for {operator.kind} '{operator.name}'")
+        steps.append((operator, BUILDERS[operator.kind](graph, operator)))
+    return steps
+
+
+class FloatRun:
+    """Executes a float graph, in either layout; weights are prepared once.
+
+    Raises:
+        UnsupportedError: a quantized tensor, or an operator without a float formula.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self._steps = build_steps(graph)
+        self._constants = constant_tensors(graph)
+
+    def stream(self, inputs: Sequence[npt.NDArray[Any]]) -> Iterator[tuple[str, torch.Tensor]]:
+        """Every activation by name as it is made, the graph's inputs first; each is dropped after its last use.
+
+        The tensors are float32 (class maps integer), in the graph's layout, and must not be modified.
+
+        Raises:
+            UsageError: inputs of the wrong count, dtype or shape; axis 0 may be larger where the graph's is 1.
+        """
+        return walk(self._steps, self._constants, as_inputs(self.graph, inputs))
+
+    def run(self, inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        """The outputs, in the graph's order. Refuses (UsageError) inputs of the wrong count, dtype or shape."""
+        wanted = set(self.graph.outputs)
+        kept = {name: value for name, value in self.stream(inputs) if name in wanted}
+        return [kept[name].contiguous().numpy() for name in self.graph.outputs]
+
+
+def run_float(graph: Graph, inputs: Sequence[npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    """Every activation by name, the graph's inputs included, as arrays. Refuses what `FloatRun` refuses."""
+    return {name: value.contiguous().numpy() for name, value in FloatRun(graph).stream(inputs)}

@@ -1,0 +1,58 @@
+"""The integer simulation: executes a quantized graph with the arithmetic of the XNNPACK kernels, bit for bit."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy.typing as npt
+import torch
+
+from edge.errors import UnsupportedError
+from edge.graph.graph import Graph, Operator
+from edge.quantization.execution import as_inputs, constant_tensors, walk
+from edge.quantization.integer_ops.affine import Kernel
+from edge.quantization.integer_ops.table import BUILDERS
+
+
+def build(graph: Graph, operator: Operator) -> Kernel:
+    """The kernel of one operator. Refuses (UnsupportedError) a kind that the simulation does not know, by name."""
+    if operator.kind not in BUILDERS or len(operator.outputs) != 1:
+        source = f" ({operator.source})" if operator.source and operator.source != operator.kind else ""
+        raise UnsupportedError(
+            f"integer simulation: no integer formula for {operator.kind}{source} '{operator.name}'; "
+            f"known: {', '.join(BUILDERS)}"
+        )
+    return BUILDERS[operator.kind](graph, operator)
+
+
+class IntegerSimulation:
+    """Executes an integer graph, ours or foreign, in either layout, exactly as XNNPACK (x86) does.
+
+    Weights and multipliers are prepared once. Arrays in and out are raw: the dtypes of the graph's tensors.
+    Where the graph's batch is 1, inputs may carry any leading size.
+
+    Raises:
+        UnsupportedError: an operator without an integer formula, or one whose tensors are not 8-bit, by name.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self._steps = [(operator, build(graph, operator)) for operator in graph.operators]
+        self._constants = constant_tensors(graph)
+
+    def stream(self, inputs: Sequence[npt.NDArray[Any]]) -> Iterator[tuple[str, torch.Tensor]]:
+        """Every activation by name as it is made, the inputs first; each is dropped after its last use.
+
+        Raises:
+            UsageError: inputs of the wrong count, dtype or shape.
+        """
+        return walk(self._steps, self._constants, as_inputs(self.graph, inputs))
+
+    def run(self, inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        """The outputs, in the graph's order. Refuses (UsageError) inputs of the wrong count, dtype or shape."""
+        wanted = set(self.graph.outputs)
+        kept = {name: value for name, value in self.stream(inputs) if name in wanted}
+        return [kept[name].contiguous().numpy() for name in self.graph.outputs]
+
+    def run_all(self, inputs: Sequence[npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+        """Every activation by name, the graph's inputs included. Refuses (UsageError) as `run` does."""
+        return {name: value.contiguous().numpy() for name, value in self.stream(inputs)}

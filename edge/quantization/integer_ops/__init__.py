@@ -1,0 +1,1 @@
+"""Integer formulas of the operators, one family per file; docs/fidelity.md says how each was established."""

@@ -1,0 +1,128 @@
+"""Functions of one 8-bit value: a table of 256 entries each, made with the kernel's float32 arithmetic.
+
+XNNPACK: x = (q - zero_in) * s_in; y = f(x); q = rint(float32(y * (1 / s_out)) + zero_out), clamped, each step float32.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from edge.graph.graph import Graph, Operator
+from edge.quantization.integer_ops.affine import Affine, Kernel, affine, given, refuse
+
+F32 = np.float32
+Reals = npt.NDArray[np.float32]
+Function = Callable[[Operator, Reals], Reals]
+
+
+def every_value(parameters: Affine) -> Reals:
+    """The 256 real values of an 8-bit tensor, float32, in the order of its integers."""
+    integers = np.arange(parameters.low, parameters.high + 1, dtype=F32)
+    return np.asarray((integers - F32(parameters.zero_point)) * parameters.scale, dtype=F32)
+
+
+def to_grid(real: Reals, output: Affine) -> npt.NDArray[np.int64]:
+    """Real values on the output's grid, clamped to its type."""
+    scaled = real * (F32(1) / output.scale) + F32(output.zero_point)
+    return np.asarray(np.clip(np.rint(scaled), output.low, output.high), dtype=np.int64)
+
+
+def sigmoid(operator: Operator, real: Reals) -> Reals:
+    """1 / (1 + exp(-x)), in float64, rounded to float32."""
+    exponential = np.exp(real.astype(np.float64).clip(-100, 100))
+    return np.asarray(exponential / (1 + exponential), dtype=F32)
+
+
+def tanh(operator: Operator, real: Reals) -> Reals:
+    """The hyperbolic tangent."""
+    return np.asarray(np.tanh(real), dtype=F32)
+
+
+def hard_swish(operator: Operator, real: Reals) -> Reals:
+    """x / 6 * min(max(x + 3, 0), 6)."""
+    return np.asarray((real / F32(6)) * np.clip(real + F32(3), F32(0), F32(6)), dtype=F32)
+
+
+def hard_sigmoid(operator: Operator, real: Reals) -> Reals:
+    """min(max(alpha * x + beta, 0), 1)."""
+    alpha, beta = F32(operator.attributes["alpha"]), F32(operator.attributes["beta"])
+    return np.asarray(np.clip(real * alpha + beta, F32(0), F32(1)), dtype=F32)
+
+
+FUNCTIONS: dict[str, Function] = {
+    "Sigmoid": sigmoid,
+    "Tanh": tanh,
+    "HardSwish": hard_swish,
+    "HardSigmoid": hard_sigmoid,
+}
+
+
+def table(graph: Graph, operator: Operator) -> Kernel:
+    """A smooth function, by look-up."""
+    source, target = (affine(graph, operator, name) for name in (operator.inputs[0], operator.outputs[0]))
+    values = to_grid(FUNCTIONS[operator.kind](operator, every_value(source)), target)
+    return _look_up(values, source, target)
+
+
+def _look_up(entries: npt.NDArray[np.int64], source: Affine, target: Affine) -> Kernel:
+    look_up = torch.from_numpy(entries).to(target.dtype)
+    return lambda values: look_up[given(values, 0).long().sub_(source.low)]
+
+
+def requantized(source: Affine, target: Affine) -> npt.NDArray[np.int64]:
+    """A change of parameters (XNNPACK qs8-vcvt): Q8 multiplier, half up, without clamping to the type.
+
+    q = ((q - zero_in) * rint(256 * s_in / s_out) + (zero_out << 8) + 128) >> 8.
+    """
+    factor = int(np.rint(F32(256) * (source.scale / target.scale)))
+    integers = np.arange(source.low, source.high + 1, dtype=np.int64)
+    return ((integers - source.zero_point) * factor + (target.zero_point << 8) + 128) >> 8
+
+
+def clip(graph: Graph, operator: Operator) -> Kernel:
+    """Relu, Relu6 and Clip that stand alone: a change of parameters if they differ, then a clamp."""
+    source, target = (affine(graph, operator, name) for name in (operator.inputs[0], operator.outputs[0]))
+    bounds = {"Relu": (0.0, np.inf), "Relu6": (0.0, 6.0)}
+    if operator.kind == "Clip":
+        minimum, maximum = operator.attributes["min"], operator.attributes["max"]
+        lower = -np.inf if minimum is None else float(minimum)
+        upper = np.inf if maximum is None else float(maximum)
+    else:
+        lower, upper = bounds[operator.kind]
+    if source.same_as(target):
+        entries = np.arange(source.low, source.high + 1, dtype=np.int64)
+    else:
+        entries = requantized(source, target)
+    low = target.low if np.isinf(lower) else target.quantized(lower)
+    high = target.high if np.isinf(upper) else target.quantized(upper)
+    return _look_up(np.clip(entries, low, high), source, target)
+
+
+def quantize(graph: Graph, operator: Operator) -> Kernel:
+    """Quantize: float32 to 8 bits (rint(x * (1 / s)) + zero_point), or 8 bits to other 8-bit parameters."""
+    target = affine(graph, operator, operator.outputs[0])
+    if graph.tensors[operator.inputs[0]].quantization is not None:
+        source = affine(graph, operator, operator.inputs[0])
+        return _look_up(np.clip(requantized(source, target), target.low, target.high), source, target)
+    inverse = float(F32(1) / target.scale)
+
+    def kernel(values: Sequence[torch.Tensor | None]) -> torch.Tensor:
+        scaled = given(values, 0).float().mul(inverse).round_().add_(target.zero_point)
+        return scaled.clamp_(target.low, target.high).to(target.dtype)
+
+    return kernel
+
+
+def dequantize(graph: Graph, operator: Operator) -> Kernel:
+    """Dequantize: float32 s * (q - zero_point)."""
+    source = affine(graph, operator, operator.inputs[0])
+    if graph.tensors[operator.outputs[0]].dtype != "float32":
+        raise refuse(operator, f"output is {graph.tensors[operator.outputs[0]].dtype}, not float32")
+    scale = float(source.scale)
+
+    def kernel(values: Sequence[torch.Tensor | None]) -> torch.Tensor:
+        return given(values, 0).float().sub_(source.zero_point).mul_(scale)
+
+    return kernel
