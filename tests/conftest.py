@@ -1,11 +1,17 @@
 """Fixtures that every test may use."""
 
+import hashlib
+import io
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+MakeArtifact = Callable[..., Path]
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +23,104 @@ def test_data() -> Path:
             pytest.fail(f"EDGE_TEST_DATA: {folder} holds no test data, and CI must have it")
         pytest.skip(f"no test data in {folder}; set EDGE_TEST_DATA")
     return folder
+
+
+@pytest.fixture
+def make_artifact(tmp_path: Path) -> MakeArtifact:
+    """A function that writes an artifact by hand, from any bytes as its model file.
+
+    Called as make_artifact(name, model=bytes, size_hw=(h, w), outputs=[array (n, ...), ...], **changes): a classifier
+    with n self-test images whose expected outputs are given; `changes` replace fields of the manifest, `input` and
+    `output` those of the file's only input and of every output.
+    """
+
+    def make(
+        name: str = "tiny",
+        *,
+        model: bytes = b"0000TFL3",
+        size_hw: tuple[int, int] = (8, 8),
+        outputs: tuple[np.ndarray, ...] = (np.zeros((2, 3), np.int8),),
+        input: Mapping[str, Any] | None = None,
+        output: Mapping[str, Any] | None = None,
+        file: Mapping[str, Any] | None = None,
+        **changes: Any,
+    ) -> Path:
+        from edge.artifact import Manifest, manifest_json
+
+        folder = tmp_path / name
+        folder.mkdir()
+        entry = {"path": "model.tflite", "format": "tflite", "role": "run", "format_version": 3, **(file or {})}
+        images = np.random.default_rng(0).integers(0, 256, (len(outputs[0]), *size_hw, 3), dtype=np.uint8)
+        archive = io.BytesIO()
+        expected = {f"output_{entry['path']}_{k}": array for k, array in enumerate(outputs)}
+        np.savez(archive, images=images, **expected)
+        (folder / entry["path"]).write_bytes(model)
+        (folder / "selftest.npz").write_bytes(archive.getvalue())
+        entry |= {
+            "sha256": hashlib.sha256(model).hexdigest(),
+            "size_bytes": len(model),
+            "inputs": [
+                {
+                    "name": "image",
+                    "shape": (1, *size_hw, 3),
+                    "dtype": "int8",
+                    "layout": "nhwc",
+                    "meaning": "image",
+                    "scale": 1 / 255,
+                    "zero_point": -128,
+                    **(input or {}),
+                }
+            ],
+            "outputs": [
+                {
+                    "name": f"output{k}",
+                    "shape": (1, *array.shape[1:]),
+                    "dtype": array.dtype.name,
+                    "layout": "nc",
+                    "meaning": "probabilities",
+                    "scale": 1 / 256,
+                    "zero_point": -128,
+                    **(output or {}),
+                }
+                for k, array in enumerate(outputs)
+            ],
+        }
+        fields = {
+            "schema_version": 1,
+            "name": name,
+            "task": "classify",
+            "precision": "int8",
+            "files": [entry],
+            "preprocess": {
+                "colour_order": "rgb",
+                "height": size_hw[0],
+                "width": size_hw[1],
+                "interpolation": "bilinear",
+                "fit": "stretch",
+                "crop_fraction": 1.0,
+                "mean": (0.0, 0.0, 0.0),
+                "std": (255.0, 255.0, 255.0),
+            },
+            "labels": {"names": [f"class {index}" for index in range(outputs[0].shape[-1])]},
+            "quantization": {"method": "foreign"},
+            "cost": {"multiply_adds": 1000, "parameters": 10, "weights_bytes": 10, "peak_activation_bytes": 192},
+            "provenance": {
+                "recipe": None,
+                "checkpoint_sha256": None,
+                "source_path": "by hand",
+                "commit": None,
+                "dirty": None,
+                "versions": {},
+                "command": "by hand",
+                "time_utc": "2026-01-01T00:00:00+00:00",
+            },
+            "selftest": {
+                "sha256": hashlib.sha256(archive.getvalue()).hexdigest(),
+                "samples": len(images),
+                "allowed": {},
+            },
+        } | changes
+        (folder / "manifest.json").write_text(manifest_json(Manifest.model_validate(fields)))
+        return folder
+
+    return make

@@ -94,8 +94,8 @@ def _check_file(path: Path) -> None:
 def _delegated(count: int, nodes: Sequence[Mapping[str, Any]]) -> int:
     """How many of the file's `count` operators a delegate took.
 
-    After allocation the runtime lists the file's nodes and then one DELEGATE node per delegated partition. A partition is
-    every node that a delegate's outputs depend on, back to the delegate's inputs.
+    After allocation the runtime lists the file's nodes and then one DELEGATE node per delegated partition. A partition
+    is every node that a delegate's outputs depend on, back to the delegate's inputs.
     """
     producer = {int(tensor): index for index, node in enumerate(nodes[:count]) for tensor in node["outputs"]}
     taken: set[int] = set()

@@ -1,0 +1,72 @@
+"""Records as a table for a person; integers are turned into milliseconds only here."""
+
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from device_bench.record import Record
+
+DIGITS = ((100, 1), (1, 2), (0.1, 3))  # from this many milliseconds on: digits behind the point
+SMALLEST_DIGITS = 5
+
+
+def milliseconds(duration_ns: int) -> str:
+    """A duration with at least three significant digits down to 10 ns: `0.01230`, `2.31`, `130.7`."""
+    value = duration_ns / 1e6
+    digits = next((digits for limit, digits in DIGITS if value >= limit), SMALLEST_DIGITS)
+    return f"{value:.{digits}f}"
+
+
+def float_counterpart(record: Record, records: Sequence[Record]) -> Record | None:
+    """The one float32 record that an int8 record is to be compared with.
+
+    It has the same engine, threads and multiply-adds; None when there is none, or more than one.
+    """
+    if record.measured.precision == "float32":
+        return None
+    fitting = [
+        other
+        for other in records
+        if other.measured.precision == "float32"
+        and other.engine.engine == record.engine.engine
+        and other.engine.threads == record.engine.threads
+        and other.measured.multiply_adds == record.measured.multiply_adds
+    ]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def kernels_used(record: Record) -> str:
+    """What really ran: `xnnpack 65/65`, `mlas`."""
+    engine = record.engine
+    if engine.delegated_operators and engine.operators:
+        return f"{engine.kernels} {engine.delegated_operators}/{engine.operators}"
+    return engine.kernels
+
+
+def latency_table(records: Sequence[Record]) -> Table:
+    """One row per record: latency percentiles in milliseconds, and int8 against float32 where both are there."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("artifact", overflow="fold")
+    for name in ("type", "engine", "kernels"):
+        table.add_column(name, no_wrap=True)
+    for name in ("p50 ms", "p90", "p99", "vs float", "runs", "load", "first", "KiB", "MMAdds"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for record in records:
+        parent = float_counterpart(record, records)
+        latency = record.latency_ns
+        table.add_row(
+            record.measured.name,
+            record.measured.precision,
+            record.engine.engine,
+            kernels_used(record),
+            milliseconds(latency.p50_ns),
+            milliseconds(latency.p90_ns),
+            milliseconds(latency.p99_ns),
+            f"{parent.latency_ns.p50_ns / max(latency.p50_ns, 1):.2f}x" if parent else "",
+            str(latency.runs),
+            milliseconds(record.load_ns),
+            milliseconds(record.first_inference_ns),
+            f"{record.measured.size_bytes / 1024:.0f}",
+            f"{record.measured.multiply_adds / 1e6:.1f}" + ("+" if record.measured.unruled else ""),
+        )
+    return table
