@@ -104,7 +104,7 @@ def read_split(path: Path) -> Split:
 
 
 def write_split(split: Split, path: Path) -> None:
-    """Pin a split of files: every image and mask is hashed (a pinned one keeps its hash), paths made relative to `path`.
+    """Pin a split of files: images and masks are hashed (a pinned one keeps its hash), paths made relative to `path`.
 
     Refused: a name that does not end in `.split.json`, and drawn samples, which have no file.
     """

@@ -6,7 +6,7 @@ table of 3 x 256 entries, exactly, and no float arithmetic is left on the device
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import cv2
 import numpy as np
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from edge.errors import UsageError
 
 Pixels = NDArray[np.uint8]
+Quantized = NDArray[np.int8] | NDArray[np.uint8]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Size = Annotated[int, Field(ge=1, le=16384)]
@@ -60,7 +61,7 @@ class Preprocess(BaseModel):
 class Placement:
     """Which window of the frame lands where in the model's input, both in pixels.
 
-    The window `top, left, height, width` of the frame is resized to `to_height, to_width` and laid at `to_top, to_left`.
+    The frame's window `top, left, height, width` is resized to `to_height, to_width` and laid at `to_top, to_left`.
     """
 
     top: int
@@ -157,7 +158,7 @@ def resize_mask(mask: Pixels, preprocess: Preprocess, ignore_index: int) -> Pixe
 
 
 def normalize_table(preprocess: Preprocess) -> NDArray[np.float32]:
-    """float32 (3, 256): the model's float input for each 8-bit value of each channel, (value - mean) / std in float32."""
+    """float32 (3, 256): the float input for each channel and 8-bit value, (value - mean) / std in float32."""
     values = np.arange(256, dtype=np.float32)
     mean = np.asarray(preprocess.mean, dtype=np.float32)[:, None]
     std = np.asarray(preprocess.std, dtype=np.float32)[:, None]
@@ -187,9 +188,7 @@ def float_input(image: Pixels, preprocess: Preprocess) -> NDArray[np.float32]:
     return normalize(resize(image, preprocess)[None], preprocess)
 
 
-def quantize_table(
-    preprocess: Preprocess, scale: float, zero_point: int, dtype: Literal["int8", "uint8"]
-) -> NDArray[np.int8] | NDArray[np.uint8]:
+def quantize_table(preprocess: Preprocess, scale: float, zero_point: int, dtype: Literal["int8", "uint8"]) -> Quantized:
     """Normalize-then-quantize folded into one table, exactly.
 
     An entry is clip(rint(normalized / scale) + zero_point), float32 and half to even: QuantizeLinear of ONNX.
@@ -204,20 +203,18 @@ def quantize_table(
         raise UsageError(f"the input's scale must be positive, found {scale}")
     limits = np.iinfo(dtype)
     levels = np.rint(normalize_table(preprocess) / np.float32(scale)) + np.float32(zero_point)
-    clipped = np.clip(levels, limits.min, limits.max)
+    clipped: NDArray[np.float32] = np.clip(levels, limits.min, limits.max)
     return clipped.astype(np.int8) if dtype == "int8" else clipped.astype(np.uint8)
 
 
-def apply_table(pixels: Pixels, table: NDArray[np.int8] | NDArray[np.uint8]) -> NDArray[np.int8] | NDArray[np.uint8]:
+def apply_table(pixels: Pixels, table: Quantized) -> Quantized:
     """Look every pixel of (height, width, 3) or a stack (n, height, width, 3) up in a (3, 256) table; same shape."""
     stacked = pixels.reshape(-1, pixels.shape[-2], 3)
     looked_up = cv2.LUT(stacked, np.ascontiguousarray(table.T).reshape(1, 256, 3))
-    return np.asarray(looked_up, dtype=table.dtype).reshape(pixels.shape)
+    return cast(Quantized, np.asarray(looked_up, dtype=table.dtype).reshape(pixels.shape))
 
 
-def quantized_input(
-    image: Pixels, preprocess: Preprocess, table: NDArray[np.int8] | NDArray[np.uint8]
-) -> NDArray[np.int8] | NDArray[np.uint8]:
+def quantized_input(image: Pixels, preprocess: Preprocess, table: Quantized) -> Quantized:
     """The input of an integer model, NHWC.
 
     Args:

@@ -1,0 +1,98 @@
+"""Generated splits: street scenes with masks, and street objects to classify; licence-free, the same on every machine.
+
+Samples are drawn when asked for. The parts use disjoint ranges of seeds, so no image is in two of them.
+"""
+
+from functools import lru_cache, partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.data.object_image import OBJECT_CLASSES, object_image, object_label
+from edge.data.scene import SCENE_CLASSES, SCENE_PALETTE, scene
+from edge.data.splits import Sample, Split
+from edge.errors import UsageError, unknown_name
+
+Pixels = NDArray[np.uint8]
+
+OBJECT_SIZE = 96
+SCENE_SHAPE_HW = (192, 256)
+
+# Part: (first seed, samples of `classify`, samples of `segment`).
+_PARTS = {"train": (0, 4000, 600), "val": (1_000_000, 1000, 100), "calibration": (2_000_000, 128, 32)}
+_MOST = 1_000_000
+
+
+def generated_split(
+    task: str, part: str, count: int | None = None, *, shape_hw: tuple[int, int] | None = None
+) -> Split:
+    """A generated split.
+
+    Args:
+        task: `classify` or `segment`.
+        part: `train`, `val` or `calibration`.
+        count: samples, 1 to a million; None: 4000, 1000, 128 (classify) or 600, 100, 32 (segment).
+        shape_hw: height and width of the images; None: 96 x 96 (classify, where they must be equal) or 192 x 256.
+    """
+    if task not in _DRAWN:
+        raise UsageError(f"generated: {unknown_name('task', task, _DRAWN)}")
+    if part not in _PARTS:
+        raise UsageError(f"generated:{task}: {unknown_name('part', part, _PARTS)}")
+    first, objects, scenes = _PARTS[part]
+    samples = (objects if task == "classify" else scenes) if count is None else count
+    if not 1 <= samples <= _MOST:
+        raise UsageError(f"generated:{task}:{part}: {samples} samples; give 1 to {_MOST}")
+    return _DRAWN[task](part, range(first, first + samples), shape_hw)
+
+
+def _objects(part: str, seeds: range, shape_hw: tuple[int, int] | None) -> Split:
+    height, width = shape_hw or (OBJECT_SIZE, OBJECT_SIZE)
+    if height != width or height < 16:
+        raise UsageError(f"generated:classify: images are square and at least 16 wide, asked for {width}x{height}")
+    samples = tuple(
+        Sample(name=f"object_{seed:07d}", image=partial(_object_pixels, seed, height), target=object_label(seed))
+        for seed in seeds
+    )
+    return Split(samples=samples, task="classify", classes=OBJECT_CLASSES, origin=f"generated:classify:{part}")
+
+
+def _scenes(part: str, seeds: range, shape_hw: tuple[int, int] | None) -> Split:
+    height, width = shape_hw or SCENE_SHAPE_HW
+    if min(height, width) < 32:
+        raise UsageError(f"generated:segment: images are at least 32x32, asked for {width}x{height}")
+    samples = tuple(
+        Sample(
+            name=f"scene_{seed:07d}",
+            image=partial(_scene_pixels, seed, (height, width)),
+            target=partial(_scene_mask, seed, (height, width)),
+        )
+        for seed in seeds
+    )
+    return Split(
+        samples=samples,
+        task="segment",
+        classes=SCENE_CLASSES,
+        palette=SCENE_PALETTE,
+        origin=f"generated:segment:{part}",
+    )
+
+
+def _object_pixels(seed: int, size: int) -> Pixels:
+    return object_image(seed, size)[0]
+
+
+@lru_cache(maxsize=8)
+def _drawn_scene(seed: int, shape_hw: tuple[int, int]) -> tuple[Pixels, Pixels]:
+    """Image and mask are drawn together but asked for one after the other."""
+    return scene(seed, shape_hw)
+
+
+def _scene_pixels(seed: int, shape_hw: tuple[int, int]) -> Pixels:
+    return _drawn_scene(seed, shape_hw)[0].copy()
+
+
+def _scene_mask(seed: int, shape_hw: tuple[int, int]) -> Pixels:
+    return _drawn_scene(seed, shape_hw)[1].copy()
+
+
+_DRAWN = {"classify": _objects, "segment": _scenes}

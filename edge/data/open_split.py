@@ -1,0 +1,88 @@
+"""The one way in for every verb: from what a user named on the command line to a Split.
+
+--images FOLDER                       images alone (calibration, camera), or one folder per class
+--images FOLDER --labels FILE         classification
+--images FOLDER --masks FOLDER        segmentation
+--split FILE.split.json               a pinned split
+--split camvid:ROOT:val               also cityscapes:ROOT:val
+--split generated:classify:val        also generated:segment:train, and generated:classify:val:200 for 200 samples
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from edge.data.class_names import ClassNames, read_class_names
+from edge.data.generated import generated_split
+from edge.data.image_folder import image_folder
+from edge.data.scenes import camvid, cityscapes, mask_folder
+from edge.data.split_file import read_split
+from edge.data.splits import Split
+from edge.errors import UsageError, unknown_name
+
+
+def open_split(
+    *,
+    images: str | Path | None = None,
+    labels: str | Path | None = None,
+    masks: str | Path | None = None,
+    split: str | Path | None = None,
+    classes: str | Path | ClassNames | None = None,
+) -> Split:
+    """Open the split that a request names.
+
+    Args:
+        images, labels, masks: folders and the label file, as in the module's table.
+        split: a pinned split file, or KIND:ROOT:PART.
+        classes: a class file or names for `images`; a split brings its own.
+
+    Refused: both `images` and `split`, neither, `labels` or `masks` without `images`, both of them, an unknown kind.
+    """
+    given = {"labels": labels, "masks": masks, "classes": classes}
+    if split is not None:
+        clash = [f"--{name}" for name, value in {"images": images, **given}.items() if value is not None]
+        if clash:
+            raise UsageError(f"--split says everything about a split; leave out {', '.join(clash)}")
+        return _named_split(str(split))
+    if images is None:
+        alone = [f"--{name}" for name, value in given.items() if value is not None]
+        raise UsageError(f"{', '.join(alone)} without --images" if alone else "no data: give --images or --split")
+    if labels is not None and masks is not None:
+        raise UsageError("--labels is for classification, --masks for segmentation: give one of them")
+    names = classes if isinstance(classes, ClassNames) or classes is None else read_class_names(Path(classes))
+    if masks is not None:
+        return mask_folder(Path(images), Path(masks), names)
+    return image_folder(Path(images), Path(labels) if labels is not None else None, names)
+
+
+def _named_split(name: str) -> Split:
+    kind, colon, rest = name.partition(":")
+    if not colon or Path(name).is_file():
+        return read_split(Path(name))
+    if kind not in _KINDS:
+        raise UsageError(f"--split {name}: {unknown_name('kind of split', kind, _KINDS)}")
+    return _KINDS[kind](name, rest)
+
+
+def _folder_part(opener: Callable[[Path, str], Split]) -> Callable[[str, str], Split]:
+    def open_part(name: str, rest: str) -> Split:
+        root, _, part = rest.rpartition(":")
+        if not root or not part:
+            raise UsageError(f"--split {name}: expected KIND:FOLDER:PART, such as camvid:data/camvid:val")
+        return opener(Path(root), part)
+
+    return open_part
+
+
+def _generated(name: str, rest: str) -> Split:
+    task, _, part_and_count = rest.partition(":")
+    part, _, count = part_and_count.partition(":")
+    if count and not count.isdecimal():
+        raise UsageError(f"--split {name}: the number of samples is '{count}'; expected a whole number")
+    return generated_split(task, part, int(count) if count else None)
+
+
+_KINDS: dict[str, Callable[[str, str], Split]] = {
+    "camvid": _folder_part(camvid),
+    "cityscapes": _folder_part(cityscapes),
+    "generated": _generated,
+}
