@@ -45,3 +45,7 @@ light: $(LIGHT)/.ready
 
 clean:
 	rm -rf $(VENV) .venvs build demo_out
+
+.PHONY: schema
+schema: $(VENV)/.ready
+	$(VENV)/bin/python -c "import json; from edge.artifact import Manifest; print(json.dumps(Manifest.model_json_schema(), indent=2))" > docs/manifest.schema.json

@@ -54,7 +54,7 @@ class TensorInfo(Strict):
 class ModelFile(Strict):
     """One model file: format_version is the opset of an ONNX file or the schema version of a TFLite file."""
 
-    path: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+    path: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*$")]
     format: Literal["tflite", "onnx"]
     role: Literal["run", "source"]
     sha256: Sha256

@@ -1,0 +1,155 @@
+"""From a source file to an artifact: the steps that `edge convert` takes, and what `edge quantize` shares with it."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from converters.build import build_artifact
+from converters.export import export_checkpoint
+from converters.heads import append_head
+from converters.onnx_passes.canonical import canonical
+from converters.package import Description, precision_of
+from converters.provenance import provenance
+from edge.artifact import Artifact, QuantizationInfo, file_sha256
+from edge.data.card import read_card
+from edge.data.generated import scene
+from edge.errors import FileError, UsageError
+from edge.graph.graph import Graph
+from edge.graph.onnx import read_onnx
+from edge.quantization.scheme import Scheme
+from edge.training.checkpoint import Checkpoint, read_checkpoint
+from edge.vision.preprocess import Preprocess
+
+SELFTEST_SAMPLES = 3
+
+
+def convert_source(
+    source: Path,
+    folder: Path,
+    *,
+    head: str | None = None,
+    card_path: Path | None = None,
+    name: str | None = None,
+    allow_float: frozenset[str] = frozenset(),
+) -> Artifact:
+    """Turn a checkpoint or an ONNX file into an artifact folder.
+
+    Args:
+        source: a `.safetensors` checkpoint, or a float or QDQ `.onnx` file.
+        head: what a segmenter ends in; None takes the checkpoint's recipe, or leaves an ONNX file as it is.
+        card_path: needed for an ONNX file, refused for a checkpoint, which says all that a card could.
+        name: in the manifest; None takes the folder's name.
+
+    Raises:
+        FileError: a file that is missing, damaged or neither of the two.
+        UsageError: options that do not hold together.
+        UnsupportedError: an operator that cannot be converted, by name.
+    """
+    graph, description = load_source(source, folder, head=head, card_path=card_path, name=name)
+    images = selftest_images(description.preprocess)
+    return build_artifact(graph, description, folder, images=images, allow_float=allow_float)
+
+
+def load_source(
+    source: Path, folder: Path, *, head: str | None, card_path: Path | None, name: str | None
+) -> tuple[Graph, Description]:
+    """Read a source file as an NCHW graph, and describe the artifact that it will become."""
+    if not source.is_file():
+        raise FileError(source, "no such file")
+    if source.suffix == ".onnx":
+        return _load_onnx(source, folder, head=head, card_path=card_path, name=name)
+    if source.suffix == ".safetensors":
+        if card_path is not None:
+            raise UsageError("--card is for foreign ONNX files; a checkpoint carries its own task and preprocessing")
+        return _load_checkpoint(source, folder, head=head, name=name)
+    raise FileError(source, "is neither a checkpoint (.safetensors) nor an ONNX file (.onnx)")
+
+
+def _load_checkpoint(source: Path, folder: Path, *, head: str | None, name: str | None) -> tuple[Graph, Description]:
+    checkpoint = read_checkpoint(source)
+    segments = checkpoint.task == "segment"
+    if head is not None and not segments:
+        raise UsageError(f"--head {head}: only a segmenter has one, and {source} is a classifier")
+    chosen: Any = (head or checkpoint.recipe.export.head) if segments else None
+    graph = export_checkpoint(checkpoint, head=chosen or "logits")
+    parent = find_parent(checkpoint, source)
+    quantization = QuantizationInfo(method="none")
+    if checkpoint.kind == "qat":
+        quantization = QuantizationInfo(method="qat", scheme=checkpoint.recipe.scheme.model_dump(mode="json"))
+    return graph, Description(
+        name=name or folder.name,
+        task=checkpoint.task,
+        head=chosen,
+        preprocess=checkpoint.recipe.preprocess,
+        labels=checkpoint.labels,
+        quantization=quantization,
+        provenance=provenance(
+            source=source,
+            folder=folder,
+            recipe=checkpoint.recipe.model_dump(mode="json"),
+            checkpoint_sha256=file_sha256(source),
+            parent=parent,
+            parent_sha256=checkpoint.parent_sha256 if checkpoint.kind == "qat" else file_sha256(source),
+        ),
+    )
+
+
+def find_parent(checkpoint: Checkpoint, source: Path) -> Path | None:
+    """The float parent of a checkpoint: itself when it is float, else the `float.safetensors` beside it, hash checked."""
+    if checkpoint.kind == "float":
+        return source
+    beside = source.with_name("float.safetensors")
+    if beside.is_file() and file_sha256(beside) == checkpoint.parent_sha256:
+        return beside
+    return None
+
+
+def _load_onnx(
+    source: Path, folder: Path, *, head: str | None, card_path: Path | None, name: str | None
+) -> tuple[Graph, Description]:
+    if card_path is None:
+        raise UsageError(
+            f"{source} is a foreign ONNX file: say its task, preprocessing and labels with --card FILE.toml"
+        )
+    card = read_card(card_path)
+    if head is not None and card.task != "segment":
+        raise UsageError(f"--head {head}: only a segmenter has one, and {card_path} says task '{card.task}'")
+    graph = canonical(read_onnx(source))
+    shape = graph.tensors[graph.inputs[0]].shape
+    expected = (1, 3, card.preprocess.height, card.preprocess.width)
+    if len(graph.inputs) != 1 or shape != expected:
+        raise UsageError(f"{source}: input '{graph.inputs[0]}' is {shape}, and {card_path} says {expected}")
+    quantized = precision_of(graph) == "int8"
+    chosen: Any = (head or "logits") if card.task == "segment" else None
+    description = Description(
+        name=name or folder.name,
+        task=card.task,
+        head=chosen,
+        preprocess=card.preprocess,
+        labels=card.labels,
+        quantization=QuantizationInfo(
+            method="foreign" if quantized else "none",
+            scheme=Scheme().model_dump(mode="json") if quantized else None,
+        ),
+        provenance=provenance(
+            source=source,
+            folder=folder,
+            parent=None if quantized else source,
+            parent_sha256=None if quantized else file_sha256(source),
+        ),
+    )
+    return append_head(graph, chosen or "logits"), description
+
+
+def selftest_images(preprocess: Preprocess) -> npt.NDArray[np.uint8]:
+    """Generated street scenes at the model's size, uint8 RGB (n, height, width, 3): the same ones every time."""
+    size_hw = (preprocess.height, preprocess.width)
+    return np.stack([scene(1000 + index, size_hw)[0] for index in range(SELFTEST_SAMPLES)])
+
+
+def with_quantization(description: Description, quantization: QuantizationInfo) -> Description:
+    """The same description with other quantization facts."""
+    return replace(description, quantization=quantization)

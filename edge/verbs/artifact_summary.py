@@ -1,0 +1,49 @@
+"""What `convert` and `quantize` print about the artifact that they wrote."""
+
+import json
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from edge.artifact import Artifact
+
+
+def print_artifact(artifact: Artifact, *, as_json: bool) -> None:
+    """Print the files, sizes and counts of an artifact: a table, or one JSON object."""
+    manifest = artifact.manifest
+    if as_json:
+        click.echo(
+            json.dumps(
+                {
+                    "artifact": str(artifact.folder),
+                    "name": manifest.name,
+                    "task": manifest.task,
+                    "head": manifest.head,
+                    "precision": manifest.precision,
+                    "files": {file.path: file.size_bytes for file in manifest.files},
+                    "multiply_adds": manifest.cost.multiply_adds,
+                    "parameters": manifest.cost.parameters,
+                    "weights_bytes": manifest.cost.weights_bytes,
+                    "peak_activation_bytes": manifest.cost.peak_activation_bytes,
+                }
+            )
+        )
+        return
+    table = Table(title=f"{artifact.folder} ({manifest.task}, {manifest.precision})", title_justify="left")
+    for column, justify in (("file", "left"), ("KiB", "right"), ("input", "left"), ("output", "left")):
+        table.add_column(column, justify="right" if justify == "right" else "left")
+    for file in manifest.files:
+        given, made = file.inputs[0], file.outputs[0]
+        table.add_row(
+            file.path,
+            f"{file.size_bytes / 1024:.0f}",
+            f"{given.dtype} {'x'.join(map(str, given.shape))} {given.layout}",
+            f"{made.dtype} {'x'.join(map(str, made.shape))} {made.meaning}",
+        )
+    console = Console()
+    console.print(table)
+    console.print(
+        f"{manifest.cost.multiply_adds / 1e6:.1f} M multiply-adds, {manifest.cost.parameters:,} parameters, "
+        f"peak activations {manifest.cost.peak_activation_bytes / 1024:.0f} KiB"
+    )
