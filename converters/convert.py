@@ -98,7 +98,7 @@ def _load_checkpoint(source: Path, folder: Path, *, head: str | None, name: str 
 
 
 def find_parent(checkpoint: Checkpoint, source: Path) -> Path | None:
-    """The float parent of a checkpoint: itself when it is float, else the `float.safetensors` beside it, hash checked."""
+    """The float parent of a checkpoint: itself when it is float, else the `float.safetensors` beside it (by hash)."""
     if checkpoint.kind == "float":
         return source
     beside = source.with_name("float.safetensors")

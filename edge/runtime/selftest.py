@@ -2,6 +2,8 @@
 
 import io
 import platform
+import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.artifact import SELFTEST_NAME, Artifact, ModelFile, TensorInfo
-from edge.errors import ArtifactError
+from edge.errors import ArtifactError, EngineError
 from edge.runtime.engine import EngineInfo, Session
-from edge.vision.preprocess import Preprocess, normalize, quantize_table, table_lookup
+from edge.vision.preprocess import Preprocess, apply_table, normalize, quantize_table
 
 ANY_KERNELS = "*"
 
@@ -47,7 +49,7 @@ def model_input(images: npt.NDArray[np.uint8], file: ModelFile, preprocess: Prep
     """Turn resized images into a file's raw input.
 
     Args:
-        images: uint8 RGB (n, height, width, 3) at the model's size.
+        images: uint8 (n, height, width, 3) as `resize` returns them: the model's size and colour order.
 
     Returns:
         float32, int8 or uint8, (n, height, width, 3) or (n, 3, height, width), as the file's first input says.
@@ -55,10 +57,10 @@ def model_input(images: npt.NDArray[np.uint8], file: ModelFile, preprocess: Prep
     given = file.inputs[0]
     if given.scale is None or given.zero_point is None:
         values: npt.NDArray[Any] = normalize(images, preprocess)
+    elif given.dtype == "int8" or given.dtype == "uint8":
+        values = apply_table(images, quantize_table(preprocess, given.scale, given.zero_point, given.dtype))
     else:
-        values = table_lookup(
-            images, quantize_table(preprocess, given.scale, given.zero_point, given.dtype), preprocess
-        )
+        raise EngineError(f"{file.path}: input '{given.name}' is {given.dtype}; images go in as float32, int8 or uint8")
     return np.ascontiguousarray(values.transpose(0, 3, 1, 2)) if given.layout == "nchw" else values
 
 
@@ -84,8 +86,22 @@ def read_selftest(artifact: Artifact) -> dict[str, npt.NDArray[Any]]:
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, KeyError, EOFError) as error:
+    except (ValueError, OSError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
         raise ArtifactError(path, f"is not a self-test archive: {error}") from error
+
+
+def selftest_images(artifact: Artifact, arrays: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.uint8]:
+    """The images among the self-test's arrays: uint8 (n, height, width, 3) at the model's size.
+
+    Raises:
+        ArtifactError: there are none of that size.
+    """
+    preprocess = artifact.manifest.preprocess
+    images = arrays.get("images")
+    if images is None or images.dtype != np.uint8 or images.shape[1:] != (preprocess.height, preprocess.width, 3):
+        size = f"(n, {preprocess.height}, {preprocess.width}, 3)"
+        raise ArtifactError(artifact.folder / SELFTEST_NAME, f"holds no uint8 images {size}")
+    return images
 
 
 def run_selftest(artifact: Artifact, file_name: str, session: Session) -> SelftestResult:
@@ -96,9 +112,7 @@ def run_selftest(artifact: Artifact, file_name: str, session: Session) -> Selfte
     """
     arrays = read_selftest(artifact)
     file = artifact.model_file(file_name)
-    images = arrays.get("images")
-    if images is None or images.ndim != 4 or images.dtype != np.uint8:
-        raise ArtifactError(artifact.folder / SELFTEST_NAME, "holds no uint8 images (n, h, w, 3)")
+    images = selftest_images(artifact, arrays)
     raw = model_input(images, file, artifact.manifest.preprocess)
     largest = 0.0
     for index in range(len(images)):
