@@ -3,6 +3,7 @@
 XNNPACK: x = (q - zero_in) * s_in; y = f(x); q = rint(float32(y * (1 / s_out)) + zero_out), clamped, each step float32.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from edge.graph.graph import Graph, Operator
+from edge.quantization.integer_ops import fixed_point
 from edge.quantization.integer_ops.affine import Affine, Kernel, affine, given, refuse
 
 F32 = np.float32
@@ -40,11 +42,6 @@ def tanh(operator: Operator, real: Reals) -> Reals:
     return np.asarray(np.tanh(real), dtype=F32)
 
 
-def hard_swish(operator: Operator, real: Reals) -> Reals:
-    """x / 6 * min(max(x + 3, 0), 6)."""
-    return np.asarray((real / F32(6)) * np.clip(real + F32(3), F32(0), F32(6)), dtype=F32)
-
-
 def hard_sigmoid(operator: Operator, real: Reals) -> Reals:
     """min(max(alpha * x + beta, 0), 1)."""
     alpha, beta = F32(operator.attributes["alpha"]), F32(operator.attributes["beta"])
@@ -54,7 +51,6 @@ def hard_sigmoid(operator: Operator, real: Reals) -> Reals:
 FUNCTIONS: dict[str, Function] = {
     "Sigmoid": sigmoid,
     "Tanh": tanh,
-    "HardSwish": hard_swish,
     "HardSigmoid": hard_sigmoid,
 }
 
@@ -64,6 +60,12 @@ def table(graph: Graph, operator: Operator) -> Kernel:
     source, target = (affine(graph, operator, name) for name in (operator.inputs[0], operator.outputs[0]))
     values = to_grid(FUNCTIONS[operator.kind](operator, every_value(source)), target)
     return _look_up(values, source, target)
+
+
+def hard_swish(graph: Graph, operator: Operator) -> Kernel:
+    """HardSwish, by the built-in kernel's 16-bit fixed point."""
+    source, target = (affine(graph, operator, name) for name in (operator.inputs[0], operator.outputs[0]))
+    return _look_up(fixed_point.hard_swish(source, target), source, target)
 
 
 def _look_up(entries: npt.NDArray[np.int64], source: Affine, target: Affine) -> Kernel:
@@ -82,22 +84,20 @@ def requantized(source: Affine, target: Affine) -> npt.NDArray[np.int64]:
 
 
 def clip(graph: Graph, operator: Operator) -> Kernel:
-    """Relu, Relu6 and Clip that stand alone: a change of parameters if they differ, then a clamp."""
+    """Relu, Relu6 and Clip that stand alone (a built-in kernel): a change of parameters, then a clamp."""
     source, target = (affine(graph, operator, name) for name in (operator.inputs[0], operator.outputs[0]))
-    bounds = {"Relu": (0.0, np.inf), "Relu6": (0.0, 6.0)}
-    if operator.kind == "Clip":
-        minimum, maximum = operator.attributes["min"], operator.attributes["max"]
-        lower = -np.inf if minimum is None else float(minimum)
-        upper = np.inf if maximum is None else float(maximum)
-    else:
-        lower, upper = bounds[operator.kind]
-    if source.same_as(target):
-        entries = np.arange(source.low, source.high + 1, dtype=np.int64)
-    else:
-        entries = requantized(source, target)
+    lower, upper = clip_bounds(operator)
     low = target.low if np.isinf(lower) else target.quantized(lower)
     high = target.high if np.isinf(upper) else target.quantized(upper)
-    return _look_up(np.clip(entries, low, high), source, target)
+    return _look_up(np.clip(fixed_point.rescaled(source, target), low, high), source, target)
+
+
+def clip_bounds(operator: Operator) -> tuple[float, float]:
+    """The real interval that a Relu, Relu6 or Clip lets through; infinite where there is no bound."""
+    if operator.kind == "Clip":
+        minimum, maximum = operator.attributes["min"], operator.attributes["max"]
+        return (-math.inf if minimum is None else float(minimum)), (math.inf if maximum is None else float(maximum))
+    return 0.0, 6.0 if operator.kind == "Relu6" else math.inf
 
 
 def quantize(graph: Graph, operator: Operator) -> Kernel:

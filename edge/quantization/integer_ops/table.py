@@ -27,7 +27,7 @@ BUILDERS: Mapping[str, Builder] = MappingProxyType(
         "Clip": pointwise.clip,
         "Sigmoid": pointwise.table,
         "Tanh": pointwise.table,
-        "HardSwish": pointwise.table,
+        "HardSwish": pointwise.hard_swish,
         "HardSigmoid": pointwise.table,
         "Quantize": pointwise.quantize,
         "Dequantize": pointwise.dequantize,
