@@ -193,6 +193,10 @@ class Graph:
             if name not in self.tensors or name not in ready:
                 raise EdgeError(f"graph '{self.name}': input or output '{name}' is not a tensor of it")
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Graph":
+        """A graph is immutable, so its copy is itself; a module that holds one can be deep-copied."""
+        return self
+
     def producer(self, tensor: str) -> Operator | None:
         """The operator that writes a tensor; None for inputs and constants."""
         return next((operator for operator in self.operators if tensor in operator.outputs), None)

@@ -1,0 +1,105 @@
+"""Which activations of a graph must share one scale and zero point, and what is known of their sign beforehand."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from edge.graph.graph import Graph, Operator
+from edge.quantization.scheme import FIXED, TIED
+
+
+@dataclass(frozen=True, kw_only=True)
+class RangeGroup:
+    """Activations that share their parameters.
+
+    Attributes:
+        name: the group's first tensor in graph order.
+        tensors: every member, in graph order.
+        sources: the members whose values decide the range: model inputs and outputs of operators that are not tied.
+        nonnegative: no member can hold a negative value, so the range starts at 0 (zero point -128).
+        ceiling: no member can exceed it (6 where every source ends in a ReLU6), or None.
+        fixed: the scale and zero point that the producing kernel demands, or None.
+    """
+
+    name: str
+    tensors: tuple[str, ...]
+    sources: tuple[str, ...]
+    nonnegative: bool
+    ceiling: float | None
+    fixed: tuple[float, int] | None
+
+
+def range_groups(graph: Graph) -> tuple[RangeGroup, ...]:
+    """Group the real-valued activations of a graph (float, or int with parameters) by the ties of the kernels.
+
+    Operators of `TIED` tie their inputs and output; the output of a `FIXED` kind has the fixed parameters. Integer
+    results (ArgMax) belong to no group.
+    """
+    order = activations(graph)
+    root = {name: name for name in order}
+
+    def find(name: str) -> str:
+        while root[name] != name:
+            name = root[name]
+        return name
+
+    position = {name: index for index, name in enumerate(order)}
+    for operator in graph.operators:
+        if operator.kind in TIED:
+            roots = {find(name) for name in (*operator.inputs, *operator.outputs) if name in root}
+            first = min(roots, key=position.__getitem__, default="")
+            root.update(dict.fromkeys(roots, first))
+    members: dict[str, list[str]] = {}
+    for name in order:
+        members.setdefault(find(name), []).append(name)
+    producers = {name: operator for operator in graph.operators for name in operator.outputs}
+    bounds = _bounds(graph, producers, order)
+    return tuple(_group(first, names, producers, bounds) for first, names in members.items())
+
+
+def activations(graph: Graph) -> tuple[str, ...]:
+    """Names of the tensors that stand for real numbers and are not constants: inputs first, then graph order."""
+    names = [*graph.inputs, *(name for operator in graph.operators for name in operator.outputs if name)]
+    return tuple(name for name in dict.fromkeys(names) if graph.tensors[name].dtype not in ("int32", "int64", "bool"))
+
+
+def _group(
+    first: str, names: list[str], producers: Mapping[str, Operator], bounds: Mapping[str, tuple[bool, float | None]]
+) -> RangeGroup:
+    sources = [name for name in names if name not in producers or producers[name].kind not in TIED]
+    ceilings = [bounds[name][1] for name in sources]
+    known = [ceiling for ceiling in ceilings if ceiling is not None]
+    fixed = {FIXED[producers[name].kind] for name in sources if name in producers and producers[name].kind in FIXED}
+    return RangeGroup(
+        name=first,
+        tensors=tuple(names),
+        sources=tuple(sources),
+        nonnegative=all(bounds[name][0] for name in sources),
+        ceiling=max(known) if len(known) == len(sources) and known else None,
+        fixed=fixed.pop() if len(fixed) == 1 and len(sources) == 1 else None,
+    )
+
+
+def _bounds(
+    graph: Graph, producers: Mapping[str, Operator], order: tuple[str, ...]
+) -> dict[str, tuple[bool, float | None]]:
+    """Per activation: cannot be negative, and its upper bound if there is one."""
+    bounds: dict[str, tuple[bool, float | None]] = {}
+    for name in order:
+        operator = producers.get(name)
+        bounds[name] = (False, None) if operator is None else _operator_bounds(operator, bounds)
+    return bounds
+
+
+def _operator_bounds(operator: Operator, bounds: Mapping[str, tuple[bool, float | None]]) -> tuple[bool, float | None]:
+    activation = operator.attributes.get("activation", "none")
+    if activation == "relu6" or operator.kind == "Relu6":
+        return True, 6.0
+    if operator.kind in ("Softmax", "Sigmoid", "HardSigmoid"):
+        return True, 1.0
+    if activation == "relu" or operator.kind == "Relu":
+        return True, None
+    if operator.kind in TIED or operator.kind == "Mean":
+        inputs = [bounds[name] for name in operator.inputs if name in bounds]
+        ceilings = [ceiling for _, ceiling in inputs if ceiling is not None]
+        return bool(inputs) and all(low for low, _ in inputs), max(ceilings) if len(ceilings) == len(inputs) else None
+    return False, None
