@@ -1,0 +1,60 @@
+"""What can be said about every operator and tensor of a graph, as plain data for a table or for JSON."""
+
+from typing import Any
+
+from edge.graph.counts import GraphCost, OperatorCost
+from edge.graph.graph import Graph, Operator, Quantization, Tensor
+
+
+def operator_entry(graph: Graph, operator: Operator, cost: OperatorCost) -> dict[str, Any]:
+    """One operator: its kind and attributes, its tensors with their quantization, and its counts."""
+    return {
+        "name": operator.name,
+        "kind": operator.kind,
+        "source": operator.source,
+        "attributes": dict(operator.attributes),
+        "inputs": [_tensor_entry(graph.tensors[name]) if name else None for name in operator.inputs],
+        "outputs": [_tensor_entry(graph.tensors[name]) for name in operator.outputs],
+        "multiply_adds": cost.multiply_adds,
+        "parameters": cost.parameters,
+        "weights_bytes": cost.weights_bytes,
+        "activation_bytes": cost.activation_bytes,
+    }
+
+
+def total_entry(graph: Graph, cost: GraphCost) -> dict[str, Any]:
+    """The graph as a whole: inputs, outputs and totals."""
+    return {
+        "name": graph.name,
+        "layout": graph.layout,
+        "inputs": [_tensor_entry(graph.tensors[name]) for name in graph.inputs],
+        "outputs": [_tensor_entry(graph.tensors[name]) for name in graph.outputs],
+        "operators": len(graph.operators),
+        "multiply_adds": cost.multiply_adds,
+        "parameters": cost.parameters,
+        "weights_bytes": cost.weights_bytes,
+        "peak_activation_bytes": cost.peak_activation_bytes,
+        "unruled": list(cost.unruled),
+    }
+
+
+def _tensor_entry(tensor: Tensor) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "name": tensor.name,
+        "shape": list(tensor.shape),
+        "dtype": tensor.dtype,
+        "constant": tensor.data is not None,
+    }
+    if tensor.quantization is not None:
+        entry |= _parameters(tensor.quantization)
+    return entry
+
+
+def _parameters(quantization: Quantization) -> dict[str, Any]:
+    if quantization.axis is None:
+        return {"scale": float(quantization.scale[0]), "zero_point": int(quantization.zero_point[0])}
+    return {
+        "scale": [float(scale) for scale in quantization.scale],
+        "zero_point": [int(zero_point) for zero_point in quantization.zero_point],
+        "axis": quantization.axis,
+    }

@@ -1,0 +1,38 @@
+"""Any model file -> Graph: the format is told by the file's content, an ONNX file (which has no mark) by its name."""
+
+from pathlib import Path
+from typing import Literal
+
+from edge.errors import ModelFileError
+from edge.graph.graph import Graph
+from edge.graph.onnx import read_onnx
+from edge.graph.tflite import read_tflite
+from edge.graph.tflite_schema import FILE_IDENTIFIER
+
+Format = Literal["tflite", "onnx"]
+
+
+def model_format(path: Path) -> Format:
+    """What kind of model file this is. Refuses (ModelFileError) a missing file and one that is neither."""
+    try:
+        with path.open("rb") as handle:
+            head = handle.read(8)
+    except OSError as error:
+        raise ModelFileError(path, f"cannot be read: {error.strerror}") from error
+    if head[4:8] == FILE_IDENTIFIER or path.suffix == ".tflite":
+        return "tflite"
+    if path.suffix == ".onnx":
+        return "onnx"
+    raise ModelFileError(path, "is neither a TFLite file (TFL3 at byte 4) nor named .onnx")
+
+
+def read_model(path: Path, *, batch: int | None = None) -> Graph:
+    """Read a TFLite (nhwc) or ONNX (nchw) file.
+
+    Args:
+        batch: what an unknown first dimension of an ONNX file becomes; None refuses it.
+
+    Raises:
+        ModelFileError: missing, neither, or damaged.
+    """
+    return read_tflite(path) if model_format(path) == "tflite" else read_onnx(path, batch=batch)

@@ -1,0 +1,175 @@
+"""edge inspect: what stands in a model file, operator by operator."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from edge.artifact import Artifact, open_artifact
+
+COLUMNS: dict[str, Literal["left", "right"]] = {
+    "": "right",
+    "operator": "left",
+    "output": "left",
+    "shape": "left",
+    "dtype": "left",
+    "scale": "right",
+    "zero": "right",
+    "weight": "left",
+    "MAdds": "right",
+    "params": "right",
+}
+NAME_COLUMN = 2
+NARROWEST_NAME = 12
+
+
+@click.command("inspect", epilog="Example: edge inspect artifacts/mobilenet_int8")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--batch", type=click.IntRange(min=1), help="Size of an ONNX file's unknown first dimension.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per line: each operator, then the total.")
+def command(model: Path, batch: int | None, as_json: bool) -> None:
+    """List operators, shapes, quantization, multiply-adds and parameters of MODEL.
+
+    MODEL is any TFLite or ONNX file, or an artifact folder. Counts come from the file itself; an operator without a
+    rule is named, never counted as zero.
+    """
+    artifact = open_artifact(model) if model.is_dir() else None
+    paths = [model] if artifact is None else [artifact.file(file.path) for file in artifact.manifest.files]
+    if artifact is not None:
+        _print_manifest(artifact, as_json=as_json)
+    for path in paths:
+        _print_file(path, batch, as_json=as_json)
+
+
+def _print_file(path: Path, batch: int | None, *, as_json: bool) -> None:
+    from edge.graph.counts import count_graph  # the readers bring onnx and the TFLite schema
+    from edge.graph.inspection import operator_entry, total_entry
+    from edge.graph.model_file import model_format, read_model
+
+    graph = read_model(path, batch=batch)
+    cost = count_graph(graph)
+    about = {"file": str(path), "format": model_format(path)}
+    entries = [operator_entry(graph, *pair) for pair in zip(graph.operators, cost.operators, strict=True)]
+    total = total_entry(graph, cost)
+    if as_json:
+        for index, entry in enumerate(entries):
+            click.echo(json.dumps({"entry": "operator", **about, "index": index, **entry}))
+        click.echo(json.dumps({"entry": "total", **about, **total}))
+        return
+    console = Console()
+    _print_table(f"{path} ({about['format']}, {graph.layout})", entries)
+    console.print(
+        f"{total['operators']} operators, {total['multiply_adds'] / 1e6:,.1f} M multiply-adds, "
+        f"{total['parameters']:,} parameters in {total['weights_bytes'] / 1024:,.0f} KiB, "
+        f"peak activations {total['peak_activation_bytes'] / 1024:,.0f} KiB",
+        highlight=False,
+    )
+    if total["unruled"]:
+        console.print(f"no rule for (not in the multiply-adds): {', '.join(total['unruled'])}", markup=False)
+
+
+def _print_table(title: str, entries: list[dict[str, Any]]) -> None:
+    """Print one row per operator; names give way where the terminal is narrow, numbers never."""
+    rows = [_row(index, entry) for index, entry in enumerate(entries)]
+    widths = [max(len(row[column]) for row in [list(COLUMNS), *rows]) for column in range(len(COLUMNS))]
+    others = sum(widths) - widths[NAME_COLUMN] + len(COLUMNS) + 1  # one space between and around columns
+    name_width = min(widths[NAME_COLUMN], max(NARROWEST_NAME, Console().width - others))
+    console = Console(width=max(Console().width, others + name_width))
+    table = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
+    for name, justify in COLUMNS.items():
+        table.add_column(name, justify=justify, no_wrap=True)
+    for row in rows:
+        row[NAME_COLUMN] = _tail(row[NAME_COLUMN], name_width)
+        table.add_row(*(escape(text) for text in row))
+    console.print(table)
+
+
+def _row(index: int, entry: dict[str, Any]) -> list[str]:
+    output = entry["outputs"][0] if entry["outputs"] else {"name": entry["name"], "shape": [], "dtype": ""}
+    return [
+        str(index),
+        _operator_text(entry),
+        output["name"].split(";")[0],
+        "x".join(str(size) for size in output["shape"]),
+        output["dtype"],
+        _number(output.get("scale")),
+        str(output.get("zero_point", "")),
+        _weight_text(entry),
+        "no rule" if entry["multiply_adds"] is None else f"{entry['multiply_adds']:,}",
+        f"{entry['parameters']:,}",
+    ]
+
+
+def _tail(name: str, width: int) -> str:
+    """The end of a name, which tells operators apart better than its beginning."""
+    return name if len(name) <= width else "…" + name[len(name) - width + 1 :]
+
+
+def _operator_text(entry: dict[str, Any]) -> str:
+    """The kind with what changes its meaning most: depthwise or grouped, the stride, the fused activation."""
+    attributes = entry["attributes"]
+    words = [entry["kind"]]
+    if attributes.get("group", 1) > 1:
+        words.append("dw" if attributes["group"] == entry["inputs"][1]["shape"][0] else f"g{attributes['group']}")
+    if max(attributes.get("strides", (1,))) > 1 and "kernel" not in attributes:
+        words.append(f"s{max(attributes['strides'])}")
+    if attributes.get("activation", "none") != "none":
+        words.append(attributes["activation"])
+    return " ".join(words)
+
+
+def _weight_text(entry: dict[str, Any]) -> str:
+    constants = [tensor for tensor in entry["inputs"][1:2] if tensor is not None and _is_weight(tensor)]
+    if not constants:
+        return ""
+    weight = constants[0]
+    text = "x".join(str(size) for size in weight["shape"])
+    return f"{text}/ch" if "axis" in weight else text
+
+
+def _is_weight(tensor: dict[str, Any]) -> bool:
+    return bool(tensor["constant"]) and ("scale" in tensor or tensor["dtype"].startswith("float"))
+
+
+def _number(scale: float | list[float] | None) -> str:
+    if scale is None:
+        return ""
+    return f"{scale:.6g}" if isinstance(scale, float) else f"{len(scale)} scales"
+
+
+def _print_manifest(artifact: Artifact, *, as_json: bool) -> None:
+    manifest = artifact.manifest
+    if as_json:
+        click.echo(
+            json.dumps({"entry": "manifest", "artifact": str(artifact.folder), **manifest.model_dump(mode="json")})
+        )
+        return
+    table = Table(
+        title=escape(str(artifact.folder)), title_justify="left", box=box.SIMPLE, show_header=False, pad_edge=False
+    )
+    table.add_column(no_wrap=True)
+    table.add_column()
+    preprocess = manifest.preprocess
+    rows = {
+        "name": manifest.name,
+        "task": manifest.task if manifest.head is None else f"{manifest.task}, head: {manifest.head}",
+        "precision": f"{manifest.precision}, quantized by: {manifest.quantization.method}",
+        "files": ", ".join(f"{file.path} ({file.role}, {file.size_bytes / 1024:,.0f} KiB)" for file in manifest.files),
+        "input": f"{preprocess.width}x{preprocess.height} {preprocess.colour_order}, "
+        f"{preprocess.interpolation}, {preprocess.fit}",
+        "classes": f"{len(manifest.labels.names)}: {', '.join(manifest.labels.names[:8])}"
+        + (", ..." if len(manifest.labels.names) > 8 else ""),
+        "made": f"{manifest.provenance.time_utc} by: {manifest.provenance.command}",
+    }
+    for accuracy in manifest.accuracy:
+        rows[f"{accuracy.metric}, {accuracy.subject}"] = (
+            f"{accuracy.value:.4f} ({accuracy.split}, {accuracy.images} images)"
+        )
+    for name, value in rows.items():
+        table.add_row(escape(name), escape(value))
+    Console().print(table)
