@@ -9,7 +9,6 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from device_bench.machine import Machine, read_machine
@@ -23,7 +22,7 @@ from edge.artifact import MANIFEST_NAME, Artifact, ModelFile, file_sha256
 from edge.errors import EngineError
 from edge.runtime.choice import choose_engine, file_for
 from edge.runtime.engine import ENGINES, Port, Session, open_session
-from edge.runtime.selftest import model_input, read_selftest, run_selftest
+from edge.runtime.selftest import model_input, read_selftest, run_selftest, selftest_images
 
 # The package behind an engine: imported before a load is timed, so that the first load is not the package's.
 RUNTIME_PACKAGES: Mapping[str, str] = MappingProxyType(
@@ -129,7 +128,7 @@ def _import_runtime(engine: str) -> None:
 
 def _first_input(artifact: Artifact, file: ModelFile, port: Port) -> npt.NDArray[Any]:
     """The first image of the self-test as the file's raw input: real data, not zeros."""
-    images: npt.NDArray[np.uint8] = read_selftest(artifact)["images"][:1]
+    images = selftest_images(artifact, read_selftest(artifact))[:1]
     raw = model_input(images, file, artifact.manifest.preprocess)
     if raw.shape != port.shape:
         raise EngineError(f"{artifact.folder}: {file.path} takes {port.shape}, its self-test holds {raw.shape}")

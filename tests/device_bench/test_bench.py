@@ -1,0 +1,124 @@
+"""Benching artifacts with the null engine: records are complete, self-contained and survive a file."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from device_bench.bench import bench
+from device_bench.plan import Plan
+from device_bench.record import Record, append_records, read_records, record_line, record_schema
+from device_bench.table import float_counterpart, kernels_used, milliseconds
+from edge.artifact import open_artifact
+from edge.cli import main
+from edge.errors import EngineError, FileError
+from edge.runtime.engine import Port, Session
+from edge.runtime.null import NullSession
+
+MakeArtifact = Callable[..., Path]
+SCHEMA = Path(__file__).resolve().parents[2] / "docs" / "record.schema.json"
+QUICK = Plan(rounds=2, warmup_runs=1, warmup_duration_ns=0, min_runs=4, min_duration_ns=0)
+QUICK_OPTIONS = ["--rounds", "2", "--min-runs", "4", "--min-seconds", "0", "--warmup-seconds", "0"]
+
+
+@pytest.fixture
+def two_records(make_artifact: MakeArtifact) -> list[Record]:
+    wide = {"dtype": "float32", "scale": None, "zero_point": None}
+    parent = make_artifact("float", precision="float32", input=wide, output={"scale": None, "zero_point": None})
+    folders = [parent, make_artifact("int8")]
+    return bench([open_artifact(folder) for folder in folders], ["null"], QUICK, command="edge bench float int8")
+
+
+def test_a_record_stands_alone(two_records: list[Record]) -> None:
+    first, second = two_records
+    assert (first.measured.name, second.measured.name) == ("float", "int8")
+    assert (first.position, second.position) == ((0, 2), (1, 2))
+    assert (first.engine.engine, first.engine.kernels) == ("null", "none")
+    assert len(first.samples_ns) == first.latency_ns.runs == 4
+    assert (first.measured.multiply_adds, first.measured.parameters) == (1000, 10)
+    assert first.before.time_utc <= first.after.time_utc
+    assert {"python", "numpy"} <= set(first.versions)
+
+
+def test_records_survive_a_file_and_are_added_to_it(two_records: list[Record], tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    append_records(path, two_records[:1])
+    append_records(path, two_records[1:])
+    assert read_records(path) == two_records
+    assert len(path.read_text().splitlines()) == 2
+
+
+def test_a_file_of_something_else_is_refused_and_kept(two_records: list[Record], tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text('{"schema_version": 2}\n')
+    with pytest.raises(FileError, match=r"notes\.txt: line 1 is not a record"):
+        append_records(path, two_records)
+    assert path.read_text() == '{"schema_version": 2}\n'
+
+
+def test_a_record_whose_percentiles_do_not_follow_from_its_samples_is_refused(two_records: list[Record]) -> None:
+    fields = json.loads(record_line(two_records[0]))
+    fields["samples_ns"][0] += 10**9
+    with pytest.raises(ValidationError, match="does not follow"):
+        Record.model_validate_json(json.dumps(fields))
+
+
+def test_int8_is_compared_with_the_float_artifact_of_the_same_network(two_records: list[Record]) -> None:
+    parent, record = two_records
+    assert float_counterpart(record, two_records) is parent
+    assert float_counterpart(parent, two_records) is None
+    assert float_counterpart(record, [parent, parent, record]) is None
+
+
+def test_the_table_says_how_many_operators_the_delegate_took(two_records: list[Record]) -> None:
+    used = two_records[0].engine.model_copy(update={"kernels": "xnnpack", "operators": 65, "delegated_operators": 64})
+    assert kernels_used(two_records[0].model_copy(update={"engine": used})) == "xnnpack 64/65"
+
+
+@pytest.mark.parametrize(
+    ("ns", "text"), [(12_340, "0.01234"), (234_500, "0.234"), (2_310_000, "2.31"), (130_710_000, "130.7")]
+)
+def test_milliseconds_keep_three_digits(ns: int, text: str) -> None:
+    assert milliseconds(ns) == text
+
+
+def test_a_failed_self_test_stops_the_bench(make_artifact: MakeArtifact) -> None:
+    ports = (Port(name="o", shape=(1, 3), dtype="int8"),)
+
+    def wrong(engine: str, path: Path, *, threads: int, kernels: str | None) -> Session:
+        given = (Port(name="i", shape=(1, 8, 8, 3), dtype="int8"),)
+        return NullSession(inputs=given, outputs=ports, values=[np.full((1, 3), 5, np.int8)])
+
+    artifact = open_artifact(make_artifact())
+    with pytest.raises(EngineError, match=r"self-test of model\.tflite: differs by 5, 0 is allowed"):
+        bench([artifact], ["litert"], QUICK, command="", opener=wrong)
+    (record,) = bench([artifact], ["litert"], QUICK, command="", opener=wrong, selftest=False)
+    assert record.selftest is None
+
+
+def test_json_lines_are_records_and_the_only_output(
+    make_artifact: MakeArtifact, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "records.jsonl"
+    arguments = ["bench", str(make_artifact()), "--engine", "null", "--json", "-o", str(out), *QUICK_OPTIONS]
+    assert main(arguments) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert Record.model_validate_json(line) == read_records(out)[0]
+
+
+def test_wrong_requests_are_one_line(make_artifact: MakeArtifact, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = str(make_artifact())
+    assert main(["bench", folder, "--engine", "litret"]) == 2
+    assert "did you mean 'litert'" in capsys.readouterr().err
+    assert main(["bench", folder, "--engine", "onnxruntime"]) == 1
+    assert "no onnx file for onnxruntime; it holds model.tflite" in capsys.readouterr().err
+    assert main(["bench", folder, "--max-runs", "3"]) == 2
+    assert main(["bench", folder + "-absent"]) == 1
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_the_published_schema_is_that_of_the_code() -> None:
+    assert json.loads(SCHEMA.read_text()) == record_schema()
