@@ -42,7 +42,7 @@ class LoadedWeights:
     ignored: tuple[str, ...]
 
 
-def load_pretrained(model: nn.Module, path: str | Path, *, reset_head: bool = False) -> LoadedWeights:
+def load_pretrained(model: nn.Module, path: str | Path, *, reinitialize_head: bool = False) -> LoadedWeights:
     """Load a safetensors file into a network, all of it or nothing.
 
     Where the file's batch norm is folded, ours becomes scale 1, shift = the file's bias, mean 0 and variance 1 - eps,
@@ -52,7 +52,7 @@ def load_pretrained(model: nn.Module, path: str | Path, *, reset_head: bool = Fa
     Args:
         model: a network of this package.
         path: float32, float16 or bfloat16 tensors; pickled formats (.pt, .pth) are refused, they can run code.
-        reset_head: keep the network's own initial head where the file's has another number of classes.
+        reinitialize_head: keep the network's own initial head where the file's has another number of classes.
 
     Raises:
         CheckpointError: not a safetensors file, unknown names, tensors missing or left over, a shape that does not
@@ -64,7 +64,7 @@ def load_pretrained(model: nn.Module, path: str | Path, *, reset_head: bool = Fa
     heads: dict[str, Head] = {}
     for key, own in own_names(model).items():
         if _is_head(key):
-            heads[key] = loading.add_head(model, own, names[key], reset_head)
+            heads[key] = loading.add_head(model, own, names[key], reinitialize_head)
         else:
             loading.add(model, own, names[key])
     ignored = loading.leftover()
@@ -161,12 +161,12 @@ class _Loading:
             taken["running_mean"] = taken["running_mean"] - bias
         return taken
 
-    def add_head(self, model: nn.Module, own: LayerNames, theirs: LayerNames, reset: bool) -> Head:
+    def add_head(self, model: nn.Module, own: LayerNames, theirs: LayerNames, reinitialize: bool) -> Head:
         """Take a classifier; drop the background row of 1001, or leave ours as it is if asked to."""
         weight_name, bias_name = f"{theirs.layer}.weight", f"{theirs.layer}.bias"
         classes = _shape(model.get_submodule(own.layer).weight)[0]
         weight = self.tensors.get(weight_name)
-        if weight is None and reset:
+        if weight is None and reinitialize:
             return "initialized"
         if weight is None or weight.shape[:1] == (classes,):
             self.add(model, own, theirs)
@@ -176,10 +176,10 @@ class _Loading:
             self.tensors.update({name: self.tensors[name][1:] for name in (weight_name, bias_name)})
             self.add(model, own, theirs)
             return "background dropped"
-        if not reset:
+        if not reinitialize:
             raise CheckpointError(
                 self.path,
-                f"its classifier has {found} classes, the model {classes}; reset_head = true keeps the rest",
+                f"its classifier has {found} classes, the model {classes}; with reset_head = true in the recipe the rest is kept",
             )
         self.used.update((weight_name, bias_name))
         return "initialized"

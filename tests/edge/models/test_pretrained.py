@@ -157,10 +157,10 @@ def test_another_number_of_classes_needs_to_be_asked_for(tmp_path: Path) -> None
     path = saved(folded(network(classes=7)), tmp_path / "w.safetensors")
     target = network(seed=9)
     before = {name: tensor.clone() for name, tensor in target.state_dict().items()}
-    with pytest.raises(CheckpointError, match="its classifier has 7 classes, the model 5; reset_head = true"):
+    with pytest.raises(CheckpointError, match="its classifier has 7 classes, the model 5; with reset_head = true"):
         load_pretrained(target, path)
     assert all(torch.equal(tensor, before[name]) for name, tensor in target.state_dict().items())
-    report = load_pretrained(target, path, reset_head=True)
+    report = load_pretrained(target, path, reinitialize_head=True)
     assert report.head == "initialized"
     assert torch.equal(target.classifier.linear.weight, before["classifier.linear.weight"])
     assert not torch.equal(target.stem.conv.weight, before["stem.conv.weight"])
@@ -174,7 +174,7 @@ def test_auxiliary_heads_stay_behind_or_start_new(tmp_path: Path) -> None:
     path = saved(without.state_dict(), tmp_path / "without.safetensors")
     with pytest.raises(CheckpointError, match=r"'auxiliary_shallow\.0.conv\.weight' is missing"):
         load_pretrained(with_heads, path)
-    assert load_pretrained(with_heads, path, reset_head=True).head == "loaded"
+    assert load_pretrained(with_heads, path, reinitialize_head=True).head == "loaded"
 
 
 @pytest.mark.parametrize(
