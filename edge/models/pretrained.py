@@ -179,7 +179,7 @@ class _Loading:
         if not reinitialize:
             raise CheckpointError(
                 self.path,
-                f"its classifier has {found} classes, the model {classes}; with reset_head = true in the recipe the rest is kept",
+                f"its classifier has {found} classes, the model {classes}; with reset_head = true the rest is kept",
             )
         self.used.update((weight_name, bias_name))
         return "initialized"
