@@ -1,0 +1,217 @@
+"""Predictor: an artifact on camera frames, with a time for every stage."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.artifact import Artifact, ModelFile, TensorInfo, open_artifact
+from edge.errors import ArtifactError, EngineError, UnsupportedError, UsageError, unknown_name
+from edge.runtime.choice import choose_engine, file_for
+from edge.runtime.engine import EngineInfo, Session, open_session
+from edge.runtime.selftest import run_selftest
+from edge.vision.postprocess import ClassScores, class_scores, frame_class_map
+from edge.vision.preprocess import Preprocess, apply_table, normalize, quantize_table, resize
+
+Pixels = npt.NDArray[np.uint8]
+ColourOrder = Literal["bgr", "rgb"]
+Encode = Callable[[Pixels], npt.NDArray[Any]]
+COLOUR_ORDERS: tuple[ColourOrder, ...] = ("bgr", "rgb")
+TOP = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageTimes:
+    """Nanoseconds of one prediction's stages, in their order."""
+
+    resize_ns: int
+    quantize_ns: int
+    infer_ns: int
+    postprocess_ns: int
+
+    @property
+    def total_ns(self) -> int:
+        """From the frame to the answer."""
+        return self.resize_ns + self.quantize_ns + self.infer_ns + self.postprocess_ns
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassPrediction:
+    """A classifier's answer: the best classes, at most TOP of them, the best first."""
+
+    scores: ClassScores
+    times: StageTimes
+
+    @property
+    def label(self) -> str:
+        """Name of the best class."""
+        return self.scores.names[0]
+
+    @property
+    def probability(self) -> float:
+        """Probability of the best class, in [0, 1]."""
+        return self.scores.probabilities[0]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SegmentPrediction:
+    """A segmenter's answer.
+
+    Attributes:
+        class_map: uint8 (frame height, frame width), class indices; 255 where the model saw nothing (fit `crop`).
+        names: class names by index.
+    """
+
+    class_map: Pixels
+    names: tuple[str, ...]
+    times: StageTimes
+
+
+Prediction = ClassPrediction | SegmentPrediction
+
+
+class Predictor:
+    """A loaded artifact. Call it with a frame; make it with `Predictor.load`."""
+
+    def __init__(self, artifact: Artifact, file: ModelFile, session: Session) -> None:
+        """Join an opened artifact, the one of its files that runs, and the session that runs it."""
+        self._artifact = artifact
+        self._session = session
+        self._preprocess = artifact.manifest.preprocess
+        self._output = _checked_output(artifact, file, session)
+        self._encode = _encoder(file.inputs[0], self._preprocess, artifact.folder)
+        # `resize` takes RGB and makes the model's order; for a BGR frame the swap is the opposite one.
+        opposite: ColourOrder = "rgb" if self._preprocess.colour_order == "bgr" else "bgr"
+        swapped = self._preprocess.model_copy(update={"colour_order": opposite})
+        self._resize_as = {"rgb": self._preprocess, "bgr": swapped}
+
+    @classmethod
+    def load(
+        cls,
+        artifact: str | Path | Artifact,
+        *,
+        engine: str | None = None,
+        threads: int = 1,
+        kernels: str | None = None,
+        selftest: bool = True,
+    ) -> "Predictor":
+        """Open an artifact, load it with an engine, and let the runtime prove that it gives the expected answers.
+
+        Args:
+            engine: key of ENGINES; None takes the first installed one of litert, tflite-runtime, onnxruntime.
+            kernels: a kernel set of the engine; None is its default.
+            selftest: False skips the proof.
+
+        Raises:
+            ArtifactError: not an artifact, or damaged.
+            EngineError: no engine for it, or one whose answers differ by more than the manifest allows.
+            UnsupportedError: a task that has no predictor.
+        """
+        opened = artifact if isinstance(artifact, Artifact) else open_artifact(artifact)
+        if opened.manifest.task not in ("classify", "segment"):
+            raise UnsupportedError(f"{opened.folder}: task '{opened.manifest.task}' has no predictor")
+        chosen = engine or choose_engine(opened)
+        file = file_for(opened, chosen)
+        session = open_session(chosen, opened.file(file.path), threads=threads, kernels=kernels)
+        predictor = cls(opened, file, session)
+        if selftest:
+            result = run_selftest(opened, file.path, session)
+            if not result.passed:
+                raise EngineError(
+                    f"{opened.folder}: self-test of {file.path}: differs by {result.largest:g}, {result.allowed:g} is "
+                    f"allowed for {result.kernels}; this runtime does not compute what was verified"
+                )
+        return predictor
+
+    @property
+    def artifact(self) -> Artifact:
+        """The opened artifact."""
+        return self._artifact
+
+    @property
+    def info(self) -> EngineInfo:
+        """What really runs."""
+        return self._session.info
+
+    def __call__(self, frame: Pixels, *, colour_order: ColourOrder = "bgr") -> Prediction:
+        """Predict one frame.
+
+        Args:
+            frame: uint8 (h, w, 3) of any size.
+            colour_order: of the frame: `bgr` as OpenCV gives it, or `rgb`.
+
+        Raises:
+            UsageError: not such a frame, or an unknown colour order.
+        """
+        if colour_order not in COLOUR_ORDERS:
+            raise UsageError(unknown_name("colour order", colour_order, COLOUR_ORDERS))
+        start = time.perf_counter_ns()
+        resized = resize(frame, self._resize_as[colour_order])
+        after_resize = time.perf_counter_ns()
+        raw = self._encode(resized)
+        after_quantize = time.perf_counter_ns()
+        output = self._session.run([raw])[0]
+        after_infer = time.perf_counter_ns()
+        answer = self._answer(output, (frame.shape[0], frame.shape[1]))
+        times = StageTimes(
+            resize_ns=after_resize - start,
+            quantize_ns=after_quantize - after_resize,
+            infer_ns=after_infer - after_quantize,
+            postprocess_ns=time.perf_counter_ns() - after_infer,
+        )
+        if isinstance(answer, ClassScores):
+            return ClassPrediction(scores=answer, times=times)
+        return SegmentPrediction(class_map=answer, names=self._artifact.manifest.labels.names, times=times)
+
+    def _answer(self, output: npt.NDArray[Any], frame_hw: tuple[int, int]) -> ClassScores | Pixels:
+        info, names = self._output, self._artifact.manifest.labels.names
+        if self._artifact.manifest.task == "classify":
+            meaning = cast(Literal["logits", "probabilities"], info.meaning)
+            return class_scores(output, meaning, names, scale=info.scale, zero_point=info.zero_point, top=TOP)
+        layout = cast(Literal["nhwc", "nchw", "nhw", "hw"], info.layout)
+        segment_meaning = cast(Literal["logits", "class_map"], info.meaning)
+        return frame_class_map(output, segment_meaning, layout, frame_hw, self._preprocess)
+
+
+def _encoder(given: TensorInfo, preprocess: Preprocess, folder: Path) -> Encode:
+    """From a resized frame (height, width, 3) to the file's raw input, batch axis included.
+
+    An integer input is one table look-up; the same arithmetic as `edge.runtime.selftest.model_input`.
+    """
+    axes = (0, 3, 1, 2) if given.layout == "nchw" else (0, 1, 2, 3)
+    if given.scale is None or given.zero_point is None:
+        return lambda pixels: np.ascontiguousarray(normalize(pixels[None], preprocess).transpose(axes))
+    if given.dtype != "int8" and given.dtype != "uint8":
+        raise ArtifactError(folder, f"input '{given.name}' is {given.dtype}; frames go in as float32, int8 or uint8")
+    table = quantize_table(preprocess, given.scale, given.zero_point, given.dtype)
+    return lambda pixels: np.ascontiguousarray(apply_table(pixels[None], table).transpose(axes))
+
+
+def _checked_output(artifact: Artifact, file: ModelFile, session: Session) -> TensorInfo:
+    """The file's only output, after checking that file, manifest and task agree. Refuses (ArtifactError) otherwise."""
+    where, manifest = artifact.folder / file.path, artifact.manifest
+    if len(file.inputs) != 1 or len(file.outputs) != 1:
+        raise ArtifactError(
+            where, f"{len(file.inputs)} inputs and {len(file.outputs)} outputs; a predictor takes one each"
+        )
+    for port, told in ((session.inputs[0], file.inputs[0]), (session.outputs[0], file.outputs[0])):
+        if (port.shape, port.dtype) != (told.shape, told.dtype):
+            raise ArtifactError(
+                where,
+                f"'{told.name}' is {told.dtype} {told.shape} in the manifest, {port.dtype} {port.shape} in the file",
+            )
+    output, names = file.outputs[0], manifest.labels.names
+    known = ("logits", "probabilities") if manifest.task == "classify" else ("logits", "class_map")
+    if output.meaning not in known:
+        raise ArtifactError(
+            where, f"output means '{output.meaning}'; a task '{manifest.task}' ends in {' or '.join(known)}"
+        )
+    if output.meaning != "class_map":
+        classes = output.shape[1] if output.layout in ("nchw", "nc") else output.shape[-1]
+        if classes != len(names):
+            raise ArtifactError(where, f"{classes} classes in the output, {len(names)} names in the manifest")
+    return output
