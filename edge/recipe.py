@@ -1,0 +1,205 @@
+"""A recipe: one experiment as plain data. Model, splits, preprocessing, float phase, QAT phase, export.
+
+`edge.recipe_file` reads it from TOML. Every key is checked, unknown ones are refused; what a network cannot be trained
+without has no default.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from edge.quantization.scheme import Scheme
+from edge.vision.preprocess import Preprocess
+
+Count = Annotated[int, Field(ge=0)]
+PositiveCount = Annotated[int, Field(ge=1)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Range = tuple[Positive, Positive]
+DecayExempt = Literal["norm", "bias", "depthwise"]
+
+
+class Section(BaseModel):
+    """Frozen, types as written, and every unknown key is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Model(BaseModel):
+    """Which network: its name in `edge models` and the arguments of its builder (classes, width, resolution, ...)."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+
+    name: str
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Everything but the name."""
+        return dict(self.model_extra or {})
+
+
+class SplitSource(Section):
+    """Where a split comes from: the arguments of `edge.data.open_split`."""
+
+    split: str | None = None
+    images: str | None = None
+    labels: str | None = None
+    masks: str | None = None
+    classes: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        return {"split": value} if isinstance(value, str) else value
+
+
+class Data(Section):
+    """The splits. A plain string is a split (`camvid:ROOT:val`); a table has `images` with `labels` or `masks`.
+
+    In every value `${root}` stands for `root` and `${NAME}` for an environment variable. Relative paths start at the
+    working directory. `cache` keeps the training images decoded in memory.
+    """
+
+    root: str | None = None
+    train: SplitSource
+    val: SplitSource | None = None
+    cache: bool = True
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+
+
+class Augment(Section):
+    """How training images are changed; see `edge.data.augment` for the meaning of each number.
+
+    `area` and `aspect` act on classification, `scale` on segmentation.
+    """
+
+    area: Range = (0.25, 1.0)
+    aspect: Range = (0.75, 1.3333333333333333)
+    scale: Range = (0.5, 2.0)
+    flip: Annotated[float, Field(ge=0, le=1)] = 0.5
+    brightness: Share = 0.0
+    contrast: Share = 0.0
+    saturation: Share = 0.0
+    channel: Share = 0.0
+    noise: NotNegative = 0.0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Augment":
+        for name in ("area", "aspect", "scale"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"{name}: its first number must not be above its second")
+        if self.area[1] > 1:
+            raise ValueError("area: a share of the image is at most 1")
+        return self
+
+
+class Phase(Section):
+    """What the float phase and the QAT phase have in common.
+
+    Attributes:
+        learning_rate: the highest; `schedule` takes it down to 0 (`constant` keeps it), after `warmup_epochs` of rise.
+        poly_power: exponent of the poly schedule.
+        weight_decay, decay_exempt: L2 for SGD, decoupled for AdamW; parameters of these kinds get none.
+        ema_decay: share of the old average kept at each step (0: no average). The averaged weights are the result.
+        gradient_clip: largest norm of the whole gradient, None: no limit.
+        crop_hw: size of the training images, None: the model's input. Networks without a fixed size only.
+        class_weights: by class, or how to take them from the training masks: `median_frequency` (median share over
+            the class's share), `sqrt_frequency` (its square root), `log_frequency` (1 / ln(1.02 + share), ENet).
+        loss_stride: a segmenter's loss is computed on every so manieth pixel along both axes.
+        bf16: bfloat16 autocast of the forward pass.
+        drop_partial: leave out the last, smaller batch of an epoch.
+        eval_epochs: evaluate (and write the checkpoint) every so many epochs, and after the last.
+        state_steps: steps between two writes of the resume state; each epoch's end writes one too.
+    """
+
+    epochs: Count
+    batch_size: PositiveCount
+    learning_rate: Positive
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    momentum: Share = 0.9
+    schedule: Literal["poly", "cosine", "constant"] = "cosine"
+    poly_power: Positive = 0.9
+    warmup_epochs: NotNegative = 0.0
+    weight_decay: NotNegative = 0.0
+    decay_exempt: tuple[DecayExempt, ...] = ("norm", "bias", "depthwise")
+    ema_decay: Share = 0.0
+    gradient_clip: Positive | None = None
+    label_smoothing: Share = 0.0
+    class_weights: Literal["none", "median_frequency", "sqrt_frequency", "log_frequency"] | tuple[NotNegative, ...] = (
+        "none"
+    )
+    loss_stride: Annotated[int, Field(ge=1, le=32)] = 1
+    augment: Augment = Augment()
+    drop_partial: bool = True
+    bf16: bool = False
+    eval_epochs: PositiveCount = 1
+    state_steps: PositiveCount = 200
+    seed: Count = 0
+
+
+class Train(Phase):
+    """The float phase.
+
+    Attributes:
+        init: a file of pretrained weights (safetensors); with `epochs = 0` they are the result as they are.
+        reset_head: with `init`, start the classifier anew where its number of classes differs.
+        auxiliary_weight: weight of each auxiliary head's loss, for a model built with `auxiliary = true`.
+        auxiliary_stride: `loss_stride` of the auxiliary losses.
+    """
+
+    init: str | None = None
+    reset_head: bool = False
+    crop_hw: tuple[PositiveCount, PositiveCount] | None = None
+    auxiliary_weight: NotNegative = 0.0
+    auxiliary_stride: Annotated[int, Field(ge=1, le=32)] = 1
+
+
+class Qat(Phase):
+    """The quantization-aware phase, from the float phase's result.
+
+    Attributes:
+        ranges: activation ranges are `learned` by gradient, or follow a `moving_average` of the extremes seen.
+        ranges_learning_rate: of learned ranges, as a multiple of `learning_rate`.
+        observe_batches: batches that set the first ranges, before training.
+        freeze_batch_norm_epoch, freeze_ranges_epoch: the first epoch (0 is the first) with frozen statistics or
+            ranges; None: half of the epochs.
+        label_weight: weight of the loss on labels; 0 needs no labels.
+        distillation_weight: weight of the divergence from the float network's output, at `temperature`.
+    """
+
+    ranges: Literal["learned", "moving_average"] = "learned"
+    ranges_learning_rate: Positive = 1.0
+    observe_batches: PositiveCount = 8
+    freeze_batch_norm_epoch: Count | None = None
+    freeze_ranges_epoch: Count | None = None
+    label_weight: NotNegative = 1.0
+    distillation_weight: NotNegative = 0.0
+    temperature: Positive = 1.0
+
+    @model_validator(mode="after")
+    def _learns_something(self) -> "Qat":
+        if self.label_weight == 0 and self.distillation_weight == 0:
+            raise ValueError("label_weight and distillation_weight are both 0: nothing to learn from")
+        return self
+
+
+class Export(Section):
+    """What `edge convert` makes of the result: `head` (segmenters only) and `precision`."""
+
+    head: Literal["logits", "class_map", "full"] | None = None
+    precision: Literal["int8", "float32"] = "int8"
+
+
+class Recipe(Section):
+    """One experiment."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+    model: Model
+    data: Data
+    preprocess: Preprocess
+    train: Train
+    qat: Qat | None = None
+    export: Export = Export()
+    scheme: Scheme = Scheme()

@@ -1,0 +1,170 @@
+"""Training batches: the order of samples, their augmentation, and threads that prepare them ahead.
+
+Everything random follows from (seed, epoch, index of the sample), never from what ran before, so an interrupted epoch
+goes on exactly where it stopped.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from edge.data.augment import (
+    ClassificationAugment,
+    ColourJitter,
+    SegmentationAugment,
+    augment_classification,
+    augment_segmentation,
+)
+from edge.data.splits import Split
+from edge.errors import UsageError
+from edge.recipe import Augment, Phase
+from edge.training.losses import NO_CLASS
+from edge.vision.preprocess import Preprocess, resize, resize_mask
+
+Pixels = NDArray[np.uint8]
+_ORDER, _AUGMENT = 0, 1
+_BATCHES_AHEAD = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Images uint8 (n, h, w, 3) in the model's colour order; targets int64 (n,) or (n, h, w), or None."""
+
+    images: Tensor
+    targets: Tensor | None
+
+
+class Batches:
+    """The training batches of a split, epoch by epoch.
+
+    Segmentation images are brought to the model's size once (`preprocess`), then scaled, cut to `size_hw` and flipped;
+    classification images are cut from the original.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        preprocess: Preprocess,
+        phase: Phase,
+        *,
+        size_hw: tuple[int, int],
+        cache: bool = True,
+        workers: int = 1,
+        with_targets: bool = True,
+    ) -> None:
+        self.split = split
+        self.preprocess = preprocess
+        self.phase = phase
+        self.size_hw = size_hw
+        self.workers = workers
+        self.with_targets = with_targets
+        self._cache: dict[int, tuple[Pixels, int | Pixels | None]] | None = {} if cache else None
+        count = len(split) // phase.batch_size
+        if not phase.drop_partial or not count:
+            count = -(-len(split) // phase.batch_size)
+        self.per_epoch = count
+        if with_targets and split.task == "images":
+            raise UsageError(f"{split.origin}: has no labels to train on; give a split with labels or label_weight = 0")
+
+    def order(self, epoch: int) -> list[int]:
+        """The samples of an epoch, in order: a permutation that depends on seed and epoch alone."""
+        rng = np.random.default_rng((self.phase.seed, _ORDER, epoch))
+        return [int(index) for index in rng.permutation(len(self.split))]
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch from batch `start` on, prepared ahead by threads."""
+        order = self.order(epoch)
+        size = self.phase.batch_size
+        wanted = [order[index * size : (index + 1) * size] for index in range(start, self.per_epoch)]
+        with ThreadPoolExecutor(self.workers, thread_name_prefix="batches") as pool:
+            waiting: deque[list[Future[tuple[Pixels, int | Pixels | None]]]] = deque()
+            try:
+                for indices in wanted:
+                    waiting.append([pool.submit(self.sample, epoch, index) for index in indices])
+                    if len(waiting) > _BATCHES_AHEAD:
+                        yield self._batch([future.result() for future in waiting.popleft()])
+                while waiting:
+                    yield self._batch([future.result() for future in waiting.popleft()])
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def sample(self, epoch: int, index: int) -> tuple[Pixels, int | Pixels | None]:
+        """One augmented sample: uint8 (h, w, 3) and its class, its uint8 (h, w) mask with `NO_CLASS`, or None."""
+        rng = np.random.default_rng((self.phase.seed, _AUGMENT, epoch, index))
+        image, target = self._decoded(index)
+        augment = self.phase.augment
+        if isinstance(target, np.ndarray):
+            fill = _grey(self.preprocess)
+            return augment_segmentation(
+                image, target, self.size_hw, _segmentation(augment), rng, ignore_index=NO_CLASS, fill=fill
+            )
+        return augment_classification(image, self.size_hw, _classification(augment), rng), target
+
+    def _decoded(self, index: int) -> tuple[Pixels, int | Pixels | None]:
+        if self._cache is not None and index in self._cache:
+            return self._cache[index]
+        image = self.split.image(index)
+        target: int | Pixels | None = None
+        if self.with_targets:
+            target = self.split.target(index)
+        if isinstance(target, np.ndarray):
+            image, target = resize(image, self.preprocess), self._mask(target)
+        elif self.preprocess.colour_order == "bgr":
+            image = np.ascontiguousarray(image[:, :, ::-1])
+        if self._cache is not None:
+            self._cache[index] = (image, target)
+        return image, target
+
+    def _mask(self, mask: Pixels) -> Pixels:
+        if self.split.ignore_index is not None and self.split.ignore_index != NO_CLASS:
+            mask = np.where(mask == self.split.ignore_index, np.uint8(NO_CLASS), mask)
+        return resize_mask(mask, self.preprocess, NO_CLASS)
+
+    def _batch(self, samples: list[tuple[Pixels, int | Pixels | None]]) -> Batch:
+        images = torch.from_numpy(np.stack([image for image, _ in samples]))
+        if not self.with_targets:
+            return Batch(images=images, targets=None)
+        targets = np.stack([np.asarray(target) for _, target in samples]).astype(np.int64)
+        return Batch(images=images, targets=torch.from_numpy(targets))
+
+
+class Normalizer:
+    """uint8 (n, h, w, 3) to the model's float input (n, 3, h, w), channels last in memory, by `normalize`'s formula."""
+
+    def __init__(self, preprocess: Preprocess) -> None:
+        self.mean = torch.tensor(preprocess.mean, dtype=torch.float32)
+        self.std = torch.tensor(preprocess.std, dtype=torch.float32)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Normalize a batch on its device."""
+        values = (images.float() - self.mean.to(images.device)) / self.std.to(images.device)
+        return values.permute(0, 3, 1, 2)
+
+
+def _classification(augment: Augment) -> ClassificationAugment:
+    return ClassificationAugment(area=augment.area, aspect=augment.aspect, flip=augment.flip, colour=_colour(augment))
+
+
+def _segmentation(augment: Augment) -> SegmentationAugment:
+    return SegmentationAugment(scale=augment.scale, flip=augment.flip, colour=_colour(augment))
+
+
+def _colour(augment: Augment) -> ColourJitter:
+    return ColourJitter(
+        brightness=augment.brightness,
+        contrast=augment.contrast,
+        saturation=augment.saturation,
+        channel=augment.channel,
+        noise=augment.noise,
+    )
+
+
+def _grey(preprocess: Preprocess) -> tuple[int, int, int]:
+    first, second, third = (min(255, max(0, round(value))) for value in preprocess.mean)
+    return first, second, third

@@ -1,0 +1,139 @@
+"""One phase of training, from wherever it stands to its end.
+
+Every random number of a step follows from (seed, step), and the state written to disk holds everything else, so a run
+that was killed at any point goes on with the losses that it would have had.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from edge import atomic
+from edge.errors import EdgeError
+from edge.recipe import Phase
+from edge.training.average import Average
+from edge.training.batches import Batch, Batches
+from edge.training.optimizer import build_optimizer, set_learning_rate
+from edge.training.progress import Reporter, epoch_line
+from edge.training.schedule import learning_rate
+from edge.training.state import Position, load_state, write_state
+
+STATE_NAME = "last.safetensors"
+METRICS_NAME = "metrics.jsonl"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A phase to run.
+
+    Attributes:
+        model: what is trained; it is changed.
+        loss: the loss of a batch, a scalar; called in training mode.
+        begin_epoch: called before the first step of each epoch, and after a resume inside one, with its number.
+        finish_epoch: called with the tensors of the result so far, the epochs done and whether these are all, every
+            `eval_epochs` epochs and after the last; evaluates, writes the checkpoint, and returns the metrics.
+    """
+
+    phase: Phase
+    model: nn.Module
+    batches: Batches
+    loss: Callable[[Batch], Tensor]
+    begin_epoch: Callable[[int], None]
+    finish_epoch: Callable[[Mapping[str, Tensor], int, bool], Mapping[str, Any]]
+
+
+def run_phase(job: Job, position: Position, folder: Path, reporter: Reporter, *, resume: bool) -> None:
+    """Train a phase to its end, writing the resume state and metrics.jsonl in `folder` as it goes.
+
+    Args:
+        position: where the run stands; moved on. With `resume` the rest of the state is read from `folder`.
+
+    Raises:
+        EdgeError: the loss is no longer a finite number.
+    """
+    phase = job.phase
+    optimizer = build_optimizer(job.model, phase)
+    average = Average(job.model, phase.ema_decay) if phase.ema_decay > 0 else None
+    if resume:
+        load_state(folder / STATE_NAME, job.model, optimizer, average)
+        write_history(folder, position)
+    job.model.train()
+
+    def save() -> None:
+        write_state(folder / STATE_NAME, position, job.model, optimizer, average)
+
+    while position.epoch < phase.epochs:
+        started = time.monotonic()
+        job.begin_epoch(position.epoch)
+        _train_epoch(job, position, optimizer, average, reporter, save)
+        seconds = time.monotonic() - started
+        done = position.epoch + 1
+        entry: dict[str, Any] = {
+            "phase": position.phase,
+            "epoch": done,
+            "step": done * job.batches.per_epoch,
+            "loss": position.loss_sum / max(1, position.loss_count),
+            "learning_rate": optimizer.param_groups[0]["lr"] / optimizer.param_groups[0]["rate"],
+            "seconds": round(seconds, 3),
+        }
+        if done % phase.eval_epochs == 0 or done == phase.epochs:
+            tensors = average.tensors if average is not None else job.model.state_dict()
+            entry["val"] = dict(job.finish_epoch(tensors, done, done == phase.epochs))
+            job.model.train()
+        position.history.append(entry)
+        position.epoch, position.batch, position.loss_sum, position.loss_count = done, 0, 0.0, 0
+        save()
+        write_history(folder, position)
+        reporter.say(epoch_line(entry))
+
+
+def write_history(folder: Path, position: Position) -> None:
+    """Write metrics.jsonl: one JSON object per finished epoch of the run."""
+    atomic.write_text(folder / METRICS_NAME, "".join(json.dumps(entry) + "\n" for entry in position.history))
+
+
+def seed_step(seed: int, step: int) -> None:
+    """Seed torch for one step (dropout)."""
+    state = np.random.SeedSequence((seed, step)).generate_state(2, dtype=np.uint32)
+    torch.manual_seed(int(state[0]) << 16 ^ int(state[1]))
+
+
+def _train_epoch(
+    job: Job,
+    position: Position,
+    optimizer: torch.optim.Optimizer,
+    average: Average | None,
+    reporter: Reporter,
+    save: Callable[[], None],
+) -> None:
+    phase, per_epoch = job.phase, job.batches.per_epoch
+    reporter.start(f"{position.phase} epoch {position.epoch + 1}/{phase.epochs}", per_epoch, position.batch)
+    for batch in job.batches.epoch(position.epoch, position.batch):
+        step = position.epoch * per_epoch + position.batch
+        seed_step(phase.seed, step)
+        set_learning_rate(optimizer, learning_rate(phase, step, per_epoch))
+        optimizer.zero_grad(set_to_none=True)
+        loss = job.loss(batch)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise EdgeError(f"the loss is {value} at step {step} (epoch {position.epoch + 1}); lower learning_rate")
+        loss.backward()  # type: ignore[no-untyped-call]  # torch's stub
+        if phase.gradient_clip is not None:
+            nn.utils.clip_grad_norm_(job.model.parameters(), phase.gradient_clip)
+        optimizer.step()
+        if average is not None:
+            average.update(job.model)
+        position.batch += 1
+        position.loss_sum += value
+        position.loss_count += 1
+        reporter.advance(1, f"loss {position.loss_sum / position.loss_count:.4f}")
+        if (step + 1) % phase.state_steps == 0 and position.batch < per_epoch:
+            save()

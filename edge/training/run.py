@@ -1,0 +1,158 @@
+"""A run: a recipe's phases in a folder, from the beginning or from where it was interrupted.
+
+RUN/
+  recipe.toml           the resolved recipe
+  last.safetensors      the resume state
+  metrics.jsonl         one line per finished epoch: loss, learning rate, accuracy
+  float.safetensors     the float network
+  qat.safetensors       the network trained with quantization
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import torch
+
+from edge import atomic
+from edge.data.open_split import open_split
+from edge.data.splits import Split
+from edge.errors import CheckpointError, FileError, UsageError
+from edge.recipe import Recipe, SplitSource
+from edge.recipe_file import recipe_toml, split_arguments
+from edge.training.checkpoint import Checkpoint, read_checkpoint, restore_module
+from edge.training.float_phase import FLOAT_NAME, check_fit, float_job, write_float
+from edge.training.loop import STATE_NAME, run_phase, write_history
+from edge.training.progress import Reporter
+from edge.training.state import Position, read_position
+
+RECIPE_NAME = "recipe.toml"
+Wanted = Literal["all", "float", "qat"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is asked of a run.
+
+    Attributes:
+        folder: made where it does not exist.
+        phases: `all` of the recipe, or one of them.
+        resume: go on with what is in the folder; without it, a folder that holds a run is refused.
+        init: a float checkpoint that stands in for the float phase.
+    """
+
+    recipe: Recipe
+    folder: Path
+    phases: Wanted = "all"
+    resume: bool = False
+    init: Path | None = None
+
+
+def train(request: Request, reporter: Reporter) -> Position:
+    """Run what is asked and return where the run stands then.
+
+    Raises:
+        UsageError: the folder holds another run, the recipe has changed, nothing to do for a phase.
+        CheckpointError: the resume state or a checkpoint is missing or damaged.
+    """
+    recipe, folder = request.recipe, request.folder
+    if request.phases == "qat" and recipe.qat is None:
+        raise UsageError(f"recipe {recipe.name} has no [qat]: --phase qat has nothing to do")
+    position = _open_run(request)
+    cv2.setNumThreads(1)  # the loader's threads are the parallelism; more would take the cores from the network
+    torch.set_num_threads(position.threads)
+    atomic.write_text(folder / RECIPE_NAME, recipe_toml(recipe))
+    training, val = _split(recipe, recipe.data.train), None
+    if recipe.data.val is not None:
+        val = _split(recipe, recipe.data.val)
+    resuming = request.resume and (folder / STATE_NAME).is_file()
+    if position.phase == "float":
+        _float_phase(request, position, training, val, reporter, resuming)
+        if request.phases == "float" or recipe.qat is None:
+            return position
+        position = Position(phase="qat", history=position.history, recipe=position.recipe, threads=position.threads)
+        resuming = False
+    _qat_phase(request, position, training, val, reporter, resuming)
+    return position
+
+
+def _open_run(request: Request) -> Position:
+    """Where the run stands; makes the folder."""
+    recipe, folder = request.recipe, request.folder
+    plain = recipe.model_dump(mode="json", exclude_none=True)
+    state = folder / STATE_NAME
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(folder, f"cannot be made: {error.strerror}") from error
+    if not state.exists():
+        if request.resume:
+            raise CheckpointError(state, "no such file: there is nothing to resume; leave out --resume")
+        phase: Literal["float", "qat"] = "qat" if request.phases == "qat" or request.init else "float"
+        return Position(phase=phase, recipe=plain, threads=torch.get_num_threads())
+    position = read_position(state)
+    if request.resume:
+        if request.init is not None:
+            raise UsageError("--resume goes on with the run in the folder; leave out --init")
+        if changed := _changed(position.recipe, plain, ""):
+            raise UsageError(f"{folder}: the recipe has changed since this run began: {changed}; choose another folder")
+        return position
+    if request.phases == "qat" and position.phase == "float" and request.init is None:
+        return Position(phase="qat", history=position.history, recipe=plain, threads=torch.get_num_threads())
+    raise UsageError(f"{folder}: holds a run; go on with it by --resume, or choose another folder")
+
+
+def _float_phase(
+    request: Request, position: Position, training: Split, val: Split | None, reporter: Reporter, resume: bool
+) -> None:
+    recipe, folder = request.recipe, request.folder
+    job = float_job(recipe, training, val, folder, reporter)
+    if recipe.train.epochs == 0:
+        metrics = write_float(recipe, job.model, training, val, folder, reporter, {"epoch": 0, "complete": True})
+        position.history.append({"phase": "float", "epoch": 0, "step": 0, "loss": None, "seconds": 0, "val": metrics})
+        write_history(folder, position)
+        return
+    run_phase(job, position, folder, reporter, resume=resume)
+
+
+def _qat_phase(
+    request: Request, position: Position, training: Split, val: Split | None, reporter: Reporter, resume: bool
+) -> None:
+    from edge.training.qat_phase import qat_job
+
+    parent = read_checkpoint(request.init or request.folder / FLOAT_NAME)
+    _check_parent(request, parent)
+    if position.parent_sha256 not in (None, parent.sha256):
+        raise CheckpointError(request.folder / FLOAT_NAME, "is not the network that this run's QAT phase started from")
+    position.parent_sha256 = parent.sha256
+    check_fit(request.recipe, restore_module(parent), training, val)
+    job = qat_job(request.recipe, parent, training, val, request.folder, reporter, observe=not resume)
+    run_phase(job, position, request.folder, reporter, resume=resume)
+
+
+def _check_parent(request: Request, parent: Checkpoint) -> None:
+    where = request.init or request.folder / FLOAT_NAME
+    if parent.kind != "float":
+        raise CheckpointError(where, f"is a '{parent.kind}' checkpoint; QAT starts from a float one")
+    if not parent.metrics.get("complete", True) and request.init is None:
+        raise CheckpointError(where, "is of an unfinished float phase; finish it with --resume")
+    if parent.recipe.model != request.recipe.model or parent.recipe.preprocess != request.recipe.preprocess:
+        raise UsageError(f"{where}: was trained with another [model] or [preprocess] than the recipe's")
+
+
+def _split(recipe: Recipe, source: SplitSource) -> Split:
+    return open_split(**split_arguments(source, recipe.data.root))
+
+
+def _changed(old: Any, new: Any, path: str) -> str | None:
+    """The first key that differs, as `train.epochs: 3 -> 4`; where the data lie may change."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted(old.keys() | new.keys()):
+            inside = f"{path}.{key}" if path else key
+            if inside not in ("data.root", "data.workers", "data.cache"):
+                found = _changed(old.get(key), new.get(key), inside)
+                if found:
+                    return found
+        return None
+    return None if old == new else f"{path}: {old} -> {new}"

@@ -1,0 +1,101 @@
+"""Tensors and plain data in one file that loads without running code, and that notices any damage.
+
+The format is safetensors. Its metadata hold two texts: `content`, JSON, and `sha256`, the hash of that JSON and of
+every tensor's name, type, shape and bytes in the order of names.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from edge import atomic
+from edge.errors import CheckpointError
+
+MAX_FILE_BYTES = 8 * 1024**3
+MAX_HEADER_BYTES = 64 * 1024**2
+_LENGTH_BYTES = 8
+
+
+def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], content: Mapping[str, Any]) -> str:
+    """Write a file atomically.
+
+    Args:
+        tensors: by name; any dtype that safetensors knows, any device.
+        content: plain data that JSON can hold.
+
+    Returns:
+        The SHA-256 of the file, hex.
+    """
+    plain = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
+    text = json.dumps(content)
+    data = save(plain, metadata={"content": text, "sha256": _content_hash(text, plain)})
+    atomic.write_bytes(path, data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
+    """Read a file and check it.
+
+    Returns:
+        The tensors by name (on the CPU), the content, and the SHA-256 of the file.
+
+    Raises:
+        CheckpointError: missing, not such a file, truncated, or changed since it was written.
+    """
+    source = Path(path)
+    try:
+        size_bytes = source.stat().st_size
+        if not source.is_file():
+            raise CheckpointError(source, "is not a file")
+        if size_bytes > MAX_FILE_BYTES:
+            raise CheckpointError(source, f"{size_bytes} bytes; at most {MAX_FILE_BYTES} are read")
+        data = source.read_bytes()
+    except OSError as error:
+        raise CheckpointError(source, f"cannot be read: {error.strerror}") from error
+    metadata = _metadata(data, source)
+    try:
+        tensors = load(data)
+    except (SafetensorError, ValueError, KeyError, RuntimeError, TypeError) as error:
+        raise CheckpointError(source, f"is damaged: {error}") from error
+    text, expected = metadata["content"], metadata["sha256"]
+    if _content_hash(text, tensors) != expected:
+        raise CheckpointError(
+            source, "is damaged: its content does not match the hash inside; write it anew or copy it again"
+        )
+    content = json.loads(text)
+    if not isinstance(content, dict):
+        raise CheckpointError(source, "is not a checkpoint: its content is no table")
+    return tensors, content, hashlib.sha256(data).hexdigest()
+
+
+def _metadata(data: bytes, source: Path) -> dict[str, str]:
+    if len(data) < _LENGTH_BYTES:
+        raise CheckpointError(source, f"is not a checkpoint: {len(data)} bytes")
+    length = int.from_bytes(data[:_LENGTH_BYTES], "little")
+    if length > min(MAX_HEADER_BYTES, len(data) - _LENGTH_BYTES):
+        raise CheckpointError(source, "is not a checkpoint, or is cut short: its header does not fit into the file")
+    try:
+        header = json.loads(data[_LENGTH_BYTES : _LENGTH_BYTES + length])
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(source, "is not a checkpoint, or is damaged: its header is no JSON") from error
+    metadata = header.get("__metadata__") if isinstance(header, dict) else None
+    if not isinstance(metadata, dict) or not {"content", "sha256"} <= metadata.keys():
+        raise CheckpointError(source, "is a safetensors file but no checkpoint of this product")
+    return metadata
+
+
+def _content_hash(text: str, tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"\n{name}\t{tensor.dtype}\t{tuple(tensor.shape)}\n".encode())
+        flat = tensor.reshape(-1)
+        digest.update(flat.view(torch.uint8).numpy().data if flat.numel() else b"")
+    return digest.hexdigest()
