@@ -1,0 +1,62 @@
+"""Writing a graph as an ONNX file: the QDQ form that is the source of truth of an integer model, or float."""
+
+from collections.abc import Mapping
+from importlib.metadata import version
+
+import onnx
+from onnx import ValueInfoProto
+
+from converters.onnx_emitter import Emitter
+from converters.onnx_operators import WRITERS, Writer
+from edge.errors import UnsupportedError
+from edge.graph.graph import Graph
+from edge.graph.onnx_file import ELEMENT_OF
+
+OPSET = 17
+IR_VERSION = 8
+
+
+def onnx_bytes(graph: Graph) -> bytes:
+    """Write an NCHW graph as ONNX, operator set 17; `read_onnx` gives back the same tensors, names and parameters.
+
+    An integer graph becomes QDQ: every operator computes on real values between DequantizeLinear and QuantizeLinear,
+    except ArgMax, which reads the integers. Its inputs and outputs are the integers themselves. int8 weights and int32
+    biases stand behind a DequantizeLinear each. A rectifier is always written out, also where the output's range
+    implies it, so that the file says what was trained. The bytes depend on the graph alone.
+
+    Raises:
+        UnsupportedError: an NHWC graph, or an operator that ONNX cannot be written for, by name.
+    """
+    return write_model(graph, WRITERS)
+
+
+def write_model(graph: Graph, writers: Mapping[str, Writer]) -> bytes:
+    """Write a graph with the given table of operators."""
+    if graph.layout != "nchw":
+        raise UnsupportedError(f"graph '{graph.name}' is {graph.layout}; ONNX is written from NCHW graphs")
+    out = Emitter(graph=graph)
+    for operator in graph.operators:
+        if operator.kind not in writers:
+            raise UnsupportedError(f"operator '{operator.name}' ({operator.kind}) cannot be written to ONNX")
+        writers[operator.kind](out, operator)
+    proto = onnx.helper.make_graph(
+        out.nodes,
+        graph.name,
+        [_signature(graph, name) for name in graph.inputs],
+        [_signature(graph, name) for name in graph.outputs],
+        initializer=list(out.constants.values()),
+    )
+    model = onnx.helper.make_model(
+        proto,
+        opset_imports=[onnx.helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="edge-deploy",
+        producer_version=version("edge-deploy"),
+    )
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data
+
+
+def _signature(graph: Graph, name: str) -> ValueInfoProto:
+    tensor = graph.tensors[name]
+    return onnx.helper.make_tensor_value_info(name, ELEMENT_OF[tensor.dtype], tensor.shape)

@@ -1,0 +1,1 @@
+"""How each ONNX operator becomes a canonical one: one file per family, one table."""

@@ -1,0 +1,139 @@
+"""Nodes whose inputs are all constants: computed while reading, within a bound on memory."""
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.graph.onnx_draft import Draft, Node, NotCanonical
+from edge.graph.onnx_file import ELEMENT_TYPES
+from edge.graph.onnx_operators.elementwise import axis_of
+from edge.graph.onnx_operators.shape import constant_of_shape_value
+
+Array = npt.NDArray[Any]
+
+
+def fold(draft: Draft, node: Node) -> bool:
+    """Compute a node whose inputs are all plain constants. Tells whether it did."""
+    if node.kind == "Constant":
+        draft.add_constant(node.outputs[0], _constant(node))
+        return True
+    if node.kind == "Shape":
+        shape = draft.tensor(node.input(0)).shape
+        window = slice(node.attributes.get("start", 0), node.attributes.get("end"))
+        draft.add_constant(node.outputs[0], np.array(shape[window], np.int64))
+        return True
+    if node.kind not in FOLDED or not node.inputs or len(node.outputs) != 1:
+        return False
+    tensors = [draft.tensor(name) for name in node.inputs if name]
+    if any(tensor.data is None or tensor.quantization is not None for tensor in tensors):
+        return False
+    inputs = [draft.constant(name) if name else None for name in node.inputs]
+    known = draft.types.get(node.outputs[0])
+    if known is not None:
+        draft.reserve(known[1], 8)
+    try:
+        with np.errstate(all="ignore"):
+            result = np.asarray(FOLDED[node.kind](draft, node, inputs))
+    except (ValueError, IndexError, TypeError, OverflowError) as error:
+        raise NotCanonical(f"cannot be computed: {error}") from error
+    if known is None:
+        draft.reserve(result.shape, 8)
+    draft.add_constant(node.outputs[0], result)
+    return True
+
+
+def _constant(node: Node) -> Array:
+    for name, value in node.attributes.items():
+        if name == "value" and isinstance(value, np.ndarray):
+            return value
+        if name in ("value_float", "value_floats"):
+            return np.array(value, np.float32)
+        if name in ("value_int", "value_ints"):
+            return np.array(value, np.int64)
+    raise NotCanonical("a constant of no supported form")
+
+
+def _constant_of_shape(draft: Draft, node: Node, inputs: Sequence[Any]) -> Array:
+    shape = tuple(int(size) for size in inputs[0])
+    draft.reserve(shape, 8)
+    return np.full(shape, constant_of_shape_value(node))
+
+
+def _cast(draft: Draft, node: Node, inputs: Sequence[Any]) -> Array:
+    element = node.attributes.get("to")
+    if element not in ELEMENT_TYPES:
+        raise NotCanonical(f"element type {element}")
+    return np.asarray(inputs[0]).astype(ELEMENT_TYPES[element][0])
+
+
+def _axes(node: Node, inputs: Sequence[Any]) -> tuple[int, ...]:
+    return tuple(int(axis) for axis in inputs[1]) if len(inputs) > 1 and inputs[1] is not None else ()
+
+
+def _unsqueeze(draft: Draft, node: Node, inputs: Sequence[Any]) -> Array:
+    return np.expand_dims(inputs[0], _axes(node, inputs))
+
+
+def _squeeze(draft: Draft, node: Node, inputs: Sequence[Any]) -> Array:
+    return np.squeeze(inputs[0], _axes(node, inputs) or None)
+
+
+def _reshape(draft: Draft, node: Node, inputs: Sequence[Any]) -> Array:
+    shape = [int(size) for size in inputs[1]]
+    if not node.attributes.get("allowzero", 0):
+        shape = [inputs[0].shape[index] if size == 0 else size for index, size in enumerate(shape)]
+    return np.reshape(inputs[0], shape)
+
+
+def _gather(draft: Draft, node: Node, inputs: Sequence[Any]) -> Array:
+    axis = axis_of(node.attributes.get("axis", 0), inputs[0].ndim)
+    return np.take(inputs[0], inputs[1], axis=axis)
+
+
+def _slice(draft: Draft, node: Node, inputs: Sequence[Any]) -> Array:
+    data = inputs[0]
+    given = [None if value is None else [int(entry) for entry in value] for value in inputs[1:]]
+    starts, ends = given[0] or [], given[1] or []
+    axes = given[2] if len(given) > 2 and given[2] is not None else list(range(len(starts)))
+    steps = given[3] if len(given) > 3 and given[3] is not None else [1] * len(starts)
+    windows = [slice(None)] * data.ndim
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        place = axis_of(axis, data.ndim)
+        windows[place] = slice(start, None if step < 0 and end < -data.shape[place] else end, step)
+    return np.asarray(data[tuple(windows)])
+
+
+def _divide(draft: Draft, node: Node, inputs: Sequence[Any]) -> Array:
+    if inputs[0].dtype.kind in "iu":  # ONNX truncates integer quotients toward zero
+        if not np.all(inputs[1]):
+            raise NotCanonical("division by zero")
+        quotient = np.abs(inputs[0]) // np.abs(inputs[1]) * np.sign(inputs[0]) * np.sign(inputs[1])
+        return np.asarray(quotient).astype(inputs[0].dtype)
+    return np.asarray(inputs[0] / inputs[1])
+
+
+FOLDED: Mapping[str, Callable[[Draft, Node, Sequence[Any]], Array]] = MappingProxyType(
+    {
+        "Add": lambda draft, node, inputs: np.add(inputs[0], inputs[1]),
+        "Sub": lambda draft, node, inputs: np.subtract(inputs[0], inputs[1]),
+        "Mul": lambda draft, node, inputs: np.multiply(inputs[0], inputs[1]),
+        "Div": _divide,
+        "Sqrt": lambda draft, node, inputs: np.sqrt(inputs[0]),
+        "Neg": lambda draft, node, inputs: np.negative(inputs[0]),
+        "Floor": lambda draft, node, inputs: np.floor(inputs[0]),
+        "Ceil": lambda draft, node, inputs: np.ceil(inputs[0]),
+        "Cast": _cast,
+        "Concat": lambda draft, node, inputs: np.concatenate(inputs, axis=node.attributes.get("axis", 0)),
+        "ConstantOfShape": _constant_of_shape,
+        "Gather": _gather,
+        "Identity": lambda draft, node, inputs: np.asarray(inputs[0]),
+        "Reshape": _reshape,
+        "Slice": _slice,
+        "Squeeze": _squeeze,
+        "Transpose": lambda draft, node, inputs: np.transpose(inputs[0], node.attributes.get("perm")).copy(),
+        "Unsqueeze": _unsqueeze,
+    }
+)

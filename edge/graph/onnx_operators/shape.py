@@ -1,0 +1,139 @@
+"""Operators that move, cut or join values without computing: reshape, transpose, slice, split, concat, pad, cast."""
+
+from math import prod
+
+import numpy as np
+
+from edge.graph.onnx_draft import Draft, Node, NotCanonical
+from edge.graph.onnx_operators.elementwise import axis_of
+from edge.graph.rewrite import real_values
+
+
+def identity(draft: Draft, node: Node) -> None:
+    """Identity and Dropout vanish: the output is the input."""
+    if any(node.outputs[1:]):
+        raise NotCanonical("a Dropout mask")
+    draft.tensor(node.input(0))
+    draft.alias(node.outputs[0], node.input(0))
+
+
+def reshape(draft: Draft, node: Node) -> None:
+    """Reshape, Flatten, Squeeze and Unsqueeze: a Reshape to the static output shape."""
+    x = draft.tensor(node.input(0))
+    output = node.outputs[0]
+    shape = draft.types[output][1] if output in draft.types else None
+    if shape is None or prod(shape) != prod(x.shape):
+        raise NotCanonical("output of unknown shape")
+    if shape == x.shape:
+        draft.alias(output, x.name)
+        return
+    draft.emit("Reshape", node, (x.name,), {"shape": shape})
+
+
+def transpose(draft: Draft, node: Node) -> None:
+    """Transpose; without perm it reverses the axes."""
+    x = draft.tensor(node.input(0))
+    perm = tuple(int(axis) for axis in node.attributes.get("perm", range(len(x.shape) - 1, -1, -1)))
+    if sorted(perm) != list(range(len(x.shape))):
+        raise NotCanonical(f"perm {perm}")
+    draft.emit("Transpose", node, (x.name,), {"perm": perm})
+
+
+def slice_(draft: Draft, node: Node) -> None:
+    """Slice with constant limits and positive steps, limits clamped to the shape."""
+    x = draft.tensor(node.input(0))
+    starts, ends = draft.integers(node.input(1)), draft.integers(node.input(2))
+    rank = len(x.shape)
+    axes = draft.integers(node.input(3)) if node.input(3) else tuple(range(len(starts)))
+    steps = draft.integers(node.input(4)) if node.input(4) else (1,) * len(starts)
+    if not len(starts) == len(ends) == len(axes) == len(steps) or any(step < 1 for step in steps):
+        raise NotCanonical("steps that are not positive")
+    begin, end, strides = [0] * rank, list(x.shape), [1] * rank
+    for start, stop, axis, step in zip(starts, ends, axes, steps, strict=True):
+        place = axis_of(axis, rank)
+        size = x.shape[place]
+        begin[place] = min(max(start + size if start < 0 else start, 0), size)
+        end[place] = max(min(max(stop + size if stop < 0 else stop, 0), size), begin[place])
+        strides[place] = step
+    attributes = {"begin": tuple(begin), "end": tuple(end), "strides": tuple(strides)}
+    draft.emit("Slice", node, (x.name,), attributes)
+
+
+def split(draft: Draft, node: Node) -> None:
+    """Split becomes one Slice per output."""
+    x = draft.tensor(node.input(0))
+    axis = axis_of(node.attributes.get("axis", 0), len(x.shape))
+    for output in node.outputs:
+        if len(draft.types.get(output, ("", ()))[1]) != len(x.shape):
+            raise NotCanonical("output of unknown shape")
+    place = 0
+    for output in node.outputs:
+        shape = draft.declare(output).shape
+        begin = tuple(place if index == axis else 0 for index in range(len(shape)))
+        end = tuple(place + shape[axis] if index == axis else size for index, size in enumerate(x.shape))
+        place += shape[axis]
+        attributes = {"begin": begin, "end": end, "strides": (1,) * len(shape)}
+        draft.append("Slice", node.name, (x.name,), (output,), attributes, node.kind)
+
+
+def concat(draft: Draft, node: Node) -> None:
+    """Concat along one axis."""
+    tensors = [draft.tensor(name) for name in node.inputs]
+    if not tensors:
+        raise NotCanonical("nothing to join")
+    axis = axis_of(node.attributes.get("axis", 0), len(tensors[0].shape))
+    draft.emit("Concat", node, [tensor.name for tensor in tensors], {"axis": axis})
+
+
+def pad(draft: Draft, node: Node) -> None:
+    """Pad with a constant; pads, value and axes from inputs."""
+    x = draft.tensor(node.input(0))
+    rank = len(x.shape)
+    if node.attributes.get("mode", "constant") != "constant":
+        raise NotCanonical(f"mode {node.attributes['mode']}")
+    given = draft.integers(node.input(1))
+    axes = [axis_of(axis, rank) for axis in draft.integers(node.input(3))] if node.input(3) else list(range(rank))
+    if len(given) != 2 * len(axes) or min(given, default=0) < 0:
+        raise NotCanonical("negative pads")
+    pads = [(0, 0)] * rank
+    for index, axis in enumerate(axes):
+        pads[axis] = (given[index], given[index + len(axes)])
+    value = 0.0
+    if node.input(2):
+        constant = draft.required_constant(node.input(2))
+        if constant.data is None or constant.data.size != 1 or x.quantization is not None:
+            raise NotCanonical("the value is not one number")
+        value = float(real_values(constant).reshape(()))
+    if not any(before or after for before, after in pads):
+        draft.alias(node.outputs[0], x.name)
+        return
+    draft.emit("Pad", node, (x.name,), {"pads": tuple(pads), "value": value})
+
+
+def cast(draft: Draft, node: Node) -> None:
+    """A Cast that changes nothing vanishes; one after an ArgMax to int32 becomes the ArgMax's own output type."""
+    x = draft.tensor(node.input(0))
+    output = node.outputs[0]
+    dtype = draft.types.get(output, ("", ()))[0]
+    if dtype == x.dtype:
+        draft.alias(output, x.name)
+        return
+    last = draft.operators[-1] if draft.operators else None
+    if (
+        last is None
+        or last.kind != "ArgMax"
+        or last.outputs != (x.name,)
+        or dtype != "int32"
+        or draft.uses[x.name] != 1
+    ):
+        raise NotCanonical(f"cast to {dtype}")
+    draft.operators.pop()
+    draft.names.discard(last.name)
+    draft.declare(output)
+    draft.append("ArgMax", last.name, last.inputs, (output,), last.attributes, last.source)
+
+
+def constant_of_shape_value(node: Node) -> np.generic:
+    """The number that ConstantOfShape fills with; float32 zero by default."""
+    value = node.attributes.get("value")
+    return np.float32(0) if value is None else np.asarray(value).reshape(-1)[0]
