@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from edge.errors import EdgeError
+from edge.percentile import nearest_rank
 
 Nanoseconds = Annotated[int, Field(ge=0)]
 
@@ -22,18 +22,6 @@ class Latency(BaseModel):
     p99_ns: Nanoseconds
     max_ns: Nanoseconds
     mean_ns: Nanoseconds
-
-
-def nearest_rank(ordered: Sequence[int], percent: int) -> int:
-    """The smallest sample such that at least `percent` % of all samples are not above it.
-
-    Args:
-        ordered: ascending, not empty.
-        percent: in 1..100; the sample's place is ceil(percent * n / 100), counted from 1.
-    """
-    if not ordered:
-        raise EdgeError("no samples, so no percentile")
-    return ordered[-(-percent * len(ordered) // 100) - 1]
 
 
 def summarize(samples_ns: Sequence[int]) -> Latency:

@@ -1,4 +1,4 @@
-"""Native runtimes write notices straight to file descriptor 2; they are held back, everything else is passed on."""
+"""Native libraries write straight to file descriptor 2; what a person does not need is held back."""
 
 import os
 import sys
@@ -11,11 +11,11 @@ NOTICE = b"INFO:"
 
 
 @contextmanager
-def quiet_native_log() -> Iterator[None]:
+def quiet_native_log(*, everything: bool = False) -> Iterator[None]:
     """Hold back lines that native code writes to standard error during the block, if they are plain notices.
 
-    Lines that do not start with `INFO:` reach standard error when the block ends. The whole process is affected for the
-    short time of the block.
+    Lines that do not start with `INFO:` reach standard error when the block ends, unless `everything` is held back,
+    because our own message says it better. The whole process is affected for the short time of the block.
     """
     sys.stderr.flush()
     try:
@@ -33,5 +33,5 @@ def quiet_native_log() -> Iterator[None]:
             os.close(kept)
             held.seek(0)
             for line in held.read().splitlines(keepends=True):
-                if not line.startswith(NOTICE):
+                if not everything and not line.startswith(NOTICE):
                     os.write(STANDARD_ERROR, line)

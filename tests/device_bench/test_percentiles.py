@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_bench.percentiles import nearest_rank, summarize
+from device_bench.percentiles import summarize
 from edge.errors import EdgeError
+from edge.percentile import nearest_rank
 
 
 @pytest.mark.parametrize("percent", [1, 50, 90, 99, 100])

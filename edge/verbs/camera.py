@@ -1,0 +1,67 @@
+"""edge camera: an artifact on a video, pictures or a camera, with the answer drawn."""
+
+import json
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from edge.camera.loop import summarize, watch
+from edge.camera.report import frame_line, frame_object, summary_object, summary_table
+from edge.camera.sinks import open_file_sink, open_window
+from edge.camera.sources import open_source
+from edge.runtime.predictor import Predictor
+
+
+@click.command("camera", epilog="Example: edge camera artifacts/street_int8 --source drive.mp4 --out overlay.mp4")
+@click.argument("artifact", type=click.Path(path_type=Path))
+@click.option("--source", required=True, help="Video, picture, folder, split, camera number or /dev/videoN.")
+@click.option("--out", type=click.Path(path_type=Path), help="An .mp4 or .avi file, or a new folder for PNG pictures.")
+@click.option("--frames", type=click.IntRange(min=1), help="Stop after so many frames.")
+@click.option("--engine", help="litert, tflite-runtime, onnxruntime or torch; default: the first that is installed.")
+@click.option("--kernels", help="Kernel set of the engine; for litert xnnpack, builtin or reference.")
+@click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1))
+@click.option("--no-selftest", is_flag=True, help="Do not prove first that the runtime gives the expected answers.")
+@click.option("--show", is_flag=True, help="Show a window; q or Escape closes it.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per frame, then the summary.")
+def command(
+    artifact: Path,
+    source: str,
+    out: Path | None,
+    frames: int | None,
+    engine: str | None,
+    kernels: str | None,
+    threads: int,
+    no_selftest: bool,
+    show: bool,
+    as_json: bool,
+) -> None:
+    """Run ARTIFACT on every frame of a source; labels or a coloured mask are drawn on what --out keeps."""
+    predictor = Predictor.load(artifact, engine=engine, threads=threads, kernels=kernels, selftest=not no_selftest)
+    times_ns: list[dict[str, int]] = []
+    with ExitStack() as stack:
+        opened = stack.enter_context(closing(open_source(source)))
+        sinks = []
+        if out is not None:
+            sinks.append(stack.enter_context(open_file_sink(out, opened.frames_per_second)))
+        if show:
+            sinks.append(stack.enter_context(open_window()))
+        with suppress(KeyboardInterrupt):  # what was seen until then is kept
+            for seen in watch(predictor, opened, sinks, limit=frames):
+                times_ns.append(seen.times_ns)
+                if as_json:
+                    click.echo(json.dumps(frame_object(seen)))
+                elif opened.pictures:
+                    click.echo(frame_line(seen))
+    if not times_ns:
+        return
+    summary = summarize(times_ns)
+    if as_json:
+        click.echo(json.dumps(summary_object(summary, len(times_ns), predictor.info)))
+        return
+    info = predictor.info
+    Console().print(summary_table(summary))
+    click.echo(
+        f"{len(times_ns)} frames, {info.engine} {info.version} ({info.kernels}), {info.threads} threads", err=True
+    )
