@@ -14,9 +14,9 @@ import torch
 from torch import fx, nn
 
 from edge.errors import UnsupportedError
+from edge.graph.fuse_activations import fuse_activations
 from edge.graph.graph import Graph, Operator, Tensor
 from edge.models.blocks import SamePadConv2d
-from edge.quantization.fuse import fuse_activations
 from edge.quantization.layers import FoldedLayer
 from edge.quantization.lower_calls import FUNCTIONS, METHODS, MODULES
 from edge.quantization.lowerer import Lowerer

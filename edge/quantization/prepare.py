@@ -111,9 +111,10 @@ class QuantizedModel(nn.Module):
         tied = operator.kind in TIED
         parameters = self.quantizer(output).parameters_now() if tied and self.fake_quantizing else None
         result = run_operator(operator, inputs, parameters)
-        if tied or output not in self.group_of:
-            return result
-        return self._finish(output, result, operator.attributes.get("activation", "none"))
+        activation = operator.attributes.get("activation", "none")
+        if tied or output not in self.group_of:  # on the grid already, and its ends rectify to grid values
+            return _rectify(result, activation)
+        return self._finish(output, result, activation)
 
     def _finish(self, name: str, x: Tensor, activation: str) -> Tensor:
         """Observe, rectify and round a fresh activation."""
@@ -122,9 +123,7 @@ class QuantizedModel(nn.Module):
             quantizer.observe(x, name, activation)
         if self.fake_quantizing:
             return quantizer(x, activation)  # type: ignore[no-any-return]  # nn.Module.__call__ is untyped
-        if activation == "none":
-            return x
-        return functional.relu(x) if activation == "relu" else functional.relu6(x)
+        return _rectify(x, activation)
 
 
 def prepare_qat(
@@ -172,6 +171,12 @@ def range_parameters(module: nn.Module) -> list[nn.Parameter]:
     """The learned ranges of a prepared module, for an optimizer group of their own (no weight decay)."""
     quantizers = [part for part in module.modules() if isinstance(part, ActivationQuantizer)]
     return [parameter for quantizer in quantizers for parameter in (quantizer.low, quantizer.high)]
+
+
+def _rectify(x: Tensor, activation: str) -> Tensor:
+    if activation == "none":
+        return x
+    return functional.relu(x) if activation == "relu" else functional.relu6(x)
 
 
 def _last_use(graph: Graph) -> list[list[str]]:
