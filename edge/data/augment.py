@@ -159,10 +159,10 @@ def jitter_colour(image: Pixels, settings: ColourJitter, rng: np.random.Generato
         offset = np.full((3, 1), brightness * (1.0 - contrast) * mean_grey)
         changed = np.asarray(cv2.transform(image, np.hstack([matrix, offset])), dtype=np.uint8)
     if settings.noise > 0:
-        noise = np.empty(image.shape, dtype=np.int16)
+        noise = np.empty((image.shape[0], image.shape[1] * 3), dtype=np.int16)
         cv2.setRNGSeed(int(rng.integers(1, 2**31 - 1)))
         cv2.randn(noise, 0, settings.noise)
-        changed = np.asarray(cv2.add(changed, noise, dtype=cv2.CV_8U), dtype=np.uint8)
+        changed = np.asarray(cv2.add(changed, noise.reshape(image.shape), dtype=cv2.CV_8U), dtype=np.uint8)
     return changed
 
 

@@ -39,7 +39,9 @@ def read_class_names(path: Path) -> ClassNames:
                 raise DataError(path, f"line {number}: index '{columns[0]}', expected {len(names)}")
             columns = columns[1:]
             if found := _COLOUR.fullmatch(columns[-1]):
-                red, green, blue = (min(int(value), 255) for value in found.groups())
+                red, green, blue = (int(value) for value in found.groups())
+                if max(red, green, blue) > 255:
+                    raise DataError(path, f"line {number}: a colour has values 0 to 255, found {columns[-1]}")
                 colours.append((red, green, blue))
                 columns = columns[:-1]
         if not columns or not columns[-1]:

@@ -79,10 +79,11 @@ def placement(frame_hw: tuple[int, int], preprocess: Preprocess) -> Placement:
     frame_height, frame_width = frame_hw
     height, width = preprocess.height, preprocess.width
     if preprocess.fit == "crop":
-        # The largest window of the input's aspect has this many frame pixels per input pixel.
-        step = preprocess.crop_fraction * min(frame_height / height, frame_width / width)
-        cut_height = min(frame_height, max(1, round(step * height)))
-        cut_width = min(frame_width, max(1, round(step * width)))
+        # Multiplied before it is divided, so that a square input gives whole numbers before crop_fraction comes in.
+        largest_height = min(frame_height, frame_width * height / width)
+        largest_width = min(frame_width, frame_height * width / height)
+        cut_height = min(frame_height, max(1, round(preprocess.crop_fraction * largest_height)))
+        cut_width = min(frame_width, max(1, round(preprocess.crop_fraction * largest_width)))
         top, left = (frame_height - cut_height) // 2, (frame_width - cut_width) // 2
         return Placement(
             top=top,

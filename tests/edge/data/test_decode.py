@@ -1,0 +1,116 @@
+"""Decoding refuses what OpenCV lets pass, and reads palette masks as indices."""
+
+import struct
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.data.decode import decode_mask, image_files, read_file, read_image, read_mask
+from edge.errors import DataError
+
+PIXELS = np.random.default_rng(0).integers(0, 256, size=(24, 32, 3), dtype=np.uint8)
+
+
+def save(path: Path, pixels: np.ndarray) -> Path:
+    ordered = pixels if pixels.ndim == 2 else pixels[:, :, ::-1]
+    path.write_bytes(cv2.imencode(path.suffix, ordered)[1].tobytes())
+    return path
+
+
+def palette_png(indices: np.ndarray, depth: int = 8) -> bytes:
+    """A palette PNG as Pascal VOC has them, made by hand."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    height, width = indices.shape
+    rows = b"".join(b"\x00" + row.tobytes() for row in indices)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, 3, 0, 0, 0))
+        + chunk(b"PLTE", bytes(range(256)) * 3)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
+
+
+def test_image_is_rgb(tmp_path: Path) -> None:
+    assert np.array_equal(read_image(save(tmp_path / "a.png", PIXELS)), PIXELS)
+
+
+def test_grey_image_is_repeated_over_three_channels(tmp_path: Path) -> None:
+    grey = PIXELS[:, :, 0]
+    assert np.array_equal(read_image(save(tmp_path / "a.png", grey)), np.repeat(grey[:, :, None], 3, axis=2))
+
+
+def test_palette_mask_gives_its_indices() -> None:
+    indices = np.random.default_rng(1).integers(0, 21, size=(7, 9), dtype=np.uint8)
+    assert np.array_equal(decode_mask(Path("m.png"), palette_png(indices)), indices)
+
+
+def test_palette_mask_of_four_bits_is_refused() -> None:
+    with pytest.raises(DataError, match="8 bits per pixel, found 4"):
+        decode_mask(Path("m.png"), palette_png(np.zeros((4, 4), dtype=np.uint8), depth=4))
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+@pytest.mark.parametrize("share", [0.2, 0.6, 0.95])
+def test_truncated_image_is_refused_by_name(tmp_path: Path, suffix: str, share: float) -> None:
+    path = save(tmp_path / f"cut{suffix}", PIXELS)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(DataError, match=f"cut{suffix}: .*(truncated|not an image|damaged)"):
+        read_image(path)
+
+
+def test_png_with_one_flipped_bit_anywhere_is_refused(tmp_path: Path) -> None:
+    path = save(tmp_path / "flip.png", PIXELS[:4, :4])
+    data = path.read_bytes()
+    for position in range(len(data)):
+        path.write_bytes(data[:position] + bytes([data[position] ^ 16]) + data[position + 1 :])
+        with pytest.raises(DataError, match=r"flip\.png"):
+            read_image(path)
+
+
+@pytest.mark.parametrize("data", [b"hello", b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"PK\x03\x04" + bytes(100)])
+def test_foreign_file_is_refused_by_name(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "x.jpg"
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"x\.jpg: "):
+        read_image(path)
+
+
+def test_missing_empty_and_changed_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such file"):
+        read_file(tmp_path / "none.png")
+    (tmp_path / "empty.png").write_bytes(b"")
+    with pytest.raises(DataError, match="empty"):
+        read_file(tmp_path / "empty.png")
+    (tmp_path / "a.png").write_bytes(b"1")
+    with pytest.raises(DataError, match="changed since it was pinned"):
+        read_file(tmp_path / "a.png", "0" * 64)
+
+
+def test_colour_mask_and_jpeg_mask_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="one 8-bit channel of class indices, found 3"):
+        read_mask(save(tmp_path / "m.png", PIXELS))
+    with pytest.raises(DataError, match="cannot be a JPEG"):
+        read_mask(save(tmp_path / "m.jpg", PIXELS[:, :, 0]))
+
+
+def test_sixteen_bit_mask_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "m.png"
+    path.write_bytes(cv2.imencode(".png", np.zeros((4, 4), dtype=np.uint16))[1].tobytes())
+    with pytest.raises(DataError, match="uint16"):
+        read_mask(path)
+
+
+def test_image_files_are_sorted_and_leave_out_the_rest(tmp_path: Path) -> None:
+    for name in ("b.png", "a.JPG", "notes.txt", ".hidden.png"):
+        (tmp_path / name).write_bytes(b"x")
+    assert [path.name for path in image_files(tmp_path)] == ["a.JPG", "b.png"]
+    with pytest.raises(DataError, match="no such folder"):
+        image_files(tmp_path / "none")

@@ -1,0 +1,224 @@
+"""A user's own folders are splits: label files, class folders, mask folders, CamVid, Cityscapes."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.data.class_names import ClassNames, read_class_names
+from edge.data.image_folder import image_folder
+from edge.data.open_split import open_split
+from edge.data.scenes import camvid, cityscapes, class_shares, mask_folder
+from edge.errors import DataError, EdgeError, UsageError
+
+
+def save(path: Path, value: int = 0, channels: int = 3) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shape = (4, 6, 3) if channels == 3 else (4, 6)
+    path.write_bytes(cv2.imencode(".png", np.full(shape, value, dtype=np.uint8))[1].tobytes())
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    for name in ("lady's slipper.png", "b,c.png", "d.png"):
+        save(tmp_path / "images" / name)
+    return tmp_path / "images"
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder.parent / "labels.txt"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "lady's slipper.png\t2\nb,c.png\t0\n",
+        "lady's slipper.png,2\nb,c.png,0\n",
+        "lady's slipper.png 2\r\nb,c.png 0\r\n",
+        "\ufeff# a comment\nlady's slipper.png\t2\n\nb,c.png\t0\n",
+    ],
+)
+def test_label_file_reads_tabs_commas_and_spaces(photographs: Path, text: str) -> None:
+    split = image_folder(photographs, write(photographs, text))
+    assert [split.name(0), split.name(1)] == ["lady's slipper.png", "b,c.png"]
+    assert [split.label(0), split.label(1)] == [2, 0]
+    assert split.classes == ("0", "1", "2")
+
+
+def test_label_file_reads_class_names(photographs: Path) -> None:
+    split = image_folder(photographs, write(photographs, "d.png\tzebra\nb,c.png\tant\n"))
+    assert split.classes == ("ant", "zebra")
+    assert [split.label(0), split.label(1)] == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("x.png\t0\n", r"x\.png: no such image; labels\.txt line 1 lists it"),
+        ("d.png\t0\nd.png\t1\n", "'d.png' is listed twice"),
+        ("../images/d.png\t0\n", "line 1: .* lies outside"),
+        ("/d.png\t0\n", "line 1: .* lies outside"),
+        ("d.png\n", "line 1: expected 'file<TAB>class'"),
+        ("\n", "no labels"),
+        ("d.png\t9\n", "label 9 is out of range; there are 2 classes"),
+        ("d.png\tcta\n", "line 1: unknown class 'cta'; did you mean 'cat'"),
+    ],
+)
+def test_bad_label_file_is_refused(photographs: Path, text: str, problem: str) -> None:
+    with pytest.raises(DataError, match=problem):
+        image_folder(photographs, write(photographs, text), ClassNames(names=("cat", "dog")))
+
+
+def test_class_folders_are_classes_in_sorted_order(tmp_path: Path) -> None:
+    for name in ("dog/1.png", "cat/2.png", "cat/1.png"):
+        save(tmp_path / name)
+    split = image_folder(tmp_path)
+    assert split.classes == ("cat", "dog")
+    assert [split.name(index) for index in range(3)] == ["cat/1.png", "cat/2.png", "dog/1.png"]
+    assert image_folder(tmp_path, classes=ClassNames(names=("dog", "cat"))).label(0) == 1
+    with pytest.raises(DataError, match="unknown class 'cat'"):
+        image_folder(tmp_path, classes=ClassNames(names=("dog", "bird")))
+
+
+def test_images_alone_are_a_split_without_targets(photographs: Path) -> None:
+    split = image_folder(photographs)
+    assert (split.task, len(split), split.classes) == ("images", 3, ())
+    split.check()
+
+
+def test_empty_missing_and_mixed_folders_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no images in this folder"):
+        image_folder(tmp_path)
+    with pytest.raises(DataError, match="no such folder"):
+        image_folder(tmp_path / "none")
+    save(tmp_path / "cat/1.png")
+    save(tmp_path / "stray.png")
+    with pytest.raises(DataError, match=r"stray\.png: lies beside class folders"):
+        image_folder(tmp_path)
+
+
+def test_masks_pair_with_images_by_base_name(tmp_path: Path) -> None:
+    for name, value in (("a", 0), ("b", 2)):
+        save(tmp_path / "images" / f"{name}.jpg")
+        save(tmp_path / "masks" / f"{name}.png", value, channels=1)
+    split = mask_folder(tmp_path / "images", tmp_path / "masks")
+    assert split.classes == ("class 0", "class 1", "class 2")
+    assert split.ignore_index == 255
+    assert int(split.mask(1)[0, 0]) == 2
+    assert class_shares(split).tolist() == [0.5, 0.0, 0.5]
+    (tmp_path / "masks/b.png").unlink()
+    with pytest.raises(DataError, match=r"masks/b\.png: the mask of b\.jpg is missing"):
+        mask_folder(tmp_path / "images", tmp_path / "masks")
+
+
+def make_camvid(root: Path) -> None:
+    (root / "train").mkdir(parents=True)
+    (root / "classes.txt").write_text("0\tSky\t128,128,128\n1\tRoad\t128,64,128\n2\tVoid\t0,0,0\n")
+    save(root / "train/x.png")
+    save(root / "trainannot/x.png", 2, channels=1)
+
+
+def test_camvid_leaves_void_out(tmp_path: Path) -> None:
+    make_camvid(tmp_path)
+    split = camvid(tmp_path, "train")
+    assert (split.classes, split.ignore_index) == (("Sky", "Road"), 2)
+    assert split.palette == ((128, 128, 128), (128, 64, 128))
+    split.check()
+    with pytest.raises(UsageError, match="unknown part 'trian'; did you mean 'train'"):
+        camvid(tmp_path, "trian")
+
+
+def test_cityscapes_label_ids_become_train_ids(tmp_path: Path) -> None:
+    save(tmp_path / "leftImg8bit/val/ulm/ulm_000_leftImg8bit.png")
+    save(tmp_path / "gtFine/val/ulm/ulm_000_gtFine_labelIds.png", 26, channels=1)
+    split = cityscapes(tmp_path, "val")
+    assert len(split.classes) == 19
+    assert split.classes[int(split.mask(0)[0, 0])] == "car"
+    save(tmp_path / "gtFine/val/ulm/ulm_000_gtFine_labelIds.png", 4, channels=1)
+    assert int(cityscapes(tmp_path, "val").mask(0)[0, 0]) == split.ignore_index == 255
+    save(tmp_path / "gtFine/val/ulm/ulm_000_gtFine_labelTrainIds.png", 13, channels=1)
+    assert cityscapes(tmp_path, "val").classes[int(cityscapes(tmp_path, "val").mask(0)[0, 0])] == "car"
+
+
+def test_cityscapes_without_a_mask_is_refused(tmp_path: Path) -> None:
+    save(tmp_path / "leftImg8bit/val/ulm/ulm_000_leftImg8bit.png")
+    with pytest.raises(DataError, match=r"the mask of ulm_000_leftImg8bit\.png is missing"):
+        cityscapes(tmp_path, "val")
+
+
+def test_class_file_reads_names_colours_and_columns(tmp_path: Path) -> None:
+    path = tmp_path / "classes.txt"
+    path.write_text("cat\ndog\n")
+    assert read_class_names(path).names == ("cat", "dog")
+    path.write_text("0\tn01\tcat, tom\n1\tn02\tcrane\n2\tn03\tcrane\n")
+    assert read_class_names(path).names == ("cat, tom", "crane (1)", "crane (2)")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "no class names"),
+        ("0\ta\n2\tb\n", "line 2: index '2', expected 1"),
+        ("0\ta\t1,2,3\n1\tb\n", "1 of 2 classes have a colour"),
+        ("0\ta\t1,2,300\n", "line 1: a colour has values 0 to 255"),
+    ],
+)
+def test_bad_class_file_is_refused(tmp_path: Path, text: str, problem: str) -> None:
+    path = tmp_path / "classes.txt"
+    path.write_text(text)
+    with pytest.raises(DataError, match=problem):
+        read_class_names(path)
+
+
+@pytest.mark.parametrize(
+    ("asked", "problem"),
+    [
+        ({}, "give --images or --split"),
+        ({"labels": "a"}, "--labels without --images"),
+        ({"images": "a", "split": "b"}, "leave out --images"),
+        ({"images": "a", "labels": "b", "masks": "c"}, "give one of them"),
+        ({"split": "camvd:x:val"}, "unknown kind of split 'camvd'; did you mean 'camvid'"),
+        ({"split": "camvid:x"}, "expected KIND:FOLDER:PART"),
+        ({"split": "generated:segmnt:val"}, "unknown task 'segmnt'; did you mean 'segment'"),
+        ({"split": "generated:segment:vla"}, "unknown part 'vla'; did you mean 'val'"),
+        ({"split": "generated:segment:val:few"}, "the number of samples is 'few'"),
+        ({"split": "generated:segment:val:0"}, "0 samples"),
+        ({"split": "none.split.json"}, "no such file"),
+    ],
+)
+def test_request_that_does_not_hold_is_refused(asked: dict[str, str], problem: str) -> None:
+    with pytest.raises(EdgeError, match=problem):
+        open_split(**asked)
+
+
+def test_every_kind_of_request_opens(tmp_path: Path, photographs: Path) -> None:
+    make_camvid(tmp_path / "camvid")
+    labels = write(photographs, "d.png\t0\n")
+    root = Path(__file__).parents[3] / "calibration_data"
+    assert len(open_split(split=f"camvid:{tmp_path / 'camvid'}:train")) == 1
+    assert len(open_split(images=photographs, labels=labels)) == 1
+    assert len(open_split(images=tmp_path / "camvid/train", masks=tmp_path / "camvid/trainannot")) == 1
+    assert len(open_split(split="generated:classify:val:7")) == 7
+    assert len(open_split(split=root / "objects.split.json")) == 32
+
+
+@pytest.mark.data
+def test_real_camvid_has_its_published_parts_and_shares(test_data: Path) -> None:
+    train, val = camvid(test_data / "camvid", "train"), camvid(test_data / "camvid", "val")
+    assert (len(train), len(val), len(val.classes), val.ignore_index) == (367, 101, 11, 11)
+    # The table of shares counts void among the pixels (1.70 % in val); class_shares does not.
+    published = np.array([9.18, 25.96, 0.56, 28.95, 8.72, 16.34, 0.89, 3.08, 1.75, 0.65, 2.22])
+    assert np.abs(class_shares(val) * 98.30 - published).max() < 0.01
+    val.check()
+
+
+@pytest.mark.data
+def test_real_photographs_open_with_their_label_file(test_data: Path) -> None:
+    folder = test_data / "imagenet_samples"
+    split = open_split(images=folder / "dev", labels=folder / "dev_labels.txt", classes=folder / "labels.txt")
+    assert (len(split), len(split.classes)) == (500, 1000)
+    assert [split.label(index) for index in range(500)] == list(range(0, 1000, 2))
+    assert min(split.image(0).shape[:2]) == 320
