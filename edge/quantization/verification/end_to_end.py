@@ -1,0 +1,116 @@
+"""Checks 2 and 4: every runtime against the reference on the same images, and everyone against the float parent."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.artifact import ModelFile
+from edge.errors import UsageError
+from edge.evaluation.fidelity import Difference, RealDifference, integer_difference, real_difference
+from edge.quantization.verification.accuracy import Participant
+from edge.quantization.verification.images import Images
+from edge.quantization.verification.parent import Parent
+from edge.quantization.verification.subject import Subject, in_form_of
+from edge.runtime.engine import Session, open_session
+from edge.runtime.selftest import model_input
+
+Array = npt.NDArray[Any]
+# engine -> the format of the files it runs.
+FORMATS: Mapping[str, str] = MappingProxyType({"litert": "tflite", "tflite-runtime": "tflite", "onnxruntime": "onnx"})
+DEFAULT_ENGINES = ("litert", "onnxruntime")
+PIXELS_PER_BATCH = 8 * 224 * 224
+
+
+@dataclass(kw_only=True)
+class Runtime:
+    """A file in an engine, with what was compared so far."""
+
+    file: ModelFile
+    session: Session
+    participant: Participant
+    integers: Difference = field(default_factory=Difference)
+    reals: RealDifference = field(default_factory=RealDifference)
+
+    @property
+    def label(self) -> str:
+        """File, engine and the kernels that really ran."""
+        info = self.session.info
+        taken = ""
+        if info.delegate == "XNNPACK":
+            taken = f", XNNPACK took {info.delegated_operators} of {info.operators} operators"
+        return f"{self.file.path} in {info.engine} {info.version} ({info.kernels}{taken})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Everything that ran on the images."""
+
+    runtimes: Sequence[Runtime]
+    reference: Participant
+    parent: Participant | None
+
+
+def open_runtimes(subject: Subject, images: Images, engines: Sequence[str], kernels: str | None) -> list[Runtime]:
+    """Open every run file in every engine of its format.
+
+    Raises:
+        UsageError: an engine that verification does not know, or one without a file in the artifact.
+        EngineError: a runtime that is missing or refuses a file.
+    """
+    runtimes = []
+    for engine in engines or DEFAULT_ENGINES:
+        if engine not in FORMATS:
+            raise UsageError(f"--engine {engine}: verification runs {', '.join(FORMATS)}")
+        files = [file for file in subject.run_files if file.format == FORMATS[engine]]
+        if not files and engines:
+            raise UsageError(f"--engine {engine}: the artifact holds no {FORMATS[engine]} file")
+        for file in files:
+            chosen = kernels if FORMATS[engine] == "tflite" else None
+            session = open_session(engine, subject.artifact.file(file.path), threads=1, kernels=chosen)
+            participant = Participant(f"{file.path} in {engine}", images)
+            runtimes.append(Runtime(file=file, session=session, participant=participant))
+    return runtimes
+
+
+def compare_on_images(
+    subject: Subject, images: Images, runtimes: Sequence[Runtime], parent: Parent | None, advance: Callable[[int], None]
+) -> Comparison:
+    """Run the reference, every runtime and the parent on every image; what they answer is counted, not kept."""
+    preprocess = subject.artifact.manifest.preprocess
+    name = "integer simulation" if subject.is_integer else "float reference"
+    reference = Participant(name, images)
+    float_parent = Participant("float parent", images) if parent is not None else None
+    size = max(1, min(8, PIXELS_PER_BATCH // (preprocess.height * preprocess.width)))
+    for indices, pixels in images.batches(size):
+        outputs = subject.reference.run([model_input(pixels, subject.source, preprocess)])
+        raw = {runtime.file.path: model_input(pixels, runtime.file, preprocess) for runtime in runtimes}
+        for row, index in enumerate(indices):
+            one = slice(row, row + 1)
+            expected = [output[one] for output in outputs]
+            reference.add(index, expected[0], subject.source.outputs[0])
+            for runtime in runtimes:
+                _compare_one(runtime, subject.source, expected, raw[runtime.file.path][one], index)
+            if parent is not None and float_parent is not None:
+                float_parent.add(index, parent.answer(pixels[one]), parent.info)
+                for participant in (reference, *(runtime.participant for runtime in runtimes)):
+                    participant.compare(float_parent, index)
+                float_parent.decided.pop(index, None)
+            for participant in (reference, *(runtime.participant for runtime in runtimes)):
+                participant.decided.pop(index, None)
+        advance(len(indices))
+    return Comparison(runtimes=runtimes, reference=reference, parent=float_parent)
+
+
+def _compare_one(runtime: Runtime, source: ModelFile, expected: Sequence[Array], raw: Array, index: int) -> None:
+    found = runtime.session.run([np.ascontiguousarray(raw)])
+    runtime.participant.add(index, found[0], runtime.file.outputs[0])
+    for k, output in enumerate(found):
+        answer = in_form_of(expected[k], source.outputs[k], runtime.file.outputs[k])
+        if answer.dtype.kind == "f":
+            runtime.reals += real_difference(answer, output)
+        else:
+            runtime.integers += integer_difference(answer, output)

@@ -1,0 +1,155 @@
+"""Check 3: each operator of a file alone, given the reference's inputs, against the reference's output."""
+
+import platform
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.evaluation.fidelity import Difference, integer_difference
+from edge.evaluation.verdict import Finding
+from edge.graph.graph import Graph, Operator
+from edge.graph.onnx_cut import OnnxCutter
+from edge.graph.tflite_cut import TfliteCutter
+from edge.quantization.integer import IntegerSimulation
+from edge.quantization.verification.end_to_end import Runtime
+from edge.quantization.verification.subject import INT8_TO_UINT8, Subject
+from edge.runtime.engine import Session, open_session
+from edge.runtime.selftest import model_input
+
+Array = npt.NDArray[Any]
+Activations = Mapping[str, Array]
+
+
+@dataclass(kw_only=True)
+class OperatorResult:
+    """One operator in one engine."""
+
+    operator: Operator
+    kernels: str
+    difference: Difference = field(default_factory=Difference)
+
+
+def allowed_quanta(runtime: Runtime, kernels: str | None) -> int:
+    """The largest difference that one operator may show: 0 for LiteRT's default kernels on x86-64, 1 elsewhere.
+
+    The formulas are those of XNNPACK on x86-64, and of the built-in kernels where XNNPACK leaves an operator to them.
+    """
+    exact = runtime.session.info.engine == "litert" and kernels in (None, "xnnpack")
+    return 0 if exact and platform.machine() in ("x86_64", "AMD64") else 1
+
+
+def check_operators(
+    subject: Subject,
+    runtime: Runtime,
+    pixels: npt.NDArray[np.uint8],
+    kernels: str | None,
+    advance: Callable[[int], None],
+) -> tuple[Finding, list[OperatorResult]]:
+    """Run every operator of one file alone on the reference's activations for some images.
+
+    Args:
+        pixels: uint8 (n, height, width, 3), at the model's size; n is small.
+    """
+    graph = subject.graphs[runtime.file.path]
+    results: list[OperatorResult] = []
+    skipped: list[str] = []
+    each = [_activations(subject, runtime, graph, pixels[index : index + 1]) for index in range(len(pixels))]
+    for operator, session in _sessions(subject, runtime, graph, kernels, skipped):
+        result = OperatorResult(operator=operator, kernels=session.info.kernels)
+        for activations in each:
+            inputs = [activations[name] for name in _inputs(graph, operator)]
+            found = session.run(inputs)[0]
+            result.difference += integer_difference(activations[operator.outputs[0]], found)
+        results.append(result)
+        advance(1)
+    return _finding(runtime, results, skipped, allowed_quanta(runtime, kernels), len(pixels)), results
+
+
+def _activations(subject: Subject, runtime: Runtime, graph: Graph, pixels: npt.NDArray[np.uint8]) -> Activations:
+    """What the simulation computes, in the file's own layout and integers, by tensor name."""
+    preprocess = subject.artifact.manifest.preprocess
+    if runtime.file.format == "tflite":
+        return IntegerSimulation(graph).run_all([model_input(pixels, runtime.file, preprocess)])
+    assert isinstance(subject.reference, IntegerSimulation)
+    values = subject.reference.run_all([model_input(pixels, subject.source, preprocess)])
+    return {name: _in_dtype(value, graph, name) for name, value in values.items() if name in graph.tensors}
+
+
+def _in_dtype(value: Array, graph: Graph, name: str) -> Array:
+    if value.dtype == np.int8 and graph.tensors[name].dtype == "uint8":
+        return (value.astype(np.int16) + INT8_TO_UINT8).astype(np.uint8)
+    return value
+
+
+def _inputs(graph: Graph, operator: Operator) -> list[str]:
+    return [name for name in dict.fromkeys(operator.inputs) if name and graph.tensors[name].data is None]
+
+
+def _sessions(
+    subject: Subject, runtime: Runtime, graph: Graph, kernels: str | None, skipped: list[str]
+) -> Iterator[tuple[Operator, Session]]:
+    """Each operator as a model of its own, opened; operators that are not integer throughout are named in `skipped`."""
+    data = subject.artifact.file(runtime.file.path).read_bytes()
+    known = set(subject.graphs[subject.source.path].tensors)
+    engine = runtime.session.info.engine
+    tflite = TfliteCutter(data) if runtime.file.format == "tflite" else None
+    onnx = OnnxCutter(data, graph) if tflite is None else None
+    with tempfile.TemporaryDirectory() as folder:
+        for index, operator in enumerate(graph.operators):
+            names = [*_inputs(graph, operator), *operator.outputs]
+            integer = all(graph.tensors[name].dtype.startswith(("int", "uint")) for name in names)
+            if not integer or (onnx is not None and not known.issuperset(names)):
+                skipped.append(f"{operator.kind} '{operator.name}'")
+                continue
+            if tflite is not None:
+                model, chosen = tflite.cut(index), None if kernels == "xnnpack" else kernels
+            else:
+                assert onnx is not None
+                model, chosen = onnx.cut(_inputs(graph, operator), operator.outputs), None
+            path = Path(folder) / f"operator_{index}.{runtime.file.format}"
+            path.write_bytes(model)
+            yield operator, open_session(engine, path, threads=1, kernels=chosen)
+            path.unlink()
+
+
+def _finding(
+    runtime: Runtime, results: Sequence[OperatorResult], skipped: Sequence[str], allowed: int, images: int
+) -> Finding:
+    worst = max(results, key=lambda result: (result.difference.largest, result.difference.share), default=None)
+    largest = 0 if worst is None else worst.difference.largest
+    wrong = [result for result in results if result.difference.differing]
+    data = {
+        "operators": len(results),
+        "operators_differing": len(wrong),
+        "operators_skipped": list(skipped),
+        "largest_quanta": largest,
+        "allowed_quanta": allowed,
+        "images": images,
+        "differing": [
+            {
+                "operator": result.operator.name,
+                "kind": result.operator.kind,
+                "kernels": result.kernels,
+                "values": result.difference.values,
+                "differing": result.difference.differing,
+                "largest_quanta": result.difference.largest,
+            }
+            for result in wrong
+        ],
+    }
+    subject = f"{runtime.file.path} in {runtime.session.info.engine}"
+    exact = f"{len(results) - len(wrong)} of {len(results)} operators exact with identical inputs"
+    detail = exact
+    if worst is not None and wrong:
+        detail = (
+            f"{exact}; worst {worst.operator.kind} '{worst.operator.name}': {largest} quanta, "
+            f"{worst.difference.share:.2%} of its values (allowed: {allowed})"
+        )
+    if skipped:
+        detail += f"; not compared: {', '.join(skipped[:3])}" + (f" and {len(skipped) - 3} more" * (len(skipped) > 3))
+    return Finding(check="operators", subject=subject, passed=largest <= allowed, detail=detail, data=data)

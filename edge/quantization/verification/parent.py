@@ -1,0 +1,115 @@
+"""The float parent: a checkpoint, a float artifact or a float ONNX file, found by the provenance or named."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from edge.artifact import Artifact, Meaning, TensorInfo, file_sha256, open_artifact
+from edge.errors import UsageError
+from edge.graph.onnx import read_onnx
+from edge.quantization.float_run import FloatRun
+from edge.training.checkpoint import read_checkpoint, restore_module
+from edge.vision.preprocess import Preprocess, normalize
+
+Array = npt.NDArray[Any]
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parent:
+    """A float model: uint8 (1, height, width, 3) as `resize` returns them in, its first output as described out."""
+
+    name: str
+    info: TensorInfo
+    answer: Callable[[Pixels], Array]
+
+
+def find_parent(artifact: Artifact, named: Path | None) -> Parent | None:
+    """The parent that is named, else the one of the provenance if it is still there; None if there is none.
+
+    Raises:
+        UsageError: the named one is not a float model of the same preprocessing, or the provenance's has another hash.
+    """
+    if named is not None:
+        return _open(named, artifact)
+    provenance = artifact.manifest.provenance
+    if provenance.parent_path is None:
+        return None
+    path = (artifact.folder / provenance.parent_path).resolve()
+    if not path.is_file():
+        return None
+    if provenance.parent_sha256 is not None and (found := file_sha256(path)) != provenance.parent_sha256:
+        raise UsageError(
+            f"{path}: the float parent has changed (sha256 {found[:12]}..., {provenance.parent_sha256[:12]}... in the "
+            "provenance); name the right one with --parent"
+        )
+    return _open(path, artifact)
+
+
+def _open(path: Path, artifact: Artifact) -> Parent:
+    preprocess = artifact.manifest.preprocess
+    if path.is_dir():
+        return _from_artifact(path, preprocess)
+    if path.suffix == ".safetensors":
+        return _from_checkpoint(path, artifact)
+    if path.suffix == ".onnx":
+        return _from_onnx(path, preprocess, artifact)
+    raise UsageError(f"{path}: a float parent is an artifact folder, a checkpoint or an .onnx file")
+
+
+def _from_artifact(path: Path, preprocess: Preprocess) -> Parent:
+    other = open_artifact(path)
+    if other.manifest.precision != "float32":
+        raise UsageError(f"{path}: is an INT8 artifact; the parent must be float")
+    if other.manifest.preprocess != preprocess:
+        raise UsageError(f"{path}: preprocesses images otherwise than the artifact; accuracies cannot be compared")
+    files = [file for file in other.manifest.files if file.format == "onnx"]
+    if not files:
+        raise UsageError(f"{path}: holds no ONNX file that could be executed as the parent")
+    run = FloatRun(read_onnx(other.file(files[0].path)))
+    return Parent(
+        name=str(path), info=files[0].outputs[0], answer=lambda pixels: run.run([_nchw(pixels, preprocess)])[0]
+    )
+
+
+def _from_onnx(path: Path, preprocess: Preprocess, artifact: Artifact) -> Parent:
+    run = FloatRun(read_onnx(path))
+    shape = run.graph.tensors[run.graph.outputs[0]].shape
+    info = _logits(shape, artifact)
+    return Parent(name=str(path), info=info, answer=lambda pixels: run.run([_nchw(pixels, preprocess)])[0])
+
+
+def _from_checkpoint(path: Path, artifact: Artifact) -> Parent:
+    checkpoint = read_checkpoint(path)
+    if checkpoint.kind != "float":
+        raise UsageError(f"{path}: is a {checkpoint.kind} checkpoint; the parent must be float")
+    preprocess = artifact.manifest.preprocess
+    if checkpoint.recipe.preprocess != preprocess:
+        raise UsageError(f"{path}: preprocesses images otherwise than the artifact; accuracies cannot be compared")
+    module = restore_module(checkpoint).eval()
+
+    def answer(pixels: Pixels) -> Array:
+        with torch.no_grad():
+            output: torch.Tensor = module(torch.from_numpy(_nchw(pixels, preprocess)))
+        return output.numpy()
+
+    blank = np.zeros((1, preprocess.height, preprocess.width, 3), np.uint8)
+    return Parent(name=str(path), info=_logits(answer(blank).shape, artifact), answer=answer)
+
+
+def _nchw(pixels: Pixels, preprocess: Preprocess) -> npt.NDArray[np.float32]:
+    return np.ascontiguousarray(normalize(pixels, preprocess).transpose(0, 3, 1, 2))
+
+
+def _logits(shape: tuple[int, ...], artifact: Artifact) -> TensorInfo:
+    layout = {2: "nc", 3: "nhw", 4: "nchw"}.get(len(shape), "flat")
+    meaning: Meaning = "class_map" if layout == "nhw" else "logits"
+    classes = len(artifact.manifest.labels.names)
+    if layout in ("nc", "nchw") and classes and shape[1] != classes:
+        raise UsageError(f"the float parent has {shape[1]} classes, the artifact {classes}")
+    return TensorInfo(name="output", shape=shape, dtype="float32", layout=layout, meaning=meaning)

@@ -1,0 +1,23 @@
+"""Writing what verification measured into the manifest."""
+
+from edge.artifact import MANIFEST_NAME, Accuracy, Artifact, Fidelity, Manifest, manifest_json
+from edge.atomic import write_text
+from edge.quantization.verification.verify import Report
+
+
+def record(artifact: Artifact, report: Report) -> Manifest:
+    """Put the report's figures into the manifest, in place of older ones of the same subject, atomically."""
+    old = artifact.manifest
+    fidelity = {_fidelity_key(entry): entry for entry in (*old.fidelity, *report.fidelity)}
+    accuracy = {_accuracy_key(entry): entry for entry in (*old.accuracy, *report.accuracy)}
+    manifest = old.model_copy(update={"fidelity": tuple(fidelity.values()), "accuracy": tuple(accuracy.values())})
+    write_text(artifact.folder / MANIFEST_NAME, manifest_json(manifest))
+    return manifest
+
+
+def _fidelity_key(entry: Fidelity) -> tuple[str, ...]:
+    return (entry.subject, entry.engine, entry.kernels)
+
+
+def _accuracy_key(entry: Accuracy) -> tuple[str, ...]:
+    return (entry.subject, entry.metric, entry.split_sha256, str(entry.images))

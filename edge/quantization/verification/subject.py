@@ -1,0 +1,76 @@
+"""An artifact opened for verification: the graphs of its files, and how one file's arrays become another's."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.artifact import Artifact, ModelFile, TensorInfo
+from edge.errors import ArtifactError
+from edge.graph.graph import Graph
+from edge.graph.onnx import read_onnx
+from edge.graph.tflite import read_tflite
+from edge.quantization.float_run import FloatRun
+from edge.quantization.integer import IntegerSimulation
+
+Array = npt.NDArray[Any]
+INT8_TO_UINT8 = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """An artifact with the graph of every file.
+
+    Attributes:
+        source: the manifest entry of the file that the others were written from: `source.onnx`, or the float ONNX.
+        graphs: file name -> its graph.
+        reference: executes the source's graph: the integer simulation, or float32.
+    """
+
+    artifact: Artifact
+    source: ModelFile
+    graphs: Mapping[str, Graph]
+    reference: IntegerSimulation | FloatRun
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether the artifact's files compute on integers."""
+        return self.artifact.manifest.precision == "int8"
+
+    @property
+    def run_files(self) -> tuple[ModelFile, ...]:
+        """The files that devices run."""
+        return tuple(file for file in self.artifact.manifest.files if file.role == "run")
+
+
+def open_subject(artifact: Artifact) -> Subject:
+    """Read every file of an artifact.
+
+    Raises:
+        ArtifactError: no ONNX file that the others could be held against.
+        ModelFileError: a file that does not hold. UnsupportedError: an operator that has no formula, by name.
+    """
+    files = artifact.manifest.files
+    sources = [file for file in files if file.role == "source"] or [file for file in files if file.format == "onnx"]
+    if not sources:
+        raise ArtifactError(artifact.folder, "holds no source.onnx; there is nothing to hold the other files against")
+    graphs = {}
+    for file in files:
+        path = artifact.file(file.path)
+        graphs[file.path] = read_onnx(path) if file.format == "onnx" else read_tflite(path)
+    source = sources[0]
+    graph = graphs[source.path]
+    integer = artifact.manifest.precision == "int8"
+    reference = IntegerSimulation(graph) if integer else FloatRun(graph)
+    return Subject(artifact=artifact, source=source, graphs=graphs, reference=reference)
+
+
+def in_form_of(array: Array, before: TensorInfo, after: TensorInfo) -> Array:
+    """One file's output in another file's layout, dtype and zero point: the same real values."""
+    if before.layout == "nchw" and after.layout == "nhwc":
+        array = array.transpose(0, 2, 3, 1)
+    if before.zero_point is not None and after.zero_point is not None and before.zero_point != after.zero_point:
+        array = array.astype(np.int32) + (after.zero_point - before.zero_point)
+    return np.ascontiguousarray(array.astype(after.dtype))
