@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 
+from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from device_bench.record import Record
 
 DIGITS = ((100, 1), (1, 2), (0.1, 3))  # from this many milliseconds on: digits behind the point
 SMALLEST_DIGITS = 5
+MOST_COLUMNS = 400
 
 
 def milliseconds(duration_ns: int) -> str:
@@ -20,9 +23,10 @@ def milliseconds(duration_ns: int) -> str:
 def float_counterpart(record: Record, records: Sequence[Record]) -> Record | None:
     """The one float32 record that an int8 record is to be compared with.
 
-    It has the same engine, threads and multiply-adds; None when there is none, or more than one.
+    It has the same engine, threads and multiply-adds; None when there is none, or more than one. The null engine
+    computes nothing, so nothing is compared.
     """
-    if record.measured.precision == "float32":
+    if record.measured.precision == "float32" or record.engine.engine == "null":
         return None
     fitting = [
         other
@@ -46,8 +50,7 @@ def kernels_used(record: Record) -> str:
 def latency_table(records: Sequence[Record]) -> Table:
     """One row per record: latency percentiles in milliseconds, and int8 against float32 where both are there."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("artifact", overflow="fold")
-    for name in ("type", "engine", "kernels"):
+    for name in ("artifact", "type", "engine", "kernels"):
         table.add_column(name, no_wrap=True)
     for name in ("p50 ms", "p90", "p99", "vs float", "runs", "load", "first", "KiB", "MMAdds"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -70,3 +73,11 @@ def latency_table(records: Sequence[Record]) -> Table:
             f"{record.measured.multiply_adds / 1e6:.1f}" + ("+" if record.measured.unruled else ""),
         )
     return table
+
+
+def print_table(table: Table, console: Console) -> None:
+    """Print a table at its full width: a figure cut short by a narrow terminal or a pipe would be a wrong figure."""
+    console.width = max(
+        console.width, Measurement.get(console, console.options.update(width=MOST_COLUMNS), table).maximum
+    )
+    console.print(table, soft_wrap=True)

@@ -12,7 +12,7 @@ from device_bench.bench import bench
 from device_bench.disturbances import disturbances
 from device_bench.plan import Plan
 from device_bench.record import append_records, read_records, record_line
-from device_bench.table import latency_table
+from device_bench.table import latency_table, print_table
 from edge.artifact import open_artifact
 from edge.errors import UsageError
 
@@ -31,7 +31,9 @@ from edge.errors import UsageError
 @click.option("--warmup-seconds", default=0.5, show_default=True, type=click.FloatRange(min=0, max=3600))
 @click.option("--rounds", default=10, show_default=True, type=click.IntRange(min=1), help="Blocks of every subject.")
 @click.option("--no-selftest", is_flag=True, help="Measure without proving that the runtime computes the right thing.")
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="Add the records to this JSON lines file.")
+@click.option(
+    "-o", "--out", "--output", "out", type=click.Path(path_type=Path), help="Add the records to this JSON lines file."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the records instead of a table, one JSON object per line.")
 def command(
     artifacts: tuple[Path, ...],
@@ -90,8 +92,7 @@ def command(
         for record in records:
             click.echo(record_line(record))
         return
-    console = Console()
-    console.print(latency_table(records))
+    print_table(latency_table(records), Console())
     first = records[0]
     for sentence in disturbances(first.machine, first.before, first.after, plan.threads):
         Console(stderr=True).print(f"note: {sentence}", highlight=False, markup=False)

@@ -17,7 +17,14 @@ from edge.runtime.predictor import Predictor
 @click.command("camera", epilog="Example: edge camera artifacts/street_int8 --source drive.mp4 --out overlay.mp4")
 @click.argument("artifact", type=click.Path(path_type=Path))
 @click.option("--source", required=True, help="Video, picture, folder, split, camera number or /dev/videoN.")
-@click.option("--out", type=click.Path(path_type=Path), help="An .mp4 or .avi file, or a new folder for PNG pictures.")
+@click.option(
+    "-o",
+    "--out",
+    "--output",
+    "out",
+    type=click.Path(path_type=Path),
+    help="An .mp4 or .avi file, or a new folder for PNG pictures.",
+)
 @click.option("--frames", type=click.IntRange(min=1), help="Stop after so many frames.")
 @click.option("--engine", help="litert, tflite-runtime, onnxruntime or torch; default: the first that is installed.")
 @click.option("--kernels", help="Kernel set of the engine; for litert xnnpack, builtin or reference.")

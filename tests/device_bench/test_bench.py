@@ -1,5 +1,6 @@
 """Benching artifacts with the null engine: records are complete, self-contained and survive a file."""
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -7,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydantic import ValidationError
+from rich.console import Console
 
 from device_bench.bench import bench
 from device_bench.plan import Plan
 from device_bench.record import Record, append_records, read_records, record_line, record_schema
-from device_bench.table import float_counterpart, kernels_used, milliseconds
+from device_bench.table import float_counterpart, kernels_used, latency_table, milliseconds, print_table
 from edge.artifact import open_artifact
 from edge.cli import main
 from edge.errors import EngineError, FileError
@@ -67,7 +69,9 @@ def test_a_record_whose_percentiles_do_not_follow_from_its_samples_is_refused(tw
 
 
 def test_int8_is_compared_with_the_float_artifact_of_the_same_network(two_records: list[Record]) -> None:
-    parent, record = two_records
+    used = two_records[0].engine.model_copy(update={"engine": "litert"})
+    parent, record = (entry.model_copy(update={"engine": used}) for entry in two_records)
+    two_records = [parent, record]
     assert float_counterpart(record, two_records) is parent
     assert float_counterpart(parent, two_records) is None
     assert float_counterpart(record, [parent, parent, record]) is None
@@ -76,6 +80,15 @@ def test_int8_is_compared_with_the_float_artifact_of_the_same_network(two_record
 def test_the_table_says_how_many_operators_the_delegate_took(two_records: list[Record]) -> None:
     used = two_records[0].engine.model_copy(update={"kernels": "xnnpack", "operators": 65, "delegated_operators": 64})
     assert kernels_used(two_records[0].model_copy(update={"engine": used})) == "xnnpack 64/65"
+
+
+def test_a_narrow_terminal_cuts_no_figure(two_records: list[Record]) -> None:
+    text = io.StringIO()
+    print_table(latency_table(two_records), Console(file=text, width=40))
+    header, *rows = text.getvalue().splitlines()
+    assert len(rows) == 2
+    assert "MMAdds" in header and "…" not in text.getvalue()
+    assert all(row.split()[-1] == "0.0" for row in rows)
 
 
 @pytest.mark.parametrize(
