@@ -36,24 +36,25 @@ def jpeg(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def write_objects(folder: Path) -> None:
-    """objects/*.png, objects.tsv, objects.split.json."""
+    """classify/images/*.png, classify/labels.tsv, classify/classes.txt, classify.split.json."""
     split = generated_split("classify", "calibration", OBJECTS)
-    (folder / "objects").mkdir(parents=True, exist_ok=True)
+    images = folder / "classify" / "images"
+    images.mkdir(parents=True, exist_ok=True)
     lines = []
     for index in range(len(split)):
         name = f"{split.name(index)}.png"
-        write_bytes(folder / "objects" / name, png(split.image(index)))
+        write_bytes(images / name, png(split.image(index)))
         lines.append(f"{name}\t{split.label(index)}\n")
-    write_text(folder / "objects.tsv", "".join(lines))
-    write_text(folder / "objects.classes.txt", "".join(f"{name}\n" for name in split.classes))
-    pinned = image_folder(folder / "objects", folder / "objects.tsv", ClassNames(names=split.classes))
-    write_split(pinned, folder / "objects.split.json")
+    write_text(folder / "classify" / "labels.tsv", "".join(lines))
+    write_text(folder / "classify" / "classes.txt", "".join(f"{name}\n" for name in split.classes))
+    pinned = image_folder(images, folder / "classify" / "labels.tsv", ClassNames(names=split.classes))
+    write_split(pinned, folder / "classify.split.json")
 
 
 def write_scenes(folder: Path) -> None:
-    """scenes/images/*.jpg, scenes/masks/*.png, scenes.classes.txt, scenes.split.json."""
+    """segment/images/*.jpg, segment/masks/*.png, segment/classes.txt, segment.split.json."""
     split = generated_split("segment", "calibration", SCENES)
-    images, masks = folder / "scenes" / "images", folder / "scenes" / "masks"
+    images, masks = folder / "segment" / "images", folder / "segment" / "masks"
     images.mkdir(parents=True, exist_ok=True)
     masks.mkdir(parents=True, exist_ok=True)
     for index in range(len(split)):
@@ -61,20 +62,20 @@ def write_scenes(folder: Path) -> None:
         write_bytes(masks / f"{split.name(index)}.png", png(split.mask(index)))
     rows = enumerate(zip(split.classes, split.palette, strict=True))
     write_text(
-        folder / "scenes.classes.txt",
+        folder / "segment" / "classes.txt",
         "".join(f"{index}\t{name}\t{red},{green},{blue}\n" for index, (name, (red, green, blue)) in rows),
     )
     classes = ClassNames(names=split.classes, palette=split.palette)
-    write_split(mask_folder(images, masks, classes), folder / "scenes.split.json")
+    write_split(mask_folder(images, masks, classes), folder / "segment.split.json")
 
 
 def write_sums(folder: Path) -> None:
     """SHA256SUMS over everything generated, for `sha256sum --check`."""
-    generated = [path for name in ("objects", "scenes") for path in folder.rglob(f"{name}*") if path.is_file()]
-    generated += [path for name in ("objects", "scenes") for path in (folder / name).rglob("*") if path.is_file()]
+    generated = [path for task in ("classify", "segment") for path in (folder / task).rglob("*") if path.is_file()]
+    generated += [folder / f"{task}.split.json" for task in ("classify", "segment")]
     lines = [
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder).as_posix()}\n"
-        for path in sorted(set(generated))
+        for path in sorted(generated)
     ]
     write_text(folder / "SHA256SUMS", "".join(lines))
 

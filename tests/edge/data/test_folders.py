@@ -202,7 +202,7 @@ def test_every_kind_of_request_opens(tmp_path: Path, photographs: Path) -> None:
     assert len(open_split(images=photographs, labels=labels)) == 1
     assert len(open_split(images=tmp_path / "camvid/train", masks=tmp_path / "camvid/trainannot")) == 1
     assert len(open_split(split="generated:classify:val:7")) == 7
-    assert len(open_split(split=root / "objects.split.json")) == 32
+    assert len(open_split(split=root / "classify.split.json")) == 32
 
 
 @pytest.mark.data

@@ -90,7 +90,7 @@ def test_committed_files_are_those_of_their_sums() -> None:
 def test_committed_set_is_what_the_generator_draws(tmp_path: Path, generator: ModuleType) -> None:
     generator.write_objects(tmp_path)
     generator.write_scenes(tmp_path)
-    for name in ("objects", "scenes"):
+    for name in ("classify", "segment"):
         committed = open_split(split=COMMITTED / f"{name}.split.json")
         drawn = open_split(split=tmp_path / f"{name}.split.json")
         committed.check()
@@ -104,10 +104,14 @@ def test_committed_set_is_what_the_generator_draws(tmp_path: Path, generator: Mo
 
 def test_committed_folders_open_without_a_split_file() -> None:
     objects = open_split(
-        images=COMMITTED / "objects", labels=COMMITTED / "objects.tsv", classes=COMMITTED / "objects.classes.txt"
+        images=COMMITTED / "classify/images",
+        labels=COMMITTED / "classify/labels.tsv",
+        classes=COMMITTED / "classify/classes.txt",
     )
     scenes = open_split(
-        images=COMMITTED / "scenes/images", masks=COMMITTED / "scenes/masks", classes=COMMITTED / "scenes.classes.txt"
+        images=COMMITTED / "segment/images",
+        masks=COMMITTED / "segment/masks",
+        classes=COMMITTED / "segment/classes.txt",
     )
-    assert objects.sha256 == open_split(split=COMMITTED / "objects.split.json").sha256
-    assert scenes.sha256 == open_split(split=COMMITTED / "scenes.split.json").sha256
+    assert objects.sha256 == open_split(split=COMMITTED / "classify.split.json").sha256
+    assert scenes.sha256 == open_split(split=COMMITTED / "segment.split.json").sha256
