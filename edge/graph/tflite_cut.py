@@ -33,26 +33,34 @@ def cut_tflite(data: bytes, operator_index: int) -> bytes:
 
 
 class TfliteCutter:
-    """Cuts several operators out of one file, which is unpacked once."""
+    """Cuts several operators out of one file, whose tables are checked once."""
 
     def __init__(self, data: bytes) -> None:
         self.file = parse(data, "TFLite data")
-        try:
-            self._model = schema().ModelT.InitFromPackedBuf(data, 0)
-        except DAMAGE as error:
-            raise ModelFileError("TFLite data", f"damaged TFLite file: {error}") from error
-        self._subgraph = self._model.subgraphs[0]
+        self._root = schema().Model.GetRootAs(data, 0)
+        self._subgraph = self._root.Subgraphs(0)
 
     def cut(self, operator_index: int) -> bytes:
         """One operator as a file; see `cut_tflite`."""
-        module, count = schema(), len(self.file.operators)
+        count = len(self.file.operators)
         if not 0 <= operator_index < count:
             raise UsageError(f"operator {operator_index} of a file with {count} operators")
-        operator = self._subgraph.operators[operator_index]
-        old_inputs = [int(index) for index in _listed(operator.inputs)]
-        old_outputs = [int(index) for index in _listed(operator.outputs)]
+        try:
+            return self._cut(operator_index)
+        except DAMAGE as error:
+            raise ModelFileError("TFLite data", f"damaged TFLite file: {error}") from error
+
+    def _cut(self, operator_index: int) -> bytes:
+        module = schema()
+        operator = module.OperatorT.InitFromObj(self._subgraph.Operators(operator_index))
+        code = module.OperatorCodeT.InitFromObj(self._root.OperatorCodes(operator.opcodeIndex))
+        old_inputs, old_outputs = (
+            self.file.operators[operator_index].inputs,
+            self.file.operators[operator_index].outputs,
+        )
         used = [index for index in dict.fromkeys((*old_inputs, *old_outputs)) if index >= 0]
         new_index = {old: new for new, old in enumerate(used)}
+        new_outputs = [new_index[index] for index in old_outputs]
         buffers, tensors = [module.BufferT()], []
         for old in used:
             tensor, buffer = self._tensor(module, old)
@@ -64,13 +72,13 @@ class TfliteCutter:
         subgraph = module.SubGraphT(
             tensors=tensors,
             inputs=np.array([new_index[index] for index in inputs], np.int32),
-            outputs=np.array([new_index[index] for index in old_outputs], np.int32),
-            operators=[self._operator(module, operator, new_index)],
+            outputs=np.array(new_outputs, np.int32),
+            operators=[_moved(module, operator, [new_index.get(index, -1) for index in old_inputs], new_outputs)],
             name="main",
         )
         model = module.ModelT(
             version=SCHEMA_VERSION,
-            operatorCodes=[self._model.operatorCodes[operator.opcodeIndex]],
+            operatorCodes=[code],
             subgraphs=[subgraph],
             description=f"operator {operator_index}",
             buffers=buffers,
@@ -79,7 +87,8 @@ class TfliteCutter:
 
     def _tensor(self, module: Any, index: int) -> tuple[Any, Any]:
         """A copy of a tensor's table that names no buffer, and its constant's buffer or None."""
-        old = self._subgraph.tensors[index]
+        accessor = self._subgraph.Tensors(index)
+        old = module.TensorT.InitFromObj(accessor)
         tensor = module.TensorT(
             shape=old.shape,
             type=old.type,
@@ -90,21 +99,21 @@ class TfliteCutter:
             shapeSignature=old.shapeSignature,
             hasRank=old.hasRank,
         )
-        return tensor, self._model.buffers[old.buffer] if self.file.tensors[index].data is not None else None
-
-    def _operator(self, module: Any, old: Any, new_index: dict[int, int]) -> Any:
-        return module.OperatorT(
-            opcodeIndex=0,
-            inputs=np.array([new_index.get(int(index), -1) for index in _listed(old.inputs)], np.int32),
-            outputs=np.array([new_index[int(index)] for index in _listed(old.outputs)], np.int32),
-            builtinOptionsType=old.builtinOptionsType,
-            builtinOptions=old.builtinOptions,
-            customOptions=old.customOptions,
-            customOptionsFormat=old.customOptionsFormat,
-            builtinOptions2Type=old.builtinOptions2Type,
-            builtinOptions2=old.builtinOptions2,
-        )
+        if self.file.tensors[index].data is None:
+            return tensor, None
+        return tensor, module.BufferT(data=self._root.Buffers(accessor.Buffer()).DataAsNumpy())
 
 
-def _listed(indices: Any) -> Any:
-    return () if indices is None else indices
+def _moved(module: Any, old: Any, inputs: list[int], outputs: list[int]) -> Any:
+    """An operator's table with other tensor indices and the only operator code."""
+    return module.OperatorT(
+        opcodeIndex=0,
+        inputs=np.array(inputs, np.int32),
+        outputs=np.array(outputs, np.int32),
+        builtinOptionsType=old.builtinOptionsType,
+        builtinOptions=old.builtinOptions,
+        customOptions=old.customOptions,
+        customOptionsFormat=old.customOptionsFormat,
+        builtinOptions2Type=old.builtinOptions2Type,
+        builtinOptions2=old.builtinOptions2,
+    )
