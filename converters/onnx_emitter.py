@@ -10,7 +10,6 @@ import onnx
 from onnx import NodeProto, TensorProto
 
 from edge.graph.graph import Graph, Operator, Quantization, Tensor
-from edge.graph.onnx_file import ELEMENT_OF
 
 
 @dataclass(kw_only=True)

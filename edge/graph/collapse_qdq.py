@@ -53,7 +53,7 @@ def _same(left: Tensor, right: Tensor) -> bool:
 
 
 def _lift_quantize(graph: Graph) -> Graph:
-    """Move a Quantize above a moving operator that no Dequantize feeds: op, Reshape, Quantize -> op, Quantize, Reshape."""
+    """Move a Quantize above a moving operator: Conv, Reshape, Quantize becomes Conv, Quantize, Reshape."""
     tensors = dict(graph.tensors)
     operators = list(graph.operators)
     changed = True

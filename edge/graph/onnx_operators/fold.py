@@ -63,7 +63,7 @@ def _constant_of_shape(draft: Draft, node: Node, inputs: Sequence[Any]) -> Array
 
 
 def _cast(draft: Draft, node: Node, inputs: Sequence[Any]) -> Array:
-    element = node.attributes.get("to")
+    element = int(node.attributes.get("to", 0))
     if element not in ELEMENT_TYPES:
         raise NotCanonical(f"element type {element}")
     return np.asarray(inputs[0]).astype(ELEMENT_TYPES[element][0])
@@ -74,23 +74,23 @@ def _axes(node: Node, inputs: Sequence[Any]) -> tuple[int, ...]:
 
 
 def _unsqueeze(draft: Draft, node: Node, inputs: Sequence[Any]) -> Array:
-    return np.expand_dims(inputs[0], _axes(node, inputs))
+    return np.asarray(np.expand_dims(inputs[0], _axes(node, inputs)))
 
 
 def _squeeze(draft: Draft, node: Node, inputs: Sequence[Any]) -> Array:
-    return np.squeeze(inputs[0], _axes(node, inputs) or None)
+    return np.asarray(np.squeeze(inputs[0], _axes(node, inputs) or None))
 
 
 def _reshape(draft: Draft, node: Node, inputs: Sequence[Any]) -> Array:
     shape = [int(size) for size in inputs[1]]
     if not node.attributes.get("allowzero", 0):
         shape = [inputs[0].shape[index] if size == 0 else size for index, size in enumerate(shape)]
-    return np.reshape(inputs[0], shape)
+    return np.asarray(np.reshape(inputs[0], shape))
 
 
 def _gather(draft: Draft, node: Node, inputs: Sequence[Any]) -> Array:
     axis = axis_of(node.attributes.get("axis", 0), inputs[0].ndim)
-    return np.take(inputs[0], inputs[1], axis=axis)
+    return np.asarray(np.take(inputs[0], inputs[1], axis=axis))
 
 
 def _slice(draft: Draft, node: Node, inputs: Sequence[Any]) -> Array:

@@ -1,5 +1,7 @@
 """Pools, means and resizing."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -40,7 +42,7 @@ def pool(draft: Draft, node: Node) -> None:
             pads[2 + side] = needed
     if not any(pads):
         include = False
-    attributes = {"kernel": window, "strides": strides, "pads": tuple(pads), "activation": "none"}
+    attributes: dict[str, Any] = {"kernel": window, "strides": strides, "pads": tuple(pads), "activation": "none"}
     if average:
         attributes["count_include_pad"] = include
     draft.emit(node.kind, node, (x.name,), attributes)
@@ -116,8 +118,8 @@ def _scales(draft: Draft, node: Node, before: tuple[int, ...], after: tuple[int,
 def nearest_indices(size: int, new_size: int, coordinates: str) -> npt.NDArray[np.int64]:
     """Source index of every output index of the canonical nearest Resize, as TensorFlow Lite rounds it.
 
-    half_pixel: floor((i + 0.5) * size / new_size); asymmetric: floor(i * size / new_size); align_corners: i * (size - 1) /
-    (new_size - 1) rounded half up.
+    half_pixel: floor((i + 0.5) * size / new_size); asymmetric: floor(i * size / new_size); align_corners:
+    i * (size - 1) / (new_size - 1) rounded half up.
     """
     rounding = "floor" if coordinates == "asymmetric" else "round_prefer_ceil"
     return _nearest(size, new_size, new_size / size, coordinates, rounding)

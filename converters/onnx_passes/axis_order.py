@@ -1,0 +1,119 @@
+"""Tensors on their way from NCHW to NHWC: in which orders each one is stored, and the operators so far."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.graph.graph import Graph, Operator, Quantization, Tensor
+from edge.graph.rewrite import fresh_name
+
+Perm = tuple[int, ...]
+TO_NHWC: Perm = (0, 2, 3, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NeededTranspose:
+    """A Transpose that `to_nhwc` had to insert: the operator that needs it and why."""
+
+    operator: str
+    tensor: str
+    reason: str
+
+
+@dataclass(kw_only=True)
+class Layout:
+    """The NHWC graph so far.
+
+    Attributes:
+        forms: NCHW tensor name -> {order of its stored axes: name of the tensor stored so}. Order p means that stored
+            axis i is axis p[i] of the NCHW tensor. One tensor may be stored in several orders.
+    """
+
+    graph: Graph
+    tensors: dict[str, Tensor]
+    forms: dict[str, dict[Perm, str]] = field(default_factory=dict)
+    operators: list[Operator] = field(default_factory=list)
+    needed: list[NeededTranspose] = field(default_factory=list)
+    columns: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
+
+    def rank(self, name: str) -> int:
+        """Rank of a tensor."""
+        return len(self.graph.tensors[name].shape)
+
+    def order(self, name: str) -> Perm:
+        """The order that an activation is stored in already: NHWC if it is among several."""
+        forms = self.forms[name]
+        natural = natural_order(self.rank(name))
+        return natural if natural in forms else next(iter(forms))
+
+    def stored(self, name: str, order: Perm, operator: Operator, reason: str) -> str:
+        """Name of the activation stored in this order; if it is not yet, a Transpose or a Reshape is added."""
+        forms = self.forms[name]
+        if order in forms:
+            return forms[order]
+        given = self.order(name)
+        source = self.tensors[forms[given]]
+        perm = tuple(given.index(axis) for axis in order)
+        shape = tuple(source.shape[axis] for axis in perm)
+        target = fresh_name(f"{name}/{'nhwc' if order == natural_order(len(order)) else 'transposed'}", self.tensors)
+        self.tensors[target] = replace(source, name=target, shape=shape)
+        if is_reshape(perm, source.shape):
+            kind, attributes = "Reshape", {"shape": shape}
+        else:
+            kind, attributes = "Transpose", {"perm": perm}
+            self.needed.append(NeededTranspose(operator=operator.name, tensor=name, reason=reason))
+        name_ = f"{target}/layout"
+        self.operators.append(
+            Operator(
+                kind=kind, name=name_, inputs=(source.name,), outputs=(target,), attributes=attributes, source=kind
+            )
+        )
+        forms[order] = target
+        return target
+
+    def declare(self, name: str, order: Perm) -> str:
+        """Make an output tensor stored in this order, under its own name."""
+        tensor = self.graph.tensors[name]
+        self.tensors[name] = replace(tensor, shape=tuple(tensor.shape[axis] for axis in order))
+        self.forms[name] = {order: name}
+        return name
+
+    def write(self, operator: Operator, inputs: Sequence[str], attributes: Mapping[str, Any], order: Perm) -> None:
+        """Add an operator whose one output is stored in this order."""
+        output = self.declare(operator.outputs[0], order)
+        self.operators.append(replace(operator, inputs=tuple(inputs), outputs=(output,), attributes=attributes))
+
+    def constant(self, name: str, order: Perm) -> str:
+        """A constant operand of lower or equal rank, stored in this order of the other operand's axes."""
+        tensor = self.graph.tensors[name]
+        if tensor.data is None or not tensor.shape or order == tuple(range(len(order))):
+            return name
+        missing = len(order) - len(tensor.shape)
+        data = tensor.data.reshape((1,) * missing + tensor.shape).transpose(order)
+        quantization = tensor.quantization
+        if quantization is not None and quantization.axis is not None:
+            axis = order.index(quantization.axis + missing)
+            quantization = Quantization(scale=quantization.scale, zero_point=quantization.zero_point, axis=axis)
+        target = fresh_name(f"{name}/nhwc", self.tensors)
+        self.tensors[target] = Tensor(
+            name=target,
+            shape=data.shape,
+            dtype=tensor.dtype,
+            data=np.asarray(data, order="C"),
+            quantization=quantization,
+        )
+        return target
+
+
+def natural_order(rank: int) -> Perm:
+    """NHWC for rank 4, otherwise the order of the NCHW graph."""
+    return TO_NHWC if rank == 4 else tuple(range(rank))
+
+
+def is_reshape(perm: Perm, shape: Sequence[int]) -> bool:
+    """Whether transposing this shape moves no value: the axes longer than one keep their order."""
+    moved = [axis for axis in perm if shape[axis] != 1]
+    return moved == sorted(moved)
