@@ -7,15 +7,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from edge.artifact import Labels
 from edge.data.splits import Split
 from edge.errors import UsageError
 from edge.models.pretrained import load_pretrained
 from edge.recipe import Recipe
 from edge.training.batches import Batch, Batches, Normalizer
-from edge.training.checkpoint import Checkpoint, classes_of, float_module, load_tensors, write_checkpoint
+from edge.training.checkpoint import Checkpoint, write_checkpoint
 from edge.training.evaluate import evaluate
 from edge.training.loop import Job
 from edge.training.losses import auxiliary_loss, class_weights
+from edge.training.network import float_module, input_size_hw, load_tensors
 from edge.training.progress import Reporter
 from edge.training.versions import versions
 
@@ -43,7 +45,13 @@ def float_job(recipe: Recipe, train: Split, val: Split | None, folder: Path, rep
     model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
     result = result.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
     batches = Batches(
-        train, recipe.preprocess, phase, size_hw=size_hw, cache=recipe.data.cache, workers=recipe.data.workers
+        train,
+        recipe.preprocess,
+        phase,
+        size_hw=size_hw,
+        cache=recipe.data.cache,
+        workers=recipe.data.workers,
+        with_targets=phase.epochs > 0,
     )
     weights = class_weights(phase, train)
     weights = weights.to(device) if weights is not None else None
@@ -95,7 +103,7 @@ def write_float(
         kind="float",
         recipe=recipe,
         tensors=model.state_dict(),
-        classes=classes_of(train),
+        labels=labels_of(val if val is not None and not train.classes else train),
         metrics=metrics,
         versions=versions(),
     )
@@ -103,16 +111,14 @@ def write_float(
     return metrics
 
 
+def labels_of(split: Split) -> Labels:
+    """What the outputs of a network trained on a split mean."""
+    return Labels(names=split.classes, palette=split.palette or None, ignore_index=split.ignore_index)
+
+
 def training_device() -> torch.device:
     """The first CUDA device where there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def input_size_hw(model: nn.Module) -> tuple[int, int]:
-    """Height and width of a network's input."""
-    shape = model.input_shape
-    assert isinstance(shape, tuple)
-    return int(shape[2]), int(shape[3])
 
 
 def check_fit(recipe: Recipe, model: nn.Module, train: Split, val: Split | None) -> None:

@@ -29,10 +29,10 @@ def parameter_kind(owner: nn.Module, name: str, parameter: nn.Parameter) -> str:
 
 
 def build_optimizer(model: nn.Module, phase: Phase) -> torch.optim.Optimizer:
-    """SGD (Nesterov off) or AdamW over all parameters that need a gradient, in groups of `decay` and `rate`.
+    """SGD (Nesterov off) or AdamW over all parameters, in groups of `decay` and `rate`.
 
     Each group carries `rate`, the multiple of the scheduled learning rate: `Qat.ranges_learning_rate` for learned
-    ranges, 1 for everything else. Ranges never decay.
+    ranges, 1 for everything else. Ranges never decay. What has no gradient, such as a frozen range, stays as it is.
     """
     range_rate = phase.ranges_learning_rate if isinstance(phase, Qat) else 1.0
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
@@ -69,6 +69,6 @@ def _parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
     seen: set[int] = set()
     for owner in model.modules():
         for name, parameter in owner.named_parameters(recurse=False):
-            if parameter.requires_grad and id(parameter) not in seen:
+            if id(parameter) not in seen:
                 seen.add(id(parameter))
                 yield parameter_kind(owner, name, parameter), parameter

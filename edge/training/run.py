@@ -25,6 +25,7 @@ from edge.training.checkpoint import Checkpoint, read_checkpoint, restore_module
 from edge.training.float_phase import FLOAT_NAME, check_fit, float_job, write_float
 from edge.training.loop import STATE_NAME, run_phase, write_history
 from edge.training.progress import Reporter
+from edge.training.qat_phase import qat_job
 from edge.training.state import Position, read_position
 
 RECIPE_NAME = "recipe.toml"
@@ -40,6 +41,7 @@ class Request:
         phases: `all` of the recipe, or one of them.
         resume: go on with what is in the folder; without it, a folder that holds a run is refused.
         init: a float checkpoint that stands in for the float phase.
+        threads: torch's; None: all cores, or as many as the run began with. Sums depend on it in the last bits.
     """
 
     recipe: Recipe
@@ -47,6 +49,7 @@ class Request:
     phases: Wanted = "all"
     resume: bool = False
     init: Path | None = None
+    threads: int | None = None
 
 
 def train(request: Request, reporter: Reporter) -> Position:
@@ -59,8 +62,11 @@ def train(request: Request, reporter: Reporter) -> Position:
     recipe, folder = request.recipe, request.folder
     if request.phases == "qat" and recipe.qat is None:
         raise UsageError(f"recipe {recipe.name} has no [qat]: --phase qat has nothing to do")
+    if request.init is not None and (recipe.qat is None or request.phases == "float"):
+        raise UsageError("--init stands in for the float phase, and no other phase was asked for")
     position = _open_run(request)
     cv2.setNumThreads(1)  # the loader's threads are the parallelism; more would take the cores from the network
+    position.threads = request.threads or position.threads
     torch.set_num_threads(position.threads)
     atomic.write_text(folder / RECIPE_NAME, recipe_toml(recipe))
     training, val = _split(recipe, recipe.data.train), None
@@ -119,15 +125,15 @@ def _float_phase(
 def _qat_phase(
     request: Request, position: Position, training: Split, val: Split | None, reporter: Reporter, resume: bool
 ) -> None:
-    from edge.training.qat_phase import qat_job
-
+    qat = request.recipe.qat
+    assert qat is not None  # a run reaches this phase only where the recipe has it
     parent = read_checkpoint(request.init or request.folder / FLOAT_NAME)
     _check_parent(request, parent)
     if position.parent_sha256 not in (None, parent.sha256):
         raise CheckpointError(request.folder / FLOAT_NAME, "is not the network that this run's QAT phase started from")
     position.parent_sha256 = parent.sha256
     check_fit(request.recipe, restore_module(parent), training, val)
-    job = qat_job(request.recipe, parent, training, val, request.folder, reporter, observe=not resume)
+    job = qat_job(request.recipe, qat, parent, training, val, request.folder, reporter, observe=not resume)
     run_phase(job, position, request.folder, reporter, resume=resume)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from edge.errors import CheckpointError
 from edge.training.average import Average
-from edge.training.checkpoint import load_tensors
+from edge.training.network import load_tensors
 from edge.training.tensor_file import read_tensors, write_tensors
 
 FORMAT = "edge training state"

@@ -18,6 +18,7 @@ from edge.training.run import Request, train
 @click.option("--init", type=click.Path(path_type=Path), help="A float checkpoint in place of the float phase.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the recipe: train.epochs=3.")
 @click.option("--data-root", help="Where the data lie, in place of the recipe's data.root.")
+@click.option("--threads", type=click.IntRange(1, 256), help="Processor threads; all cores if left out.")
 def command(
     recipe: Path,
     folder: Path,
@@ -26,6 +27,7 @@ def command(
     init: Path | None,
     overrides: tuple[str, ...],
     data_root: str | None,
+    threads: int | None,
 ) -> None:
     """Train RECIPE in a folder: float weights first, then with quantization in the loop.
 
@@ -39,6 +41,7 @@ def command(
         phases=cast(Literal["all", "float", "qat"], phase),
         resume=resume,
         init=init,
+        threads=threads,
     )
     with bars() as reporter:
         position = train(request, reporter)

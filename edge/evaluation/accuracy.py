@@ -1,0 +1,84 @@
+"""Accuracy of anything that answers to frames, on a split with labels or masks."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.data.splits import Split
+from edge.errors import UsageError
+from edge.evaluation.classification import ClassificationMeter
+from edge.evaluation.segmentation import ConfusionMatrix
+
+Pixels = NDArray[np.uint8]
+Answer = Callable[[list[Pixels]], list[NDArray[Any]]]
+Advance = Callable[[int], None]
+NOT_SEEN = 255
+
+
+def no_progress(count: int) -> None:
+    """Tell nobody."""
+
+
+def accuracy(split: Split, answer: Answer, *, batch_size: int = 1, advance: Advance = no_progress) -> dict[str, Any]:
+    """Ask for an answer to every image of a split and score it.
+
+    Args:
+        answer: from RGB uint8 frames (h, w, 3) of any sizes to class scores (classes,) of any real dtype, or to class
+            maps uint8 (h, w) of the frames' sizes, 255 where the model saw nothing (those pixels do not count).
+        batch_size: frames per question.
+        advance: called with the number of images done since the last call.
+
+    Returns:
+        Classification: `top1`, `top5`, in [0, 1]. Segmentation: `miou` and `pixel_accuracy` in [0, 1], and `iou` by
+        class name (None where a class occurs neither in truth nor answer). Both: `images`, `split_sha256`.
+
+    Raises:
+        UsageError: the split has no labels or masks.
+    """
+    if split.task not in SCORERS:
+        raise UsageError(f"{split.origin}: has no labels or masks to evaluate on; give --labels or --masks")
+    metrics = SCORERS[split.task](split, answer, batch_size, advance)
+    return {**metrics, "images": len(split), "split_sha256": split.sha256}
+
+
+def _classify(split: Split, answer: Answer, batch_size: int, advance: Advance) -> dict[str, Any]:
+    meter = ClassificationMeter()
+    for indices in _groups(split, batch_size):
+        scores = np.stack(answer([split.image(index) for index in indices]))
+        if scores.shape[1] != len(split.classes):
+            raise UsageError(f"the model has {scores.shape[1]} classes, {split.origin} has {len(split.classes)}")
+        meter.add(scores, np.array([split.label(index) for index in indices]))
+        advance(len(indices))
+    score = meter.score()
+    return {"top1": score.top1, "top5": score.top5}
+
+
+def _segment(split: Split, answer: Answer, batch_size: int, advance: Advance) -> dict[str, Any]:
+    matrix = ConfusionMatrix(len(split.classes), NOT_SEEN)
+    for indices in _groups(split, batch_size):
+        for index, found in zip(indices, answer([split.image(index) for index in indices]), strict=True):
+            truth = split.mask(index)
+            unknown = found == NOT_SEEN
+            if split.ignore_index is not None:
+                unknown |= truth == split.ignore_index
+            matrix.add(np.where(unknown, np.uint8(NOT_SEEN), truth), found)
+        advance(len(indices))
+    score = matrix.score()
+    shares = zip(split.classes, score.iou, strict=True)
+    return {
+        "miou": score.mean_iou,
+        "pixel_accuracy": score.pixel_accuracy,
+        "iou": {name: None if np.isnan(value) else float(value) for name, value in shares},
+    }
+
+
+SCORERS: dict[str, Callable[[Split, Answer, int, Advance], dict[str, Any]]] = {
+    "classify": _classify,
+    "segment": _segment,
+}
+
+
+def _groups(split: Split, size: int) -> list[range]:
+    return [range(start, min(start + size, len(split))) for start in range(0, len(split), size)]

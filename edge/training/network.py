@@ -1,0 +1,55 @@
+"""The network of a recipe: plain, for any size it allows, or prepared for quantization-aware training."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from edge.errors import EdgeError
+from edge.models.registry import build
+from edge.quantization.prepare import QatOptions, QuantizedModel, prepare_qat, set_phase
+from edge.quantization.scheme import input_range
+from edge.recipe import Recipe
+from edge.vision.preprocess import normalize_table
+
+
+def float_module(recipe: Recipe, size_hw: tuple[int, int] | None = None) -> nn.Module:
+    """The recipe's network, untrained, for the model's input size or (networks that allow it) another one."""
+    arguments = recipe.model.arguments
+    if size_hw is not None:
+        arguments["resolution_hw"] = list(size_hw)
+    return build(recipe.model.name, **arguments)
+
+
+def prepared_module(recipe: Recipe, model: nn.Module) -> QuantizedModel:
+    """A copy of a float network, prepared by the recipe's scheme and `[qat]`, fake-quantizing, nothing observed yet.
+
+    The range of the input follows from the preprocessing, not from images.
+    """
+    ranges = recipe.qat.ranges if recipe.qat is not None else "moving_average"
+    options = QatOptions(ranges=ranges, input_range=input_range(normalize_table(recipe.preprocess)))
+    example = torch.zeros(1, 3, recipe.preprocess.height, recipe.preprocess.width)
+    prepared = prepare_qat(model.eval(), example, recipe.scheme, options)
+    set_phase(prepared, observing=False, fake_quantizing=True, freeze_bn=True, freeze_ranges=True)
+    return prepared
+
+
+def input_size_hw(model: nn.Module) -> tuple[int, int]:
+    """Height and width of a network's input."""
+    shape = model.input_shape
+    assert isinstance(shape, tuple)
+    return int(shape[2]), int(shape[3])
+
+
+def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
+    """Load a state dict strictly; refuses (EdgeError) names or shapes that differ, in one line."""
+    own = model.state_dict()
+    missing, unexpected = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
+    if missing or unexpected:
+        first = f"'{missing[0]}' is missing" if missing else f"'{unexpected[0]}' is unknown"
+        raise EdgeError(f"{what} does not fit its network: {len(missing)} missing, {len(unexpected)} unknown; {first}")
+    for name, tensor in own.items():
+        if tensor.shape != tensors[name].shape:
+            shapes = f"{tuple(tensors[name].shape)}, the network needs {tuple(tensor.shape)}"
+            raise EdgeError(f"{what} does not fit its network: '{name}' is {shapes}")
+    model.load_state_dict(dict(tensors))

@@ -1,0 +1,150 @@
+"""The quantization-aware phase: the float network's copy with fake quantization, on labels, a teacher, or both."""
+
+from collections.abc import Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from edge.data.splits import Split
+from edge.quantization.prepare import QuantizedModel, set_phase
+from edge.recipe import Qat, Recipe
+from edge.training.batches import Batch, Batches, Normalizer
+from edge.training.checkpoint import Checkpoint, restore_module, write_checkpoint
+from edge.training.evaluate import evaluate
+from edge.training.float_phase import training_device
+from edge.training.loop import Job
+from edge.training.losses import class_weights, distillation_loss, label_loss
+from edge.training.network import load_tensors, prepared_module
+from edge.training.progress import Reporter
+from edge.training.versions import versions
+
+QAT_NAME = "qat.safetensors"
+
+
+def qat_job(
+    recipe: Recipe,
+    qat: Qat,
+    parent: Checkpoint,
+    train: Split,
+    val: Split | None,
+    folder: Path,
+    reporter: Reporter,
+    *,
+    observe: bool,
+) -> Job:
+    """Everything the loop needs for the QAT phase; the result goes to `qat.safetensors`.
+
+    Args:
+        parent: the float checkpoint: where the weights start, and the teacher.
+        observe: set the first ranges from `observe_batches` batches; False where a saved state brings them.
+    """
+    device = training_device()
+    torch.manual_seed(qat.seed)
+    teacher = restore_module(parent).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
+    teacher.requires_grad_(False)
+    model = prepared_module(recipe, restore_module(parent))
+    result = prepared_module(recipe, restore_module(parent))
+    for module in (model, result):
+        module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
+    batches = Batches(
+        train,
+        recipe.preprocess,
+        qat,
+        size_hw=(recipe.preprocess.height, recipe.preprocess.width),
+        cache=recipe.data.cache,
+        workers=recipe.data.workers,
+        with_targets=qat.label_weight > 0,
+    )
+    normalize = Normalizer(recipe.preprocess)
+    if observe:
+        observe_ranges(model, batches, normalize, qat.observe_batches, device)
+
+    def finish_epoch(tensors: Mapping[str, Tensor], epochs: int, last: bool) -> Mapping[str, Any]:
+        load_tensors(result, tensors, "QAT phase")
+        metrics: Mapping[str, Any] = {"epoch": epochs, "complete": last}
+        if val is not None:
+            reporter.start("evaluate", len(val))
+            metrics = {**metrics, **evaluate(result, val, recipe.preprocess, advance=lambda n: reporter.advance(n))}
+        checkpoint = Checkpoint(
+            kind="qat",
+            recipe=recipe,
+            tensors=result.state_dict(),
+            labels=parent.labels,
+            metrics=metrics,
+            parent_sha256=parent.sha256,
+            versions=versions(),
+        )
+        write_checkpoint(folder / QAT_NAME, checkpoint)
+        return metrics
+
+    return Job(
+        phase=qat,
+        model=model,
+        batches=batches,
+        loss=_Loss(qat, model, teacher, normalize, class_weights(qat, train), device),
+        begin_epoch=lambda epoch: begin_epoch(model, qat, epoch),
+        finish_epoch=finish_epoch,
+    )
+
+
+def begin_epoch(model: nn.Module, qat: Qat, epoch: int) -> None:
+    """What moves in an epoch (0 is the first): batch norm statistics and ranges until their epochs of freezing."""
+    half = qat.epochs // 2
+    freeze_bn = epoch >= (half if qat.freeze_batch_norm_epoch is None else qat.freeze_batch_norm_epoch)
+    freeze_ranges = epoch >= (half if qat.freeze_ranges_epoch is None else qat.freeze_ranges_epoch)
+    set_phase(
+        model,
+        observing=qat.ranges == "moving_average" and not freeze_ranges,
+        fake_quantizing=True,
+        freeze_bn=freeze_bn,
+        freeze_ranges=freeze_ranges,
+    )
+
+
+@torch.no_grad()
+def observe_ranges(
+    model: QuantizedModel, batches: Batches, normalize: Normalizer, count: int, device: torch.device
+) -> None:
+    """Set the first ranges: float passes over batches of epoch 0, batch norm by its running statistics."""
+    set_phase(model, observing=True, fake_quantizing=False, freeze_bn=True)
+    model.train()
+    for batch in islice(batches.epoch(0), count):
+        model(normalize(batch.images.to(device)))
+
+
+class _Loss:
+    """Weighted sum of the label loss and the divergence from the teacher."""
+
+    def __init__(
+        self,
+        qat: Qat,
+        model: nn.Module,
+        teacher: nn.Module,
+        normalize: Normalizer,
+        weights: Tensor | None,
+        device: torch.device,
+    ) -> None:
+        self.qat, self.model, self.teacher, self.normalize, self.device = qat, model, teacher, normalize, device
+        self.weights = weights.to(device) if weights is not None else None
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """The loss of a batch."""
+        images = self.normalize(batch.images.to(self.device))
+        logits = self.model(images)
+        loss = torch.zeros((), device=self.device)
+        if batch.targets is not None:
+            loss = self.qat.label_weight * label_loss(
+                logits,
+                batch.targets.to(self.device),
+                class_weights=self.weights,
+                label_smoothing=self.qat.label_smoothing,
+                stride=self.qat.loss_stride,
+            )
+        if self.qat.distillation_weight > 0:
+            with torch.no_grad(), torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.qat.bf16):
+                target = self.teacher(images)
+            loss = loss + self.qat.distillation_weight * distillation_loss(logits, target, self.qat.temperature)
+        return loss
