@@ -71,7 +71,9 @@ def command(
     if out is not None and out.exists():
         read_records(out)  # refused before minutes of measuring, not after
     opened = [open_artifact(folder) for folder in artifacts]
-    with Progress(console=Console(stderr=True), transient=True, auto_refresh=False) as progress:
+    screen = Console(stderr=True)
+    # no refresh thread: the bar moves between blocks only, and not at all where nobody looks
+    with Progress(console=screen, transient=True, auto_refresh=False, disable=not screen.is_terminal) as progress:
         task = progress.add_task("measuring", total=None)
 
         def show(done: int, total: int) -> None:
@@ -95,4 +97,4 @@ def command(
     print_table(latency_table(records), Console())
     first = records[0]
     for sentence in disturbances(first.machine, first.before, first.after, plan.threads):
-        Console(stderr=True).print(f"note: {sentence}", highlight=False, markup=False)
+        click.echo(f"note: {sentence}", err=True)

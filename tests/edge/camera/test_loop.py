@@ -1,0 +1,140 @@
+"""The loop and its verb, on the null engine."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.camera.loop import END_TO_END, STAGES, class_shares, summarize, watch
+from edge.camera.sinks import NullSink
+from edge.camera.sources import Frame
+from edge.cli import main
+from edge.runtime.predictor import Predictor, SegmentPrediction, StageTimes
+
+MakeArtifact = Callable[..., Path]
+
+
+class Film:
+    """A source in memory."""
+
+    pictures = False
+    frames_per_second: float | None = None
+
+    def frames(self) -> Iterator[Frame]:
+        for index in range(5):
+            yield Frame(image=np.full((20, 30, 3), 40 * index, np.uint8), colour_order="bgr", name=str(index))
+
+    def close(self) -> None:
+        pass
+
+
+class Refusing(NullSink):
+    """Asks for no more after the second frame."""
+
+    def write(self, image: np.ndarray, name: str) -> bool:
+        assert image.shape == (20, 30, 3)
+        return name != "1"
+
+
+@pytest.fixture
+def predictor(make_artifact: MakeArtifact) -> Predictor:
+    return Predictor.load(make_artifact(), engine="null")
+
+
+def test_every_frame_has_a_time_for_every_stage(predictor: Predictor) -> None:
+    seen = list(watch(predictor, Film(), [NullSink()]))
+    assert [entry.index for entry in seen] == [0, 1, 2, 3, 4]
+    for entry in seen:
+        assert tuple(entry.times_ns) == (*STAGES, END_TO_END)
+        assert entry.times_ns[END_TO_END] == sum(entry.times_ns[stage] for stage in STAGES)
+
+
+def test_the_loop_ends_at_the_limit_or_when_a_sink_asks(predictor: Predictor) -> None:
+    assert len(list(watch(predictor, Film(), [], limit=3))) == 3
+    assert len(list(watch(predictor, Film(), [Refusing()]))) == 2
+
+
+def test_the_summary_is_by_nearest_rank() -> None:
+    times = [dict.fromkeys((*STAGES, END_TO_END), value) for value in range(10, 0, -1)]
+    (first, *_, last) = summarize(times)
+    assert (first.stage, first.p50_ns, first.p90_ns) == ("read", 5, 9)
+    assert last.stage == END_TO_END
+
+
+def test_shares_count_known_classes_only() -> None:
+    class_map = np.array([[0, 1], [1, 255]], np.uint8)
+    times = StageTimes(resize_ns=0, quantize_ns=0, infer_ns=0, postprocess_ns=0)
+    shares = class_shares(SegmentPrediction(class_map=class_map, names=("road", "sky", "car"), times=times))
+    assert shares == {"sky": 0.5, "road": 0.25}
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name in ("one.png", "two.png"):
+        cv2.imwrite(str(folder / name), np.full((30, 40, 3), 90, np.uint8))
+    return folder
+
+
+def test_json_has_one_object_per_frame_and_a_summary(
+    make_artifact: MakeArtifact, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["camera", str(make_artifact()), "--source", str(pictures), "--engine", "null", "--json"]) == 0
+    *frames, summary = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [frame["name"] for frame in frames] == ["one.png", "two.png"]
+    assert frames[0]["classes"][0] == {"index": 0, "name": "class 0", "probability": 0.5}
+    assert (summary["kind"], summary["frames"], summary["engine"]["engine"]) == ("summary", 2, "null")
+    assert set(summary["stages"]) == {*STAGES, END_TO_END}
+
+
+def test_overlays_are_written_and_stages_printed(
+    make_artifact: MakeArtifact, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    arguments = ["camera", str(make_artifact()), "--source", str(pictures), "--engine", "null", "--out", str(out)]
+    assert main(arguments) == 0
+    assert sorted(path.name for path in out.iterdir()) == ["one.png", "two.png"]
+    drawn = cv2.imread(str(out / "one.png"))
+    assert drawn.shape == (30, 40, 3) and (drawn != 90).any()
+    printed = capsys.readouterr().out
+    assert "one.png  class 0 50.0 %" in printed
+    assert all(stage in printed for stage in STAGES)
+
+
+def test_a_video_in_is_a_video_out(make_artifact: MakeArtifact, tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    writer = cv2.VideoWriter(str(film), cv2.VideoWriter.fourcc(*"mp4v"), 15.0, (64, 48))
+    for _ in range(6):
+        writer.write(np.full((48, 64, 3), 90, np.uint8))
+    writer.release()
+    out = tmp_path / "overlay.mp4"
+    assert main(["camera", str(make_artifact()), "--source", str(film), "--engine", "null", "--out", str(out)]) == 0
+    capture = cv2.VideoCapture(str(out))
+    assert (capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)) == (15.0, 6)
+    capture.release()
+
+
+def test_wrong_requests_are_one_line_and_leave_nothing(
+    make_artifact: MakeArtifact, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    artifact = str(make_artifact())
+    out = tmp_path / "out"
+    (pictures / "three.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    for arguments, status, told in (
+        (["camera", artifact, "--source", str(pictures), "--engine", "null", "--out", str(out)], 1, "three.png"),
+        (
+            ["camera", artifact, "--source", str(tmp_path / "absent"), "--engine", "null"],
+            1,
+            "no such file, folder or camera",
+        ),
+        (["camera", str(pictures), "--source", str(pictures)], 1, "not an artifact folder"),
+        (["camera", artifact, "--source", str(pictures), "--engine", "litret"], 2, "did you mean 'litert'"),
+    ):
+        assert main(arguments) == status
+        error = capsys.readouterr().err
+        assert told in error and error.startswith("edge camera: ") and len(error.splitlines()) == 1
+    assert not out.exists()

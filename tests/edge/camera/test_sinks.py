@@ -1,0 +1,69 @@
+"""What is written appears whole, or not at all."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.camera.sinks import open_file_sink, open_window
+from edge.errors import DataError, UsageError
+
+RED = np.full((16, 32, 3), (255, 0, 0), np.uint8)
+
+
+def test_a_folder_gets_one_picture_per_frame(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    with open_file_sink(target, None) as sink:
+        for name in ("7", "dog.jpg", "dog.png", "street/01.png"):
+            assert sink.write(RED, name)
+        assert not target.exists()
+    assert sorted(path.name for path in target.iterdir()) == ["000007.png", "dog.png", "dog.png.png", "street_01.png"]
+    assert cv2.imread(str(target / "dog.png"))[0, 0].tolist() == [0, 0, 255]
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "film.avi"])
+def test_a_video_holds_the_frames(tmp_path: Path, name: str) -> None:
+    with open_file_sink(tmp_path / name, 12.5) as sink:
+        for _ in range(4):
+            sink.write(RED, "x")
+    capture = cv2.VideoCapture(str(tmp_path / name))
+    assert (capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)) == (12.5, 4)
+    _, image = capture.read()
+    capture.release()
+    assert np.abs(image.reshape(-1, 3).mean(0) - [0, 0, 255]).max() < 8
+
+
+def test_an_error_leaves_the_earlier_file_as_it_was(tmp_path: Path) -> None:
+    target = tmp_path / "film.avi"
+    target.write_bytes(b"earlier")
+    with pytest.raises(DataError, match="write frames of many sizes to a folder"), open_file_sink(target, None) as sink:
+        sink.write(RED, "a")
+        sink.write(RED[:8], "b")
+    assert target.read_bytes() == b"earlier"
+    assert [path.name for path in tmp_path.iterdir()] == ["film.avi"]
+
+
+def test_a_folder_that_holds_something_is_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "keep.txt").write_text("mine")
+    with pytest.raises(UsageError, match="the folder is not empty"), open_file_sink(tmp_path, None):
+        pass
+    assert (tmp_path / "keep.txt").read_text() == "mine"
+
+
+def test_another_kind_of_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"name a \.avi or \.mp4 file"), open_file_sink(tmp_path / "x.gif", None):
+        pass
+
+
+def test_without_a_target_nothing_is_kept(tmp_path: Path) -> None:
+    with open_file_sink(None, None) as sink:
+        assert sink.write(RED, "x")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_window_without_a_display_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    with pytest.raises(UsageError, match="no display here"), open_window():
+        pass

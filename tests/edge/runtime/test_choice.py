@@ -1,0 +1,48 @@
+"""Which file an engine runs."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edge.artifact import open_artifact
+from edge.errors import EngineError, UsageError
+from edge.runtime.choice import FORMATS, choose_engine, file_for, installed_engines
+from edge.runtime.engine import ENGINES
+
+MakeArtifact = Callable[..., Path]
+
+
+def test_every_engine_has_its_formats() -> None:
+    assert set(FORMATS) == set(ENGINES)
+
+
+def test_engines_get_the_file_of_their_format(make_artifact: MakeArtifact) -> None:
+    artifact = open_artifact(make_artifact())
+    assert {file_for(artifact, name).path for name in ("litert", "tflite-runtime", "null", "torch")} == {"model.tflite"}
+    with pytest.raises(EngineError, match=r"no onnx file for onnxruntime; it holds model\.tflite"):
+        file_for(artifact, "onnxruntime")
+    with pytest.raises(UsageError, match="did you mean 'onnxruntime'"):
+        file_for(artifact, "onnx-runtime")
+
+
+def test_a_source_is_never_run_on_a_device(make_artifact: MakeArtifact) -> None:
+    artifact = open_artifact(make_artifact())
+    run = artifact.manifest.files[0]
+    source = run.model_copy(update={"path": "source.onnx", "format": "onnx", "role": "source"})
+    with_source = replace(artifact, manifest=artifact.manifest.model_copy(update={"files": (run, source)}))
+    with pytest.raises(EngineError, match="no onnx file for onnxruntime"):
+        file_for(with_source, "onnxruntime")
+    alone = replace(artifact, manifest=artifact.manifest.model_copy(update={"files": (source,)}))
+    assert file_for(alone, "torch").path == "source.onnx"
+
+
+def test_the_first_installed_engine_with_a_file_is_chosen(make_artifact: MakeArtifact) -> None:
+    artifact = open_artifact(make_artifact())
+    fitting = [engine for engine in installed_engines() if "tflite" in FORMATS[engine]]
+    if fitting:
+        assert choose_engine(artifact) == fitting[0]
+    else:
+        with pytest.raises(EngineError, match="no engine here runs its tflite file"):
+            choose_engine(artifact)
