@@ -1,0 +1,91 @@
+"""Whole networks through the writer: float files compute what PyTorch computes, integer files hold integers only."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from converters.integer_only import float_operators
+from converters.onnx_passes.layout import to_nhwc
+from converters.tflite.writer import tflite_bytes
+from edge.graph.counts import count_graph
+from edge.graph.graph import Graph
+from edge.graph.tflite import read_tflite
+from edge.models.listing import list_models
+from edge.models.registry import build
+from edge.quantization.calibrate import calibrate
+from edge.quantization.freeze import float_graph
+from edge.runtime.engine import open_session
+
+NETWORKS: dict[str, dict[str, Any]] = {
+    "mobilenet_v1": {"classes": 10, "width": 0.25, "resolution": 96},
+    "mobilenet_v2": {"classes": 10, "width": 0.35, "resolution": 96},
+    "fast_scnn": {"classes": 5, "resolution_hw": (96, 128)},
+}
+ALLOWED = {"Conv", "Gemm", "Add", "AveragePool", "Mean", "Resize", "Concat", "Reshape"}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Two threads on a busy machine wait for each other longer than these small networks take."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def network(name: str) -> tuple[torch.nn.Module, torch.Tensor]:
+    torch.manual_seed(0)
+    model = build(name, **NETWORKS[name]).eval()
+    return model, torch.rand(1, 3, *model.input_shape[2:]) * 2 - 1
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_float_file_computes_what_pytorch_computes(name: str, tmp_path: Path) -> None:
+    model, image = network(name)
+    path = tmp_path / "model.tflite"
+    path.write_bytes(tflite_bytes(to_nhwc(float_graph(model, image))))
+    with torch.no_grad():
+        expected = model(image)
+    expected = expected.movedim(1, -1).numpy()
+    session = open_session("litert", path)
+    found = session.run([np.ascontiguousarray(image.movedim(1, -1).numpy())])[0]
+    assert np.abs(found - expected).max() < 1e-5 * np.abs(expected).max()
+    assert session.info.delegated_operators == session.info.operators
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_counts_of_the_file_equal_those_of_the_network(name: str) -> None:
+    model, image = network(name)
+    counted = count_graph(read_tflite(tflite_bytes(to_nhwc(float_graph(model, image)))))
+    listed = list_models([(name, NETWORKS[name])])[0]
+    assert counted.multiply_adds == listed.multiply_adds
+    scales_and_shifts = sum(layer.num_features for layer in model.modules() if isinstance(layer, torch.nn.BatchNorm2d))
+    # Folding turns the scale and shift of each batch norm into one bias.
+    assert counted.parameters == listed.parameters - scales_and_shifts
+    assert counted.unruled == ()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_integer_file_holds_integers_only_and_every_parameter(name: str) -> None:
+    model, image = network(name)
+    graph = calibrate(float_graph(model, image), [image.numpy()], estimator="minmax")
+    file = read_tflite(tflite_bytes(to_nhwc(graph)))
+    assert float_operators(file) == []
+    assert {operator.kind for operator in file.operators} <= ALLOWED
+    assert [file.tensors[tensor].dtype for tensor in (*file.inputs, *file.outputs)] == ["int8", "int8"]
+    assert_same_parameters(graph, file)
+
+
+def assert_same_parameters(nchw: Graph, file: Graph) -> None:
+    """Every tensor of the frozen graph is in the file, by name, with the same scales, zero points and integers."""
+    for name, tensor in nchw.tensors.items():
+        if tensor.quantization is None:
+            continue
+        again = file.tensors[name]
+        assert tensor.quantization.same_as(again.quantization), name
+        if tensor.data is not None:
+            np.testing.assert_array_equal(tensor.data, again.data)
