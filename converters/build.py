@@ -38,7 +38,7 @@ def build_artifact(
 
     Args:
         graph: NCHW, batch 1; int8 or float32.
-        images: uint8 RGB (n, height, width, 3) at the model's size: the inputs of the self-test.
+        images: uint8 (n, height, width, 3), what `resize` returns: the inputs of the self-test.
         allow_float: kinds of operators that may stay in float in an INT8 file.
 
     Raises:

@@ -10,20 +10,22 @@ import numpy.typing as npt
 from converters.build import build_artifact
 from converters.export import export_checkpoint
 from converters.heads import append_head
-from converters.onnx_passes.canonical import canonical
+from converters.onnx_passes.canonical_int8 import canonical_int8
+from converters.onnx_passes.fold_batch_norm import fold_batch_norm
 from converters.package import Description, precision_of
 from converters.provenance import provenance
 from edge.artifact import Artifact, QuantizationInfo, file_sha256
 from edge.data.card import read_card
-from edge.data.generated import scene
+from edge.data.scene import scene
 from edge.errors import FileError, UsageError
 from edge.graph.graph import Graph
 from edge.graph.onnx import read_onnx
 from edge.quantization.scheme import Scheme
 from edge.training.checkpoint import Checkpoint, read_checkpoint
-from edge.vision.preprocess import Preprocess
+from edge.vision.preprocess import Preprocess, resize
 
 SELFTEST_SAMPLES = 3
+SELFTEST_FRAME_HW = (360, 480)
 
 
 def convert_source(
@@ -70,7 +72,8 @@ def load_source(
 
 def _load_checkpoint(source: Path, folder: Path, *, head: str | None, name: str | None) -> tuple[Graph, Description]:
     checkpoint = read_checkpoint(source)
-    segments = checkpoint.task == "segment"
+    task = checkpoint.task
+    segments = task == "segment"
     if head is not None and not segments:
         raise UsageError(f"--head {head}: only a segmenter has one, and {source} is a classifier")
     chosen: Any = (head or checkpoint.recipe.export.head) if segments else None
@@ -81,7 +84,7 @@ def _load_checkpoint(source: Path, folder: Path, *, head: str | None, name: str 
         quantization = QuantizationInfo(method="qat", scheme=checkpoint.recipe.scheme.model_dump(mode="json"))
     return graph, Description(
         name=name or folder.name,
-        task=checkpoint.task,
+        task=task,
         head=chosen,
         preprocess=checkpoint.recipe.preprocess,
         labels=checkpoint.labels,
@@ -90,9 +93,9 @@ def _load_checkpoint(source: Path, folder: Path, *, head: str | None, name: str 
             source=source,
             folder=folder,
             recipe=checkpoint.recipe.model_dump(mode="json"),
-            checkpoint_sha256=file_sha256(source),
+            checkpoint_sha256=checkpoint.sha256,
             parent=parent,
-            parent_sha256=checkpoint.parent_sha256 if checkpoint.kind == "qat" else file_sha256(source),
+            parent_sha256=checkpoint.parent_sha256 if checkpoint.kind == "qat" else checkpoint.sha256,
         ),
     )
 
@@ -117,7 +120,7 @@ def _load_onnx(
     card = read_card(card_path)
     if head is not None and card.task != "segment":
         raise UsageError(f"--head {head}: only a segmenter has one, and {card_path} says task '{card.task}'")
-    graph = canonical(read_onnx(source))
+    graph = canonical_int8(fold_batch_norm(read_onnx(source)))
     shape = graph.tensors[graph.inputs[0]].shape
     expected = (1, 3, card.preprocess.height, card.preprocess.width)
     if len(graph.inputs) != 1 or shape != expected:
@@ -145,9 +148,9 @@ def _load_onnx(
 
 
 def selftest_images(preprocess: Preprocess) -> npt.NDArray[np.uint8]:
-    """Generated street scenes at the model's size, uint8 RGB (n, height, width, 3): the same ones every time."""
-    size_hw = (preprocess.height, preprocess.width)
-    return np.stack([scene(1000 + index, size_hw)[0] for index in range(SELFTEST_SAMPLES)])
+    """Generated street scenes, resized: uint8 (n, height, width, 3), the same ones every time."""
+    frames = [scene(1000 + index, SELFTEST_FRAME_HW)[0] for index in range(SELFTEST_SAMPLES)]
+    return np.stack([resize(frame, preprocess) for frame in frames])
 
 
 def with_quantization(description: Description, quantization: QuantizationInfo) -> Description:

@@ -25,7 +25,6 @@ def export_checkpoint(checkpoint: Checkpoint, *, head: str = "logits") -> Graph:
     module = restore_module(checkpoint)
     module.eval()
     if checkpoint.kind == "qat":
-        assert isinstance(module, torch.fx.GraphModule)
         return append_head(freeze(module), head)
     preprocess = checkpoint.recipe.preprocess
     example = torch.zeros(1, 3, preprocess.height, preprocess.width)

@@ -185,7 +185,7 @@ def _tensor_info(graph: Graph, name: str, meaning: Any, stride: int | None) -> T
 
 
 def selftest_bytes(images: npt.NDArray[np.uint8], expected: Mapping[str, list[npt.NDArray[Any]]]) -> bytes:
-    """selftest.npz: `images` uint8 (n, h, w, 3) RGB at the model's size, and `output_FILE_K` per file and output."""
+    """selftest.npz: `images` uint8 (n, h, w, 3) as `resize` returns them, and `output_FILE_K` per file and output."""
     arrays = {f"output_{name}_{k}": array for name, outputs in expected.items() for k, array in enumerate(outputs)}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, images=images, **arrays)
