@@ -33,7 +33,8 @@ def require_integer_only(graph: Graph, *, allowed: Collection[str] = ()) -> None
     said = ", ".join(f"{operator.kind} ({operator.name})" for operator in left)
     kinds = ",".join(dict.fromkeys(operator.kind for operator in left))
     count = "1 operator would" if len(left) == 1 else f"{len(left)} operators would"
-    raise UnsupportedError(f"{count} stay in float: {said}; allow with --allow-float {kinds}")
+    them = "it" if len(left) == 1 else "them"
+    raise UnsupportedError(f"{count} stay in float: {said}; allow {them} with --allow-float {kinds}")
 
 
 def _touches_float(graph: Graph, operator: Operator) -> bool:

@@ -30,8 +30,9 @@ def read_tflite(source: Path | bytes) -> Graph:
     """
     data, where = load_bytes(source)
     model = parse(data, where)
+    name = source.stem if isinstance(source, Path) else model.name
     try:
-        return _Assembly(model, Path(where).stem if isinstance(source, Path) else model.name).graph()
+        return _Assembly(model, name, len(data)).graph()
     except DAMAGE as error:
         raise ModelFileError(where, f"not a sound TFLite model: {error}") from error
 
@@ -39,11 +40,12 @@ def read_tflite(source: Path | bytes) -> Graph:
 class _Assembly:
     """The graph while its operators are being translated one after another."""
 
-    def __init__(self, model: FileModel, name: str) -> None:
+    def __init__(self, model: FileModel, name: str, size_bytes: int) -> None:
         self.model = model
         self.name = name
         self.names = _unique_names(model.tensors)
         self.tensors: dict[str, Tensor] = {}
+        self.unfolded_bytes = 4 * size_bytes  # each float16 constant once as float32, and as much again to spare
         self.forms: dict[int, str] = {}
         self.operators: list[Operator] = []
         self.produced = {index for operator in model.operators for index in operator.outputs} | set(model.inputs)
@@ -73,6 +75,9 @@ class _Assembly:
         data, output = self.tensors_of_file[operator.inputs[0]].data, self.tensors_of_file[operator.outputs[0]]
         if data is None or data.dtype != np.float16 or output.dtype != "float32" or data.shape != output.shape:
             return False
+        self.unfolded_bytes -= 2 * data.nbytes
+        if self.unfolded_bytes < 0:
+            raise ValueError("more float16 constants are converted than the file can hold")
         self.tensors_of_file[operator.outputs[0]] = FileTensor(
             name=output.name, shape=output.shape, dtype="float32", data=data.astype(np.float32), quantization=None
         )
@@ -100,6 +105,9 @@ class _Assembly:
 
     def _use(self, index: int, form: str = "") -> str:
         """Declare a tensor of the file, its values permuted for a weight, and give its name."""
+        name = self._name(index, form)
+        if name in self.tensors:
+            return name
         tensor = self.tensors_of_file[index]
         data, quantization = tensor.data, tensor.quantization
         if data is None and 0 in tensor.shape and index not in self.produced:
@@ -110,7 +118,6 @@ class _Assembly:
             if quantization is not None and quantization.axis is not None:
                 axis = permutation.index(quantization.axis)
                 quantization = Quantization(scale=quantization.scale, zero_point=quantization.zero_point, axis=axis)
-        name = self._name(index, form)
         shape = tensor.shape if data is None else data.shape
         self.tensors[name] = Tensor(name=name, shape=shape, dtype=tensor.dtype, data=data, quantization=quantization)
         return name
