@@ -13,7 +13,7 @@ import numpy as np
 from converters.onnx_emitter import Emitter
 from converters.onnx_file import write_model
 from converters.onnx_operators import WRITERS, Writer, resize_attributes, resize_sizes
-from converters.onnx_passes.integer_type import uint8_activations
+from converters.onnx_passes.canonical_int8 import uint8_activations
 from edge.graph.graph import Graph, Operator, Tensor
 
 

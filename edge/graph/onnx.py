@@ -10,12 +10,16 @@ from onnx import NodeProto
 from edge.errors import EdgeError, ModelFileError
 from edge.graph.collapse_qdq import MOVING, collapse_qdq
 from edge.graph.fuse_activations import fuse_activations, fuse_bias
+from edge.graph.fuse_half_up import fuse_half_up
 from edge.graph.graph import KINDS, Graph, Operator, Tensor
 from edge.graph.onnx_draft import FOLDING_ALLOWANCE_BYTES, Draft, Node, NotCanonical, infer_outputs, plain_node
 from edge.graph.onnx_file import OnnxFile, open_onnx
 from edge.graph.onnx_operators.fold import fold
 from edge.graph.onnx_operators.table import READERS
 from edge.graph.rewrite import rebuild
+
+# Operators over integers that leave their parameters as they are.
+KEEPING = MOVING | {"Resize", "Relu", "Relu6", "Clip"}
 
 
 def read_onnx(source: Path | bytes, *, name: str | None = None, batch: int | None = None) -> Graph:
@@ -37,7 +41,7 @@ def read_onnx(source: Path | bytes, *, name: str | None = None, batch: int | Non
     file = open_onnx(source, batch=batch)
     graph = _literal_graph(file, file.model.graph.name or "graph" if name is None else name)
     try:
-        graph = _spread_parameters(graph)
+        graph = _spread_parameters(fuse_half_up(graph))
         graph = fuse_activations(fuse_bias(graph))
         return fuse_activations(collapse_qdq(graph))
     except EdgeError as error:
@@ -129,7 +133,7 @@ def _spread_parameters(graph: Graph) -> Graph:
         if known.quantization is not None and unknown.quantization is None and known.dtype == unknown.dtype:
             tensors[target] = replace(unknown, quantization=known.quantization)
 
-    moving = [operator for operator in graph.operators if operator.kind in MOVING]
+    moving = [operator for operator in graph.operators if operator.kind in KEEPING]
     for operator in moving:
         spread(operator, operator.inputs[0], operator.outputs[0])
     for operator in reversed(moving):
