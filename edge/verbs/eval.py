@@ -1,0 +1,108 @@
+"""`edge eval`: accuracy of a checkpoint or an artifact on a split."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from edge.artifact import open_artifact
+from edge.data.open_split import open_split
+from edge.data.splits import Split
+from edge.errors import UsageError
+from edge.evaluation.accuracy import Answer, accuracy
+from edge.recipe_file import expand, split_arguments
+from edge.runtime.artifact_answer import artifact_answer
+
+
+@click.command()
+@click.argument("subject", metavar="CHECKPOINT|ARTIFACT", type=click.Path(path_type=Path))
+@click.option("--split", help="A split: a pinned file, camvid:ROOT:val, generated:classify:val, ...")
+@click.option("--images", help="A folder of images, with --labels or --masks.")
+@click.option("--labels", help="Class by image file.")
+@click.option("--masks", help="Folder of masks.")
+@click.option("--classes", help="File of class names, for --images.")
+@click.option("--limit", type=click.IntRange(1), help="Only the first so many images.")
+@click.option("--engine", help="What runs an artifact; the preferred installed one if left out.")
+@click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Processor threads.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
+def command(
+    subject: Path,
+    split: str | None,
+    images: str | None,
+    labels: str | None,
+    masks: str | None,
+    classes: str | None,
+    limit: int | None,
+    engine: str | None,
+    threads: int,
+    as_json: bool,
+) -> None:
+    """Accuracy of a checkpoint (with torch) or an artifact (with an engine).
+
+    Without --split and --images: the recipe's validation split, for a checkpoint.
+
+    \b
+    Example:
+        edge eval runs/mobilenet/qat.safetensors --split generated:classify:val
+    """
+    if subject.is_dir():
+        answer, runs_on, default = _artifact(subject, engine, threads)
+    else:
+        answer, runs_on, default = _checkpoint(subject, engine, threads)
+    if split is None and images is None:
+        if default is None:
+            raise UsageError(
+                f"{subject}: names no validation split; give --split, or --images with --labels or --masks"
+            )
+        chosen = open_split(**default)
+    else:
+        named = None if split is None else expand(split, None)
+        chosen = open_split(split=named, images=images, labels=labels, masks=masks, classes=classes)
+    if limit is not None:
+        chosen = chosen.subset(range(min(limit, len(chosen))))
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("evaluate", total=len(chosen))
+        metrics = accuracy(chosen, answer, batch_size=8, advance=lambda count: progress.advance(task, count))
+    if as_json:
+        click.echo(json.dumps({"subject": str(subject), "runs_on": runs_on, "split": chosen.origin, **metrics}))
+    else:
+        _print(f"{subject}, {runs_on}", chosen, metrics)
+
+
+def _artifact(folder: Path, engine: str | None, threads: int) -> tuple[Answer, str, dict[str, str] | None]:
+    answer, info = artifact_answer(open_artifact(folder), engine=engine, threads=threads)
+    return answer, f"{info.engine} {info.version}, {info.kernels}", None
+
+
+def _checkpoint(path: Path, engine: str | None, threads: int) -> tuple[Answer, str, dict[str, str] | None]:
+    # Here and not above: an artifact is evaluated on a device that has no torch.
+    import torch
+
+    from edge.training.checkpoint import read_checkpoint, restore_module
+    from edge.training.evaluate import module_answer
+
+    if engine not in (None, "torch"):
+        raise UsageError(f"{path}: a checkpoint runs on torch, not on '{engine}'; convert it to an artifact first")
+    checkpoint = read_checkpoint(path)
+    torch.set_num_threads(threads)
+    recipe = checkpoint.recipe
+    default = None if recipe.data.val is None else split_arguments(recipe.data.val, recipe.data.root)
+    answer = module_answer(restore_module(checkpoint), recipe.preprocess, checkpoint.task)
+    return answer, f"torch {torch.__version__}, {checkpoint.kind}", default
+
+
+def _print(subject: str, split: Split, metrics: dict[str, Any]) -> None:
+    click.echo(f"{subject}; {split.origin}, {metrics['images']} images")
+    table = Table()
+    table.add_column("metric")
+    table.add_column("%", justify="right")
+    for name in ("top1", "top5", "miou", "pixel_accuracy"):
+        if name in metrics:
+            table.add_row(name, f"{metrics[name] * 100:.2f}")
+    for name, value in metrics.get("iou", {}).items():
+        table.add_row(f"  iou {name}", "-" if value is None else f"{value * 100:.2f}")
+    Console(highlight=False).print(table)
