@@ -74,6 +74,21 @@ class Layout:
         forms[order] = target
         return target
 
+    def rename(self, old: str, new: str) -> None:
+        """Give a stored tensor another name, everywhere."""
+        self.tensors[new] = replace(self.tensors.pop(old), name=new)
+        self.operators = [
+            replace(
+                operator,
+                inputs=tuple(new if name == old else name for name in operator.inputs),
+                outputs=tuple(new if name == old else name for name in operator.outputs),
+            )
+            for operator in self.operators
+        ]
+        for forms in self.forms.values():
+            for order, held in forms.items():
+                forms[order] = new if held == old else held
+
     def declare(self, name: str, order: Perm) -> str:
         """Make an output tensor stored in this order, under its own name."""
         tensor = self.graph.tensors[name]

@@ -56,20 +56,11 @@ def _output(layout: Layout, name: str) -> str:
         return name
     ending = Operator(kind="Reshape", name=f"{name}/output", inputs=(), outputs=(), attributes={"shape": ()})
     stored = layout.stored(name, natural_order(layout.rank(name)), ending, "a rank-4 output is NHWC")
-    if stored == name or name in layout.tensors or stored in layout.graph.inputs or stored in layout.graph.outputs:
+    if stored == name or stored in layout.graph.inputs or stored in layout.graph.outputs:
         return stored
-    layout.tensors[name] = replace(layout.tensors[stored], name=name)
-    layout.operators = [
-        replace(
-            operator,
-            inputs=tuple(name if given == stored else given for given in operator.inputs),
-            outputs=tuple(name if given == stored else given for given in operator.outputs),
-        )
-        for operator in layout.operators
-    ]
-    for forms in layout.forms.values():
-        for order, held in forms.items():
-            forms[order] = name if held == stored else held
+    if name in layout.tensors:
+        layout.rename(name, fresh_name(f"{name}/stored", layout.tensors))
+    layout.rename(stored, name)
     return name
 
 
