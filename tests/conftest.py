@@ -124,3 +124,58 @@ def make_artifact(tmp_path: Path) -> MakeArtifact:
         return folder
 
     return make
+
+
+TINY_RECIPE = """
+name = "tiny"
+
+[model]
+name = "mobilenet_v2"
+classes = 8
+width = 0.25
+resolution = 32
+
+[data]
+train = "generated:classify:train:64"
+val = "generated:classify:val:32"
+
+[preprocess]
+colour_order = "rgb"
+height = 32
+width = 32
+interpolation = "bilinear"
+fit = "stretch"
+crop_fraction = 1.0
+mean = [127.5, 127.5, 127.5]
+std = [127.5, 127.5, 127.5]
+
+[train]
+epochs = 1
+batch_size = 16
+learning_rate = 0.05
+
+[qat]
+epochs = 1
+batch_size = 16
+learning_rate = 0.005
+
+[export]
+precision = "int8"
+"""
+
+
+@pytest.fixture(scope="session")
+def road(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny classifier that went the whole road by the command line.
+
+    Holds tiny.toml, run/float.safetensors, run/qat.safetensors, and the artifacts `float` and `int8`.
+    """
+    from edge.cli import main
+
+    folder = tmp_path_factory.mktemp("road")
+    (folder / "tiny.toml").write_text(TINY_RECIPE)
+    assert main(["train", str(folder / "tiny.toml"), "-o", str(folder / "run"), "--threads", "1"]) == 0
+    for kind, name in (("float", "float"), ("qat", "int8")):
+        checkpoint = folder / "run" / f"{kind}.safetensors"
+        assert main(["convert", str(checkpoint), "-o", str(folder / name), "--no-verify"]) == 0
+    return folder
