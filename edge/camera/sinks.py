@@ -21,6 +21,7 @@ CODECS: Mapping[str, str] = MappingProxyType({".mp4": "mp4v", ".avi": "MJPG"})
 DEFAULT_FRAMES_PER_SECOND = 25.0
 WINDOW = "edge camera"
 CLOSING_KEYS = (27, ord("q"))  # Escape
+MARK = ".edge_camera"  # lies in every folder that was written here, so that the next run may replace it
 
 
 class Sink(Protocol):
@@ -111,11 +112,11 @@ def open_file_sink(target: Path | None, frames_per_second: float | None) -> Iter
     """Open a `.mp4` or `.avi` file, a new folder, or nothing; what is written appears when the block ends well.
 
     Args:
-        target: None keeps nothing.
+        target: None keeps nothing. A folder of an earlier run is replaced.
         frames_per_second: of the video; None is 25.
 
     Raises:
-        UsageError: another kind of file, or a folder that already holds something.
+        UsageError: another kind of file, or a folder that holds something else.
     """
     if target is None:
         yield NullSink()
@@ -128,10 +129,11 @@ def open_file_sink(target: Path | None, frames_per_second: float | None) -> Iter
                 sink.close()
     elif target.suffix:
         raise UsageError(f"--out {target}: name a {' or '.join(sorted(CODECS))} file, or a folder for pictures")
-    elif target.is_dir() and any(target.iterdir()):
-        raise UsageError(f"--out {target}: the folder is not empty; name a new one")
+    elif target.is_dir() and any(target.iterdir()) and not (target / MARK).exists():
+        raise UsageError(f"--out {target}: the folder is not empty and not from an earlier run; name a new one")
     else:
         with replacing_folder(target) as folder:
+            (folder / MARK).touch()
             yield FolderSink(folder, target)
 
 

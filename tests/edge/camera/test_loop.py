@@ -97,7 +97,7 @@ def test_overlays_are_written_and_stages_printed(
     out = tmp_path / "out"
     arguments = ["camera", str(make_artifact()), "--source", str(pictures), "--engine", "null", "--out", str(out)]
     assert main(arguments) == 0
-    assert sorted(path.name for path in out.iterdir()) == ["one.png", "two.png"]
+    assert sorted(path.name for path in out.glob("*.png")) == ["one.png", "two.png"]
     drawn = cv2.imread(str(out / "one.png"))
     assert drawn.shape == (30, 40, 3) and (drawn != 90).any()
     printed = capsys.readouterr().out

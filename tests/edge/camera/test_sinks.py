@@ -18,8 +18,20 @@ def test_a_folder_gets_one_picture_per_frame(tmp_path: Path) -> None:
         for name in ("7", "dog.jpg", "dog.png", "street/01.png"):
             assert sink.write(RED, name)
         assert not target.exists()
-    assert sorted(path.name for path in target.iterdir()) == ["000007.png", "dog.png", "dog.png.png", "street_01.png"]
+    assert sorted(path.name for path in target.glob("[!.]*")) == [
+        "000007.png",
+        "dog.png",
+        "dog.png.png",
+        "street_01.png",
+    ]
     assert cv2.imread(str(target / "dog.png"))[0, 0].tolist() == [0, 0, 255]
+
+
+def test_a_folder_of_an_earlier_run_is_replaced(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        with open_file_sink(tmp_path / "out", None) as sink:
+            sink.write(RED, name)
+    assert [path.name for path in (tmp_path / "out").glob("[!.]*")] == ["second.png"]
 
 
 @pytest.mark.parametrize("name", ["film.mp4", "film.avi"])

@@ -106,7 +106,7 @@ def test_the_camera_runs_there(python: str, artifact: Path, test_data: Path, tmp
     frame, summary = [json.loads(line) for line in done.stdout.splitlines()]
     assert frame["classes"][0]["name"] == "tench, Tinca tinca"
     assert summary["engine"]["engine"] == "tflite-runtime"
-    assert [path.name for path in out.iterdir()] == [Path(PHOTOGRAPHS[0]).stem + ".png"]
+    assert [path.name for path in out.glob("*.png")] == [Path(PHOTOGRAPHS[0]).stem + ".png"]
 
 
 @pytest.mark.data

@@ -1,0 +1,1 @@
+"""Measurements of the product itself: run by hand, never in a test."""
