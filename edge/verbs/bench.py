@@ -17,7 +17,9 @@ from edge.artifact import open_artifact
 from edge.errors import UsageError
 
 
-@click.command("bench")
+@click.command(
+    "bench", epilog="Example: edge bench artifacts/street_float artifacts/street_int8 --engine litert -o records.jsonl"
+)
 @click.argument("artifacts", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--engine", "engines", multiple=True, help="litert, tflite-runtime, onnxruntime, torch or null; repeatable."
@@ -50,11 +52,9 @@ def command(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Measure latency of ARTIFACTS, in turn, with the machine's state.
+    """Measure latency of ARTIFACTS, in turn, with every engine named and with the machine's state.
 
-    \b
-    Example:
-      edge bench runs/street/float runs/street/int8 --engine litert --engine onnxruntime -o records.jsonl
+    Without --engine each one runs on the engine that a Predictor would take.
     """
     if max_runs < min_runs:
         raise UsageError(f"--max-runs {max_runs} is below --min-runs {min_runs}")
