@@ -10,8 +10,7 @@ import numpy.typing as npt
 from converters.build import build_artifact
 from converters.export import export_checkpoint
 from converters.heads import append_head
-from converters.onnx_passes.canonical_int8 import canonical_int8
-from converters.onnx_passes.fold_batch_norm import fold_batch_norm
+from converters.onnx_passes.canonical import canonical
 from converters.package import Description, precision_of
 from converters.provenance import provenance
 from edge.artifact import Artifact, QuantizationInfo, file_sha256
@@ -120,7 +119,7 @@ def _load_onnx(
     card = read_card(card_path)
     if head is not None and card.task != "segment":
         raise UsageError(f"--head {head}: only a segmenter has one, and {card_path} says task '{card.task}'")
-    graph = canonical_int8(fold_batch_norm(read_onnx(source)))
+    graph = canonical(read_onnx(source))
     shape = graph.tensors[graph.inputs[0]].shape
     expected = (1, 3, card.preprocess.height, card.preprocess.width)
     if len(graph.inputs) != 1 or shape != expected:

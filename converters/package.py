@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from converters.integer_only import float_operators
+from converters.integer_only import require_integer_only
 from converters.onnx_file import onnx_bytes
 from converters.onnx_passes.layout import to_nhwc
 from converters.onnxruntime_form import onnxruntime_form
@@ -32,7 +32,6 @@ from edge.artifact import (
     open_artifact,
 )
 from edge.atomic import replacing_folder
-from edge.errors import UnsupportedError
 from edge.graph.counts import count_graph
 from edge.graph.graph import Graph
 from edge.graph.onnx import read_onnx
@@ -100,7 +99,7 @@ def write_model_files(graph: Graph, description: Description, *, allow_float: fr
     read = read_onnx(source, name=description.name)
     nhwc = to_nhwc(read)
     if precision == "int8":
-        refuse_float_operators(nhwc, allow_float)
+        require_integer_only(nhwc, allowed=allow_float)
     tflite = tflite_bytes(nhwc, description=f"{description.name} {precision}")
     contents = {"model.tflite": tflite, "model.onnx": source}
     if precision == "int8":
@@ -118,18 +117,6 @@ def write_model_files(graph: Graph, description: Description, *, allow_float: fr
         unruled=tuple(sorted(set(counted.unruled))),
     )
     return ModelFiles(precision=precision, contents=contents, files=files, graph=read, cost=cost)
-
-
-def refuse_float_operators(graph: Graph, allow_float: frozenset[str]) -> None:
-    """Refuse (UnsupportedError) operators that compute in float in a quantized graph, unless allowed by kind."""
-    left = [operator for operator in float_operators(graph) if operator.kind not in allow_float]
-    if left:
-        kinds = ",".join(sorted({operator.kind for operator in left}))
-        named = ", ".join(f"{operator.kind} ({operator.name})" for operator in left[:5])
-        more = f" and {len(left) - 5} more" if len(left) > 5 else ""
-        raise UnsupportedError(
-            f"{len(left)} operators would stay in float: {named}{more}; allow them with --allow-float {kinds}"
-        )
 
 
 def _model_file(name: str, data: bytes, graph: Graph, description: Description) -> ModelFile:

@@ -1,9 +1,9 @@
 """The passes that bring a graph of any origin into the form that the writers and the quantizer take."""
 
+from converters.onnx_passes.canonical_int8 import canonical_int8
 from converters.onnx_passes.fold_batch_norm import fold_batch_norm
 from converters.onnx_passes.fold_pad import fold_pad
 from converters.onnx_passes.integer_boundaries import integer_boundaries
-from converters.onnx_passes.canonical_int8 import canonical_int8
 from converters.onnx_passes.tie_parameters import tie_parameters
 from edge.graph.graph import Graph
 
