@@ -137,7 +137,7 @@ def _opset(data: bytes) -> int:
     import onnx
 
     model = onnx.load_from_string(data)
-    return next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    return int(next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")))
 
 
 def _output_info(graph: Graph, name: str, description: Description) -> TensorInfo:
