@@ -135,7 +135,7 @@ def binary(random: np.random.Generator, kind: str) -> Case:
 
 
 def mean(random: np.random.Generator) -> Case:
-    """Global mean of 7x7 with the factor 0.1: a tenth of the sums lie on a tie, rounded with the odd zero point inside."""
+    """Global mean of 7x7 with the factor 0.1: a tenth of the sums lie on a tie, and the zero point is odd."""
     given, out = Parameters(scale=0.098, zero_point=-3), Parameters(scale=0.02, zero_point=-99)
     x = random.integers(-128, 128, (1, 7, 7, 4096)).astype(np.int8)
     x = np.asarray(np.floor_divide(x, 16) - 3, np.int8)

@@ -87,34 +87,44 @@ def _in_dtype(value: Array, graph: Graph, name: str) -> Array:
 
 
 def _inputs(graph: Graph, operator: Operator) -> list[str]:
-    return [name for name in dict.fromkeys(operator.inputs) if name and graph.tensors[name].data is None]
+    names = [name for name in dict.fromkeys(operator.inputs) if name]
+    return [name for name in names if name not in graph.tensors or graph.tensors[name].data is None]
 
 
 def _sessions(
     subject: Subject, runtime: Runtime, graph: Graph, kernels: str | None, skipped: list[str]
 ) -> Iterator[tuple[Operator, Session]]:
     """Each operator as a model of its own, opened; operators that are not integer throughout are named in `skipped`."""
+    chosen = kernels if runtime.file.format == "tflite" and kernels != "xnnpack" else None
     data = subject.artifact.file(runtime.file.path).read_bytes()
-    known = set(subject.graphs[subject.source.path].tensors)
-    engine = runtime.session.info.engine
-    tflite = TfliteCutter(data) if runtime.file.format == "tflite" else None
-    onnx = OnnxCutter(data, graph) if tflite is None else None
+    cut = _cutter(data, graph, runtime.file.format)
     with tempfile.TemporaryDirectory() as folder:
-        for index, operator in enumerate(graph.operators):
+        for index, operator in enumerate(_operators(subject, runtime)):
             names = [*_inputs(graph, operator), *operator.outputs]
-            integer = all(graph.tensors[name].dtype.startswith(("int", "uint")) for name in names)
-            if not integer or (onnx is not None and not known.issuperset(names)):
+            if any(name not in graph.tensors or graph.tensors[name].dtype.startswith("float") for name in names):
                 skipped.append(f"{operator.kind} '{operator.name}'")
                 continue
-            if tflite is not None:
-                model, chosen = tflite.cut(index), None if kernels == "xnnpack" else kernels
-            else:
-                assert onnx is not None
-                model, chosen = onnx.cut(_inputs(graph, operator), operator.outputs), None
             path = Path(folder) / f"operator_{index}.{runtime.file.format}"
-            path.write_bytes(model)
-            yield operator, open_session(engine, path, threads=1, kernels=chosen)
+            path.write_bytes(cut(index, operator))
+            yield operator, open_session(runtime.session.info.engine, path, threads=1, kernels=chosen)
             path.unlink()
+
+
+def _operators(subject: Subject, runtime: Runtime) -> Sequence[Operator]:
+    """The operators to run alone: those of a TFLite file; for an ONNX file the source's.
+
+    Between the tensors of one operator of the source, the ONNX file may spell it out in several nodes.
+    """
+    name = runtime.file.path if runtime.file.format == "tflite" else subject.source.path
+    return subject.graphs[name].operators
+
+
+def _cutter(data: bytes, graph: Graph, form: str) -> Callable[[int, Operator], bytes]:
+    if form == "tflite":
+        tflite = TfliteCutter(data)
+        return lambda index, operator: tflite.cut(index)
+    onnx = OnnxCutter(data, graph)
+    return lambda index, operator: onnx.cut(_inputs(graph, operator), operator.outputs)
 
 
 def _finding(

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.artifact import Artifact, ModelFile, TensorInfo
-from edge.errors import ArtifactError
 from edge.graph.graph import Graph
 from edge.graph.onnx import read_onnx
 from edge.graph.tflite import read_tflite
@@ -24,7 +23,8 @@ class Subject:
     """An artifact with the graph of every file.
 
     Attributes:
-        source: the manifest entry of the file that the others were written from: `source.onnx`, or the float ONNX.
+        source: the manifest entry of the file that the others were written from: `source.onnx`, or the float ONNX. An
+            artifact stripped for a device has neither; then its run file is executed as it reads.
         graphs: file name -> its graph.
         reference: executes the source's graph: the integer simulation, or float32.
     """
@@ -49,13 +49,10 @@ def open_subject(artifact: Artifact) -> Subject:
     """Read every file of an artifact.
 
     Raises:
-        ArtifactError: no ONNX file that the others could be held against.
         ModelFileError: a file that does not hold. UnsupportedError: an operator that has no formula, by name.
     """
     files = artifact.manifest.files
-    sources = [file for file in files if file.role == "source"] or [file for file in files if file.format == "onnx"]
-    if not sources:
-        raise ArtifactError(artifact.folder, "holds no source.onnx; there is nothing to hold the other files against")
+    sources = sorted(files, key=lambda file: (file.role != "source", file.format != "onnx"))
     graphs = {}
     for file in files:
         path = artifact.file(file.path)
