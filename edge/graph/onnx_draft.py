@@ -49,7 +49,7 @@ class Draft:
 
     Attributes:
         label: opens every message.
-        types: dtype and shape of every tensor that the file's shape inference knows.
+        types: dtype and shape of every tensor known so far.
         aliases: output names of removed nodes -> the tensor that they equal.
         uses: how often nodes and outputs of the file read each tensor.
         folded_bytes: spent on computed constants; bounded, so that a small file cannot ask for a lot of memory.
@@ -97,6 +97,8 @@ class Draft:
         if name not in self.types:
             raise ModelFileError(self.label, f"the shape or element type of tensor '{name}' cannot be inferred")
         dtype, shape = self.types[name]
+        if any(not 1 <= size <= MAX_DIMENSION for size in shape):
+            raise ModelFileError(self.label, f"tensor '{name}' has the impossible shape {shape}")
         self.tensors[name] = Tensor(name=name, shape=shape, dtype=dtype)
         return self.tensors[name]
 
@@ -189,13 +191,13 @@ def plain_node(draft: Draft, proto: NodeProto, index: int) -> Node:
 
 
 def infer_outputs(draft: Draft, proto: NodeProto) -> None:
-    """Infer the outputs' types of a node that the file's own inference could not, from what has been computed since.
+    """Infer the types of a node's outputs from its inputs and from the constants computed so far.
 
+    One node at a time, with every size known: ONNX's inference of a whole file may abort the process on bad sizes.
     Refuses (ModelFileError) a node whose inputs contradict its definition; leaves unknown what stays unknown.
     """
-    missing = [name for name in proto.output if name and name not in draft.types]
     known = all(name in draft.types for name in proto.input if name)
-    if not missing or not known or proto.domain not in ("", "ai.onnx"):
+    if not known or proto.domain not in ("", "ai.onnx"):
         return
     types, data = {}, {}
     for name in filter(None, proto.input):
@@ -210,12 +212,12 @@ def infer_outputs(draft: Draft, proto: NodeProto) -> None:
         inferred = onnx.shape_inference.infer_node_outputs(schema, proto, types, data, opset_imports=opset)
     except Exception as error:  # the C++ inference throws several unrelated types
         raise ModelFileError(draft.label, f"node '{proto.name}': {str(error)[:200]}") from error
-    for name in missing:
+    for name in proto.output:
         if name in inferred and inferred[name].HasField("tensor_type"):
             kind = inferred[name].tensor_type
             sizes = tuple(size.dim_value for size in kind.shape.dim)
             static = kind.HasField("shape") and all(size.HasField("dim_value") for size in kind.shape.dim)
-            if static and kind.elem_type in ELEMENT_TYPES and all(0 <= size <= MAX_DIMENSION for size in sizes):
+            if static and kind.elem_type in ELEMENT_TYPES:
                 draft.types[name] = (ELEMENT_TYPES[kind.elem_type][0], sizes)
 
 

@@ -37,7 +37,7 @@ class OnnxFile:
     Attributes:
         label: the path, or `onnx` for bytes; opens every message.
         opset: version of the default operator set, at least 13.
-        types: tensor name -> (numpy dtype name, shape), for inputs and every tensor whose shape is known.
+        types: tensor name -> (numpy dtype name, shape), for inputs and every tensor whose shape the file states.
         size_bytes: of the file.
     """
 
@@ -49,7 +49,7 @@ class OnnxFile:
 
 
 def open_onnx(source: Path | bytes, *, batch: int | None = None) -> OnnxFile:
-    """Parse, check and infer the shapes of an ONNX model.
+    """Parse and check an ONNX model.
 
     Args:
         source: a path, or the file's bytes.
@@ -78,10 +78,9 @@ def open_onnx(source: Path | bytes, *, batch: int | None = None) -> OnnxFile:
     _fix_shapes(model.graph, batch, label)
     try:
         onnx.checker.check_model(model)
-        inferred = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
     except Exception as error:  # the C++ checker throws several unrelated types
         raise ModelFileError(label, f"is refused by the ONNX checker: {str(error)[:300]}") from error
-    return OnnxFile(label=label, model=model, opset=opset, types=_types(inferred.graph, label), size_bytes=len(data))
+    return OnnxFile(label=label, model=model, opset=opset, types=_types(model.graph, label), size_bytes=len(data))
 
 
 def _read(source: Path | bytes, label: str) -> bytes:
@@ -166,7 +165,7 @@ def _opset(model: ModelProto, label: str) -> int:
 
 
 def _fix_shapes(graph: GraphProto, batch: int | None, label: str) -> None:
-    """Make the batch static; drop intermediate shapes that are not, inference gives them anew."""
+    """Make the batch static; drop intermediate shapes that are not static."""
     constants = {tensor.name for tensor in graph.initializer}
     for value in graph.input:
         if value.name in constants:
@@ -175,6 +174,8 @@ def _fix_shapes(graph: GraphProto, batch: int | None, label: str) -> None:
             raise ModelFileError(label, f"input '{value.name}' has no shape")
         for axis, dimension in enumerate(value.type.tensor_type.shape.dim):
             if dimension.HasField("dim_value"):
+                if not 1 <= dimension.dim_value <= MAX_DIMENSION:
+                    raise ModelFileError(label, f"input '{value.name}' has size {dimension.dim_value} on axis {axis}")
                 continue
             if axis or batch is None:
                 hint = "export it with fixed sizes" if axis else "give a batch size, or export it with a fixed one"
