@@ -118,8 +118,9 @@ def _names(card: Path, file: str) -> tuple[str, ...]:
 
 
 def _first_problem(error: ValidationError) -> str:
-    """The first wrong key as one line, an unknown one with the nearest known."""
-    first = error.errors()[0]
+    """The first unknown key with the nearest known one, else the first wrong key, as one line."""
+    problems = error.errors()
+    first = next((entry for entry in problems if entry["type"] == "extra_forbidden"), problems[0])
     path = [part for part in first["loc"] if isinstance(part, str)]
     section = f"[{path[0]}] " if len(path) > 1 else ""
     key = path[-1] if path else ""

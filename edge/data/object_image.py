@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.data.drawing import OBJECTS, disc, draw_parts, draw_polygons, random_colour
+from edge.data.drawing import OBJECTS, Colour, apart_from, disc, draw_parts, draw_polygons, random_colour
 from edge.data.lighting import gradient, light, smooth_noise
 
 Pixels = NDArray[np.uint8]
@@ -30,14 +30,14 @@ def object_image(seed: int, size: int) -> tuple[Pixels, int]:
     """
     rng = np.random.default_rng([seed, 1])
     label = object_label(seed)
-    image = _background(size, rng)
     parts = OBJECTS[OBJECT_CLASSES[label]](rng)
+    image = _background(size, apart_from(parts[0].colour, rng), rng)
     points = np.vstack([part.points for part in parts])
     low, high = points.min(axis=0), points.max(axis=0)
     draw_parts(image, None, parts, _pose((low + high) / 2, float((high - low).max()), size, rng), 0)
-    if rng.random() < 0.5:
+    if rng.random() < 0.35:
         _occlude(image, rng)
-    return light(image, rng), label
+    return light(image, rng, noise=(1.5, 6.0)), label
 
 
 def object_label(seed: int) -> int:
@@ -45,14 +45,15 @@ def object_label(seed: int) -> int:
     return int(np.random.default_rng([seed, 3]).integers(len(OBJECT_CLASSES)))
 
 
-def _background(size: int, rng: np.random.Generator) -> Pixels:
-    """A gradient with smooth stains, and 4 to 11 lines, boxes and round shapes that mean nothing."""
-    image = gradient((size, size), random_colour(rng), random_colour(rng), rng.uniform(0, 2 * math.pi))
-    stains = smooth_noise((size, size), int(rng.integers(3, 12)), rng) * rng.uniform(5, 40)
+def _background(size: int, colour: Colour, rng: np.random.Generator) -> Pixels:
+    """A gradient with smooth stains, and 2 to 6 lines, boxes and round shapes that mean nothing."""
+    end = np.clip(colour + rng.uniform(-60, 60, size=3), 0, 255)
+    image = gradient((size, size), colour, end, rng.uniform(0, 2 * math.pi))
+    stains = smooth_noise((size, size), int(rng.integers(3, 12)), rng) * rng.uniform(3, 25)
     image = np.clip(image + stains[..., None], 0, 255).astype(np.uint8)
-    for _ in range(int(rng.integers(4, 12))):
+    for _ in range(int(rng.integers(2, 7))):
         x, y = rng.uniform(0, size, size=2)
-        reach = size * rng.uniform(0.05, 0.22)
+        reach = size * rng.uniform(0.05, 0.18)
         corners = int(rng.choice([3, 4, 5, 16]))
         shape = disc(x, y, reach, corners, rng.uniform(0, 6), rng.uniform(0.2, 1.0))
         width = int(rng.integers(1, 4)) if rng.random() < 0.5 else 0
@@ -62,9 +63,9 @@ def _background(size: int, rng: np.random.Generator) -> Pixels:
 
 def _pose(centre: NDArray[np.float64], extent: float, size: int, rng: np.random.Generator) -> NDArray[np.float64]:
     """float64 (2, 3): random size, stretch, tilt, mirror and place, the object mostly inside the image."""
-    reach = rng.uniform(0.5, 0.95)
+    reach = rng.uniform(0.62, 0.95)
     scale = size * reach / extent
-    tilt, stretch = rng.uniform(-0.3, 0.3), rng.uniform(0.85, 1.18)
+    tilt, stretch = rng.uniform(-0.22, 0.22), rng.uniform(0.85, 1.18)
     turn = np.array([[math.cos(tilt), -math.sin(tilt)], [math.sin(tilt), math.cos(tilt)]])
     mirror = -1.0 if rng.random() < 0.5 else 1.0
     linear = turn @ np.diag([mirror * scale * stretch, scale / stretch])
