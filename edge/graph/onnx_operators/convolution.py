@@ -75,6 +75,8 @@ def gemm(draft: Draft, node: Node) -> None:
     weight = draft.required_constant(node.input(1))
     alpha = np.float32(node.attributes.get("alpha", 1.0))
     beta = np.float32(node.attributes.get("beta", 1.0))
+    if not np.isfinite(alpha) or not np.isfinite(beta):
+        raise NotCanonical("alpha or beta is not finite")
     if not node.attributes.get("transB", 0):
         weight = transposed(draft, weight)
     if alpha != 1:
@@ -118,7 +120,9 @@ def _scaled(draft: Draft, constant: Tensor, factor: np.float32) -> Tensor:
     if constant.dtype != "float32":
         raise NotCanonical("alpha or beta over a quantized constant")
     draft.reserve(constant.shape, 4)
-    return draft.tensors[draft.add_constant(f"{constant.name}/scaled", constant.data * factor, fresh=True)]
+    with np.errstate(over="ignore"):
+        scaled = constant.data * factor
+    return draft.tensors[draft.add_constant(f"{constant.name}/scaled", scaled, fresh=True)]
 
 
 def _row(draft: Draft, constant: Tensor, columns: int) -> str:

@@ -9,6 +9,7 @@ from converters.onnx_passes.fold_batch_norm import fold_batch_norm
 from converters.onnx_passes.fold_pad import fold_pad
 from converters.onnx_passes.integer_boundaries import integer_boundaries
 from converters.onnx_passes.tie_parameters import tie_parameters
+from converters.onnx_passes.unshare_constants import unshare_constants
 from edge.graph.graph import Graph
 from edge.graph.onnx import read_onnx
 from edge.quantization.float_run import run_float
@@ -122,3 +123,11 @@ def test_the_canonical_form_is_stable() -> None:
     again = canonical(once)
     assert [operator.name for operator in again.operators] == [operator.name for operator in once.operators]
     assert set(again.tensors) == set(once.tensors)
+
+
+def test_layers_that_share_a_bias_get_their_own() -> None:
+    text = "net (float[1,4,3,3] x) => (float[1,4,3,3] y) { c = Conv(x, w, b) d = Conv(c, w, b) y = Conv(d, u) }"
+    before = read(text, w=values(4, 4, 1, 1), u=values(4, 4, 1, 1, seed=2), b=values(4))
+    after = unshare_constants(before)
+    assert [operator.inputs[1:] for operator in after.operators] == [("w", "b"), ("w_2", "b_2"), ("u", "")]
+    assert_same(before, after)
