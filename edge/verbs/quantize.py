@@ -1,0 +1,81 @@
+"""edge quantize: a float model becomes an INT8 artifact, from calibration images."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command(
+    "quantize",
+    epilog="Example: edge quantize runs/mobilenet/float.safetensors --calibration generated:classify:train "
+    "-n 100 -o artifacts/mobilenet_ptq",
+)
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Artifact folder to write.")
+@click.option("--calibration", default=None, help="Calibration split: FILE.split.json or KIND:ROOT:PART.")
+@click.option("--images", default=None, type=click.Path(path_type=Path), help="Folder of calibration images instead.")
+@click.option(
+    "--labels", default=None, type=click.Path(path_type=Path), help="Label file of --images: takes the images it lists."
+)
+@click.option("-n", "--samples", default=None, type=int, help="Use this many images, evenly spread; all if left out.")
+@click.option(
+    "--ranges",
+    default="mse",
+    show_default=True,
+    help="Range of an activation: mse (least squared error), percentile (99.99) or minmax.",
+)
+@click.option("--head", default=None, help="What a segmenter ends in: logits, class_map (1/8 size) or full.")
+@click.option(
+    "--card", type=click.Path(path_type=Path), help="Card of a foreign ONNX file: task, preprocessing, labels."
+)
+@click.option("--name", default=None, help="Name in the manifest; the output folder's name if left out.")
+@click.option("--allow-float", default="", help="Operator kinds that may stay in float in the file: Softmax,...")
+@click.option("--no-verify", is_flag=True, help="Do not verify what was written.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+def command(
+    source: Path,
+    output: Path,
+    calibration: str | None,
+    images: Path | None,
+    labels: Path | None,
+    samples: int | None,
+    head: str | None,
+    card: Path | None,
+    name: str | None,
+    allow_float: str,
+    no_verify: bool,
+    as_json: bool,
+    ranges: Any,
+) -> int:
+    """Quantize SOURCE (a float checkpoint, or a float ONNX file with its card) after training.
+
+    Ranges come from the calibration images; weights are rounded per output channel. The artifact is verified unless
+    --no-verify is given.
+    """
+    from converters.quantize import Calibration, quantize_source
+    from edge.data.open_split import open_split
+    from edge.errors import UsageError, unknown_name
+    from edge.quantization.estimators import ESTIMATORS
+    from edge.verbs.artifact_summary import print_artifact
+
+    if ranges not in ESTIMATORS:
+        raise UsageError(f"--ranges: {unknown_name('estimator', ranges, ESTIMATORS)}")
+    if calibration is None and images is None:
+        raise UsageError("no calibration images: give --calibration SPLIT or --images FOLDER")
+    split = open_split(images=images, labels=labels, split=calibration)
+    artifact = quantize_source(
+        source,
+        output,
+        Calibration(split=split, images=samples, ranges=ranges),
+        head=head,
+        card_path=card,
+        name=name,
+        allow_float=frozenset(kind for kind in allow_float.split(",") if kind),
+    )
+    print_artifact(artifact, as_json=as_json)
+    if no_verify:
+        return 0
+    from edge.verbs.verify import verify_written
+
+    return verify_written(artifact)
