@@ -143,7 +143,8 @@ class Train(Phase):
     """The float phase.
 
     Attributes:
-        init: a file of pretrained weights (safetensors); with `epochs = 0` they are the result as they are.
+        init: a file of pretrained weights (safetensors), `${root}` and `${NAME}` as in `data`; with `epochs = 0` they are
+            the result as they are.
         reset_head: with `init`, start the classifier anew where its number of classes differs.
         auxiliary_weight: weight of each auxiliary head's loss, for a model built with `auxiliary = true`.
         auxiliary_stride: `loss_stride` of the auxiliary losses.

@@ -12,6 +12,7 @@ from edge.data.splits import Split
 from edge.errors import UsageError
 from edge.models.pretrained import load_pretrained
 from edge.recipe import Recipe
+from edge.recipe_file import expand
 from edge.training.batches import Batch, Batches, Normalizer
 from edge.training.checkpoint import Checkpoint, write_checkpoint
 from edge.training.evaluate import evaluate
@@ -41,7 +42,7 @@ def float_job(recipe: Recipe, train: Split, val: Split | None, folder: Path, rep
     model = float_module(recipe, phase.crop_hw)
     result = float_module(recipe)
     if phase.init is not None:
-        load_pretrained(model, phase.init, reinitialize_head=phase.reset_head)
+        load_pretrained(model, expand(phase.init, recipe.data.root), reinitialize_head=phase.reset_head)
     model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
     result = result.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
     batches = Batches(
