@@ -7,6 +7,7 @@ is left out of training and of every metric.
 """
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,4 +73,5 @@ def read_text(path: Path) -> str:
 
 def _distinct(names: list[str]) -> tuple[str, ...]:
     """Names that differ: ImageNet has `crane` and `maillot` twice, so a repeated name gets its index."""
-    return tuple(name if names.count(name) == 1 else f"{name} ({index})" for index, name in enumerate(names))
+    times = Counter(names)
+    return tuple(name if times[name] == 1 else f"{name} ({index})" for index, name in enumerate(names))

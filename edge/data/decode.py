@@ -29,8 +29,8 @@ def read_file(path: Path, sha256: str | None = None) -> bytes:
         data = path.read_bytes()
     except FileNotFoundError:
         raise DataError(path, "no such file") from None
-    except OSError as error:
-        raise DataError(path, f"cannot be read: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
+        raise DataError(path, f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if not data:
         raise DataError(path, "the file is empty")
     if sha256 is not None:
