@@ -57,7 +57,7 @@ def run_phase(job: Job, position: Position, folder: Path, reporter: Reporter, *,
         position: where the run stands; moved on. With `resume` the rest of the state is read from `folder`.
 
     Raises:
-        EdgeError: the loss is no longer a finite number.
+        EdgeError: the loss or a weight is no longer a finite number.
     """
     phase = job.phase
     optimizer = build_optimizer(job.model, phase)
@@ -86,6 +86,7 @@ def run_phase(job: Job, position: Position, folder: Path, reporter: Reporter, *,
         }
         if done % phase.eval_epochs == 0 or done == phase.epochs:
             tensors = average.tensors if average is not None else job.model.state_dict()
+            _require_finite(tensors, done)
             entry["val"] = dict(job.finish_epoch(tensors, done, done == phase.epochs))
             job.model.train()
         position.history.append(entry)
@@ -104,6 +105,12 @@ def seed_step(seed: int, step: int) -> None:
     """Seed torch for one step (dropout)."""
     state = np.random.SeedSequence((seed, step)).generate_state(2, dtype=np.uint32)
     torch.manual_seed(int(state[0]) << 16 ^ int(state[1]))
+
+
+def _require_finite(tensors: Mapping[str, Tensor], epoch: int) -> None:
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise EdgeError(f"'{name}' is no longer finite after epoch {epoch}; lower learning_rate")
 
 
 def _train_epoch(

@@ -35,7 +35,7 @@ def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], content: Mapp
     """
     plain = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
     text = json.dumps(content)
-    data = save(plain, metadata={"content": text, "sha256": _content_hash(text, plain)})
+    data = _ordered(save(plain, metadata={"content": text, "sha256": _content_hash(text, plain)}))
     atomic.write_bytes(path, data)
     return hashlib.sha256(data).hexdigest()
 
@@ -73,6 +73,16 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any], s
     if not isinstance(content, dict):
         raise CheckpointError(source, "is not a checkpoint: its content is no table")
     return tensors, content, hashlib.sha256(data).hexdigest()
+
+
+def _ordered(data: bytes) -> bytes:
+    """The same file with its metadata in order: safetensors writes them in an order that changes from run to run."""
+    length = int.from_bytes(data[:_LENGTH_BYTES], "little")
+    header = json.loads(data[_LENGTH_BYTES : _LENGTH_BYTES + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % _LENGTH_BYTES)  # tensors stay aligned
+    return len(text).to_bytes(_LENGTH_BYTES, "little") + text + data[_LENGTH_BYTES + length :]
 
 
 def _metadata(data: bytes, source: Path) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """`edge eval`: accuracy of a checkpoint or an artifact on a split."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,25 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from edge.artifact import open_artifact
+from edge.artifact import Labels, open_artifact
+from edge.data.class_names import ClassNames
 from edge.data.open_split import open_split
 from edge.data.splits import Split
 from edge.errors import UsageError
 from edge.evaluation.accuracy import Answer, accuracy
 from edge.recipe_file import expand, split_arguments
 from edge.runtime.artifact_answer import artifact_answer
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Opened:
+    """What is evaluated: how it answers, on what, for which task and classes, and on which split if none is named."""
+
+    answer: Answer
+    runs_on: str
+    task: str
+    classes: ClassNames
+    default_split: dict[str, str] | None = None
 
 
 @click.command()
@@ -49,36 +62,50 @@ def command(
     Example:
         edge eval runs/mobilenet/qat.safetensors --split generated:classify:val
     """
-    if subject.is_dir():
-        answer, runs_on, default = _artifact(subject, engine, threads)
-    else:
-        answer, runs_on, default = _checkpoint(subject, engine, threads)
+    opened = _artifact(subject, engine, threads) if subject.is_dir() else _checkpoint(subject, engine, threads)
     if split is None and images is None:
-        if default is None:
+        if opened.default_split is None:
             raise UsageError(
                 f"{subject}: names no validation split; give --split, or --images with --labels or --masks"
             )
-        chosen = open_split(**default)
+        chosen = open_split(**opened.default_split)
     else:
         named = None if split is None else expand(split, None)
-        chosen = open_split(split=named, images=images, labels=labels, masks=masks, classes=classes)
+        # A folder's labels are the model's own classes, unless a file says otherwise.
+        names = classes or (opened.classes if images is not None and (labels or masks) else None)
+        chosen = open_split(split=named, images=images, labels=labels, masks=masks, classes=names)
+    if chosen.task != opened.task:
+        raise UsageError(f"{subject} is for '{opened.task}', {chosen.origin} for '{chosen.task}'")
+    if len(chosen.classes) != len(opened.classes.names):
+        found = f"{len(opened.classes.names)} classes, {chosen.origin} has {len(chosen.classes)}"
+        raise UsageError(f"{subject} has {found}")
     if limit is not None:
         chosen = chosen.subset(range(min(limit, len(chosen))))
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("evaluate", total=len(chosen))
-        metrics = accuracy(chosen, answer, batch_size=8, advance=lambda count: progress.advance(task, count))
+        metrics = accuracy(chosen, opened.answer, batch_size=8, advance=lambda count: progress.advance(task, count))
     if as_json:
-        click.echo(json.dumps({"subject": str(subject), "runs_on": runs_on, "split": chosen.origin, **metrics}))
+        click.echo(json.dumps({"subject": str(subject), "runs_on": opened.runs_on, "split": chosen.origin, **metrics}))
     else:
-        _print(f"{subject}, {runs_on}", chosen, metrics)
+        _print(f"{subject}, {opened.runs_on}", chosen, metrics)
 
 
-def _artifact(folder: Path, engine: str | None, threads: int) -> tuple[Answer, str, dict[str, str] | None]:
-    answer, info = artifact_answer(open_artifact(folder), engine=engine, threads=threads)
-    return answer, f"{info.engine} {info.version}, {info.kernels}", None
+def _class_names(labels: Labels) -> ClassNames:
+    return ClassNames(names=labels.names, palette=labels.palette or (), ignore_index=labels.ignore_index)
 
 
-def _checkpoint(path: Path, engine: str | None, threads: int) -> tuple[Answer, str, dict[str, str] | None]:
+def _artifact(folder: Path, engine: str | None, threads: int) -> _Opened:
+    artifact = open_artifact(folder)
+    answer, info = artifact_answer(artifact, engine=engine, threads=threads)
+    return _Opened(
+        answer=answer,
+        runs_on=f"{info.engine} {info.version}, {info.kernels}",
+        task=artifact.manifest.task,
+        classes=_class_names(artifact.manifest.labels),
+    )
+
+
+def _checkpoint(path: Path, engine: str | None, threads: int) -> _Opened:
     # Here and not above: an artifact is evaluated on a device that has no torch.
     import torch
 
@@ -91,8 +118,13 @@ def _checkpoint(path: Path, engine: str | None, threads: int) -> tuple[Answer, s
     torch.set_num_threads(threads)
     recipe = checkpoint.recipe
     default = None if recipe.data.val is None else split_arguments(recipe.data.val, recipe.data.root)
-    answer = module_answer(restore_module(checkpoint), recipe.preprocess, checkpoint.task)
-    return answer, f"torch {torch.__version__}, {checkpoint.kind}", default
+    return _Opened(
+        answer=module_answer(restore_module(checkpoint), recipe.preprocess, checkpoint.task),
+        runs_on=f"torch {torch.__version__}, {checkpoint.kind}",
+        task=checkpoint.task,
+        classes=_class_names(checkpoint.labels),
+        default_split=default,
+    )
 
 
 def _print(subject: str, split: Split, metrics: dict[str, Any]) -> None:

@@ -1,0 +1,95 @@
+"""Batches depend on seed, epoch and sample alone."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from edge.data.generated import generated_split
+from edge.data.splits import Sample, Split
+from edge.errors import UsageError
+from edge.recipe import Recipe
+from edge.training.batches import Batches, Normalizer
+from edge.training.losses import NO_CLASS
+from edge.vision.preprocess import normalize
+
+
+def _batches(recipe: Recipe, split: Split | None = None, **changes: object) -> Batches:
+    given = generated_split("classify", "train", 21) if split is None else split
+    options: dict[str, object] = {"size_hw": (32, 32), **changes}
+    return Batches(given, recipe.preprocess, recipe.train, **options)  # type: ignore[arg-type]
+
+
+def test_an_epoch_visits_every_sample_once(classifier: Callable[..., Recipe]) -> None:
+    batches = _batches(classifier())
+    assert sorted(batches.order(0)) == list(range(21))
+    assert batches.order(0) == batches.order(0) != batches.order(1)
+
+
+def test_a_partial_batch_is_left_out_or_kept(classifier: Callable[..., Recipe]) -> None:
+    left_out = _batches(classifier())
+    kept = _batches(classifier(train__drop_partial=False))
+    only = _batches(classifier(train__batch_size=64))
+    assert [len(batch.images) for batch in left_out.epoch(0)] == [8, 8]
+    assert [len(batch.images) for batch in kept.epoch(0)] == [8, 8, 5]
+    assert [len(batch.images) for batch in only.epoch(0)] == [21]
+
+
+def test_starting_in_the_middle_gives_the_same_rest(classifier: Callable[..., Recipe]) -> None:
+    whole = list(_batches(classifier(), workers=3).epoch(4))
+    rest = list(_batches(classifier(), cache=False).epoch(4, start=1))
+    assert len(rest) == 1
+    assert torch.equal(whole[1].images, rest[0].images)
+    assert whole[1].targets is not None
+    assert rest[0].targets is not None
+    assert torch.equal(whole[1].targets, rest[0].targets)
+
+
+def test_seed_and_epoch_change_the_augmentation(classifier: Callable[..., Recipe]) -> None:
+    first, other = _batches(classifier()), _batches(classifier(train__seed=1))
+    same, again = first.sample(0, 3)[0], first.sample(0, 3)[0]
+    assert np.array_equal(same, again)
+    assert not np.array_equal(same, first.sample(1, 3)[0])
+    assert not np.array_equal(same, other.sample(0, 3)[0])
+
+
+def test_closing_an_epoch_early_is_quiet(classifier: Callable[..., Recipe]) -> None:
+    epoch = _batches(classifier()).epoch(0)
+    next(epoch)
+    epoch.close()  # type: ignore[attr-defined]  # it is a generator
+
+
+def test_void_becomes_no_class(segmenter: Callable[..., Recipe]) -> None:
+    mask = np.full((64, 64), 2, np.uint8)
+    mask[:32] = 9
+    sample = Sample(name="a", image=lambda: np.zeros((64, 64, 3), np.uint8), target=lambda: mask)
+    split = Split(samples=(sample,), task="segment", classes=("a", "b", "c"), ignore_index=9)
+    batch = next(_batches(segmenter(), split, size_hw=(64, 64)).epoch(0))
+    assert batch.targets is not None
+    assert batch.targets.dtype == torch.int64
+    assert set(batch.targets.unique().tolist()) <= {2, NO_CLASS}
+
+
+def test_the_model_s_colour_order_is_kept(classifier: Callable[..., Recipe]) -> None:
+    rgb = _batches(classifier()).sample(0, 5)[0]
+    bgr = _batches(classifier(preprocess__colour_order="bgr")).sample(0, 5)[0]
+    assert np.array_equal(rgb[:, :, ::-1], bgr)
+
+
+def test_the_normalizer_is_the_preprocessing_s(classifier: Callable[..., Recipe]) -> None:
+    preprocess = classifier(preprocess__mean=[1.5, 127.5, 99.0], preprocess__std=[58.4, 57.1, 57.4]).preprocess
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    found = Normalizer(preprocess)(torch.from_numpy(pixels))
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    assert np.array_equal(found.numpy(), normalize(pixels, preprocess).transpose(0, 3, 1, 2))
+
+
+def test_images_without_labels_need_no_targets(classifier: Callable[..., Recipe]) -> None:
+    samples = tuple(
+        Sample(name=str(index), image=lambda: np.zeros((40, 40, 3), np.uint8), target=None) for index in range(8)
+    )
+    split = Split(samples=samples, task="images", origin="here")
+    with pytest.raises(UsageError, match="no labels to train on"):
+        _batches(classifier(), split)
+    assert next(_batches(classifier(), split, with_targets=False).epoch(0)).targets is None

@@ -1,0 +1,213 @@
+"""A run trains what is asked, goes on exactly after a kill, and never overwrites another run."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from edge.errors import CheckpointError, EdgeError, FileError, UsageError
+from edge.recipe import Recipe
+from edge.recipe_file import read_recipe
+from edge.training.checkpoint import read_checkpoint, restore_module
+from edge.training.loop import METRICS_NAME, STATE_NAME
+from edge.training.progress import Silent
+from edge.training.run import Request, train
+from edge.training.state import read_position
+
+Make = Callable[..., Recipe]
+
+
+def _train(recipe: Recipe, folder: Path, **changes: Any) -> list[dict[str, Any]]:
+    """Train and return the epochs, without their times."""
+    train(Request(recipe=recipe, folder=folder, threads=1, **changes), Silent())
+    return _history(folder)
+
+
+def _history(folder: Path) -> list[dict[str, Any]]:
+    entries = [json.loads(line) for line in (folder / METRICS_NAME).read_text().splitlines()]
+    for entry in entries:
+        del entry["seconds"]
+    return entries
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of both phases, from a recipe file."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("run")
+    from_file = Path(__file__).parents[3] / "edge" / "recipes" / "mobilenet_v1_generated.toml"
+    overrides = ["data.train='generated:classify:train:40'", "data.val='generated:classify:val:16'"]
+    overrides += ["model.resolution=32", "preprocess.height=32", "preprocess.width=32", "train.state_steps=1"]
+    overrides += ["train.batch_size=8", "train.epochs=2", "train.eval_epochs=1"]
+    overrides += ["qat.batch_size=8", "qat.epochs=2", "qat.eval_epochs=1", "qat.state_steps=1"]
+    recipe = read_recipe(from_file, overrides=overrides)
+    _train(recipe, folder / "whole")
+    return folder
+
+
+def test_a_run_leaves_both_networks_and_its_history(finished: Path) -> None:
+    folder = finished / "whole"
+    parent, child = read_checkpoint(folder / "float.safetensors"), read_checkpoint(folder / "qat.safetensors")
+    assert (parent.kind, child.kind, child.parent_sha256) == ("float", "qat", parent.sha256)
+    assert parent.recipe == child.recipe == read_recipe(folder / "recipe.toml")
+    history = _history(folder)
+    assert [(entry["phase"], entry["epoch"]) for entry in history] == [
+        ("float", 1),
+        ("float", 2),
+        ("qat", 1),
+        ("qat", 2),
+    ]
+    assert history[-1]["val"] == dict(child.metrics)
+    assert history[1]["val"] == dict(parent.metrics)
+    assert child.metrics["images"] == 16
+    assert len(child.labels.names) == 8
+    assert restore_module(child)(torch.zeros(1, 3, 32, 32)).shape == (1, 8)
+
+
+@pytest.mark.parametrize(("phase", "batches"), [("float", 8), ("qat", 7)])
+def test_a_killed_run_goes_on_with_the_same_losses(finished: Path, tmp_path: Path, phase: str, batches: int) -> None:
+    """Killed by SIGKILL inside an epoch; then resumed: losses, accuracies and the networks' bytes are the same."""
+    recipe = finished / "whole" / "recipe.toml"
+    arguments = ["train", str(recipe), "-o", str(tmp_path / "run"), "--threads", "1"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from edge.cli import run; run()", *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    _kill_at(process, tmp_path / "run" / STATE_NAME, phase, batches)
+    resumed = _train(read_recipe(recipe), tmp_path / "run", resume=True)
+    assert resumed == _history(finished / "whole")
+    for name in ("float.safetensors", "qat.safetensors"):
+        assert (tmp_path / "run" / name).read_bytes() == (finished / "whole" / name).read_bytes()
+
+
+def _kill_at(process: subprocess.Popen[bytes], state: Path, phase: str, batches: int) -> None:
+    """Kill once the state says that so many batches of the phase are trained on (5 an epoch), or a little later."""
+    deadline = time.monotonic() + 120
+    try:
+        while time.monotonic() < deadline and process.poll() is None:
+            if state.exists():
+                position = read_position(state)
+                if position.phase == phase and position.epoch * 5 + position.batch >= batches:
+                    return
+            time.sleep(0.002)
+        raise AssertionError(f"the run ended (exit code {process.poll()}) before it could be killed")
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
+def test_resuming_a_finished_run_changes_nothing(finished: Path) -> None:
+    folder = finished / "whole"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    _train(read_recipe(folder / "recipe.toml"), folder, resume=True)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_folder_that_holds_a_run_is_refused(finished: Path) -> None:
+    recipe = read_recipe(finished / "whole" / "recipe.toml")
+    with pytest.raises(UsageError, match="holds a run; go on with it by --resume"):
+        _train(recipe, finished / "whole")
+
+
+def test_a_changed_recipe_is_refused_by_its_key(finished: Path) -> None:
+    folder = finished / "whole"
+    changed = read_recipe(folder / "recipe.toml", overrides=["train.epochs=3"])
+    with pytest.raises(UsageError, match=r"the recipe has changed since this run began: train\.epochs: 2 -> 3"):
+        _train(changed, folder, resume=True)
+    moved = read_recipe(folder / "recipe.toml", overrides=["data.workers=2"])
+    _train(moved, folder, resume=True)
+
+
+def test_a_damaged_state_is_refused_and_kept(finished: Path, tmp_path: Path) -> None:
+    recipe = read_recipe(finished / "whole" / "recipe.toml")
+    data = bytearray((finished / "whole" / STATE_NAME).read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / STATE_NAME).write_bytes(data)
+    with pytest.raises(CheckpointError, match="is damaged"):
+        _train(recipe, tmp_path, resume=True)
+    assert (tmp_path / STATE_NAME).read_bytes() == data
+    (tmp_path / STATE_NAME).write_bytes((finished / "whole" / "float.safetensors").read_bytes())
+    with pytest.raises(CheckpointError, match="is not a resume state"):
+        _train(recipe, tmp_path, resume=True)
+
+
+def test_phases_run_one_by_one(classifier: Make, finished: Path, tmp_path: Path) -> None:
+    recipe = read_recipe(finished / "whole" / "recipe.toml")
+    _train(recipe, tmp_path / "run", phases="float")
+    assert not (tmp_path / "run" / "qat.safetensors").exists()
+    assert _train(recipe, tmp_path / "run", phases="qat") == _history(finished / "whole")
+
+
+def test_a_float_checkpoint_stands_in_for_the_float_phase(finished: Path, tmp_path: Path) -> None:
+    recipe = read_recipe(finished / "whole" / "recipe.toml")
+    parent = finished / "whole" / "float.safetensors"
+    assert _train(recipe, tmp_path, init=parent) == _history(finished / "whole")[2:]
+    with pytest.raises(CheckpointError, match="is a 'qat' checkpoint"):
+        _train(recipe, tmp_path / "other", init=tmp_path / "qat.safetensors")
+    other = read_recipe(finished / "whole" / "recipe.toml", overrides=["model.width=0.5"])
+    with pytest.raises(UsageError, match=r"another \[model\] or \[preprocess\]"):
+        _train(other, tmp_path / "third", init=parent)
+
+
+def test_a_teacher_alone_needs_no_labels(classifier: Make, finished: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for index in range(8):
+        pixels = np.random.default_rng(index).integers(0, 256, (40, 48, 3), dtype=np.uint8)
+        cv2.imwrite(str(folder / f"{index}.png"), pixels)
+    recipe = classifier(
+        data__train={"images": str(folder)},
+        data__val=None,
+        train__epochs=0,
+        train__init=str(finished / "whole" / "float.safetensors"),
+        qat__label_weight=0.0,
+        qat__epochs=1,
+    )
+    history = _train(recipe, tmp_path / "run")
+    assert [entry["phase"] for entry in history] == ["float", "qat"]
+    assert history[1]["loss"] > 0
+
+
+def test_fast_scnn_trains_with_auxiliary_heads_another_crop_and_bf16(segmenter: Make, tmp_path: Path) -> None:
+    history = _train(segmenter(), tmp_path)
+    assert [entry["phase"] for entry in history] == ["float", "qat"]
+    assert set(history[0]["val"]) >= {"miou", "iou", "pixel_accuracy", "images", "split_sha256"}
+    assert len(history[0]["val"]["iou"]) == 8
+
+
+def test_what_does_not_fit_together_is_refused(classifier: Make, segmenter: Make, tmp_path: Path) -> None:
+    cases: list[tuple[Recipe, type[EdgeError], str]] = [
+        (classifier(preprocess__height=64), UsageError, r"\[preprocess\] is 32x64, but mobilenet_v1 takes 32x32"),
+        (classifier(model__classes=9), UsageError, r"has 8 classes, \[model\] classes = 9"),
+        (segmenter(data__train="generated:classify:train:8"), UsageError, "is for 'classify', fast_scnn for 'segment'"),
+        (classifier(train__auxiliary_weight=0.4), UsageError, "has no auxiliary heads"),
+        (classifier(model__name="mobilenet_v3"), UsageError, "unknown model 'mobilenet_v3'"),
+        (classifier(train__learning_rate=1e38), EdgeError, "lower learning_rate"),
+        (classifier(train__init="none.safetensors"), FileError, "none.safetensors"),
+        (classifier(data__train="generated:clasify:train"), UsageError, "did you mean 'classify'"),
+    ]
+    for index, (recipe, kind, message) in enumerate(cases):
+        with pytest.raises(kind, match=message):
+            _train(recipe, tmp_path / str(index))
+
+
+def test_phases_that_are_not_there_are_refused(classifier: Make, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"has no \[qat\]"):
+        _train(classifier(qat=None), tmp_path / "a", phases="qat")
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        _train(classifier(), tmp_path / "b", phases="qat")
+    with pytest.raises(CheckpointError, match="there is nothing to resume"):
+        _train(classifier(), tmp_path / "c", resume=True)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileError, match="cannot be made"):
+        _train(classifier(), tmp_path / "file")
