@@ -104,7 +104,6 @@ class Phase(Section):
         weight_decay, decay_exempt: L2 for SGD, decoupled for AdamW; parameters of these kinds get none.
         ema_decay: share of the old average kept at each step (0: no average). The averaged weights are the result.
         gradient_clip: largest norm of the whole gradient, None: no limit.
-        crop_hw: size of the training images, None: the model's input. Networks without a fixed size only.
         class_weights: by class, or how to take them from the training masks: `median_frequency` (median share over
             the class's share), `sqrt_frequency` (its square root), `log_frequency` (1 / ln(1.02 + share), ENet).
         loss_stride: a segmenter's loss is computed on every so manieth pixel along both axes.
@@ -145,6 +144,7 @@ class Train(Phase):
     Attributes:
         init: a file of pretrained weights (safetensors), `${root}` and `${NAME}` as in `data`; with `epochs = 0` they are
             the result as they are.
+        crop_hw: size of the training images, None: the model's input. Evaluation is always at the model's input.
         reset_head: with `init`, start the classifier anew where its number of classes differs.
         auxiliary_weight: weight of each auxiliary head's loss, for a model built with `auxiliary = true`.
         auxiliary_stride: `loss_stride` of the auxiliary losses.

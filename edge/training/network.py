@@ -14,9 +14,12 @@ from edge.vision.preprocess import normalize_table
 
 
 def float_module(recipe: Recipe, size_hw: tuple[int, int] | None = None) -> nn.Module:
-    """The recipe's network, untrained, for the model's input size or (networks that allow it) another one."""
+    """The recipe's network, untrained, for the model's input size or another one.
+
+    A network whose recipe gives `resolution_hw` is built for the size; the MobileNets are the same at any size.
+    """
     arguments = recipe.model.arguments
-    if size_hw is not None:
+    if size_hw is not None and "resolution_hw" in arguments:
         arguments["resolution_hw"] = list(size_hw)
     return build(recipe.model.name, **arguments)
 
