@@ -13,20 +13,18 @@ import numpy as np
 import torch
 
 from edge.graph.graph import Graph, Operator
+from edge.quantization.integer_ops import fixed_point
 from edge.quantization.integer_ops.affine import Affine, Kernel, activation_range, affine, given, refuse
 
 MULTIPLIER_BITS = 20
 SMALLEST_RATIO, LARGEST_RATIO = 2.0**-10, 2.0**8
 
 
-def add_multipliers(operator: Operator, inputs: Sequence[Affine], output: Affine) -> tuple[list[int], int]:
-    """The two integer multipliers and the shift. Refuses (UnsupportedError) ratios outside [2**-10, 2**8)."""
+def add_multipliers(inputs: Sequence[Affine], output: Affine) -> tuple[list[int], int] | None:
+    """The two integer multipliers and the shift; None where a ratio of scales is outside [2**-10, 2**8)."""
     ratios = [np.float32(source.scale) / np.float32(output.scale) for source in inputs]
-    for ratio in ratios:
-        if not SMALLEST_RATIO <= ratio < LARGEST_RATIO:
-            raise refuse(
-                operator, f"input scale / output scale is {ratio:.3g}, outside [2^-10, 2^8); XNNPACK refuses it"
-            )
+    if not all(SMALLEST_RATIO <= ratio < LARGEST_RATIO for ratio in ratios):
+        return None
     shift = MULTIPLIER_BITS - (math.frexp(float(max(ratios)))[1] - 1)
     return [int(np.rint(np.float64(ratio) * 2.0**shift)) for ratio in ratios], shift
 
@@ -34,17 +32,54 @@ def add_multipliers(operator: Operator, inputs: Sequence[Affine], output: Affine
 def _sum(graph: Graph, operator: Operator, sign: int) -> Kernel:
     sources = [affine(graph, operator, name) for name in operator.inputs[:2]]
     target = affine(graph, operator, operator.outputs[0])
-    (first, second), shift = add_multipliers(operator, sources, target)
+    bounds = activation_range(target, operator.attributes["activation"])
+    found = add_multipliers(sources, target)
+    if found is None:
+        return _builtin_sum(operator, sources, target, sign, bounds)
+    (first, second), shift = found
     second *= sign
     offset = (1 << (shift - 1)) - first * sources[0].zero_point - second * sources[1].zero_point
-    low, high = activation_range(target, operator.attributes["activation"])
 
     def kernel(values: Sequence[torch.Tensor | None]) -> torch.Tensor:
         total = given(values, 0).int().mul_(first) + given(values, 1).int().mul_(second)
         total.add_(offset).bitwise_right_shift_(shift).add_(target.zero_point)
-        return total.clamp_(low, high).to(target.dtype)
+        return total.clamp_(*bounds).to(target.dtype)
 
     return kernel
+
+
+def _builtin_sum(
+    operator: Operator, sources: Sequence[Affine], target: Affine, sign: int, bounds: tuple[int, int]
+) -> Kernel:
+    """The built-in kernel, which takes over where a ratio of scales is below 2**-10: each rescaling rounds twice.
+
+    With t = 2 * max(s_a, s_b), both inputs are brought to t / 2**20 and their sum to s_out.
+    """
+    twice = 2.0 * max(float(source.scale) for source in sources)
+    ratio = twice / 2 / float(target.scale)
+    if ratio >= LARGEST_RATIO:
+        raise refuse(operator, f"input scale / output scale is {ratio:.3g}; from 256 on LiteRT's kernel overflows")
+    parts = [fixed_point.mantissa(float(source.scale) / twice, 31) for source in sources]
+    whole = twice / (2.0**MULTIPLIER_BITS * float(target.scale))
+    factor, exponent = fixed_point.mantissa(whole, 31)
+
+    def kernel(values: Sequence[torch.Tensor | None]) -> torch.Tensor:
+        total = torch.zeros((), dtype=torch.int64)
+        for index, (source, (multiplier, down), direction) in enumerate(zip(sources, parts, (1, sign), strict=True)):
+            fine = (given(values, index).long() - source.zero_point) << MULTIPLIER_BITS
+            total = total + direction * _rescaled(fine, multiplier, -down)
+        moved = _rescaled(total, factor, -exponent) + target.zero_point
+        return moved.clamp_(*bounds).to(target.dtype)
+
+    return kernel
+
+
+def _rescaled(values: torch.Tensor, factor: int, shift: int) -> torch.Tensor:
+    product = values * factor
+    high = torch.div(product + torch.where(product >= 0, 1 << 30, 1 - (1 << 30)), 1 << 31, rounding_mode="trunc")
+    if shift <= 0:
+        return high
+    return high.sign() * ((high.abs() + (1 << (shift - 1))) >> shift)
 
 
 def add(graph: Graph, operator: Operator) -> Kernel:

@@ -15,7 +15,7 @@ F32 = np.float32
 Integers = npt.NDArray[np.int64]
 
 
-def mantissa(real: np.float32, bits: int) -> tuple[int, int]:
+def mantissa(real: float | np.float32, bits: int) -> tuple[int, int]:
     """real = m * 2**(exponent - bits) with m of `bits` bits, rounded half away from zero. Returns (m, exponent)."""
     fraction, exponent = math.frexp(float(real))
     value = math.floor(fraction * 2**bits + 0.5)
