@@ -142,8 +142,8 @@ class Train(Phase):
     """The float phase.
 
     Attributes:
-        init: a file of pretrained weights (safetensors), `${root}` and `${NAME}` as in `data`; with `epochs = 0` they are
-            the result as they are.
+        init: a file of pretrained weights (safetensors), `${root}` and `${NAME}` as in `data`; with `epochs = 0` they
+            are the result as they are.
         crop_hw: size of the training images, None: the model's input. Evaluation is always at the model's input.
         reset_head: with `init`, start the classifier anew where its number of classes differs.
         auxiliary_weight: weight of each auxiliary head's loss, for a model built with `auxiliary = true`.
@@ -164,6 +164,9 @@ class Qat(Phase):
         ranges: activation ranges are `learned` by gradient, or follow a `moving_average` of the extremes seen.
         ranges_learning_rate: of learned ranges, as a multiple of `learning_rate`.
         observe_batches: batches that set the first ranges, before training.
+        rounding: where the weights start: `nearest`, as the float network has them, or `least_squares`, on integers
+            chosen layer by layer from `rounding_images` unlabelled training images (`edge.quantization.rounding`),
+            which needs `freeze_batch_norm_epoch = 0`.
         freeze_batch_norm_epoch, freeze_ranges_epoch: the first epoch (0 is the first) with frozen statistics or
             ranges; None: half of the epochs.
         label_weight: weight of the loss on labels; 0 needs no labels.
@@ -173,6 +176,8 @@ class Qat(Phase):
     ranges: Literal["learned", "moving_average"] = "learned"
     ranges_learning_rate: Positive = 1.0
     observe_batches: PositiveCount = 8
+    rounding: Literal["nearest", "least_squares"] = "nearest"
+    rounding_images: PositiveCount = 125
     freeze_batch_norm_epoch: Count | None = None
     freeze_ranges_epoch: Count | None = None
     label_weight: NotNegative = 1.0
@@ -183,6 +188,8 @@ class Qat(Phase):
     def _learns_something(self) -> "Qat":
         if self.label_weight == 0 and self.distillation_weight == 0:
             raise ValueError("label_weight and distillation_weight are both 0: nothing to learn from")
+        if self.rounding == "least_squares" and self.freeze_batch_norm_epoch != 0:
+            raise ValueError('rounding = "least_squares" needs freeze_batch_norm_epoch = 0')
         return self
 
 

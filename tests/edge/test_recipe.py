@@ -86,7 +86,7 @@ def test_variables_are_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SOME_FOLDER")
     with pytest.raises(UsageError, match="SOME_FOLDER, which is not set"):
         expand("${SOME_FOLDER}/x", None)
-    with pytest.raises(UsageError, match="data.root"):
+    with pytest.raises(UsageError, match=r"data\.root"):
         expand("${root}/x", None)
 
 
