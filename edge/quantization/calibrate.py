@@ -38,7 +38,7 @@ def calibrate(
         input_range: the range of the graph's input (see `scheme.input_range`); None estimates it.
 
     Returns:
-        The int8 graph: deterministic, and independent of how images are grouped into batches.
+        The int8 graph: deterministic, and independent of the order of the batches.
 
     Raises:
         UsageError: an unknown estimator, no images, or images of another shape.

@@ -59,13 +59,14 @@ def least_squares(histogram: Histogram) -> Range:
         if error < best_error * (1 - 1e-9):
             best, best_error = candidate, error
 
-    for shrink in SHRINKS:
+    shrinks = [float(shrink) for shrink in SHRINKS]
+    for shrink in shrinks:
         consider((low * shrink, high * shrink))
     if low < 0.0 < high:
         for _ in range(2):
-            for shrink in SHRINKS:
+            for shrink in shrinks:
                 consider((low * shrink, best[1]))
-            for shrink in SHRINKS:
+            for shrink in shrinks:
                 consider((best[0], high * shrink))
     return best
 

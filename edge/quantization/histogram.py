@@ -1,6 +1,6 @@
 """A histogram that grows with what it sees: bins are a power of two wide, so widening them merges pairs exactly.
 
-The result does not depend on the order or the size of the batches.
+The result does not depend on the order in which values come, or in how many batches.
 """
 
 import math
