@@ -53,12 +53,17 @@ def _same_name(out: Emitter, operator: Operator) -> None:
     _computed(out, operator, operator.kind, _reals(out, operator))
 
 
-def _pool(out: Emitter, operator: Operator) -> None:
+def pool_attributes(operator: Operator) -> dict[str, Any]:
+    """Attributes of the AveragePool or MaxPool node."""
     given = operator.attributes
     attributes = {"kernel_shape": given["kernel"], "strides": given["strides"], "pads": given["pads"]}
     if given.get("count_include_pad"):
         attributes["count_include_pad"] = 1
-    _computed(out, operator, operator.kind, _reals(out, operator), **attributes)
+    return attributes
+
+
+def _pool(out: Emitter, operator: Operator) -> None:
+    _computed(out, operator, operator.kind, _reals(out, operator), **pool_attributes(operator))
 
 
 def _mean(out: Emitter, operator: Operator) -> None:

@@ -9,12 +9,16 @@ from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
+from onnx import TensorProto
 
 from converters.onnx_emitter import Emitter
 from converters.onnx_file import write_model
-from converters.onnx_operators import WRITERS, Writer, resize_attributes, resize_sizes
+from converters.onnx_operators import WRITERS, Writer, pool_attributes, resize_attributes, resize_sizes
 from converters.onnx_passes.canonical_int8 import uint8_activations
+from edge.graph.fuse_rounding import AWAY_FROM_ZERO
 from edge.graph.graph import Graph, Operator, Tensor
+
+LARGEST_EXACT_WINDOW = 2048
 
 
 def onnxruntime_form(graph: Graph) -> bytes:
@@ -43,18 +47,18 @@ def _clamped(out: Emitter, operator: Operator) -> None:
     activation = operator.attributes["activation"]
     tensor = out.graph.tensors[operator.outputs[0]]
     plain = replace(operator, attributes={**operator.attributes, "activation": "none"})
-    if activation == "none" or tensor.quantization is None:
+    if tensor.quantization is None:
         WRITERS[operator.kind](out, operator)
         return
     limits = np.iinfo(tensor.dtype)
     low, high = clamp_limits(tensor, activation)
     if (low, high) == (limits.min, limits.max):
-        WRITERS[operator.kind](out, plain)
+        PLAIN_WRITERS[operator.kind](out, plain)
         return
     free = f"{tensor.name}/unclamped"
     tensors = {**out.graph.tensors, free: replace(tensor, name=free)}
     out.graph = replace(out.graph, tensors=tensors)
-    WRITERS[operator.kind](out, replace(plain, outputs=(free,)))
+    PLAIN_WRITERS[operator.kind](out, replace(plain, outputs=(free,)))
     _clip(out, free, tensor.name, (low, high), tensor.dtype, f"{operator.name}/{activation}")
 
 
@@ -73,17 +77,38 @@ def _resize(out: Emitter, operator: Operator) -> None:
         WRITERS["Resize"](out, operator)
         return
     name = tensor.name
-    out.node("Cast", (out.raw(operator.inputs[0]),), (f"{name}/integers",), f"{operator.name}/cast", to=1)
+    out.node(
+        "Cast", (out.raw(operator.inputs[0]),), (f"{name}/integers",), f"{operator.name}/cast", to=TensorProto.FLOAT
+    )
     inputs = (f"{name}/integers", "", "", resize_sizes(out, operator))
     out.node("Resize", inputs, (f"{name}/unrounded",), operator.name, **resize_attributes(operator))
     out.node("Add", (f"{name}/unrounded", out.scalar(0.5)), (f"{name}/half_up",), f"{operator.name}/half_up")
-    out.node("Cast", (f"{name}/half_up",), (name,), f"{operator.name}/truncate", to=2)
+    out.node("Cast", (f"{name}/half_up",), (name,), f"{operator.name}/truncate", to=TensorProto.UINT8)
 
 
-FAST_WRITERS: Mapping[str, Writer] = MappingProxyType(
-    {
-        **WRITERS,
-        **dict.fromkeys(("Conv", "Gemm", "Add", "Sub", "Mul", "AveragePool", "MaxPool"), _clamped),
-        "Resize": _resize,
-    }
-)
+def _average_pool(out: Emitter, operator: Operator) -> None:
+    """An average pool over int8 as floats, ties rounded away from zero, in uint8 (see `fuse_rounding.AWAY_FROM_ZERO`).
+
+    ONNX Runtime's own integer average pool rounds ties to even. Means of over 2048 values, and such that count padding,
+    stay with it.
+    """
+    tensor = out.graph.tensors[operator.outputs[0]]
+    given = operator.attributes
+    counted = given["count_include_pad"] and any(given["pads"])
+    if tensor.dtype != "uint8" or counted or given["kernel"][0] * given["kernel"][1] > LARGEST_EXACT_WINDOW:
+        WRITERS["AveragePool"](out, operator)
+        return
+    name = tensor.name
+    inner = (f"{name}/unsigned", f"{name}/integers", f"{name}/mean", f"{name}/untied", f"{name}/rounded", f"{name}/up")
+    out.node("Cast", (out.raw(operator.inputs[0]),), (inner[0],), f"{operator.name}/cast", to=TensorProto.FLOAT)
+    out.node("Add", (inner[0], out.scalar(-128)), (inner[1],), f"{operator.name}/signed")
+    out.node("AveragePool", (inner[1],), (inner[2],), operator.name, **pool_attributes(operator))
+    out.node("Mul", (inner[2], out.scalar(AWAY_FROM_ZERO)), (inner[3],), f"{operator.name}/untie")
+    out.node("Round", (inner[3],), (inner[4],), f"{operator.name}/round")
+    out.node("Add", (inner[4], out.scalar(128)), (inner[5],), f"{operator.name}/unsigned")
+    out.node("Cast", (inner[5],), (name,), f"{operator.name}/integers", to=TensorProto.UINT8)
+
+
+CLAMPING = ("Conv", "Gemm", "Add", "Sub", "Mul", "AveragePool", "MaxPool")
+PLAIN_WRITERS: Mapping[str, Writer] = MappingProxyType({**WRITERS, "AveragePool": _average_pool, "Resize": _resize})
+FAST_WRITERS: Mapping[str, Writer] = MappingProxyType({**PLAIN_WRITERS, **dict.fromkeys(CLAMPING, _clamped)})

@@ -10,7 +10,7 @@ from onnx import NodeProto
 from edge.errors import EdgeError, ModelFileError
 from edge.graph.collapse_qdq import MOVING, collapse_qdq
 from edge.graph.fuse_activations import fuse_activations, fuse_bias
-from edge.graph.fuse_half_up import fuse_half_up
+from edge.graph.fuse_rounding import fuse_rounding
 from edge.graph.graph import KINDS, Graph, Operator, Tensor
 from edge.graph.onnx_draft import FOLDING_ALLOWANCE_BYTES, Draft, Node, NotCanonical, infer_outputs, plain_node
 from edge.graph.onnx_file import OnnxFile, open_onnx
@@ -19,7 +19,7 @@ from edge.graph.onnx_operators.table import READERS
 from edge.graph.rewrite import rebuild
 
 # Operators over integers that leave their parameters as they are.
-KEEPING = MOVING | {"Resize", "Relu", "Relu6", "Clip"}
+KEEPING = MOVING | {"AveragePool", "Resize", "Relu", "Relu6", "Clip"}
 
 
 def read_onnx(source: Path | bytes, *, name: str | None = None, batch: int | None = None) -> Graph:
@@ -41,7 +41,7 @@ def read_onnx(source: Path | bytes, *, name: str | None = None, batch: int | Non
     file = open_onnx(source, batch=batch)
     graph = _literal_graph(file, file.model.graph.name or "graph" if name is None else name)
     try:
-        graph = _spread_parameters(fuse_half_up(graph))
+        graph = _spread_parameters(fuse_rounding(graph))
         graph = fuse_activations(fuse_bias(graph))
         return fuse_activations(collapse_qdq(graph))
     except EdgeError as error:

@@ -11,7 +11,7 @@ import pytest
 
 from converters.onnx_passes.canonical_int8 import canonical_int8
 from converters.onnxruntime_form import clamp_limits, onnxruntime_form
-from edge.graph.graph import Graph, Tensor, per_tensor
+from edge.graph.graph import Graph, Operator, Tensor, per_tensor
 from edge.graph.onnx import read_onnx
 from edge.graph.rewrite import rebuild
 from edge.quantization.calibrate import calibrate
@@ -62,14 +62,14 @@ def run(data: bytes, *inputs: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
     return np.asarray(opened.run(None, feeds)[0]).astype(np.int64)
 
 
-def test_every_operator_but_the_resize_runs_in_an_integer_kernel(graph: Graph, tmp_path: Path) -> None:
+def test_every_operator_but_resize_and_average_pool_runs_in_an_integer_kernel(graph: Graph, tmp_path: Path) -> None:
     session(onnxruntime_form(graph), tmp_path / "optimized.onnx")
     kinds = Counter(node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node)
     assert kinds["QLinearConv"] == 4 and kinds["QLinearAdd"] == 1 and kinds["QGemm"] == 1
-    assert kinds["QLinearAveragePool"] == kinds["QLinearGlobalAveragePool"] == kinds["QLinearConcat"] == 1
-    assert not {"Conv", "FusedConv", "Gemm", "AveragePool", "Concat", "Relu"}.intersection(kinds)
+    assert kinds["QLinearGlobalAveragePool"] == kinds["QLinearConcat"] == 1
+    assert not {"Conv", "FusedConv", "Gemm", "Concat", "Relu"}.intersection(kinds)
     assert kinds["DequantizeLinear"] == kinds["QuantizeLinear"] == 0
-    assert kinds["Add"] == kinds["Resize"] == 1 and kinds["Cast"] == 2
+    assert kinds["Resize"] == kinds["AveragePool"] == 1 and kinds["Cast"] == 4
 
 
 def described(graph: Graph) -> list[tuple[object, ...]]:
@@ -89,8 +89,7 @@ def test_it_reads_back_as_the_source_shifted_by_128(graph: Graph) -> None:
 
 
 def test_each_operator_alone_gives_the_simulations_integers(graph: Graph) -> None:
-    """Zero quanta for all but the average pool, whose ties ONNX Runtime rounds to even, and the linear Resize and the
-    Add, which compute in float: at most one quantum there."""
+    """Zero quanta for all but the linear Resize and the Add, whose weights are floats: at most one quantum there."""
     x = np.random.default_rng(3).integers(-128, 128, (1, 3, 16, 16)).astype(np.int8)
     expected = IntegerSimulation(graph).run_all([x])
     for operator in graph.operators:
@@ -98,7 +97,7 @@ def test_each_operator_alone_gives_the_simulations_integers(graph: Graph) -> Non
         alone = rebuild(graph, [operator], inputs=inputs, outputs=operator.outputs)
         feeds = [(np.asarray(expected[name]).astype(np.int64) + 128).astype(np.uint8) for name in inputs]
         difference = np.abs(run(onnxruntime_form(alone), *feeds) - 128 - np.asarray(expected[operator.outputs[0]]))
-        inexact = operator.kind in ("AveragePool", "Resize", "Add")
+        inexact = operator.kind in ("Resize", "Add")
         assert difference.max() <= (1 if inexact else 0), operator.name
 
 
@@ -115,3 +114,17 @@ def test_a_rectifier_that_the_range_implies_is_left_to_the_range() -> None:
     assert clamp_limits(tensor, "relu6") == clamp_limits(tensor, "relu") == (0, 255)
     wide = Tensor(name="t", shape=(1,), dtype="uint8", quantization=per_tensor(0.1, 100))
     assert clamp_limits(wide, "relu") == (100, 255) and clamp_limits(wide, "relu6") == (100, 160)
+
+
+@pytest.mark.parametrize(("kernel", "pads"), [((2, 2), (0, 0, 0, 0)), ((3, 2), (0, 0, 0, 0)), ((3, 4), (1, 1, 1, 1))])
+def test_an_average_pool_rounds_ties_as_the_simulation_does(kernel: tuple[int, int], pads: tuple[int, ...]) -> None:
+    x = Tensor(name="x", shape=(1, 4, 12, 12), dtype="int8", quantization=per_tensor(0.5, -7))
+    size = [(12 + pads[axis] + pads[axis + 2] - kernel[axis]) + 1 for axis in range(2)]
+    y = Tensor(name="y", shape=(1, 4, *size), dtype="int8", quantization=per_tensor(0.5, -7))
+    attributes = {"kernel": kernel, "strides": (1, 1), "pads": pads, "count_include_pad": False, "activation": "none"}
+    pool = Operator(kind="AveragePool", name="pool", inputs=("x",), outputs=("y",), attributes=attributes)
+    tensors = {"x": x, "y": y}
+    graph = Graph(name="g", layout="nchw", operators=(pool,), tensors=tensors, inputs=("x",), outputs=("y",))
+    values = np.random.default_rng(0).integers(-6, 6, x.shape).astype(np.int8)
+    found = run(onnxruntime_form(graph), (values.astype(np.int64) + 128).astype(np.uint8)) - 128
+    np.testing.assert_array_equal(found, np.asarray(IntegerSimulation(graph).run([values])[0]))
