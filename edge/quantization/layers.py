@@ -42,6 +42,29 @@ class FoldedLayer(nn.Module):
             bias = bias + norm.bias
         return weight * factor.reshape(-1, *(1,) * (weight.dim() - 1)), bias
 
+    @torch.no_grad()
+    def set_folded(self, weight: Tensor, bias: Tensor) -> None:
+        """Change the layer and its norm so that `folded` gives these (up to float32 rounding); statistics stay.
+
+        Without a norm and a bias of its own the layer stays without a bias.
+        """
+        norm = self.norm
+        if norm is None:
+            self.layer.weight.copy_(weight)
+            if self.layer.bias is not None:
+                self.layer.bias.copy_(bias)
+            return
+        assert norm.running_mean is not None and norm.running_var is not None  # refused when lowered
+        factor = torch.rsqrt(norm.running_var + norm.eps)
+        factor = factor * norm.weight if norm.affine else factor
+        column = factor.reshape(-1, *(1,) * (weight.dim() - 1))
+        self.layer.weight.copy_(torch.where(column == 0, self.layer.weight, weight / column))
+        shift = bias - self.folded()[1]
+        if norm.affine:
+            norm.bias.add_(shift)
+        else:
+            norm.running_mean.sub_(shift / factor)
+
     def forward(self, x: Tensor, input_scale: float | None, *, live_norm: bool) -> Tensor:
         """Run the layer.
 
@@ -56,15 +79,16 @@ class FoldedLayer(nn.Module):
             weight = self.layer.weight
             if input_scale is not None:
                 weight = fake_quantize_weight(weight, weight_scales(weight, None, None))
-            return self.norm(self._run(x, weight, self.layer.bias))  # type: ignore[no-any-return]  # untyped call
+            return self.norm(self.compute(x, weight, self.layer.bias))  # type: ignore[no-any-return]  # untyped call
         weight, bias = self.folded()
         if input_scale is not None:
             scale = weight_scales(weight, bias, input_scale)
             weight = fake_quantize_weight(weight, scale)
             bias = fake_quantize_bias(bias, input_scale, scale)
-        return self._run(x, weight, bias)
+        return self.compute(x, weight, bias)
 
-    def _run(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def compute(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """The layer's output with these weights in place of its own."""
         layer = self.layer
         if isinstance(layer, nn.Linear):
             return functional.linear(x, weight, bias)

@@ -7,6 +7,7 @@ set_phase(prepared, observing=False, fake_quantizing=True, freeze_bn=True)     #
 graph = freeze(prepared)
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -76,7 +77,7 @@ class QuantizedModel(nn.Module):
             key = group.name.replace(".", "/")
             self.quantizers[key] = ActivationQuantizer(group, momentum=options.momentum, fixed_range=fixed)
             self.group_of.update(dict.fromkeys(group.tensors, key))
-        self._last_use = _last_use(self.graph)
+        self.last_use = last_use(self.graph)
 
     def quantizer(self, tensor: str) -> ActivationQuantizer:
         """The quantizer of an activation. Refuses (EdgeError) an unknown name."""
@@ -92,38 +93,39 @@ class QuantizedModel(nn.Module):
         if tuple(x.shape[1:]) != expected[1:]:
             raise UsageError(f"the model was prepared for images {expected[1:]}, it was given {tuple(x.shape[1:])}")
         with torch.autocast(x.device.type, enabled=False):  # a grid of integers needs float32
-            values = {self.graph.inputs[0]: self._finish(self.graph.inputs[0], x.float(), "none")}
+            values = {self.graph.inputs[0]: self.finish(self.graph.inputs[0], x.float(), "none")}
             for index, operator in enumerate(self.graph.operators):
-                values[operator.outputs[0]] = self._run(operator, values)
-                for name in self._last_use[index]:
+                values[operator.outputs[0]] = self.run(operator, values)
+                for name in self.last_use[index]:
                     del values[name]
         outputs = tuple(values[name] for name in self.graph.outputs)
         return outputs[0] if self.single_output else outputs
 
-    def _run(self, operator: Operator, values: dict[str, Tensor]) -> Tensor:
+    def run(self, operator: Operator, values: Mapping[str, Tensor]) -> Tensor:
+        """One operator's output from the activations so far, by name, in the phase that stands."""
         output = operator.outputs[0]
         inputs = [values[name] for name in operator.inputs if name in values]
         if operator.name in self.layer_of:
             scale = self.quantizer(operator.inputs[0]).parameters_now()[0] if self.fake_quantizing else None
             layer = self.layers[self.layer_of[operator.name]]
             live = self.training and not self.freeze_bn
-            return self._finish(output, layer(inputs[0], scale, live_norm=live), operator.attributes["activation"])
+            return self.finish(output, layer(inputs[0], scale, live_norm=live), operator.attributes["activation"])
         tied = operator.kind in TIED
         parameters = self.quantizer(output).parameters_now() if tied and self.fake_quantizing else None
         result = run_operator(operator, inputs, parameters)
         activation = operator.attributes.get("activation", "none")
         if tied or output not in self.group_of:  # on the grid already, and its ends rectify to grid values
-            return _rectify(result, activation)
-        return self._finish(output, result, activation)
+            return rectify(result, activation)
+        return self.finish(output, result, activation)
 
-    def _finish(self, name: str, x: Tensor, activation: str) -> Tensor:
+    def finish(self, name: str, x: Tensor, activation: str) -> Tensor:
         """Observe, rectify and round a fresh activation."""
         quantizer = self.quantizer(name)
         if self.observing and self.training:
             quantizer.observe(x, name, activation)
         if self.fake_quantizing:
             return quantizer(x, activation)  # type: ignore[no-any-return]  # nn.Module.__call__ is untyped
-        return _rectify(x, activation)
+        return rectify(x, activation)
 
 
 def prepare_qat(
@@ -173,13 +175,14 @@ def range_parameters(module: nn.Module) -> list[nn.Parameter]:
     return [parameter for quantizer in quantizers for parameter in (quantizer.low, quantizer.high)]
 
 
-def _rectify(x: Tensor, activation: str) -> Tensor:
+def rectify(x: Tensor, activation: str) -> Tensor:
+    """The rectifier named by a layer's `activation` attribute."""
     if activation == "none":
         return x
     return functional.relu(x) if activation == "relu" else functional.relu6(x)
 
 
-def _last_use(graph: Graph) -> list[list[str]]:
+def last_use(graph: Graph) -> list[list[str]]:
     """Per operator, the activations that nothing after it reads."""
     last: dict[str, int] = {}
     for index, operator in enumerate(graph.operators):

@@ -5,11 +5,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from edge.data.splits import Split
 from edge.quantization.prepare import QuantizedModel, set_phase
+from edge.quantization.rounding import round_by_least_squares
 from edge.recipe import Qat, Recipe
 from edge.training.batches import Batch, Batches, Normalizer
 from edge.training.checkpoint import Checkpoint, restore_module, write_checkpoint
@@ -20,6 +22,7 @@ from edge.training.losses import class_weights, distillation_loss, label_loss
 from edge.training.network import load_tensors, prepared_module
 from edge.training.progress import Reporter
 from edge.training.versions import versions
+from edge.vision.preprocess import Preprocess, resize
 
 QAT_NAME = "qat.safetensors"
 
@@ -61,6 +64,9 @@ def qat_job(
     normalize = Normalizer(recipe.preprocess)
     if observe:
         observe_ranges(model, batches, normalize, qat.observe_batches, device)
+        if qat.rounding == "least_squares":
+            images = plain_images(train, recipe.preprocess, qat.rounding_images, qat.seed)
+            round_by_least_squares(model, normalize(images.to(device)), seed=qat.seed)
 
     def finish_epoch(tensors: Mapping[str, Tensor], epochs: int, last: bool) -> Mapping[str, Any]:
         load_tensors(result, tensors, "QAT phase")
@@ -113,6 +119,12 @@ def observe_ranges(
     model.train()
     for batch in islice(batches.epoch(0), count):
         model(normalize(batch.images.to(device)))
+
+
+def plain_images(split: Split, preprocess: Preprocess, count: int, seed: int) -> Tensor:
+    """Up to `count` images of a split, drawn without repetition, not augmented: uint8 (n, height, width, 3)."""
+    drawn = np.random.default_rng(seed).permutation(len(split))[:count]
+    return torch.from_numpy(np.stack([resize(split.image(int(index)), preprocess) for index in drawn]))
 
 
 class _Loss:
