@@ -145,7 +145,7 @@ def _arg_max(out: Emitter, operator: Operator) -> None:
 def _clip(out: Emitter, operator: Operator) -> None:
     low, high = (0.0, 6.0) if operator.kind == "Relu6" else (operator.attributes["min"], operator.attributes["max"])
     limits = [out.scalar(value) if np.isfinite(value) else "" for value in (low, high)]
-    while not limits[-1]:
+    while limits and not limits[-1]:
         limits.pop()
     _computed(out, operator, "Clip", (*_reals(out, operator), *limits))
 

@@ -21,6 +21,21 @@ from edge.graph.rewrite import rebuild
 # Operators over integers that leave their parameters as they are.
 KEEPING = MOVING | {"AveragePool", "Resize", "Relu", "Relu6", "Clip"}
 
+# Operator types whose readers take a constant input too.
+OF_CONSTANTS = frozenset(
+    {
+        "DequantizeLinear",
+        "Dropout",
+        "Flatten",
+        "Identity",
+        "QuantizeLinear",
+        "Reshape",
+        "Squeeze",
+        "Transpose",
+        "Unsqueeze",
+    }
+)
+
 
 def read_onnx(source: Path | bytes, *, name: str | None = None, batch: int | None = None) -> Graph:
     """Read an ONNX model: NCHW, canonical operators, Q/DQ pairs collapsed, rectifiers and bias adds fused.
@@ -82,9 +97,15 @@ def _read_node(draft: Draft, proto: NodeProto, index: int) -> None:
         if fold(draft, node):
             return
         infer_outputs(draft, proto)
-        READERS.get(node.kind, _keep)(draft, node)
+        known = node.kind in READERS and (node.kind in OF_CONSTANTS or not _is_constant(draft, node))
+        (READERS[node.kind] if known else _keep)(draft, node)
     except NotCanonical:
         _keep(draft, node)
+
+
+def _is_constant(draft: Draft, node: Node) -> bool:
+    """Whether a node reads constants alone; what is left of those after folding has no canonical form."""
+    return all(draft.tensor(name).data is not None for name in node.inputs if name)
 
 
 def _keep(draft: Draft, node: Node) -> None:

@@ -69,6 +69,7 @@ def open_onnx(source: Path | bytes, *, batch: int | None = None) -> OnnxFile:
     if not model.HasField("graph") or not model.graph.output:
         raise ModelFileError(label, "is not an ONNX file, or is cut short: it has no graph with an output")
     for graph in _graphs(model.graph):
+        _check_names(graph, label)
         _check_tensors(graph, label)
     if model.functions:
         raise ModelFileError(
@@ -109,6 +110,23 @@ def _graphs(graph: GraphProto) -> Iterator[GraphProto]:
                 if attribute.HasField("g"):
                     waiting.append(attribute.g)
                 waiting.extend(attribute.graphs)
+
+
+def _check_names(graph: GraphProto, label: str) -> None:
+    """Refuse names that are not UTF-8 text."""
+    values = (*graph.input, *graph.output, *graph.value_info, *graph.initializer)
+    names = [graph.name, *(value.name for value in values)]
+    for node in graph.node:
+        names += [node.name, node.op_type, node.domain, *node.input, *node.output]
+        names += [attribute.name for attribute in node.attribute]
+    for name in names:
+        try:
+            if isinstance(name, str) and name.encode():
+                continue
+        except UnicodeEncodeError as error:
+            raise ModelFileError(label, f"holds a name that is not UTF-8 text: {name!r}") from error
+        if not isinstance(name, str):
+            raise ModelFileError(label, f"holds a name that is not UTF-8 text: {name!r}")
 
 
 def _check_tensors(graph: GraphProto, label: str) -> None:

@@ -33,6 +33,9 @@ def clip(draft: Draft, node: Node) -> None:
     x = draft.tensor(node.input(0))
     low = _limit(draft, node.input(1), x, "min")
     high = _limit(draft, node.input(2), x, "max")
+    if low == -np.inf and high == np.inf:
+        draft.alias(node.outputs[0], x.name)
+        return
     kind, attributes = clip_kind(low, high)
     draft.emit(kind, node, (x.name,), attributes)
     if x.quantization is not None:
@@ -94,7 +97,7 @@ def arg_max(draft: Draft, node: Node) -> None:
         raise NotCanonical("the last of equal values")
     attributes = {
         "axis": axis_of(node.attributes.get("axis", 0), len(x.shape)),
-        "keepdims": bool(node.attributes.get("keepdims", 1)),
+        "keepdims": node.attributes.get("keepdims", 1) == 1,
     }
     draft.emit("ArgMax", node, (x.name,), attributes)
 

@@ -64,7 +64,7 @@ def reduce_mean(draft: Draft, node: Node) -> None:
         axes = tuple(range(len(x.shape)))
     attributes = {
         "axes": tuple(sorted({axis_of(axis, len(x.shape)) for axis in axes})),
-        "keepdims": bool(node.attributes.get("keepdims", 1)),
+        "keepdims": node.attributes.get("keepdims", 1) == 1,
     }
     draft.emit("Mean", node, (x.name,), attributes)
 

@@ -4,6 +4,7 @@ from math import prod
 
 import numpy as np
 
+from edge.graph.graph import Quantization
 from edge.graph.onnx_draft import Draft, Node, NotCanonical
 from edge.graph.onnx_operators.elementwise import axis_of
 from edge.graph.rewrite import real_values
@@ -27,6 +28,12 @@ def reshape(draft: Draft, node: Node) -> None:
     if shape == x.shape:
         draft.alias(output, x.name)
         return
+    if x.data is not None:
+        if x.quantization is not None and x.quantization.axis is not None:
+            raise NotCanonical("a constant quantized along an axis changes its shape")
+        draft.reserve(shape, x.data.dtype.itemsize)
+        draft.add_constant(output, x.data.reshape(shape), x.quantization)
+        return
     draft.emit("Reshape", node, (x.name,), {"shape": shape})
 
 
@@ -36,7 +43,19 @@ def transpose(draft: Draft, node: Node) -> None:
     perm = tuple(int(axis) for axis in node.attributes.get("perm", range(len(x.shape) - 1, -1, -1)))
     if sorted(perm) != list(range(len(x.shape))):
         raise NotCanonical(f"perm {perm}")
+    if x.data is not None:
+        draft.reserve(x.shape, x.data.dtype.itemsize)
+        draft.add_constant(node.outputs[0], x.data.transpose(perm).copy(), _moved(x.quantization, perm))
+        return
     draft.emit("Transpose", node, (x.name,), {"perm": perm})
+
+
+def _moved(quantization: Quantization | None, perm: tuple[int, ...]) -> Quantization | None:
+    """Parameters along an axis, after a transposition."""
+    if quantization is None or quantization.axis is None:
+        return quantization
+    axis = perm.index(quantization.axis)
+    return Quantization(scale=quantization.scale, zero_point=quantization.zero_point, axis=axis)
 
 
 def slice_(draft: Draft, node: Node) -> None:

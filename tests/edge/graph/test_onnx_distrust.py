@@ -7,7 +7,11 @@ import onnx
 import pytest
 from onnx import TensorProto
 
-from edge.errors import ModelFileError
+from converters.onnx_file import onnx_bytes
+from converters.onnx_passes.canonical import canonical
+from converters.onnx_passes.layout import to_nhwc
+from converters.onnxruntime_form import onnxruntime_form
+from edge.errors import EdgeError, ModelFileError
 from edge.graph.onnx import read_onnx
 
 TEXT = """<ir_version: 8, opset_import: ["": 17]> net (float[1,3,8,8] x) => (int8[1,4,8,8] y)
@@ -111,3 +115,35 @@ def test_model_local_functions_are_refused_with_the_way_out() -> None:
     model.functions.append(onnx.helper.make_function("local", "f", ["a"], ["b"], body, opsets))
     with pytest.raises(ModelFileError, match=r"model-local functions \(f\); inline them with onnx\.inliner"):
         read_onnx(model.SerializeToString())
+
+
+def test_a_name_that_is_not_text_is_refused() -> None:
+    data = proto().SerializeToString().replace(b"MaxPool", b"\xff" * 7)
+    with pytest.raises(ModelFileError, match=r"not UTF-8 text|is not an ONNX file"):
+        read_onnx(data)
+
+
+def test_an_empty_axis_is_refused() -> None:
+    model = proto()
+    model.graph.input[0].type.tensor_type.shape.dim[2].dim_value = 0
+    with pytest.raises(ModelFileError, match="input 'x' has size 0 on axis 2"):
+        read_onnx(model.SerializeToString())
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_what_a_mutated_file_reads_as_is_written_or_refused(seed: int) -> None:
+    data = proto().SerializeToString()
+    rng = np.random.default_rng(100 + seed)
+    written = 0
+    for _ in range(100):
+        mutated = bytearray(data)
+        mutated[rng.integers(0, len(data))] = rng.integers(0, 256)
+        try:
+            graph = canonical(read_onnx(bytes(mutated)))
+            to_nhwc(graph)
+            onnx_bytes(graph)
+            onnxruntime_form(graph)
+            written += 1
+        except EdgeError as error:
+            assert "\n" not in str(error)
+    assert written > 5

@@ -183,3 +183,23 @@ def test_integers_read_with_two_scales_are_refused() -> None:
       y = Add(a, b) }"""
     with pytest.raises(ModelFileError, match="the integers of 'x' with two different scales"):
         read_onnx(onnx.parser.parse_model(text).SerializeToString())
+
+
+def test_a_quantized_constant_is_transposed_with_its_axis() -> None:
+    text = """<ir_version: 8, opset_import: ["": 17]> net (int8[1,2] x) => (int8[1,3] y)
+    <float s = {0.5}, int8 z = {3}, int8 zw = {0}> {
+      r = DequantizeLinear(x, s, z)
+      d = DequantizeLinear<axis=0>(w, sw, zs)
+      t = Transpose<perm=[1,0]>(d)
+      m = MatMul(r, t)
+      y = QuantizeLinear(m, s, z) }"""
+    proto = onnx.parser.parse_model(text)
+    weight = np.array([[1, 2], [3, 4], [5, 6]], np.int8)
+    arrays = {"w": weight, "sw": np.array([0.5, 0.25, 0.125], np.float32), "zs": np.zeros(3, np.int8)}
+    proto.graph.initializer.extend(onnx.numpy_helper.from_array(array, name) for name, array in arrays.items())
+    graph = read_onnx(proto.SerializeToString())
+    assert [operator.kind for operator in graph.operators] == ["Gemm"]
+    read = graph.tensors[graph.operators[0].inputs[1]]
+    np.testing.assert_array_equal(graph.constant(read.name), weight)
+    assert read.quantization is not None and read.quantization.axis == 0
+    assert read.quantization.scale.tolist() == [0.5, 0.25, 0.125]
