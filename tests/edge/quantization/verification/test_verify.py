@@ -193,3 +193,11 @@ def test_the_verb_prints_findings_and_exits_with_the_verdict(make: Make, capsys:
     assert capsys.readouterr().out.rstrip().endswith("ship")
     assert main(["verify", folder, "--engine", "nul"]) == 2
     assert main(["verify", folder + "-not-there"]) == 1
+
+
+def test_a_trained_artifact_finds_its_float_checkpoint(road: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Through the provenance; its decisions are compared with the parent's."""
+    assert main(["verify", str(road / "int8"), "--json"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert lines[-1]["parent"].endswith("float.safetensors")
+    assert any(line.get("parent_agreement") is not None for line in lines)
