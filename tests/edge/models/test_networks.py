@@ -67,15 +67,15 @@ def test_a_network_learns_a_batch_by_heart(name: str) -> None:
     model = build(name, **{**SMALL[name], "dropout": 0.0}).train()
     x = torch.randn(4, *model.input_shape[1:])
     target = torch.randint(0, 4, model(x).argmax(1).shape)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9)
     losses = []
-    for _ in range(12):
+    for _ in range(40):
         optimizer.zero_grad()
         loss = nn.functional.cross_entropy(model(x), target)
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    assert losses[-1] < 0.5 * losses[0]
+    assert losses[-1] < 0.2 * losses[0]
 
 
 @pytest.mark.parametrize("name", SMALL)
