@@ -1,9 +1,9 @@
 """Fake quantization: float tensors rounded to the grid of their integers, with gradients.
 
 Activations: q = rint(x * f32(1 / scale)), half to even, clamped to [-128 - zero_point, 127 - zero_point], times
-scale. Written with four in-place vector operations, because torch.fake_quantize_per_tensor_affine takes nearly
-four times as long on a CPU (torch 2.13, one thread, AVX-512: 4.0 ns against 1.1 ns per value). Gradient: straight through inside the range,
-zero outside and at its ends, so that a fused ReLU needs no pass of its own.
+scale. Written with four in-place vector operations, because torch.fake_quantize_per_tensor_affine takes nearly four
+times as long on a CPU (torch 2.13, one thread, AVX-512: 4.0 ns against 1.1 ns per value). Gradient: straight through
+inside the range, zero outside and at its ends, so that a fused ReLU needs no pass of its own.
 """
 
 from typing import Any
