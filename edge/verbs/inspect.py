@@ -64,7 +64,8 @@ def _print_file(path: Path, batch: int | None, *, as_json: bool) -> None:
     console = Console()
     _print_table(f"{path} ({about['format']}, {graph.layout})", entries)
     console.print(
-        f"{total['operators']} operator{'s' * (total['operators'] != 1)}, {total['multiply_adds'] / 1e6:,.1f} M multiply-adds, "
+        f"{total['operators']} operator{'s' * (total['operators'] != 1)}, "
+        f"{total['multiply_adds'] / 1e6:,.1f} M multiply-adds, "
         f"{total['parameters']:,} parameters in {total['weights_bytes'] / 1024:,.0f} KiB, "
         f"peak activations {total['peak_activation_bytes'] / 1024:,.0f} KiB",
         highlight=False,
