@@ -11,7 +11,7 @@ from converters.build import build_artifact
 from converters.export import export_checkpoint
 from converters.heads import append_head
 from converters.onnx_passes.canonical import canonical
-from converters.package import Description, precision_of
+from converters.package import Description, precision_of, refuse_other_folder
 from converters.provenance import provenance
 from edge.artifact import Artifact, QuantizationInfo, file_sha256
 from edge.data.card import read_card
@@ -58,8 +58,9 @@ def load_source(
     source: Path, folder: Path, *, head: str | None, card_path: Path | None, name: str | None
 ) -> tuple[Graph, Description]:
     """Read a source file as an NCHW graph, and describe the artifact that it will become."""
+    refuse_other_folder(folder)
     if not source.is_file():
-        raise FileError(source, "no such file")
+        raise FileError(source, "is a folder" if source.is_dir() else "no such file")
     if source.suffix == ".onnx":
         return _load_onnx(source, folder, head=head, card_path=card_path, name=name)
     if source.suffix == ".safetensors":
@@ -75,7 +76,7 @@ def _load_checkpoint(source: Path, folder: Path, *, head: str | None, name: str 
     segments = task == "segment"
     if head is not None and not segments:
         raise UsageError(f"--head {head}: only a segmenter has one, and {source} is a classifier")
-    chosen: Any = (head or checkpoint.recipe.export.head) if segments else None
+    chosen: Any = (head or checkpoint.recipe.export.head or "logits") if segments else None
     graph = export_checkpoint(checkpoint, head=chosen or "logits")
     parent = find_parent(checkpoint, source)
     quantization = QuantizationInfo(method="none")

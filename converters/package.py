@@ -32,6 +32,7 @@ from edge.artifact import (
     open_artifact,
 )
 from edge.atomic import replacing_folder
+from edge.errors import ArtifactError
 from edge.graph.counts import count_graph
 from edge.graph.graph import Graph
 from edge.graph.onnx import read_onnx
@@ -179,6 +180,19 @@ def selftest_bytes(images: npt.NDArray[np.uint8], expected: Mapping[str, list[np
     return buffer.getvalue()
 
 
+def refuse_other_folder(folder: Path) -> None:
+    """Refuse (ArtifactError) to take the place of anything but an artifact or an empty folder: nothing is lost."""
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST_NAME).is_file():
+        raise ArtifactError(folder, f"holds other files and no {MANIFEST_NAME}; choose a new folder for the artifact")
+    if folder.is_dir() and (foreign := _not_of_an_artifact(folder)):
+        raise ArtifactError(folder, f"holds '{foreign[0]}' beside an artifact; choose a new folder, or move it away")
+
+
+def _not_of_an_artifact(folder: Path) -> list[str]:
+    known = {MANIFEST_NAME, SELFTEST_NAME, "model.tflite", "model.onnx", "source.onnx"}
+    return sorted(path.name for path in folder.iterdir() if path.name not in known)
+
+
 def write_artifact(
     folder: Path,
     written: ModelFiles,
@@ -187,7 +201,13 @@ def write_artifact(
     selftest: bytes,
     allowed: Mapping[str, Mapping[str, float]],
 ) -> Artifact:
-    """Write the artifact folder whole and open it again, hashes checked. An older folder of that name is replaced."""
+    """Write the artifact folder whole and open it again, hashes checked. An older artifact there is replaced.
+
+    Raises:
+        ArtifactError: the folder holds anything but an artifact.
+        FileError: the file system refuses.
+    """
+    refuse_other_folder(folder)
     samples = int(np.load(io.BytesIO(selftest), allow_pickle=False)["images"].shape[0])
     manifest = Manifest(
         schema_version=1,

@@ -132,7 +132,7 @@ class Provenance(Strict):
 
 
 class Selftest(Strict):
-    """selftest.npz: arrays `input_N`, `output_FILE_N`. Largest difference allowed in quanta, per file and kernel set.
+    """selftest.npz: `images` and `output_FILE_K`. Largest difference allowed in quanta, per file and kernel set.
 
     For float files the difference is absolute, in the output's units.
     """

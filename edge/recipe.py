@@ -194,10 +194,9 @@ class Qat(Phase):
 
 
 class Export(Section):
-    """What `edge convert` makes of the result: `head` (segmenters only) and `precision`."""
+    """What `edge convert` makes of the result: `head`, what a segmenter ends in (see `converters.heads`)."""
 
     head: Literal["logits", "class_map", "full"] | None = None
-    precision: Literal["int8", "float32"] = "int8"
 
 
 class Recipe(Section):

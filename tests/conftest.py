@@ -159,8 +159,6 @@ epochs = 1
 batch_size = 16
 learning_rate = 0.005
 
-[export]
-precision = "int8"
 """
 
 
@@ -179,3 +177,24 @@ def road(tmp_path_factory: pytest.TempPathFactory) -> Path:
         checkpoint = folder / "run" / f"{kind}.safetensors"
         assert main(["convert", str(checkpoint), "-o", str(folder / name), "--no-verify"]) == 0
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_card() -> str:
+    """A card for the tiny classifier's ONNX files."""
+    return """
+task = "classify"
+
+[preprocess]
+colour_order = "rgb"
+height = 32
+width = 32
+interpolation = "bilinear"
+fit = "stretch"
+crop_fraction = 1.0
+mean = [127.5, 127.5, 127.5]
+std = [127.5, 127.5, 127.5]
+
+[labels]
+names = ["a", "b", "c", "d", "e", "f", "g", "h"]
+"""

@@ -53,33 +53,17 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 }
 # Bit flips that leave a file valid are no bad input: text and weights without a hash of their own.
 MAY_STAY_VALID = {("int8/source.onnx", "flipped"), ("int8/model.tflite", "flipped"), ("images/a.png", "flipped")}
-CARD = """
-task = "classify"
-
-[preprocess]
-colour_order = "rgb"
-height = 32
-width = 32
-interpolation = "bilinear"
-fit = "stretch"
-crop_fraction = 1.0
-mean = [127.5, 127.5, 127.5]
-std = [127.5, 127.5, 127.5]
-
-[labels]
-names = ["a", "b", "c", "d", "e", "f", "g", "h"]
-"""
 
 
 @pytest.fixture
-def copy(road: Path, tmp_path: Path) -> Path:
+def copy(road: Path, tiny_card: str, tmp_path: Path) -> Path:
     """A copy of the road, with a card and a folder of images, to be damaged."""
     from edge.data.open_split import open_split
     from edge.vision.preprocess import Pixels
 
     folder = tmp_path / "copy"
     shutil.copytree(road, folder)
-    (folder / "card.toml").write_text(CARD)
+    (folder / "card.toml").write_text(tiny_card)
     (folder / "images").mkdir()
     import cv2
 

@@ -45,7 +45,8 @@ class Verdict:
     def sentence(self) -> str:
         """The verdict in one line."""
         if self.ship:
-            return "ship"
+            judged = any(finding.check == "accuracy" and finding.passed for finding in self.findings)
+            return "ship" if judged else "ship (accuracy not judged: no labelled images were given)"
         if not self.faults:
             return "do not ship: nothing could be checked"
         first = self.faults[0]

@@ -9,12 +9,20 @@ import torch
 from edge.errors import UnsupportedError
 from edge.graph.graph import Graph, Operator
 from edge.quantization.execution import as_inputs, constant_tensors, walk
+from edge.quantization.float_run import BUILDERS as FLOAT_BUILDERS
 from edge.quantization.integer_ops.affine import Kernel
 from edge.quantization.integer_ops.table import BUILDERS
 
 
 def build(graph: Graph, operator: Operator) -> Kernel:
-    """The kernel of one operator. Refuses (UnsupportedError) a kind that the simulation does not know, by name."""
+    """The kernel of one operator: its integer formula, or float32 where none of its tensors is quantized.
+
+    Raises:
+        UnsupportedError: a kind that the simulation does not know, by name.
+    """
+    tensors = [graph.tensors[name] for name in (*operator.inputs, *operator.outputs) if name]
+    if operator.kind in FLOAT_BUILDERS and all(tensor.dtype == "float32" for tensor in tensors):
+        return FLOAT_BUILDERS[operator.kind](graph, operator)
     if operator.kind not in BUILDERS or len(operator.outputs) != 1:
         source = f" ({operator.source})" if operator.source and operator.source != operator.kind else ""
         raise UnsupportedError(
@@ -28,13 +36,17 @@ class IntegerSimulation:
     """Executes an integer graph, ours or foreign, in either layout, exactly as XNNPACK (x86) does.
 
     Weights and multipliers are prepared once. Arrays in and out are raw: the dtypes of the graph's tensors.
-    Where the graph's batch is 1, inputs may carry any leading size.
+    Where the graph's batch is 1, inputs may carry any leading size. An operator that was left in float (between a
+    Dequantize and a Quantize or an output) runs in float32, to a tolerance and not bit for bit.
 
     Raises:
         UnsupportedError: an operator without an integer formula, or one whose tensors are not 8-bit, by name.
     """
 
     def __init__(self, graph: Graph) -> None:
+        made = [graph.tensors[name] for operator in graph.operators for name in operator.outputs]
+        if made and all(tensor.quantization is None for tensor in made):
+            raise UnsupportedError(f"integer simulation: graph '{graph.name}' is without 8-bit quantization")
         self.graph = graph
         self._steps = [(operator, build(graph, operator)) for operator in graph.operators]
         self._constants = constant_tensors(graph)

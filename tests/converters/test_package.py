@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -270,3 +271,42 @@ def test_a_better_build_replaces_the_old_artifact_whole(road: Path, int8: Artifa
     assert open_artifact(folder).manifest.precision == "float32"
     assert not (folder / "source.onnx").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["artifact"]
+
+
+def test_a_folder_that_holds_anything_else_is_refused_and_kept(road: Path, tmp_path: Path) -> None:
+    """The run's own folder, for one: its checkpoints stay."""
+    run = tmp_path / "run"
+    shutil.copytree(road / "run", run)
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    assert main(["convert", str(run / "qat.safetensors"), "-o", str(run), "--no-verify"]) == 1
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+
+
+def test_a_float_softmax_is_allowed_by_name_and_compared_to_a_tolerance(
+    road: Path, tiny_card: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An INT8 network that ends in probabilities: refused by default, and with --allow-float judged as floats."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    model = onnx.load(road / "int8" / "source.onnx")
+    last = model.graph.output[0].name
+    tensor = read_onnx(road / "int8" / "source.onnx").tensors[last]
+    assert tensor.quantization is not None
+    model.graph.initializer.append(helper.make_tensor("s", TensorProto.FLOAT, (), tensor.quantization.scale.tolist()))
+    zero = tensor.quantization.zero_point.tolist()
+    model.graph.initializer.append(helper.make_tensor("z", TensorProto.INT8, (), zero))
+    model.graph.node.append(helper.make_node("DequantizeLinear", [last, "s", "z"], ["real"]))
+    model.graph.node.append(helper.make_node("Softmax", ["real"], ["probabilities"], axis=1))
+    del model.graph.output[:]
+    model.graph.output.append(helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, tensor.shape))
+    onnx.save(model, tmp_path / "soft.onnx")
+    (tmp_path / "card.toml").write_text(tiny_card)
+    source, card = str(tmp_path / "soft.onnx"), str(tmp_path / "card.toml")
+    words = ["convert", source, "-o", str(tmp_path / "soft"), "--card", card]
+    assert main(words) == 1
+    assert "--allow-float" in capsys.readouterr().err
+    assert main([*words, "--allow-float", "Softmax,Dequantize"]) == 0
+    said = capsys.readouterr().err
+    assert "largest difference from the float reference" in said
+    assert "0 of 0 values" not in said
