@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 LIGHT_PACKAGES = ("edge/vision", "edge/data", "edge/evaluation", "edge/camera", "device_bench", "edge/verbs")
 LIGHT_MODULES = ("edge.cli", "edge.errors", "edge.atomic", "edge.artifact", "edge.cost", "edge.recipe")
+LIGHT_MODULES += ("edge.recipe_file", "edge.percentile")
 LIGHT_PARTS = (
     "edge.quantization.scheme",
     "edge.runtime.engine",
