@@ -19,6 +19,7 @@ Pixels = npt.NDArray[np.uint8]
 Clock = Callable[[], int]
 STAGES = ("read", "resize", "quantize", "infer", "postprocess", "draw", "write")
 END_TO_END = "total"
+LEGIBLE_SIDE = 288
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -84,17 +85,29 @@ def watch(
 
 
 def draw(frame: Frame, prediction: Prediction, predictor: Predictor) -> Pixels:
-    """The frame with the answer and the times drawn on it: RGB uint8 (h, w, 3)."""
-    rgb = frame.image
+    """The frame with the answer and the times drawn on it: RGB uint8 (h, w, 3).
+
+    A frame with a side below LEGIBLE_SIDE is enlarged by a whole factor first, so that the text hides little of it.
+    """
+    factor = -(-LEGIBLE_SIDE // min(frame.image.shape[:2]))
+    rgb = _enlarged(frame.image, factor, cv2.INTER_LINEAR)
     if frame.colour_order == "bgr":
         rgb = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_BGR2RGB), dtype=np.uint8)
     if isinstance(prediction, ClassPrediction):
         drawn = draw_scores(rgb, prediction.scores)
     else:
         palette = predictor.artifact.manifest.labels.palette or ()
-        drawn = draw_class_map(rgb, prediction.class_map, prediction.names, palette)
+        class_map = _enlarged(prediction.class_map, factor, cv2.INTER_NEAREST_EXACT)
+        drawn = draw_class_map(rgb, class_map, prediction.names, palette)
     infer_ms, total_ms = prediction.times.infer_ns / 1e6, prediction.times.total_ns / 1e6
     return draw_line(drawn, f"{predictor.artifact.manifest.name}: {infer_ms:.1f} ms of {total_ms:.1f} ms")
+
+
+def _enlarged(image: Pixels, factor: int, interpolation: int) -> Pixels:
+    if factor == 1:
+        return image
+    size_wh = (image.shape[1] * factor, image.shape[0] * factor)
+    return np.asarray(cv2.resize(image, size_wh, interpolation=interpolation), dtype=image.dtype)
 
 
 def class_shares(prediction: SegmentPrediction) -> dict[str, float]:

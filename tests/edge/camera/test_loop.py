@@ -35,7 +35,7 @@ class Refusing(NullSink):
     """Asks for no more after the second frame."""
 
     def write(self, image: np.ndarray, name: str) -> bool:
-        assert image.shape == (20, 30, 3)
+        assert image.shape == (300, 450, 3)
         return name != "1"
 
 
@@ -99,7 +99,7 @@ def test_overlays_are_written_and_stages_printed(
     assert main(arguments) == 0
     assert sorted(path.name for path in out.glob("*.png")) == ["one.png", "two.png"]
     drawn = cv2.imread(str(out / "one.png"))
-    assert drawn.shape == (30, 40, 3) and (drawn != 90).any()
+    assert drawn.shape == (300, 400, 3) and (drawn != 90).any()
     printed = capsys.readouterr().out
     assert "one.png  class 0 50.0 %" in printed
     assert all(stage in printed for stage in STAGES)
