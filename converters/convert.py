@@ -120,7 +120,7 @@ def _load_onnx(
     card = read_card(card_path)
     if head is not None and card.task != "segment":
         raise UsageError(f"--head {head}: only a segmenter has one, and {card_path} says task '{card.task}'")
-    graph = canonical(read_onnx(source))
+    graph = canonical(read_onnx(source, batch=1))
     shape = graph.tensors[graph.inputs[0]].shape
     expected = (1, 3, card.preprocess.height, card.preprocess.width)
     if len(graph.inputs) != 1 or shape != expected:

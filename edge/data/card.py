@@ -1,6 +1,6 @@
 """The card: what a foreign model file cannot say itself, as a TOML file.
 
-task = "classify"                # classify, segment or detect
+task = "classify"                # classify or segment
 
 [preprocess]                     # every key is needed, nothing is guessed
 colour_order = "rgb"
@@ -21,15 +21,16 @@ ignore_index = 255                   # optional
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from edge.artifact import Labels, Task
+from edge.artifact import Labels
 from edge.errors import RecipeError, unknown_name
 from edge.vision.preprocess import Preprocess
 
 MAX_CARD_BYTES = 1024 * 1024
+CardTask = Literal["classify", "segment"]
 Channel = Annotated[int, Field(ge=0, le=255)]
 
 
@@ -57,7 +58,7 @@ class CardLabels(Section):
 class CardFile(Section):
     """The keys of the TOML file."""
 
-    task: Task
+    task: CardTask
     preprocess: Preprocess
     labels: CardLabels
 
@@ -65,7 +66,7 @@ class CardFile(Section):
 class Card(Section):
     """A card with its labels read."""
 
-    task: Task
+    task: CardTask
     preprocess: Preprocess
     labels: Labels
 

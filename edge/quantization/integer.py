@@ -44,8 +44,7 @@ class IntegerSimulation:
     """
 
     def __init__(self, graph: Graph) -> None:
-        made = [graph.tensors[name] for operator in graph.operators for name in operator.outputs]
-        if made and all(tensor.quantization is None for tensor in made):
+        if all(tensor.quantization is None for tensor in graph.tensors.values()):
             raise UnsupportedError(f"integer simulation: graph '{graph.name}' is without 8-bit quantization")
         self.graph = graph
         self._steps = [(operator, build(graph, operator)) for operator in graph.operators]

@@ -10,7 +10,15 @@ import click
     epilog="Example: edge convert runs/mobilenet/qat.safetensors -o artifacts/mobilenet_int8",
 )
 @click.argument("source", type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Artifact folder to write.")
+@click.option(
+    "-o",
+    "--out",
+    "--output",
+    "output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Artifact folder to write.",
+)
 @click.option("--head", default=None, help="What a segmenter ends in: logits, class_map (1/8 size) or full.")
 @click.option(
     "--card", type=click.Path(path_type=Path), help="Card of a foreign ONNX file: task, preprocessing, labels."

@@ -38,7 +38,7 @@ class _Opened:
 @click.option("--labels", help="Class by image file.")
 @click.option("--masks", help="Folder of masks.")
 @click.option("--classes", help="File of class names, for --images.")
-@click.option("--limit", type=click.IntRange(1), help="Only the first so many images.")
+@click.option("-n", "--samples", type=click.IntRange(1), help="Look at the first N images only.")
 @click.option("--engine", help="What runs an artifact; the preferred installed one if left out.")
 @click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Processor threads.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
@@ -49,7 +49,7 @@ def command(
     labels: str | None,
     masks: str | None,
     classes: str | None,
-    limit: int | None,
+    samples: int | None,
     engine: str | None,
     threads: int,
     as_json: bool,
@@ -79,8 +79,8 @@ def command(
     if len(chosen.classes) != len(opened.classes.names):
         found = f"{len(opened.classes.names)} classes, {chosen.origin} has {len(chosen.classes)}"
         raise UsageError(f"{subject} has {found}")
-    if limit is not None:
-        chosen = chosen.subset(range(min(limit, len(chosen))))
+    if samples is not None:
+        chosen = chosen.subset(range(min(samples, len(chosen))))
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("evaluate", total=len(chosen))
         metrics = accuracy(chosen, opened.answer, batch_size=8, advance=lambda count: progress.advance(task, count))

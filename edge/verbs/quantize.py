@@ -12,7 +12,15 @@ import click
     "-n 100 -o artifacts/mobilenet_ptq",
 )
 @click.argument("source", type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Artifact folder to write.")
+@click.option(
+    "-o",
+    "--out",
+    "--output",
+    "output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Artifact folder to write.",
+)
 @click.option("--calibration", default=None, help="Calibration split: FILE.split.json or KIND:ROOT:PART.")
 @click.option("--images", default=None, type=click.Path(path_type=Path), help="Folder of calibration images instead.")
 @click.option(

@@ -12,7 +12,9 @@ from edge.training.run import Request, train
 
 @click.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
-@click.option("-o", "--out", "folder", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
+@click.option(
+    "-o", "--out", "--output", "folder", type=click.Path(path_type=Path), required=True, help="Folder of the run."
+)
 @click.option("--resume", is_flag=True, help="Go on with the run in the folder, exactly where it stopped.")
 @click.option("--phase", type=click.Choice(["all", "float", "qat"]), default="all", show_default=True)
 @click.option("--init", type=click.Path(path_type=Path), help="A float checkpoint in place of the float phase.")

@@ -22,7 +22,7 @@ MARKS = {True: "[green]passed[/]", False: "[red]FAILED[/]", None: "[dim]noted[/]
 @click.option("--labels", type=click.Path(path_type=Path), help="With --images: their label file.")
 @click.option("--masks", type=click.Path(path_type=Path), help="With --images: the folder of their masks.")
 @click.option("--classes", type=click.Path(path_type=Path), help="With --images: the file of class names.")
-@click.option("--samples", type=click.IntRange(min=1), help="Look at the first N images only.")
+@click.option("-n", "--samples", type=click.IntRange(min=1), help="Look at the first N images only.")
 @click.option("--engine", "engines", multiple=True, help="litert, tflite-runtime or onnxruntime; repeatable.")
 @click.option("--kernels", help="Kernel set of the TFLite engine: xnnpack, builtin or reference.")
 @click.option("--parent", type=click.Path(path_type=Path), help="The float parent: artifact, checkpoint or .onnx.")

@@ -70,3 +70,10 @@ def test_a_card_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(RecipeError, match=r"binary\.toml: cannot be read: is not UTF-8 text"):
         read_card(tmp_path / "binary.toml")
+
+
+def test_a_task_that_nothing_handles_is_refused(tmp_path: Path) -> None:
+    """The message says which are known."""
+    (tmp_path / "card.toml").write_text(CARD.replace('"classify"', '"detect"'))
+    with pytest.raises(RecipeError, match="task"):
+        read_card(tmp_path / "card.toml")

@@ -70,7 +70,7 @@ def test_the_artifact_says_how_it_was_calibrated(work: Path, capsys: pytest.Capt
 
 def test_it_verifies_what_it_wrote(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert quantize(work) == 0
-    assert capsys.readouterr().err.splitlines()[-1] == "ship"
+    assert capsys.readouterr().err.splitlines()[-1].startswith("ship")
 
 
 def test_the_same_images_give_the_same_file(work: Path) -> None:

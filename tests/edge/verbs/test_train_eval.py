@@ -45,7 +45,7 @@ def test_eval_of_a_checkpoint_gives_the_accuracy_of_its_training(
 
 
 def test_eval_prints_a_table_and_keeps_to_the_limit(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["--split", "generated:classify:val:20", "--limit", "6"]
+    arguments = ["--split", "generated:classify:val:20", "--samples", "6"]
     assert main(["eval", str(run_folder / "float.safetensors"), *arguments]) == 0
     out = capsys.readouterr().out
     assert "6 images" in out
