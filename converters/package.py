@@ -32,7 +32,7 @@ from edge.artifact import (
     open_artifact,
 )
 from edge.atomic import replacing_folder
-from edge.errors import ArtifactError
+from edge.errors import ArtifactError, UsageError
 from edge.graph.counts import count_graph
 from edge.graph.graph import Graph
 from edge.graph.onnx import read_onnx
@@ -94,6 +94,7 @@ def write_model_files(graph: Graph, description: Description, *, allow_float: fr
 
     Raises:
         UnsupportedError: an operator would stay in float and is not allowed to; or cannot be written.
+        UsageError: the class names are not as many as the scores.
     """
     precision = precision_of(graph)
     source = onnx_bytes(graph)
@@ -109,6 +110,7 @@ def write_model_files(graph: Graph, description: Description, *, allow_float: fr
     graphs = {"model.tflite": in_tflite, "source.onnx": read}
     graphs["model.onnx"] = read_onnx(contents["model.onnx"]) if precision == "int8" else read
     files = tuple(_model_file(name, data, graphs[name], description) for name, data in contents.items())
+    _check_labels(files[0], description)
     counted = count_graph(in_tflite)
     cost = Cost(
         multiply_adds=counted.multiply_adds,
@@ -118,6 +120,16 @@ def write_model_files(graph: Graph, description: Description, *, allow_float: fr
         unruled=tuple(sorted(set(counted.unruled))),
     )
     return ModelFiles(precision=precision, contents=contents, files=files, graph=read, cost=cost)
+
+
+def _check_labels(tflite: ModelFile, description: Description) -> None:
+    """Refuse (UsageError) class names that are not as many as the scores of the model."""
+    scores = tflite.outputs[0]
+    if scores.meaning in ("logits", "probabilities") and scores.shape[-1] != len(description.labels.names):
+        raise UsageError(
+            f"{len(description.labels.names)} class names for a model with {scores.shape[-1]} scores; "
+            "names come from the card, or from the labelled split that a checkpoint was trained or evaluated on"
+        )
 
 
 def _model_file(name: str, data: bytes, graph: Graph, description: Description) -> ModelFile:

@@ -310,3 +310,14 @@ def test_a_float_softmax_is_allowed_by_name_and_compared_to_a_tolerance(
     said = capsys.readouterr().err
     assert "largest difference from the float reference" in said
     assert "0 of 0 values" not in said
+
+
+def test_class_names_that_do_not_fit_the_scores_are_refused(
+    road: Path, tiny_card: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A card with a name missing: one line with both numbers, nothing written."""
+    (tmp_path / "card.toml").write_text(tiny_card.replace(', "h"', ""))
+    words = ["convert", str(road / "int8" / "source.onnx"), "--card", str(tmp_path / "card.toml")]
+    assert main([*words, "-o", str(tmp_path / "out")]) == 2
+    assert "7 class names for a model with 8 scores" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
