@@ -98,11 +98,11 @@ def write_model_files(graph: Graph, description: Description, *, allow_float: fr
     """
     precision = precision_of(graph)
     source = onnx_bytes(graph)
-    read = read_onnx(source, name=description.name)
+    read = read_onnx(source)
     nhwc = to_nhwc(read)
     if precision == "int8":
         require_integer_only(nhwc, allowed=allow_float)
-    tflite = tflite_bytes(nhwc, description=f"{description.name} {precision}")
+    tflite = tflite_bytes(nhwc, description=f"edge-deploy {precision}")
     contents = {"model.tflite": tflite, "model.onnx": source}
     if precision == "int8":
         contents = {"model.tflite": tflite, "model.onnx": onnxruntime_form(read), "source.onnx": source}

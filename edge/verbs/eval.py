@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from edge.artifact import Labels, open_artifact
+from edge.artifact import open_artifact
 from edge.data.class_names import ClassNames
+from edge.data.model_classes import model_classes, require_model_classes
 from edge.data.open_split import open_split
 from edge.data.splits import Split
 from edge.errors import UsageError
@@ -72,13 +73,13 @@ def command(
     else:
         named = None if split is None else expand(split, None)
         # A folder's labels are the model's own classes, unless a file says otherwise.
-        names = classes or (opened.classes if images is not None and (labels or masks) else None)
+        names = classes or (opened.classes if images is not None else None)
         chosen = open_split(split=named, images=images, labels=labels, masks=masks, classes=names)
+    if chosen.task == "images":
+        raise UsageError(f"{chosen.origin} has no labels; give --labels FILE, or --masks FOLDER for a segmenter")
     if chosen.task != opened.task:
         raise UsageError(f"{subject} is for '{opened.task}', {chosen.origin} for '{chosen.task}'")
-    if len(chosen.classes) != len(opened.classes.names):
-        found = f"{len(opened.classes.names)} classes, {chosen.origin} has {len(chosen.classes)}"
-        raise UsageError(f"{subject} has {found}")
+    require_model_classes(chosen, opened.classes.names, str(subject))
     if samples is not None:
         chosen = chosen.subset(range(min(samples, len(chosen))))
     with Progress(console=Console(stderr=True), transient=True) as progress:
@@ -90,10 +91,6 @@ def command(
         _print(f"{subject}, {opened.runs_on}", chosen, metrics)
 
 
-def _class_names(labels: Labels) -> ClassNames:
-    return ClassNames(names=labels.names, palette=labels.palette or (), ignore_index=labels.ignore_index)
-
-
 def _artifact(folder: Path, engine: str | None, threads: int) -> _Opened:
     artifact = open_artifact(folder)
     answer, info = artifact_answer(artifact, engine=engine, threads=threads)
@@ -101,7 +98,7 @@ def _artifact(folder: Path, engine: str | None, threads: int) -> _Opened:
         answer=answer,
         runs_on=f"{info.engine} {info.version}, {info.kernels}",
         task=artifact.manifest.task,
-        classes=_class_names(artifact.manifest.labels),
+        classes=model_classes(artifact.manifest.labels),
     )
 
 
@@ -122,7 +119,7 @@ def _checkpoint(path: Path, engine: str | None, threads: int) -> _Opened:
         answer=module_answer(restore_module(checkpoint), recipe.preprocess, checkpoint.task),
         runs_on=f"torch {torch.__version__}, {checkpoint.kind}",
         task=checkpoint.task,
-        classes=_class_names(checkpoint.labels),
+        classes=model_classes(checkpoint.labels),
         default_split=default,
     )
 

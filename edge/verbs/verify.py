@@ -53,13 +53,19 @@ def command(
     Compares the parameters of its files, their outputs with the integer simulation, every operator alone with
     identical inputs, and the accuracy with the float parent's.
     """
+    from edge.data.model_classes import model_classes, require_model_classes
     from edge.data.open_split import open_split
     from edge.quantization.verification.record import record
     from edge.quantization.verification.verify import Request
 
     opened = open_artifact(artifact)
     named = any(value is not None for value in (split, images, labels, masks, classes))
-    chosen = open_split(images=images, labels=labels, masks=masks, split=split, classes=classes) if named else None
+    chosen = None
+    if named:
+        # A folder's labels are the model's own classes, unless a file says otherwise.
+        names = classes or (model_classes(opened.manifest.labels) if images is not None else None)
+        chosen = open_split(images=images, labels=labels, masks=masks, split=split, classes=names)
+        require_model_classes(chosen, opened.manifest.labels.names, str(artifact))
     request = Request(
         split=chosen,
         samples=samples,

@@ -1,0 +1,30 @@
+"""Reading a user's own data in the class order of the model that is asked about it."""
+
+from edge.artifact import Labels
+from edge.data.class_names import ClassNames
+from edge.data.splits import Split
+from edge.errors import UsageError
+
+
+def model_classes(labels: Labels) -> ClassNames:
+    """The model's classes, by which the labels, class folders or masks of a folder are read."""
+    return ClassNames(names=labels.names, palette=labels.palette or (), ignore_index=labels.ignore_index)
+
+
+def require_model_classes(split: Split, names: tuple[str, ...], subject: str) -> None:
+    """Refuse (UsageError) targets that are not indices into the model's classes.
+
+    Args:
+        names: the model's class names, by index.
+        subject: the model, for the message.
+    """
+    if split.task == "images":
+        return
+    if len(split.classes) != len(names):
+        raise UsageError(f"{subject} has {len(names)} classes, {split.origin} has {len(split.classes)}")
+    if split.classes != names and set(split.classes) == set(names):
+        first = next(index for index, pair in enumerate(zip(names, split.classes, strict=True)) if pair[0] != pair[1])
+        raise UsageError(
+            f"{split.origin} has the classes of {subject} in another order: class {first} is "
+            f"'{split.classes[first]}', the model's is '{names[first]}'"
+        )
