@@ -22,6 +22,8 @@ KERNELS: Mapping[str, tuple[tuple[str, str | None], ...]] = {
     "tflite": (("litert", "xnnpack"), ("litert", "builtin"), ("litert", "reference")),
     "onnx": (("onnxruntime", None),),
 }
+# The simulation is exact for these kernels: an INT8 file is held to 0 quanta there, whatever was measured.
+EXACT_KERNELS = "litert/xnnpack/x86_64"
 # Largest difference of a float file that stays allowed, as a share of the largest expected magnitude.
 FLOAT_TOLERANCE = 1e-3
 
@@ -89,7 +91,7 @@ def measured_bounds(
 ) -> dict[str, dict[str, float]]:
     """The largest difference allowed per file and kernel set: what this machine's runtimes show on the self-test.
 
-    XNNPACK on this machine is held to 0 quanta for an INT8 file. A kernel set that is not measured here is held to the
+    XNNPACK on x86-64 is held to 0 quanta for an INT8 file. A kernel set that is not measured here is held to the
     largest difference that any measured one showed, at least 1 quantum. Float files: FLOAT_TOLERANCE.
     """
     bounds: dict[str, dict[str, float]] = {}
@@ -130,6 +132,6 @@ def _measured(
                 for k, output in enumerate(file.outputs):
                     largest = max(largest, difference(expected[k][index : index + 1], outputs[k], output))
             integers = all(output.dtype != "float32" for output in file.outputs)
-            exact = integers and kernels == "xnnpack" and session.info.kernels == "xnnpack"
-            measured[kernel_key(session.info)] = 0.0 if exact else largest
+            key = kernel_key(session.info)
+            measured[key] = 0.0 if integers and key == EXACT_KERNELS else largest
     return measured

@@ -1,5 +1,6 @@
 """Batches depend on seed, epoch and sample alone."""
 
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -55,9 +56,12 @@ def test_seed_and_epoch_change_the_augmentation(classifier: Callable[..., Recipe
 
 
 def test_closing_an_epoch_early_is_quiet(classifier: Callable[..., Recipe]) -> None:
+    before = threading.active_count()
     epoch = _batches(classifier()).epoch(0)
     next(epoch)
     epoch.close()  # type: ignore[attr-defined]  # it is a generator
+    assert next(epoch, None) is None
+    assert threading.active_count() == before
 
 
 def test_void_becomes_no_class(segmenter: Callable[..., Recipe]) -> None:
