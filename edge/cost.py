@@ -49,22 +49,33 @@ def parameters(shapes: Sequence[Shape]) -> int:
     return sum(prod(shape) for shape in shapes)
 
 
-def _conv(inputs: Sequence[Shape], output: Shape) -> int:
+def _conv(inputs: Sequence[Shape], output: Shape, group: int) -> int:
     return conv_multiply_adds(inputs[1], output)
 
 
-def _linear(inputs: Sequence[Shape], output: Shape) -> int:
+def _conv_transpose(inputs: Sequence[Shape], output: Shape, group: int) -> int:
+    """Every place of the input meets every weight once: weight (out, in / group, kh, kw)."""
+    return prod(inputs[0]) // (inputs[1][1] * group) * prod(inputs[1])
+
+
+def _linear(inputs: Sequence[Shape], output: Shape, group: int) -> int:
     return linear_multiply_adds(inputs[1], output)
 
 
-def _nothing(inputs: Sequence[Shape], output: Shape) -> int:
+def _matmul(inputs: Sequence[Shape], output: Shape, group: int) -> int:
+    return prod(output) * inputs[0][-1]
+
+
+def _nothing(inputs: Sequence[Shape], output: Shape, group: int) -> int:
     return 0
 
 
-RULES: Mapping[str, Callable[[Sequence[Shape], Shape], int]] = MappingProxyType(
+RULES: Mapping[str, Callable[[Sequence[Shape], Shape, int], int]] = MappingProxyType(
     {
         "Conv": _conv,
         "Gemm": _linear,
+        "ConvTranspose": _conv_transpose,
+        "MatMul": _matmul,
         "Add": _nothing,
         "Sub": _nothing,
         "Mul": _nothing,
@@ -87,6 +98,41 @@ RULES: Mapping[str, Callable[[Sequence[Shape], Shape], int]] = MappingProxyType(
         "HardSwish": _nothing,
         "HardSigmoid": _nothing,
         "BatchNorm": _nothing,
+        **dict.fromkeys(
+            [
+                "Div",
+                "Min",
+                "Max",
+                "Pow",
+                "ReduceSum",
+                "ReduceMax",
+                "ReduceMin",
+                "ReflectPad",
+                "Gather",
+                "DepthToSpace",
+                "SpaceToDepth",
+                "Tile",
+                "Expand",
+                "Cast",
+                "LeakyRelu",
+                "PRelu",
+                "Elu",
+                "Gelu",
+                "Abs",
+                "Neg",
+                "Sqrt",
+                "Rsqrt",
+                "Exp",
+                "Log",
+                "Floor",
+                "Ceil",
+                "Round",
+                "Sin",
+                "Cos",
+                "L2Norm",
+            ],
+            _nothing,
+        ),
         "Quantize": _nothing,
         "Dequantize": _nothing,
     }
@@ -94,13 +140,14 @@ RULES: Mapping[str, Callable[[Sequence[Shape], Shape], int]] = MappingProxyType(
 """Operator kind -> rule over (input shapes, output shape). One entry for every kind that a graph knows."""
 
 
-def multiply_adds(kind: str, input_shapes: Sequence[Shape], output_shape: Shape) -> int | None:
+def multiply_adds(kind: str, input_shapes: Sequence[Shape], output_shape: Shape, *, group: int = 1) -> int | None:
     """Multiply-adds of one operator of a graph, or None when there is no rule for its kind.
 
     Args:
         kind: a key of `edge.graph.graph.KINDS`, or a source file's own name for a foreign operator.
         input_shapes: in the order of the operator's inputs: activation, weight, bias for Conv and Gemm.
         output_shape: of the first output.
+        group: of a ConvTranspose; the shapes of the others say it.
     """
     rule = RULES.get(kind)
-    return None if rule is None else rule(input_shapes, output_shape)
+    return None if rule is None else rule(input_shapes, output_shape, group)

@@ -95,7 +95,8 @@ def _multiply_adds(graph: Graph, operator: Operator) -> int | None:
     if not operator.outputs:
         return None
     inputs = [graph.tensors[name].shape if name else () for name in operator.inputs]
-    return multiply_adds(operator.kind, inputs, graph.tensors[operator.outputs[0]].shape)
+    output = graph.tensors[operator.outputs[0]].shape
+    return multiply_adds(operator.kind, inputs, output, group=int(operator.attributes.get("group", 1)))
 
 
 def _alive_bytes(graph: Graph) -> list[int]:

@@ -22,24 +22,51 @@ KINDS: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         # inputs x, weight (O, I / group, kh, kw) in every layout, bias (O,) or ''. pads: (top, left, bottom, right).
         "Conv": frozenset({"strides", "pads", "dilations", "group", "activation"}),
-        # inputs x (n, I), weight (O, I), bias (O,) or ''.
+        # As Conv; the weight is (O, I / group, kh, kw) too. pads cut the full result: size = stride * (in - 1) +
+        # dilation * (k - 1) + 1 - pads + what the output's shape has more (ONNX's output_padding).
+        "ConvTranspose": frozenset({"strides", "pads", "dilations", "group", "activation"}),
+        # inputs x (..., I), weight (O, I), bias (O,) or ''.
         "Gemm": frozenset({"activation"}),
+        # inputs a (..., m, k), b (..., k, n), leading axes broadcast; either may be constant.
+        "MatMul": frozenset(),
+        # Two operands of any ranks, broadcast as numpy does.
         "Add": frozenset({"activation"}),
         "Sub": frozenset({"activation"}),
         "Mul": frozenset({"activation"}),
+        "Div": frozenset({"activation"}),
+        "Min": frozenset(),
+        "Max": frozenset(),
+        # base, exponent.
+        "Pow": frozenset(),
         "AveragePool": frozenset({"kernel", "strides", "pads", "count_include_pad", "activation"}),
         "MaxPool": frozenset({"kernel", "strides", "pads", "activation"}),
         # axes: non-negative, in the layout of the tensor. A global average pool is a Mean over the spatial axes.
         "Mean": frozenset({"axes", "keepdims"}),
+        "ReduceSum": frozenset({"axes", "keepdims"}),
+        "ReduceMax": frozenset({"axes", "keepdims"}),
+        "ReduceMin": frozenset({"axes", "keepdims"}),
         # mode: linear | nearest. coordinates: half_pixel | asymmetric | align_corners.
         "Resize": frozenset({"mode", "coordinates", "size_hw"}),
         "Concat": frozenset({"axis"}),
         # pads: ((before, after), ...) per axis; value: the real number padded with.
         "Pad": frozenset({"pads", "value"}),
+        # pads as for Pad, each smaller than its axis; the border value is not repeated.
+        "ReflectPad": frozenset({"pads"}),
         "Reshape": frozenset({"shape"}),
         "Transpose": frozenset({"perm"}),
         # begin, end, strides: one int per axis, already clamped to the shape.
         "Slice": frozenset({"begin", "end", "strides"}),
+        # inputs data, indices (an integer tensor, constant or not): numpy's take along the axis.
+        "Gather": frozenset({"axis"}),
+        # channel of the wider map: DCR (by * block + bx) * C + c, CRD c * block * block + by * block + bx.
+        "DepthToSpace": frozenset({"block", "mode"}),
+        "SpaceToDepth": frozenset({"block"}),
+        # repeats: one per axis.
+        "Tile": frozenset({"repeats"}),
+        # shape: what the input is broadcast to, as numpy does.
+        "Expand": frozenset({"shape"}),
+        # To the dtype of the output; no parameters on either side.
+        "Cast": frozenset(),
         "Softmax": frozenset({"axis"}),
         "ArgMax": frozenset({"axis", "keepdims"}),
         "Relu": frozenset(),
@@ -49,6 +76,25 @@ KINDS: Mapping[str, frozenset[str]] = MappingProxyType(
         "Tanh": frozenset(),
         "HardSwish": frozenset(),
         "HardSigmoid": frozenset({"alpha", "beta"}),
+        "LeakyRelu": frozenset({"alpha"}),
+        # inputs x, slope (constant, broadcast against x as numpy does).
+        "PRelu": frozenset(),
+        "Elu": frozenset({"alpha"}),
+        # approximate: tanh's formula instead of erf's.
+        "Gelu": frozenset({"approximate"}),
+        "Abs": frozenset(),
+        "Neg": frozenset(),
+        "Sqrt": frozenset(),
+        "Rsqrt": frozenset(),
+        "Exp": frozenset(),
+        "Log": frozenset(),
+        "Floor": frozenset(),
+        "Ceil": frozenset(),
+        "Round": frozenset(),
+        "Sin": frozenset(),
+        "Cos": frozenset(),
+        # x / sqrt(max(sum of squares along the axis, epsilon)).
+        "L2Norm": frozenset({"axis", "epsilon"}),
         # inputs x, gamma (C,), beta (C,), mean (C,), variance (C,).
         "BatchNorm": frozenset({"epsilon"}),
         # Boundaries that were not collapsed: a float input or output of an integer graph, or a change of parameters.
