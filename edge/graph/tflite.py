@@ -8,7 +8,8 @@ import numpy as np
 from edge.errors import ModelFileError
 from edge.graph.graph import KINDS, Graph, Operator, Quantization, Tensor
 from edge.graph.tflite_file import DAMAGE, FileModel, FileOperator, FileTensor, load_bytes, parse
-from edge.graph.tflite_operators import Reading, read_operator
+from edge.graph.tflite_operators.site import Reading
+from edge.graph.tflite_operators.table import read_operator
 
 # How a weight is stored -> the permutation that makes it (O, I / group, h, w).
 WEIGHT_PERMUTATIONS: Mapping[str, tuple[int, ...]] = {"ohwi": (0, 3, 1, 2), "depthwise": (3, 0, 1, 2)}

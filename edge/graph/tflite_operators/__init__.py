@@ -1,0 +1,1 @@
+"""How each TFLite operator becomes a canonical one: one file per family, one table."""
