@@ -15,6 +15,7 @@ from edge.graph.graph import KINDS, Graph, Operator, Tensor
 from edge.graph.onnx_draft import FOLDING_ALLOWANCE_BYTES, Draft, Node, NotCanonical, infer_outputs, plain_node
 from edge.graph.onnx_file import OnnxFile, open_onnx
 from edge.graph.onnx_operators.fold import fold
+from edge.graph.onnx_operators.qoperator import written_out
 from edge.graph.onnx_operators.table import READERS
 from edge.graph.rewrite import rebuild
 
@@ -84,7 +85,8 @@ def _literal_graph(file: OnnxFile, name: str) -> Graph:
     for input_name in inputs:
         draft.declare(input_name)
     for index, node in enumerate(proto.node):
-        _read_node(draft, node, index)
+        for part in written_out(draft, node):
+            _read_node(draft, part, index)
     return _finish(draft, name, inputs, tuple(value.name for value in proto.output))
 
 

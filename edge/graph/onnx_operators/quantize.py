@@ -60,7 +60,8 @@ def parameters(draft: Draft, node: Node, x: Tensor, zero_point: Tensor | None) -
         raise NotCanonical("blocked quantization")
     axis: int | None = None
     if scale.ndim == 1:
-        place = axis_of(node.attributes.get("axis", 1), len(x.shape)) if x.shape else -1
+        given = int(node.attributes.get("axis", 1))
+        place = axis_of(given, len(x.shape)) if scale.size > 1 or given < len(x.shape) else -1
         if place >= 0 and x.shape[place] == scale.size and (scale.size > 1 or x.data is not None):
             axis = place
         elif scale.size != 1:
