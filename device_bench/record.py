@@ -47,6 +47,8 @@ class EngineUsed(Strict):
     operators: int | None
     delegated_operators: int | None
     threads: int
+    machine: str | None = None
+    emulated: str | None = None
 
 
 class SelftestSeen(Strict):

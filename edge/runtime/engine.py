@@ -1,7 +1,8 @@
 """What runs a model file: the protocol, and the table of engines."""
 
+import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
@@ -39,6 +40,8 @@ class EngineInfo:
         delegate: name of the delegate or provider, None without one.
         operators, delegated_operators: nodes of the file, and how many of them the delegate took; None if unknown.
         threads: threads the kernels may use.
+        machine: of the process that runs it, as `platform.machine()` says: `x86_64`, `aarch64`.
+        emulated: the program that plays this machine (`qemu-aarch64`), None on a real one, or where it cannot be told.
     """
 
     engine: str
@@ -48,6 +51,8 @@ class EngineInfo:
     operators: int | None
     delegated_operators: int | None
     threads: int
+    machine: str = field(default_factory=platform.machine)
+    emulated: str | None = None
 
 
 class Session(Protocol):

@@ -1,7 +1,6 @@
 """The self-test: a runtime proves on a device that it gives the host's answer before a number from it is believed."""
 
 import io
-import platform
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,7 +41,7 @@ class SelftestResult:
 
 def kernel_key(info: EngineInfo) -> str:
     """The kernel set of a session as the manifest names it: `litert/xnnpack/x86_64`."""
-    return f"{info.engine}/{info.kernels}/{platform.machine()}"
+    return f"{info.engine}/{info.kernels}/{info.machine}"
 
 
 def model_input(images: npt.NDArray[np.uint8], file: ModelFile, preprocess: Preprocess) -> npt.NDArray[Any]:
