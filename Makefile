@@ -27,11 +27,20 @@ $(LIGHT)/.ready: pyproject.toml constraints.txt
 	$(RETRY) $(LIGHT)/bin/pip install --quiet --constraint constraints.txt --editable '.[litert]' pytest pytest-timeout
 	touch $@
 
+# An aarch64 userland under qemu-user, from Debian packages and aarch64 wheels: build.sh says what it needs.
+EMULATED_PI := .venvs/emulated-pi
+.PHONY: emulated-pi
+emulated-pi: $(VENV)/.ready
+	tests/emulated_pi/build.sh $(EMULATED_PI) $(VENV)/bin/python
+
 demo: $(VENV)/.ready
 	$(VENV)/bin/python docs/demo.py
 
+# The emulated userland needs Debian 12's apt: elsewhere its tests are skipped, but not in CI.
 test: $(VENV)/.ready $(TFLITE)/.ready $(LIGHT)/.ready
+	tests/emulated_pi/build.sh $(EMULATED_PI) $(VENV)/bin/python || test -z "$$CI"
 	EDGE_TFLITE_RUNTIME_PYTHON=$(CURDIR)/$(TFLITE)/bin/python EDGE_LIGHT_PYTHON=$(CURDIR)/$(LIGHT)/bin/python \
+	EDGE_EMULATED_PI_PYTHON=$(CURDIR)/$(EMULATED_PI)/python3 \
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 check: $(VENV)/.ready

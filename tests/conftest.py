@@ -25,6 +25,17 @@ def test_data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def emulated_pi() -> str:
+    """The python3 of the emulated aarch64 userland: EDGE_EMULATED_PI_PYTHON, which `make test` builds and sets."""
+    found = os.environ.get("EDGE_EMULATED_PI_PYTHON", "")
+    if not Path(found).is_file():
+        if os.environ.get("CI"):
+            pytest.fail(f"EDGE_EMULATED_PI_PYTHON: '{found}' is no file, and CI must have it; run `make emulated-pi`")
+        pytest.skip("EDGE_EMULATED_PI_PYTHON names no interpreter; `make emulated-pi` builds one")
+    return found
+
+
 @pytest.fixture
 def make_artifact(tmp_path: Path) -> MakeArtifact:
     """A function that writes an artifact by hand, from any bytes as its model file.
