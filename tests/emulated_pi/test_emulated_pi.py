@@ -9,7 +9,8 @@ import subprocess
 TOLD = """
 import json, os, platform, subprocess, sys
 from importlib.metadata import version
-inner = subprocess.run([sys.executable, "-c", "import platform; print(platform.machine())"], capture_output=True, text=True)
+ask = "import platform; print(platform.machine())"
+inner = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True)
 print(json.dumps({
     "machine": platform.machine(), "python": sys.version_info[:2], "inner": inner.stdout.strip(),
     "versions": {name: version(name) for name in ("numpy", "tflite-runtime", "ai-edge-litert", "onnxruntime")},
