@@ -114,6 +114,7 @@ RULES: Mapping[str, Callable[[Sequence[Shape], Shape, int], int]] = MappingProxy
                 "Tile",
                 "Expand",
                 "Cast",
+                "LogSoftmax",
                 "LeakyRelu",
                 "PRelu",
                 "Elu",

@@ -68,6 +68,7 @@ KINDS: Mapping[str, frozenset[str]] = MappingProxyType(
         # To the dtype of the output; no parameters on either side.
         "Cast": frozenset(),
         "Softmax": frozenset({"axis"}),
+        "LogSoftmax": frozenset({"axis"}),
         "ArgMax": frozenset({"axis", "keepdims"}),
         "Relu": frozenset(),
         "Relu6": frozenset(),

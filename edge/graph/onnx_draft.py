@@ -130,6 +130,23 @@ class Draft:
                 self.declare(name)
         self.append(kind, node.name, inputs, node.outputs, attributes, node.kind)
 
+    def step(
+        self,
+        kind: str,
+        node: Node,
+        inputs: Sequence[str],
+        attributes: Mapping[str, Any],
+        shape: Sequence[int],
+        *,
+        dtype: str = "float32",
+    ) -> str:
+        """Add an operator between the node's inputs and its last step; the tensor it makes is named after the node."""
+        output = fresh_name(f"{node.outputs[0]}/{kind.lower()}", {**self.types, **self.tensors})
+        self.types[output] = (dtype, tuple(shape))
+        self.declare(output)
+        self.append(kind, f"{node.name}/{kind.lower()}", inputs, (output,), attributes, node.kind)
+        return output
+
     def append(
         self,
         kind: str,

@@ -1,4 +1,4 @@
-"""Arithmetic with broadcasting, activations and softmax."""
+"""Clip, hard sigmoid, softmax and ArgMax."""
 
 from typing import Any
 
@@ -7,22 +7,6 @@ import numpy as np
 from edge.graph.graph import Tensor
 from edge.graph.onnx_draft import Draft, Node, NotCanonical
 from edge.graph.rewrite import real_values
-
-
-def arithmetic(draft: Draft, node: Node) -> None:
-    """Add, Sub, Mul: two inputs of one dtype, broadcast as numpy does."""
-    inputs = [draft.tensor(node.input(index)) for index in range(2)]
-    if inputs[0].quantization is None and inputs[1].quantization is None and not inputs[0].dtype.startswith("float"):
-        raise NotCanonical("integer arithmetic")
-    draft.emit(node.kind, node, [tensor.name for tensor in inputs], {"activation": "none"})
-
-
-def unary(draft: Draft, node: Node) -> None:
-    """Relu, Sigmoid, Tanh and HardSwish over floats."""
-    x = draft.tensor(node.input(0))
-    if not x.dtype.startswith("float"):
-        raise NotCanonical("integer input")
-    draft.emit(node.kind, node, (x.name,), {})
 
 
 def clip(draft: Draft, node: Node) -> None:

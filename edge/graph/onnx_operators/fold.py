@@ -1,6 +1,7 @@
 """Nodes whose inputs are all constants: computed while reading, within a bound on memory."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from types import MappingProxyType
 from typing import Any
 
@@ -122,6 +123,13 @@ FOLDED: Mapping[str, Callable[[Draft, Node, Sequence[Any]], Array]] = MappingPro
         "Mul": lambda draft, node, inputs: np.multiply(inputs[0], inputs[1]),
         "Div": _divide,
         "Sqrt": lambda draft, node, inputs: np.sqrt(inputs[0]),
+        "Exp": lambda draft, node, inputs: np.exp(inputs[0]),
+        "Log": lambda draft, node, inputs: np.log(inputs[0]),
+        "Pow": lambda draft, node, inputs: np.power(inputs[0], inputs[1]).astype(inputs[0].dtype),
+        "Reciprocal": lambda draft, node, inputs: np.reciprocal(inputs[0]),
+        "Abs": lambda draft, node, inputs: np.abs(inputs[0]),
+        "Max": lambda draft, node, inputs: reduce(np.maximum, inputs),
+        "Min": lambda draft, node, inputs: reduce(np.minimum, inputs),
         "Neg": lambda draft, node, inputs: np.negative(inputs[0]),
         "Floor": lambda draft, node, inputs: np.floor(inputs[0]),
         "Ceil": lambda draft, node, inputs: np.ceil(inputs[0]),

@@ -54,21 +54,6 @@ def global_average_pool(draft: Draft, node: Node) -> None:
     draft.emit("Mean", node, (x.name,), {"axes": tuple(range(2, len(x.shape))), "keepdims": True})
 
 
-def reduce_mean(draft: Draft, node: Node) -> None:
-    """ReduceMean, with axes as attribute (up to operator set 17) or input (from 18)."""
-    x = draft.tensor(node.input(0))
-    axes = draft.integers(node.input(1)) if node.input(1) else tuple(node.attributes.get("axes", ()))
-    if not axes:
-        if node.attributes.get("noop_with_empty_axes", 0):
-            raise NotCanonical("no axes")
-        axes = tuple(range(len(x.shape)))
-    attributes = {
-        "axes": tuple(sorted({axis_of(axis, len(x.shape)) for axis in axes})),
-        "keepdims": node.attributes.get("keepdims", 1) == 1,
-    }
-    draft.emit("Mean", node, (x.name,), attributes)
-
-
 def resize(draft: Draft, node: Node) -> None:
     """Resize of the two spatial axes, linear or nearest, where the scale is exactly the ratio of the sizes.
 
