@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -30,13 +31,15 @@ class Layout:
     Attributes:
         forms: NCHW tensor name -> {order of its stored axes: name of the tensor stored so}. Order p means that stored
             axis i is axis p[i] of the NCHW tensor. One tensor may be stored in several orders.
+        reasons: name of every Transpose added -> who needs it and why.
+        columns: rank-2 tensor -> the column that each stored column is; absent where they are in order.
     """
 
     graph: Graph
     tensors: dict[str, Tensor]
     forms: dict[str, dict[Perm, str]] = field(default_factory=dict)
     operators: list[Operator] = field(default_factory=list)
-    needed: list[NeededTranspose] = field(default_factory=list)
+    reasons: dict[str, NeededTranspose] = field(default_factory=dict)
     columns: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
 
     def rank(self, name: str) -> int:
@@ -54,24 +57,55 @@ class Layout:
         forms = self.forms[name]
         if order in forms:
             return forms[order]
-        given = self.order(name)
+        given = self._nearest(name, order)
         source = self.tensors[forms[given]]
         perm = tuple(given.index(axis) for axis in order)
         shape = tuple(source.shape[axis] for axis in perm)
         target = fresh_name(f"{name}/{'nhwc' if order == natural_order(len(order)) else 'transposed'}", self.tensors)
         self.tensors[target] = replace(source, name=target, shape=shape)
         if is_reshape(perm, source.shape):
-            kind, attributes = "Reshape", {"shape": shape}
+            self.append_move("Reshape", f"{target}/layout", source.name, target, {"shape": shape})
         else:
-            kind, attributes = "Transpose", {"perm": perm}
-            self.needed.append(NeededTranspose(operator=operator.name, tensor=name, reason=reason))
-        name_ = f"{target}/layout"
-        self.operators.append(
-            Operator(
-                kind=kind, name=name_, inputs=(source.name,), outputs=(target,), attributes=attributes, source=kind
-            )
-        )
+            self.append_move("Transpose", f"{target}/layout", source.name, target, {"perm": perm})
+            self.reasons[f"{target}/layout"] = NeededTranspose(operator=operator.name, tensor=name, reason=reason)
         forms[order] = target
+        return target
+
+    def _nearest(self, name: str, order: Perm) -> Perm:
+        """The held order to start from: one that only a Reshape separates from the wanted one, if there is one."""
+        shape = self.graph.tensors[name].shape
+        wanted = [axis for axis in order if shape[axis] != 1]
+        same = [held for held in self.forms[name] if [axis for axis in held if shape[axis] != 1] == wanted]
+        return same[0] if same else self.order(name)
+
+    def append_move(self, kind: str, name: str, source: str, target: str, attributes: Mapping[str, Any]) -> None:
+        """Add a Reshape or Transpose between stored tensors."""
+        self.operators.append(
+            Operator(kind=kind, name=name, inputs=(source,), outputs=(target,), attributes=attributes, source=kind)
+        )
+
+    def moved_values(self, name: str, order: Perm) -> int:
+        """How many values a Transpose would move to have the activation in this order: 0 where it is held so."""
+        forms = self.forms[name]
+        shape = self.graph.tensors[name].shape
+        if any([axis for axis in held if shape[axis] != 1] == [a for a in order if shape[a] != 1] for held in forms):
+            return 0
+        return prod(shape)
+
+    def reordered_columns(self, name: str, columns: npt.NDArray[np.int64]) -> str:
+        """A constant whose last axis is in the stored order of a flattened tensor; one value stays one value."""
+        tensor = self.tensors[name]
+        assert tensor.data is not None
+        if not tensor.shape or tensor.shape[-1] == 1:
+            return name
+        target = fresh_name(f"{name}/nhwc", self.tensors)
+        data = np.asarray(np.take(tensor.data, columns, axis=-1), order="C")
+        quantization = tensor.quantization
+        if quantization is not None and quantization.axis == tensor.data.ndim - 1:
+            quantization = Quantization(
+                scale=quantization.scale[columns], zero_point=quantization.zero_point[columns], axis=quantization.axis
+            )
+        self.tensors[target] = replace(tensor, name=target, data=data, quantization=quantization)
         return target
 
     def rename(self, old: str, new: str) -> None:

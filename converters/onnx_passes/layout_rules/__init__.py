@@ -1,0 +1,1 @@
+"""How each family of operators goes from NCHW to NHWC."""
