@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from edge.evaluation.thresholds import Thresholds
 from edge.quantization.scheme import Scheme
 from edge.vision.preprocess import Preprocess
 
@@ -196,11 +197,11 @@ class Qat(Phase):
 class Export(Section):
     """What `edge convert` makes of the result: `head`, what a segmenter ends in (see `converters.heads`)."""
 
-    head: Literal["logits", "class_map", "full"] | None = None
+    head: Literal["logits", "full_logits", "class_map", "full"] | None = None
 
 
 class Recipe(Section):
-    """One experiment."""
+    """One experiment. `verdict`: what its artifacts must reach to ship; `edge verify` reads it from the artifact."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
     model: Model
@@ -210,3 +211,4 @@ class Recipe(Section):
     qat: Qat | None = None
     export: Export = Export()
     scheme: Scheme = Scheme()
+    verdict: Thresholds | None = None

@@ -1,10 +1,14 @@
-"""Ship or do not ship: findings of the checks, and the one that is at fault."""
+"""Ship or do not ship: findings of the checks, and what is at fault."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Check = Literal["parameters", "end to end", "operators", "accuracy"]
+from edge.evaluation.quantities import size_text
+
+Check = Literal["parameters", "end to end", "operators", "accuracy", "agreement", "latency", "size"]
+ROUNDING = 1e-12
+"""A ratio of two accuracies that equals its floor up to float64 rounding passes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,10 +30,21 @@ class Finding:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AtFault:
+    """An operator that a failed check points to, and the figure that points there."""
+
+    check: Check
+    operator: str
+    kind: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """All findings of one artifact."""
+    """All findings of one artifact, and the operators that the failed ones point to, the first fault's first."""
 
     findings: tuple[Finding, ...]
+    at_fault: tuple[AtFault, ...] = ()
 
     @property
     def faults(self) -> tuple[Finding, ...]:
@@ -54,30 +69,47 @@ class Verdict:
         return f"do not ship: {first.check}: {first.subject}: {first.detail}{more}"
 
 
-def verdict(findings: Sequence[Finding]) -> Verdict:
+def verdict(findings: Sequence[Finding], at_fault: Sequence[AtFault] = ()) -> Verdict:
     """Gather findings."""
-    return Verdict(findings=tuple(findings))
+    return Verdict(findings=tuple(findings), at_fault=tuple(at_fault))
 
 
 def accuracy_finding(
-    subject: str, metric: str, value: float, parent: float | None, agreement: float | None, *, allowed_drop: float
+    subject: str, metric: str, value: float, parent: float | None, agreement: float | None, *, floor: float
 ) -> Finding:
-    """Judge an accuracy against the float parent's.
+    """Judge an accuracy against the float parent's on the same images: value >= floor * parent.
 
     Args:
         metric: its name. value, parent: in [0, 1]; parent None if there is no float parent.
         agreement: share of decisions equal to the parent's, None if not compared.
-        allowed_drop: how far `value` may lie below `parent`, absolute, in [0, 1].
+        floor: least share of the parent's accuracy that is kept, in [0, 1].
     """
-    data = {"metric": metric, "value": value, "parent_value": parent, "parent_agreement": agreement}
+    data: dict[str, Any] = {"metric": metric, "value": value, "parent_value": parent, "parent_agreement": agreement}
     agrees = "" if agreement is None else f", {agreement:.2%} of decisions as the parent"
     if parent is None:
         return Finding(
             check="accuracy", subject=subject, passed=None, detail=f"{metric} {value:.2%}{agrees}", data=data
         )
-    drop = parent - value
-    passed = drop <= allowed_drop + 1e-12
+    ratio = value / parent if parent > 0 else None
+    data |= {"parent_ratio": ratio, "accuracy_floor": floor}
+    passed = value >= floor * parent - ROUNDING
     detail = f"{metric} {value:.2%}, parent {parent:.2%}{agrees}"
     if not passed:
-        detail += f"; {100 * drop:.2f} points lost, {100 * allowed_drop:.2f} allowed"
+        detail += f"; {value / parent:.2%} of the parent's kept, at least {floor:.2%} asked"
     return Finding(check="accuracy", subject=subject, passed=passed, detail=detail, data=data)
+
+
+def agreement_finding(subject: str, agreement: float, floor: float, unit: str) -> Finding:
+    """Judge the share of decisions equal to the float parent's. `unit` says what a decision is about (images)."""
+    passed = agreement >= floor - ROUNDING
+    detail = f"{agreement:.2%} of {unit} decided as by the float parent; at least {floor:.2%} asked"
+    data = {"parent_agreement": agreement, "agreement_floor": floor}
+    return Finding(check="agreement", subject=subject, passed=passed, detail=detail, data=data)
+
+
+def size_finding(subject: str, size_bytes: int, budget_bytes: int) -> Finding:
+    """Judge the size of a model file that devices run."""
+    passed = size_bytes <= budget_bytes
+    detail = f"{size_text(size_bytes)} ({size_bytes:,} bytes); {size_text(budget_bytes)} allowed"
+    data = {"size_bytes": size_bytes, "size_budget_bytes": budget_bytes}
+    return Finding(check="size", subject=subject, passed=passed, detail=detail, data=data)

@@ -1,18 +1,19 @@
-"""edge verify: prove that an artifact computes what was trained."""
+"""edge verify: prove that an artifact computes what was trained, fast enough: ship or do not ship."""
 
 import json
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from edge.artifact import Artifact, open_artifact
+from edge.errors import EdgeError
+from edge.verbs.verdict_text import MARKS, print_verdict
 
 if TYPE_CHECKING:
+    from edge.evaluation.thresholds import Thresholds
+    from edge.evaluation.verdict import Finding
     from edge.quantization.verification.verify import Report, Request
-
-MARKS = {True: "[green]passed[/]", False: "[red]FAILED[/]", None: "[dim]noted[/]"}
 
 
 @click.command("verify", epilog="Example: edge verify runs/street/int8 --split generated:segment:val --samples 50")
@@ -26,70 +27,116 @@ MARKS = {True: "[green]passed[/]", False: "[red]FAILED[/]", None: "[dim]noted[/]
 @click.option("--engine", "engines", multiple=True, help="litert, tflite-runtime or onnxruntime; repeatable.")
 @click.option("--kernels", help="Kernel set of the TFLite engine: xnnpack, builtin or reference.")
 @click.option("--parent", type=click.Path(path_type=Path), help="The float parent: artifact, checkpoint or .onnx.")
-@click.option("--max-differing", default=0, show_default=True, type=click.IntRange(min=0))
-@click.option("--accuracy-drop", default=0.01, show_default=True, type=click.FloatRange(min=0, max=1))
+@click.option("--max-differing", type=click.IntRange(min=0), help="Values that may differ where kernels are exact. [0]")
+@click.option(
+    "--accuracy-floor", type=click.FloatRange(0, 1), help="Least share of the float parent's accuracy kept. [0.99]"
+)
+@click.option(
+    "--agreement-floor", type=click.FloatRange(0, 1), help="Least share of decisions equal to the float parent's."
+)
+@click.option("--latency-budget", help="Longest time of one inference, with its unit: 30ms, 800us.")
+@click.option("--latency-percentile", type=click.Choice(["50", "90", "99"]), help="Of the runs, for the budget. [90]")
+@click.option("--records", type=click.Path(path_type=Path), help="Measurements of `edge bench`; else measured here.")
+@click.option("--allow-disturbed", is_flag=True, help="Judge latency although the machine was disturbed.")
+@click.option("--size-budget", help="Largest model file, with its unit: 4MB, 3MiB.")
 @click.option("--operator-samples", default=2, show_default=True, type=click.IntRange(min=0), help="0: leave it out.")
 @click.option("--record", "recorded", is_flag=True, help="Write the figures into the manifest.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line: every finding, then the verdict.")
-def command(
-    artifact: Path,
-    split: str | None,
-    images: Path | None,
-    labels: Path | None,
-    masks: Path | None,
-    classes: Path | None,
-    samples: int | None,
-    engines: tuple[str, ...],
-    kernels: str | None,
-    parent: Path | None,
-    max_differing: int,
-    accuracy_drop: float,
-    operator_samples: int,
-    recorded: bool,
-    as_json: bool,
-) -> int:
-    """Prove that ARTIFACT computes what was trained: exit code 0 is ship, 1 is do not ship.
+def command(artifact: Path, recorded: bool, as_json: bool, **options: Any) -> int:
+    """Prove that ARTIFACT computes what was trained, and is good and fast enough: exit code 0: ship, 1: do not ship.
 
     Compares the parameters of its files, their outputs with the integer simulation, every operator alone with
-    identical inputs, and the accuracy with the float parent's.
+    identical inputs, the accuracy with the float parent's, and latency and size with their budgets. A threshold that
+    is not given here is taken from the artifact's recipe, section [verdict].
     """
-    from edge.data.model_classes import model_classes, require_model_classes
-    from edge.data.open_split import open_split
-    from edge.quantization.verification.record import record
-    from edge.quantization.verification.verify import Request
+    try:
+        opened = open_artifact(artifact)
+        report = run_with_progress(opened, _request(opened, **options))
+        if recorded:
+            from edge.quantization.verification.record import record
 
-    opened = open_artifact(artifact)
-    named = any(value is not None for value in (split, images, labels, masks, classes))
-    chosen = None
-    if named:
-        # A folder's labels are the model's own classes, unless a file says otherwise.
-        names = classes or (model_classes(opened.manifest.labels) if images is not None else None)
-        chosen = open_split(images=images, labels=labels, masks=masks, split=split, classes=names)
-        require_model_classes(chosen, opened.manifest.labels.names, str(artifact))
-    request = Request(
-        split=chosen,
-        samples=samples,
-        engines=engines,
-        kernels=kernels,
-        parent=parent,
-        operator_samples=operator_samples,
-        max_differing=max_differing,
-        accuracy_drop=accuracy_drop,
-    )
-    report = run_with_progress(opened, request)
-    if recorded:
-        record(opened, report)
-    print_report(opened, report, as_json=as_json)
+            record(opened, report)
+        print_report(opened, report, as_json=as_json)
+    except EdgeError as error:
+        if as_json:
+            failed = {"artifact": str(artifact), "ship": None, "exit_code": error.exit_code, "error": str(error)}
+            click.echo(json.dumps({"row": "error", **failed}))
+        raise
     return 0 if report.verdict.ship else 1
 
 
+def _request(artifact: Artifact, **options: Any) -> "Request":
+    from edge.data.model_classes import model_classes, require_model_classes
+    from edge.data.open_split import open_split
+    from edge.evaluation.thresholds import recipe_thresholds, resolve
+    from edge.quantization.verification.verify import Request
+    from edge.verbs.latency import latency_findings
+
+    recipe = recipe_thresholds(artifact.manifest.provenance.recipe, str(artifact.folder))
+    limits = resolve(_asked(options), recipe)
+    chosen = None
+    images, labels, masks, classes = (options[name] for name in ("images", "labels", "masks", "classes"))
+    if any(value is not None for value in (options["split"], images, labels, masks, classes)):
+        # A folder's labels are the model's own classes, unless a file says otherwise.
+        names = classes or (model_classes(artifact.manifest.labels) if images is not None else None)
+        chosen = open_split(images=images, labels=labels, masks=masks, split=options["split"], classes=names)
+        require_model_classes(chosen, artifact.manifest.labels.names, str(artifact.folder))
+    latency = latency_findings(
+        artifact,
+        limits,
+        options["records"],
+        engines=options["engines"],
+        kernels=options["kernels"],
+        allow_disturbed=options["allow_disturbed"],
+    )
+    return Request(
+        split=chosen,
+        samples=options["samples"],
+        engines=options["engines"],
+        kernels=options["kernels"],
+        parent=options["parent"],
+        operator_samples=options["operator_samples"],
+        limits=limits,
+        latency=latency,
+    )
+
+
+def _asked(options: dict[str, Any]) -> "Thresholds":
+    from edge.evaluation.quantities import duration_ns, size_bytes
+    from edge.evaluation.thresholds import Thresholds
+
+    if options["latency_budget"] is not None:
+        duration_ns(options["latency_budget"])
+    if options["size_budget"] is not None:
+        size_bytes(options["size_budget"])
+    percentile = options["latency_percentile"]
+    return Thresholds(
+        accuracy_floor=options["accuracy_floor"],
+        agreement_floor=options["agreement_floor"],
+        latency_budget=options["latency_budget"],
+        latency_percentile=None if percentile is None else int(percentile),  # type: ignore[arg-type]  # one of three
+        max_differing=options["max_differing"],
+        size_budget=options["size_budget"],
+    )
+
+
 def verify_written(artifact: Artifact) -> int:
-    """Verify what was just written on its self-test images: findings on standard error, the exit code returned."""
+    """Verify what was just written on its self-test images: findings on standard error, the exit code returned.
+
+    The recipe's thresholds hold, but latency is not measured: whoever converts is rarely on the device.
+    """
     from rich.console import Console
 
+    from edge.evaluation.latency import unjudged_latency
+    from edge.evaluation.thresholds import Thresholds, recipe_thresholds, resolve
     from edge.quantization.verification.verify import Request
 
-    report = run_with_progress(artifact, Request())
+    limits = resolve(Thresholds(), recipe_thresholds(artifact.manifest.provenance.recipe, str(artifact.folder)))
+    latency: tuple[Finding, ...] = ()
+    if limits.latency_budget_ns is not None:
+        reason = "no measurement yet; `edge bench` on the device, then `edge verify --records FILE`"
+        latency = (unjudged_latency("the device", reason, limits.latency_budget_ns, demanded=False),)
+    report = run_with_progress(artifact, Request(limits=limits, latency=latency))
     console = Console(stderr=True)
     for finding in report.verdict.findings:
         console.print(f"{MARKS[finding.passed]} {finding.check}: {finding.subject}: {finding.detail}", soft_wrap=True)
@@ -105,7 +152,8 @@ def run_with_progress(artifact: Artifact, request: "Request") -> "Report":
     from edge.quantization.verification.verify import verify
 
     columns = (SpinnerColumn(), TextColumn("{task.description} {task.completed} steps"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    screen = Console(stderr=True)
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as progress:
         task = progress.add_task(f"verify {artifact.manifest.name}", total=None)
         return verify(artifact, request, lambda count: progress.advance(task, count))
 
@@ -113,53 +161,9 @@ def run_with_progress(artifact: Artifact, request: "Request") -> "Report":
 def print_report(artifact: Artifact, report: "Report", *, as_json: bool) -> None:
     """Print a table and the verdict, or JSON lines."""
     if as_json:
-        for finding in report.verdict.findings:
-            click.echo(
-                _json(
-                    {
-                        "check": finding.check,
-                        "subject": finding.subject,
-                        "passed": finding.passed,
-                        "detail": finding.detail,
-                        **finding.data,
-                    }
-                )
-            )
-        click.echo(
-            _json(
-                {
-                    "artifact": str(artifact.folder),
-                    "ship": report.verdict.ship,
-                    "verdict": report.verdict.sentence,
-                    "images": report.images,
-                    "origin": report.origin,
-                    "parent": report.parent,
-                }
-            )
-        )
+        from edge.quantization.verification.rows import rows
+
+        for row in rows(artifact, report):
+            click.echo(json.dumps(row))
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(
-        title=f"{artifact.folder}: {report.images} images of {report.origin}"
-        + (f", parent {report.parent}" if report.parent else ""),
-        title_justify="left",
-        show_lines=True,
-    )
-    for column in ("check", "subject", "", "found"):
-        table.add_column(column, overflow="fold")
-    for finding in report.verdict.findings:
-        table.add_row(finding.check, finding.subject, MARKS[finding.passed], finding.detail)
-    console = Console()
-    console.print(table)
-    style = "bold green" if report.verdict.ship else "bold red"
-    console.print(report.verdict.sentence, style=style, soft_wrap=True, markup=False)
-
-
-def _json(record: dict[str, Any]) -> str:
-    """JSON with null where a number is not finite: plain JSON has no word for it."""
-    plain = {
-        key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in record.items()
-    }
-    return json.dumps(plain)
+    print_verdict(artifact, report)

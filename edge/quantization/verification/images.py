@@ -22,7 +22,7 @@ class Images:
         origin: where they come from, for the report.
         split: their split, None for the self-test's images.
         resized: the self-test's images, uint8 (n, height, width, 3) at the model's size; None with a split.
-        count: how many are looked at: the first ones.
+        count: how many are looked at: the first ones. asked: how many were asked for; None all.
     """
 
     artifact: Artifact
@@ -30,11 +30,18 @@ class Images:
     split: Split | None
     resized: Pixels | None
     count: int
+    asked: int | None = None
 
     @property
     def labelled(self) -> bool:
         """Whether the images have targets for the artifact's task."""
         return self.split is not None and self.split.task == self.artifact.manifest.task
+
+    @property
+    def wording(self) -> str:
+        """How many, of what, and when there were fewer than asked for."""
+        fewer = f" ({self.asked} were asked for)" if self.asked is not None and self.asked > self.count else ""
+        return f"{self.count} images of {self.origin}{fewer}"
 
     def batches(self, size: int = 1) -> Iterator[tuple[list[int], Pixels]]:
         """Indices and uint8 (n, height, width, 3) at the model's size and in its colour order."""
@@ -56,6 +63,7 @@ def choose_images(artifact: Artifact, split: Split | None, samples: int | None) 
         resized = selftest_images(artifact, read_selftest(artifact))
         count = len(resized) if samples is None else min(samples, len(resized))
         origin = "the artifact's self-test"
-        return Images(artifact=artifact, origin=origin, split=None, resized=resized, count=count)
+        return Images(artifact=artifact, origin=origin, split=None, resized=resized, count=count, asked=samples)
     count = len(split) if samples is None else min(samples, len(split))
-    return Images(artifact=artifact, origin=split.origin or "the split", split=split, resized=None, count=count)
+    origin = split.origin or "the split"
+    return Images(artifact=artifact, origin=origin, split=split, resized=None, count=count, asked=samples)

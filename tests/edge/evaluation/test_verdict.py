@@ -1,6 +1,6 @@
 """Ship or do not ship."""
 
-from edge.evaluation.verdict import Finding, accuracy_finding, verdict
+from edge.evaluation.verdict import Finding, accuracy_finding, agreement_finding, size_finding, verdict
 
 GOOD = Finding(check="end to end", subject="model.tflite", passed=True, detail="0 differ")
 BAD = Finding(check="operators", subject="model.onnx", passed=False, detail="worst Resize 'up': 3 quanta")
@@ -22,15 +22,36 @@ def test_nothing_checked_does_not_ship() -> None:
     assert "nothing" in verdict([FACT]).sentence
 
 
-def test_accuracy_may_drop_by_what_is_allowed_and_no_more() -> None:
-    """The bound itself is allowed."""
-    at_bound = accuracy_finding("model.tflite", "top1", 0.70, 0.71, 0.98, allowed_drop=0.01)
-    below = accuracy_finding("model.tflite", "top1", 0.699, 0.71, 0.98, allowed_drop=0.01)
+def test_accuracy_keeps_its_share_of_the_parents_and_the_bound_itself_passes() -> None:
+    """0.693 of 0.70 is 99 %; the ratio is in the data."""
+    at_bound = accuracy_finding("model.tflite", "top1", 0.693, 0.70, 0.98, floor=0.99)
+    below = accuracy_finding("model.tflite", "top1", 0.6929, 0.70, 0.98, floor=0.99)
     assert at_bound.passed is True
     assert below.passed is False
-    assert "1.10 points lost" in below.detail
+    assert below.data["parent_ratio"] == 0.6929 / 0.70
+    assert "98.99% of the parent's kept, at least 99.00% asked" in below.detail
+
+
+def test_an_accuracy_that_is_no_number_does_not_pass() -> None:
+    """No class in truth or answer."""
+    assert accuracy_finding("model.tflite", "miou", float("nan"), 0.5, None, floor=0.0).passed is False
+
+
+def test_a_parent_that_is_always_wrong_is_no_fault() -> None:
+    """Nothing can be lost, and there is no ratio."""
+    found = accuracy_finding("model.tflite", "top1", 0.0, 0.0, None, floor=1.0)
+    assert found.passed is True and found.data["parent_ratio"] is None
+
+
+def test_agreement_and_size_are_held_against_their_bounds() -> None:
+    """The bounds themselves pass."""
+    assert agreement_finding("model.tflite", 0.97, 0.97, "images").passed is True
+    assert agreement_finding("model.tflite", 0.9699, 0.97, "images").passed is False
+    assert size_finding("model.tflite", 4_000_000, 4_000_000).passed is True
+    below = size_finding("model.tflite", 4_000_001, 4_000_000)
+    assert below.passed is False and "4,000,001 bytes" in below.detail
 
 
 def test_accuracy_without_a_parent_decides_nothing() -> None:
     """It is a fact."""
-    assert accuracy_finding("model.tflite", "top1", 0.7, None, None, allowed_drop=0.01).passed is None
+    assert accuracy_finding("model.tflite", "top1", 0.7, None, None, floor=0.99).passed is None

@@ -14,6 +14,7 @@ from edge.artifact import MANIFEST_NAME, Artifact, file_sha256, open_artifact
 from edge.cli import main
 from edge.data.splits import Split
 from edge.errors import UsageError
+from edge.evaluation.thresholds import Limits
 from edge.graph.graph import Graph, Tensor, per_tensor
 from edge.graph.onnx import read_onnx
 from edge.quantization.verification.end_to_end import open_runtimes
@@ -50,7 +51,7 @@ def with_bias_moved(graph: Graph, amount: int) -> Graph:
 @pytest.mark.parametrize("task", ["classify", "segment"])
 def test_a_sound_int8_artifact_ships(make: Make, splits: dict[str, Split], task: str) -> None:
     """Same parameters; 0 values differ in LiteRT; every operator exact there, and within 1 in ONNX Runtime."""
-    report = verify(make(task, "int8"), Request(split=splits[task], accuracy_drop=1.0))
+    report = verify(make(task, "int8"), Request(split=splits[task], limits=Limits(accuracy_floor=0.0)))
     by_check = {
         check: [finding for finding in report.verdict.findings if finding.check == check]
         for check in ("parameters", "end to end", "operators", "accuracy")
@@ -99,10 +100,11 @@ def test_a_file_with_other_integers_does_not_ship(make: Make, tmp_path: Path) ->
     assert any(finding.check == "end to end" for finding in report.verdict.faults)
 
 
-def test_an_accuracy_below_the_parents_does_not_ship(make: Make, splits: dict[str, Split]) -> None:
-    """No drop is allowed that a negative bound excludes."""
-    report = verify(make("classify", "int8"), Request(split=splits["classify"], accuracy_drop=-0.001))
-    assert [finding.check for finding in report.verdict.faults] == ["accuracy"] * 3
+def test_decisions_unlike_the_parents_do_not_ship(make: Make, splits: dict[str, Split]) -> None:
+    """More agreement is asked for than there can be; simulation, LiteRT and ONNX Runtime are judged."""
+    limits = Limits(accuracy_floor=0.0, agreement_floor=1.01)
+    report = verify(make("classify", "int8"), Request(split=splits["classify"], limits=limits))
+    assert [finding.check for finding in report.verdict.faults] == ["agreement"] * 3
 
 
 def test_kernels_that_are_not_exact_are_held_to_one_quantum_per_operator(make: Make) -> None:
@@ -121,7 +123,7 @@ def test_the_figures_go_into_the_manifest_once(make: Make, splits: dict[str, Spl
     for _ in range(2):
         artifact = open_artifact(copy)
         parent = make("classify", "float32").folder
-        record(artifact, verify(artifact, Request(split=splits["classify"], parent=parent, accuracy_drop=1)))
+        record(artifact, verify(artifact, Request(split=splits["classify"], parent=parent)))
     manifest = open_artifact(copy).manifest
     assert next((entry.engine, entry.differing) for entry in manifest.fidelity) == ("litert", 0)
     assert len(manifest.fidelity) == 2

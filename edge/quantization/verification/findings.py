@@ -1,0 +1,108 @@
+"""What the checks on images found, held against the thresholds: end to end, accuracy, agreement, size."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from edge.evaluation.thresholds import Limits
+from edge.evaluation.verdict import Finding, accuracy_finding, agreement_finding, size_finding
+from edge.quantization.verification.accuracy import METRICS, Participant
+from edge.quantization.verification.end_to_end import Comparison, Runtime
+from edge.quantization.verification.images import Images
+from edge.quantization.verification.operators import allowed_quanta
+from edge.quantization.verification.subject import Subject
+
+FLOAT_TOLERANCE = 1e-3
+CLASS_MAP_TOLERANCE = 0.01
+DECISIONS: Mapping[str, str] = {"classify": "images", "segment": "pixels"}
+
+
+def end_to_end_finding(
+    subject: Subject, runtime: Runtime, images: Images, limits: Limits, kernels: str | None
+) -> Finding:
+    """Judge one runtime against the reference: values that differ where kernels are exact; elsewhere a fact."""
+    if not subject.is_integer:
+        return _float_end_to_end(runtime, images)
+    found = runtime.integers
+    exact = allowed_quanta(runtime, kernels) == 0 and runtime.session.info.kernels == "xnnpack"
+    if not found.values:  # an INT8 model that was allowed to end in float
+        real = _float_end_to_end(runtime, images)
+        return real if exact else replace(real, passed=None)
+    passed = found.differing <= limits.max_differing if exact else None
+    detail = f"{found.differing} of {found.values} values differ from the integer simulation"
+    if found.differing and runtime.file.outputs[0].meaning == "class_map":
+        detail += " (cells of the class map)"
+    elif found.differing:
+        detail += f", largest {found.largest} quanta, {found.beyond_one} by more than 1"
+    if passed is False:
+        detail += f"; {limits.max_differing} allowed"
+    data = {
+        "images": images.count,
+        "values": found.values,
+        "differing": found.differing,
+        "beyond_one": found.beyond_one,
+        "largest_quanta": found.largest,
+        "kernels": runtime.session.info.kernels,
+        "version": runtime.session.info.version,
+        "operators": runtime.session.info.operators,
+        "delegated_operators": runtime.session.info.delegated_operators,
+    }
+    return Finding(check="end to end", subject=runtime.label, passed=passed, detail=detail, data=data)
+
+
+def _float_end_to_end(runtime: Runtime, images: Images) -> Finding:
+    """Float files: class maps may differ in a share of the cells, reals by a share of the largest magnitude."""
+    if runtime.integers.values:
+        share = runtime.integers.share
+        detail = f"{share:.3%} of class map cells differ from the float reference ({CLASS_MAP_TOLERANCE:.0%} allowed)"
+        data = {"images": images.count, "values": runtime.integers.values, "differing": runtime.integers.differing}
+        passed = share <= CLASS_MAP_TOLERANCE
+        return Finding(check="end to end", subject=runtime.label, passed=passed, detail=detail, data=data)
+    found = runtime.reals
+    allowed = FLOAT_TOLERANCE * found.magnitude
+    detail = f"largest difference from the float reference {found.largest:.2e} ({allowed:.2e} allowed)"
+    real = {"images": images.count, "values": found.values, "largest": found.largest, "sqnr_db": found.sqnr_db}
+    passed = found.largest <= allowed
+    return Finding(check="end to end", subject=runtime.label, passed=passed, detail=detail, data=real)
+
+
+def participants(comparison: Comparison) -> Sequence[Participant]:
+    """The reference and every runtime."""
+    return [comparison.reference, *(runtime.participant for runtime in comparison.runtimes)]
+
+
+def accuracy_findings(comparison: Comparison, images: Images, limits: Limits) -> list[Finding]:
+    """Judge accuracy and decisions of the reference and of every runtime against the float parent's."""
+    metric = METRICS.get(images.artifact.manifest.task)
+    if metric is None:
+        return []
+    findings = []
+    parent = None if comparison.parent is None else comparison.parent.value
+    for participant in participants(comparison):
+        subject, agreement = participant.subject, participant.agreement
+        if participant.value is not None:
+            floor = limits.accuracy_floor
+            findings.append(accuracy_finding(subject, metric, participant.value, parent, agreement, floor=floor))
+        elif agreement is not None:
+            detail = f"{agreement:.2%} of decisions as the float parent"
+            data = {"parent_agreement": agreement}
+            findings.append(Finding(check="accuracy", subject=subject, passed=None, detail=detail, data=data))
+    if images.labelled and comparison.parent is None:
+        detail = "no float parent at hand, so no accuracy is compared; name it with --parent"
+        findings.append(Finding(check="accuracy", subject="float parent", passed=None, detail=detail))
+    if limits.agreement_floor is not None:
+        unit = DECISIONS[images.artifact.manifest.task]
+        agreements = [(participant.subject, participant.agreement) for participant in participants(comparison)]
+        findings += [
+            agreement_finding(subject, value, limits.agreement_floor, unit)
+            for subject, value in agreements
+            if value is not None
+        ]
+    return findings
+
+
+def size_findings(subject: Subject, limits: Limits) -> list[Finding]:
+    """Judge the size of every file that devices run; nothing without a budget."""
+    budget = limits.size_budget_bytes
+    if budget is None:
+        return []
+    return [size_finding(file.path, file.size_bytes, budget) for file in subject.run_files]
