@@ -7,7 +7,8 @@ import onnx
 from onnx import ValueInfoProto
 
 from converters.onnx_emitter import Emitter
-from converters.onnx_operators import WRITERS, Writer
+from converters.onnx_operators.node import Writer
+from converters.onnx_operators.table import WRITERS
 from edge.errors import UnsupportedError
 from edge.graph.graph import Graph
 from edge.graph.onnx_file import ELEMENT_OF

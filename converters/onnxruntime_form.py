@@ -13,8 +13,12 @@ from onnx import TensorProto
 
 from converters.onnx_emitter import Emitter
 from converters.onnx_file import write_model
-from converters.onnx_operators import WRITERS, Writer, pool_attributes, resize_attributes, resize_sizes
+from converters.onnx_operators.node import Writer
+from converters.onnx_operators.pooling import pool_attributes
+from converters.onnx_operators.table import WRITERS
 from converters.onnx_passes.canonical_int8 import uint8_activations
+from converters.onnxruntime_resize import write_resize
+from converters.onnxruntime_sum import SUMS
 from edge.graph.fuse_rounding import AWAY_FROM_ZERO
 from edge.graph.graph import Graph, Operator, Tensor
 
@@ -67,25 +71,6 @@ def _clip(out: Emitter, source: str, target: str, limits: tuple[int, int], dtype
     out.node("Clip", (source, *bounds), (target,), name)
 
 
-def _resize(out: Emitter, operator: Operator) -> None:
-    """A linear Resize over the integers as floats, rounded half up: Cast, Resize, Add 0.5, Cast.
-
-    ONNX Runtime's own integer Resize truncates instead of rounding.
-    """
-    tensor = out.graph.tensors[operator.outputs[0]]
-    if operator.attributes["mode"] != "linear" or tensor.dtype != "uint8":
-        WRITERS["Resize"](out, operator)
-        return
-    name = tensor.name
-    out.node(
-        "Cast", (out.raw(operator.inputs[0]),), (f"{name}/integers",), f"{operator.name}/cast", to=TensorProto.FLOAT
-    )
-    inputs = (f"{name}/integers", "", "", resize_sizes(out, operator))
-    out.node("Resize", inputs, (f"{name}/unrounded",), operator.name, **resize_attributes(operator))
-    out.node("Add", (f"{name}/unrounded", out.scalar(0.5)), (f"{name}/half_up",), f"{operator.name}/half_up")
-    out.node("Cast", (f"{name}/half_up",), (name,), f"{operator.name}/truncate", to=TensorProto.UINT8)
-
-
 def _average_pool(out: Emitter, operator: Operator) -> None:
     """An average pool over int8 as floats, ties rounded away from zero, in uint8 (see `fuse_rounding.AWAY_FROM_ZERO`).
 
@@ -110,5 +95,7 @@ def _average_pool(out: Emitter, operator: Operator) -> None:
 
 
 CLAMPING = ("Conv", "Gemm", "Add", "Sub", "Mul", "AveragePool", "MaxPool")
-PLAIN_WRITERS: Mapping[str, Writer] = MappingProxyType({**WRITERS, "AveragePool": _average_pool, "Resize": _resize})
+PLAIN_WRITERS: Mapping[str, Writer] = MappingProxyType(
+    {**WRITERS, "AveragePool": _average_pool, "Resize": write_resize, **SUMS}
+)
 FAST_WRITERS: Mapping[str, Writer] = MappingProxyType({**PLAIN_WRITERS, **dict.fromkeys(CLAMPING, _clamped)})

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from converters.onnx_file import onnx_bytes, write_model
-from converters.onnx_operators import WRITERS
+from converters.onnx_operators.table import WRITERS
 from converters.onnx_passes.canonical_int8 import uint8_activations
 from converters.onnxruntime_form import onnxruntime_form
 from edge.graph.graph import Graph

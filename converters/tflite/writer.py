@@ -10,19 +10,43 @@ from converters.tflite.convolution import write_conv
 from converters.tflite.elementwise import write_elementwise
 from converters.tflite.file_builder import FileBuilder
 from converters.tflite.fully_connected import write_gemm
+from converters.tflite.functions import (
+    write_function,
+    write_gelu,
+    write_hard_sigmoid,
+    write_l2_norm,
+    write_leaky_relu,
+    write_log_softmax,
+    write_p_relu,
+)
+from converters.tflite.matmul import write_matmul
 from converters.tflite.movement import write_concat, write_pad, write_reshape, write_slice, write_transpose
 from converters.tflite.pooling import write_average_pool, write_max_pool, write_mean
+from converters.tflite.rearrange import (
+    write_cast,
+    write_depth_to_space,
+    write_expand,
+    write_gather,
+    write_reflect_pad,
+    write_space_to_depth,
+    write_tile,
+)
+from converters.tflite.reduction import write_reduction
 from converters.tflite.resize import write_resize
+from converters.tflite.transpose_convolution import write_conv_transpose
 from edge.errors import UnsupportedError
 from edge.graph.graph import Graph, Operator
 
 WRITERS: Mapping[str, Callable[[FileBuilder, Operator], None]] = MappingProxyType(
     {
         "Conv": write_conv,
+        "ConvTranspose": write_conv_transpose,
         "Gemm": write_gemm,
+        "MatMul": write_matmul,
         "Add": write_elementwise,
         "Sub": write_elementwise,
         "Mul": write_elementwise,
+        **dict.fromkeys(("Div", "Min", "Max", "Pow"), write_elementwise),
         "AveragePool": write_average_pool,
         "MaxPool": write_max_pool,
         "Mean": write_mean,
@@ -32,6 +56,13 @@ WRITERS: Mapping[str, Callable[[FileBuilder, Operator], None]] = MappingProxyTyp
         "Reshape": write_reshape,
         "Transpose": write_transpose,
         "Slice": write_slice,
+        "ReflectPad": write_reflect_pad,
+        "Gather": write_gather,
+        "DepthToSpace": write_depth_to_space,
+        "SpaceToDepth": write_space_to_depth,
+        "Tile": write_tile,
+        "Expand": write_expand,
+        "Cast": write_cast,
         "Softmax": write_softmax,
         "ArgMax": write_arg_max,
         "Relu": write_activation,
@@ -40,6 +71,15 @@ WRITERS: Mapping[str, Callable[[FileBuilder, Operator], None]] = MappingProxyTyp
         "Sigmoid": write_activation,
         "Tanh": write_activation,
         "HardSwish": write_activation,
+        "HardSigmoid": write_hard_sigmoid,
+        "LeakyRelu": write_leaky_relu,
+        "PRelu": write_p_relu,
+        "Gelu": write_gelu,
+        **dict.fromkeys(("Abs", "Neg", "Sqrt", "Rsqrt", "Exp", "Log", "Elu"), write_function),
+        **dict.fromkeys(("Floor", "Ceil", "Round", "Sin", "Cos"), write_function),
+        **dict.fromkeys(("ReduceSum", "ReduceMax", "ReduceMin"), write_reduction),
+        "LogSoftmax": write_log_softmax,
+        "L2Norm": write_l2_norm,
         "Quantize": write_quantize,
         "Dequantize": write_dequantize,
     }
@@ -48,7 +88,6 @@ WRITERS: Mapping[str, Callable[[FileBuilder, Operator], None]] = MappingProxyTyp
 HINTS = MappingProxyType(
     {
         "BatchNorm": "fold it into the convolution before it (converters.onnx_passes.fold_batch_norm)",
-        "HardSigmoid": "TFLite has no such operator; use HardSwish or Sigmoid in the model",
     }
 )
 

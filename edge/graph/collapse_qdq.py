@@ -8,7 +8,22 @@ from edge.graph.graph import KINDS, Graph, Operator, Quantization, Tensor
 from edge.graph.rewrite import constant_like, fresh_name, real_values, rebuild, renamed_inputs
 
 # Operators that only move values: integers pass through them unchanged.
-MOVING = frozenset({"Reshape", "Transpose", "Slice", "MaxPool"})
+MOVING = frozenset(
+    {
+        "Reshape",
+        "Transpose",
+        "Slice",
+        "MaxPool",
+        "ReflectPad",
+        "Gather",
+        "DepthToSpace",
+        "SpaceToDepth",
+        "Tile",
+        "Expand",
+    }
+)
+# Layers: activation, weight, bias; the bias is int32 in the scale of the products.
+LAYERS = frozenset({"Conv", "ConvTranspose", "Gemm"})
 # Canonical kinds that never compute on integers.
 FLOAT_ONLY = frozenset({"Quantize", "Dequantize", "BatchNorm"})
 
@@ -148,7 +163,7 @@ def _collapse(graph: Graph) -> Graph:
             assert quantizer is not None
             absorbed.add(quantizer.name)
         inputs = [integers.get(name, name) for name in operator.inputs]
-        if operator.kind in ("Conv", "Gemm") and operator.inputs[2]:
+        if operator.kind in LAYERS and operator.inputs[2]:
             inputs[2] = _integer_bias(tensors, inputs)
         operators.append(replace(operator, inputs=tuple(inputs), outputs=(output,)))
     return rebuild(graph, operators, tensors)
@@ -169,12 +184,12 @@ def _integer_output(graph: Graph, operator: Operator, readers: dict[str, list[Op
 
 def _has_integer_inputs(graph: Graph, operator: Operator, integers: dict[str, str]) -> bool:
     for index, name in enumerate(operator.inputs):
-        if not name or (index == 2 and operator.kind in ("Conv", "Gemm")):
+        if not name or (index == 2 and operator.kind in LAYERS) or (index == 1 and operator.kind == "Gather"):
             continue
         tensor = graph.tensors[name]
         if name not in integers and (tensor.dtype.startswith("float") or tensor.quantization is None):
             return False
-        if operator.kind in ("Conv", "Gemm") and index == 1:
+        if operator.kind in LAYERS and index == 1:
             axis = None if tensor.quantization is None else tensor.quantization.axis
             if tensor.data is None or axis not in (None, 0):
                 return False

@@ -33,3 +33,26 @@ def window_output_hw(
 def _same(size: int, kernel: int, stride: int, dilation: int) -> PairHw:
     total = max((-(-size // stride) - 1) * stride + (kernel - 1) * dilation + 1 - size, 0)
     return total // 2, total - total // 2
+
+
+def transposed_full_size(
+    size_hw: Sequence[int], kernel_hw: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
+) -> PairHw:
+    """What the windows of a transposed convolution cover: stride * (size - 1) + dilation * (kernel - 1) + 1."""
+    height, width = (
+        stride * (size - 1) + dilation * (kernel - 1) + 1
+        for size, kernel, stride, dilation in zip(size_hw, kernel_hw, strides, dilations, strict=True)
+    )
+    return height, width
+
+
+def transposed_same_pads(
+    size_hw: Sequence[int], output_hw: Sequence[int], kernel_hw: Sequence[int], strides: Sequence[int]
+) -> PairHw | None:
+    """What the SAME rule cuts off the top and left of a transposed convolution; None where the sizes are not SAME's."""
+    found = []
+    for size, output, kernel, stride in zip(size_hw, output_hw, kernel_hw, strides, strict=True):
+        if -(-output // stride) != size or stride * (size - 1) + kernel < output:
+            return None
+        found.append((stride * (size - 1) + kernel - output) // 2)
+    return found[0], found[1]

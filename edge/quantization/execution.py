@@ -16,15 +16,24 @@ Step = Callable[[Sequence[torch.Tensor | None]], torch.Tensor]
 def _uses_batch_axis(graph: Graph, operator: Operator) -> bool:
     attributes = operator.attributes
     match operator.kind:
-        case "Mean":
+        case "Mean" | "ReduceSum" | "ReduceMax" | "ReduceMin":
             return 0 in attributes["axes"]
-        case "Concat" | "Softmax" | "ArgMax":
+        case "Concat" | "Softmax" | "LogSoftmax" | "L2Norm" | "ArgMax" | "Gather":
             return int(attributes["axis"]) == 0
-        case "Pad":
+        case "Pad" | "ReflectPad":
             return tuple(attributes["pads"][0]) != (0, 0)
         case "Transpose":
             return int(attributes["perm"][0]) != 0
-        case "Reshape" | "Slice":
+        case "Tile":
+            return int(attributes["repeats"][0]) != 1
+        case "MatMul":
+            first, second = (graph.tensors[name] for name in operator.inputs)
+            shape = graph.tensors[operator.outputs[0]].shape
+            moving = [tensor for tensor in (first, second) if tensor.data is None]
+            if len(shape) == 2 and second.data is None:
+                return True
+            return any(len(tensor.shape) < len(shape) or tensor.shape[0] != shape[0] for tensor in moving)
+        case "Reshape" | "Slice" | "Expand":
             return graph.tensors[operator.inputs[0]].shape[:1] != graph.tensors[operator.outputs[0]].shape[:1]
     return False
 

@@ -10,27 +10,45 @@ import torch
 from edge.errors import UnsupportedError
 from edge.graph.graph import Graph, Operator
 from edge.quantization.execution import Step, as_inputs, constant_tensors, walk
-from edge.quantization.float_ops import layers, pointwise
-from edge.quantization.integer_ops import movement, selection
+from edge.quantization.float_ops import functions, layers, pointwise
+from edge.quantization.integer_ops import movement, rearrange, selection, transpose_convolution
 from edge.quantization.integer_ops.affine import Builder
 
 BUILDERS: Mapping[str, Builder] = MappingProxyType(
     {
         "Conv": layers.conv,
+        "ConvTranspose": transpose_convolution.float_conv_transpose,
         "Gemm": layers.gemm,
+        "MatMul": layers.matmul,
         "BatchNorm": layers.batch_norm,
         "AveragePool": layers.average_pool,
         "MaxPool": layers.max_pool,
-        "Mean": layers.mean,
+        "Mean": functions.reduction,
+        "ReduceSum": functions.reduction,
+        "ReduceMax": functions.reduction,
+        "ReduceMin": functions.reduction,
+        "L2Norm": functions.l2_norm,
+        "LogSoftmax": functions.log_softmax,
         "Resize": layers.resize,
-        "Add": pointwise.binary,
-        "Sub": pointwise.binary,
-        "Mul": pointwise.binary,
-        "Relu": pointwise.unary,
-        "Relu6": pointwise.unary,
-        "Sigmoid": pointwise.unary,
-        "Tanh": pointwise.unary,
-        "HardSwish": pointwise.unary,
+        "Add": functions.binary,
+        "Sub": functions.binary,
+        "Mul": functions.binary,
+        "Div": functions.binary,
+        "Min": functions.binary,
+        "Max": functions.binary,
+        "Pow": functions.binary,
+        "Relu": functions.unary,
+        "Relu6": functions.unary,
+        "Sigmoid": functions.unary,
+        "Tanh": functions.unary,
+        "HardSwish": functions.unary,
+        **dict.fromkeys(
+            ("Abs", "Neg", "Sqrt", "Rsqrt", "Exp", "Log", "Floor", "Ceil", "Round", "Sin", "Cos"), functions.unary
+        ),
+        "LeakyRelu": functions.leaky_relu,
+        "PRelu": functions.p_relu,
+        "Elu": functions.elu,
+        "Gelu": functions.gelu,
         "HardSigmoid": pointwise.hard_sigmoid,
         "Clip": pointwise.clip,
         "Softmax": pointwise.softmax,
@@ -39,6 +57,13 @@ BUILDERS: Mapping[str, Builder] = MappingProxyType(
         "Reshape": movement.reshape,
         "Transpose": movement.transpose,
         "Slice": movement.cut,
+        "ReflectPad": rearrange.reflect_pad,
+        "Gather": rearrange.gather,
+        "DepthToSpace": rearrange.depth_to_space,
+        "SpaceToDepth": rearrange.space_to_depth,
+        "Tile": rearrange.tile,
+        "Expand": rearrange.expand,
+        "Cast": rearrange.cast,
         "ArgMax": selection.argmax,
     }
 )

@@ -11,6 +11,7 @@ from edge.graph.graph import Graph, Operator, Quantization, Tensor, per_tensor
 from edge.quantization.scheme import (
     INT8_MAX,
     INT8_MIN,
+    TIED,
     activation_parameters,
     quantize_bias,
     quantize_weight,
@@ -18,7 +19,7 @@ from edge.quantization.scheme import (
 )
 from edge.quantization.ties import activations
 
-LAYERS = ("Conv", "Gemm")
+LAYERS = ("Conv", "ConvTranspose", "Gemm")
 
 
 def quantize_graph(graph: Graph, parameters: Mapping[str, tuple[np.float32 | float, int]]) -> Graph:
@@ -125,6 +126,11 @@ def _quantize_operands(graph: Graph, operator: Operator, tensors: dict[str, Tens
         values: npt.NDArray[np.float32] = tensor.data
         if not values.size or not np.isfinite(values).all():
             raise EdgeError(f"{operator.kind} '{operator.name}': constant '{name}' is empty or not finite")
-        scale, zero_point = activation_parameters(float(values.min()), float(values.max()))
+        if operator.kind in TIED:
+            found = tensors[operator.outputs[0]].quantization
+            assert found is not None
+            scale, zero_point = found.scale[0], int(found.zero_point[0])
+        else:
+            scale, zero_point = activation_parameters(float(values.min()), float(values.max()))
         integers = np.clip(np.rint(values / scale) + zero_point, INT8_MIN, INT8_MAX).astype(np.int8)
         tensors[name] = replace(tensor, dtype="int8", data=integers, quantization=per_tensor(scale, zero_point))

@@ -22,7 +22,29 @@ SMALLEST_WEIGHT = 2.0**-30
 """A channel whose largest weight is smaller than this is dead; its scale is this over 127."""
 
 TIED: frozenset[str] = frozenset(
-    {"AveragePool", "MaxPool", "Resize", "Concat", "Reshape", "Slice", "Pad", "Transpose", "Relu", "Relu6", "Clip"}
+    {
+        "AveragePool",
+        "MaxPool",
+        "Resize",
+        "Concat",
+        "Reshape",
+        "Slice",
+        "Pad",
+        "ReflectPad",
+        "Gather",
+        "DepthToSpace",
+        "SpaceToDepth",
+        "Tile",
+        "Expand",
+        "Transpose",
+        "Relu",
+        "Relu6",
+        "Clip",
+        "Min",
+        "Max",
+        "ReduceMin",
+        "ReduceMax",
+    }
 )
 """Kinds whose kernels demand one scale and zero point for all inputs and the output (docs/fidelity.md)."""
 
@@ -30,6 +52,8 @@ FIXED: dict[str, tuple[float, int]] = {
     "Softmax": (1 / 256, -128),
     "Sigmoid": (1 / 256, -128),
     "Tanh": (1 / 128, 0),
+    "LogSoftmax": (1 / 16, 127),
+    "L2Norm": (1 / 128, 0),
 }
 """Kinds whose int8 kernels demand this output scale and zero point (TensorFlow Lite 8-bit specification)."""
 

@@ -1,6 +1,8 @@
-"""CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED."""
+"""CONV_2D, DEPTHWISE_CONV_2D, TRANSPOSE_CONV, FULLY_CONNECTED and BATCH_MATMUL."""
 
+from edge.graph.padding import same_pads, transposed_full_size
 from edge.graph.tflite_operators.site import Reading, Site
+from edge.graph.tflite_schema import schema
 
 
 def conv(site: Site) -> Reading | None:
@@ -33,11 +35,49 @@ def conv(site: Site) -> Reading | None:
 
 
 def fully_connected(site: Site) -> Reading | None:
-    """FULLY_CONNECTED of a rank-2 input with constant weights."""
+    """FULLY_CONNECTED with constant weights, over rows or, with keep_num_dims, over more axes."""
     weight, activation = site.input(1), site.activation()
     plain = site.options is None or site.options.WeightsFormat() == 0
-    if weight.data is None or activation is None or len(site.x.shape) != 2 or not plain:
+    rank = len(site.x.shape)
+    kept = rank == 2 or (site.options is not None and site.options.KeepNumDims() and len(site.output.shape) == rank)
+    if weight.data is None or activation is None or rank < 2 or not kept or not plain:
         return None
-    if len(weight.shape) != 2 or weight.shape[1] != site.x.shape[1]:
+    if len(weight.shape) != 2 or weight.shape[1] != site.x.shape[-1]:
         raise ValueError(f"FULLY_CONNECTED: weights {weight.shape} for an input {site.x.shape}")
     return Reading(kind="Gemm", attributes={"activation": activation}, inputs=(0, 1, 2))
+
+
+def transpose_conv(site: Site) -> Reading | None:
+    """TRANSPOSE_CONV with constant weights; the output tensor says the size, which SAME cuts evenly and VALID after."""
+    weight, x, activation = site.input(1), site.input(2), site.activation()
+    if weight.data is None or activation is None or site.options is None:
+        return None
+    if len(weight.shape) != 4 or len(x.shape) != 4 or len(site.output.shape) != 4 or weight.shape[3] != x.shape[3]:
+        raise ValueError(f"TRANSPOSE_CONV over shapes {x.shape} and {weight.shape}")
+    kernel, strides = weight.shape[1:3], (site.options.StrideH(), site.options.StrideW())
+    if min(*kernel, *strides) < 1 or weight.shape[0] != site.output.shape[3]:
+        raise ValueError(f"TRANSPOSE_CONV with weights {weight.shape}, strides {strides}")
+    starts = (0, 0)
+    if site.options.Padding() == schema().Padding.SAME:
+        pads = same_pads(site.output.shape[1:3], kernel, strides, (1, 1))
+        starts = (pads[0], pads[1])
+    full = transposed_full_size(x.shape[1:3], kernel, strides, (1, 1))
+    ends = [max(0, size - start - kept) for size, start, kept in zip(full, starts, site.output.shape[1:3], strict=True)]
+    attributes = {
+        "strides": strides,
+        "pads": (*starts, *ends),
+        "dilations": (1, 1),
+        "group": 1,
+        "activation": activation,
+    }
+    return Reading(kind="ConvTranspose", attributes=attributes, inputs=(2, 1, 3), weight="ohwi")
+
+
+def batch_matmul(site: Site) -> Reading | None:
+    """BATCH_MATMUL of two matrices, neither transposed."""
+    if site.options is None or site.options.AdjX() or site.options.AdjY():
+        return None
+    first, second = site.x.shape, site.input(1).shape
+    if len(first) < 2 or len(second) < 2 or first[-1] != second[-2]:
+        raise ValueError(f"BATCH_MATMUL of shapes {first} and {second}")
+    return Reading(kind="MatMul", attributes={}, inputs=(0, 1))

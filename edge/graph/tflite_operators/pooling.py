@@ -29,14 +29,18 @@ def pool(kind: str) -> Callable[[Site], Reading | None]:
     return read
 
 
-def mean(site: Site) -> Reading | None:
-    """MEAN over constant axes."""
-    axes = site.integers(1)
-    if axes is None or site.options is None:
-        return None
-    rank = len(site.x.shape)
-    attributes = {"axes": tuple(axis_of(axis, rank) for axis in axes), "keepdims": bool(site.options.KeepDims())}
-    return Reading(kind="Mean", attributes=attributes)
+def reduction(kind: str) -> Callable[[Site], Reading | None]:
+    """MEAN, SUM, REDUCE_MAX and REDUCE_MIN over constant axes."""
+
+    def read(site: Site) -> Reading | None:
+        axes = site.integers(1)
+        if axes is None or site.options is None:
+            return None
+        rank = len(site.x.shape)
+        named = tuple(sorted({axis_of(axis, rank) for axis in axes}))
+        return Reading(kind=kind, attributes={"axes": named, "keepdims": bool(site.options.KeepDims())})
+
+    return read
 
 
 def resize(mode: str) -> Callable[[Site], Reading | None]:

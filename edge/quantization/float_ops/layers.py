@@ -1,4 +1,4 @@
-"""Float32 operators with weights or windows: Conv, Gemm, BatchNorm, pools, mean, resize."""
+"""Float32 operators with weights or windows: Conv, Gemm, BatchNorm, pools, resize."""
 
 from collections.abc import Sequence
 
@@ -7,8 +7,9 @@ from torch.nn import functional
 
 from edge.errors import UnsupportedError
 from edge.graph.graph import Graph, Operator
+from edge.quantization.bilinear import source_positions
 from edge.quantization.integer_ops.affine import Kernel, channels_first, given, graph_layout, pads, pair
-from edge.quantization.integer_ops.resize import nearest_axis, source_positions
+from edge.quantization.integer_ops.resize import nearest_axis
 
 ACTIVATIONS = {"none": lambda value: value, "relu": functional.relu, "relu6": functional.relu6}
 
@@ -45,6 +46,11 @@ def gemm(graph: Graph, operator: Operator) -> Kernel:
         return activated(operator, functional.linear(given(values, 0), given(values, 1), bias))
 
     return kernel
+
+
+def matmul(graph: Graph, operator: Operator) -> Kernel:
+    """MatMul of matrices, leading axes broadcast."""
+    return lambda values: given(values, 0) @ given(values, 1)
 
 
 def batch_norm(graph: Graph, operator: Operator) -> Kernel:
@@ -88,12 +94,6 @@ def max_pool(graph: Graph, operator: Operator) -> Kernel:
         return graph_layout(graph, activated(operator, functional.max_pool2d(padded, kernel_hw, strides)))
 
     return kernel
-
-
-def mean(graph: Graph, operator: Operator) -> Kernel:
-    """Mean over some axes."""
-    axes, keepdims = tuple(operator.attributes["axes"]), bool(operator.attributes["keepdims"])
-    return lambda values: given(values, 0).mean(dim=axes, keepdim=keepdims)
 
 
 def resize(graph: Graph, operator: Operator) -> Kernel:

@@ -120,7 +120,7 @@ def conv(graph: Graph, operator: Operator) -> Kernel:
 
 
 def gemm(graph: Graph, operator: Operator) -> Kernel:
-    """Gemm: x (n, I), weight (O, I), bias (O,)."""
+    """Gemm: x (..., I), weight (O, I), bias (O,)."""
     source, target = (affine(graph, operator, name) for name in (operator.inputs[0], operator.outputs[0]))
     weight, quantization = centred_weight(graph, operator, operator.inputs[1])
     factor = multiplier(source.scale, quantization.scale, target.scale).reshape(1, -1)
@@ -130,6 +130,7 @@ def gemm(graph: Graph, operator: Operator) -> Kernel:
 
     def kernel(values: Sequence[torch.Tensor | None]) -> torch.Tensor:
         centred = given(values, 0).float().sub_(source.zero_point)
-        return requantize(total(centred, centred), factor, target, bounds)
+        rows = centred.reshape(-1, centred.shape[-1])  # the bias runs along axis 1
+        return requantize(total(rows, rows), factor, target, bounds).reshape(*centred.shape[:-1], -1)
 
     return kernel

@@ -3,13 +3,28 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from edge.quantization.integer_ops import convolution, elementwise, movement, pointwise, pooling, resize, selection
+from edge.quantization.integer_ops import (
+    convolution,
+    elementwise,
+    functions,
+    matmul,
+    movement,
+    pointwise,
+    pooling,
+    rearrange,
+    reduction,
+    resize,
+    selection,
+    transpose_convolution,
+)
 from edge.quantization.integer_ops.affine import Builder
 
 BUILDERS: Mapping[str, Builder] = MappingProxyType(
     {
         "Conv": convolution.conv,
+        "ConvTranspose": transpose_convolution.conv_transpose,
         "Gemm": convolution.gemm,
+        "MatMul": matmul.matmul,
         "Add": elementwise.add,
         "Sub": elementwise.sub,
         "Mul": elementwise.mul,
@@ -22,6 +37,13 @@ BUILDERS: Mapping[str, Builder] = MappingProxyType(
         "Reshape": movement.reshape,
         "Transpose": movement.transpose,
         "Slice": movement.cut,
+        "ReflectPad": rearrange.reflect_pad,
+        "Gather": rearrange.gather,
+        "DepthToSpace": rearrange.depth_to_space,
+        "SpaceToDepth": rearrange.space_to_depth,
+        "Tile": rearrange.tile,
+        "Expand": rearrange.expand,
+        "Cast": rearrange.cast,
         "Relu": pointwise.clip,
         "Relu6": pointwise.clip,
         "Clip": pointwise.clip,
@@ -29,6 +51,22 @@ BUILDERS: Mapping[str, Builder] = MappingProxyType(
         "Tanh": pointwise.table,
         "HardSwish": pointwise.hard_swish,
         "HardSigmoid": pointwise.table,
+        "Exp": functions.table,
+        "Log": functions.table,
+        "Gelu": functions.table,
+        "Elu": functions.elu,
+        "LeakyRelu": functions.leaky_relu,
+        "PRelu": functions.p_relu,
+        "Abs": functions.absolute,
+        "Sqrt": functions.sqrt,
+        "Rsqrt": functions.rsqrt,
+        "Max": reduction.chosen,
+        "Min": reduction.chosen,
+        "ReduceSum": reduction.reduce_sum,
+        "ReduceMax": reduction.extreme,
+        "ReduceMin": reduction.extreme,
+        "L2Norm": reduction.l2_norm,
+        "LogSoftmax": reduction.log_softmax,
         "Quantize": pointwise.quantize,
         "Dequantize": pointwise.dequantize,
         "Softmax": selection.softmax,

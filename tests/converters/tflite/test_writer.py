@@ -34,13 +34,21 @@ class Case:
     codes: tuple[str, ...] = ()
     xnnpack: bool = True
     output_parameters: tuple[float, int] = (0.07, -20)
+    indices: tuple[int, ...] = ()
     attributes: dict[str, Any] = field(default_factory=dict)
 
 
-def conv(output: tuple[int, ...], weight: tuple[int, ...], pads: tuple[int, ...], *codes: str, **other: Any) -> Case:
+def conv(
+    output: tuple[int, ...],
+    weight: tuple[int, ...],
+    pads: tuple[int, ...],
+    *codes: str,
+    kind: str = "Conv",
+    **other: Any,
+) -> Case:
     attributes = {"strides": (1, 1), "pads": pads, "dilations": (1, 1), "group": 1, "activation": "none"}
     return Case(
-        kind="Conv", weights=(weight, weight[:1]), output=output, codes=codes, attributes={**attributes, **other}
+        kind=kind, weights=(weight, weight[:1]), output=output, codes=codes, attributes={**attributes, **other}
     )
 
 
@@ -131,6 +139,83 @@ CASES: dict[str, Case] = {
         end=(1, 9, 8, 6),
         strides=(1, 2, 2, 1),
     ),
+    "slice backwards": moved(
+        "Slice",
+        (1, 9, 4, 6),
+        "STRIDED_SLICE",
+        xnnpack=False,
+        begin=(0, 8, 7, 0),
+        end=(1, -1, -1, 6),
+        strides=(1, -1, -2, 1),
+    ),
+    "reflect pad": moved(
+        "ReflectPad", (1, 12, 12, 6), "MIRROR_PAD", xnnpack=False, pads=((0, 0), (1, 2), (0, 4), (0, 0))
+    ),
+    "gather": Case(
+        kind="Gather",
+        output=(1, 9, 8, 4),
+        tied=True,
+        codes=("GATHER",),
+        xnnpack=False,
+        attributes={"axis": 3},
+        indices=(5, 0, 3, 3),
+    ),
+    "depth to space": Case(
+        kind="DepthToSpace",
+        inputs=((1, 4, 5, 12),),
+        output=(1, 8, 10, 3),
+        tied=True,
+        codes=("DEPTH_TO_SPACE",),
+        attributes={"block": 2, "mode": "DCR"},
+    ),
+    "space to depth": Case(
+        kind="SpaceToDepth",
+        inputs=((1, 4, 6, 3),),
+        output=(1, 2, 3, 12),
+        tied=True,
+        codes=("SPACE_TO_DEPTH",),
+        attributes={"block": 2},
+    ),
+    "tile": moved("Tile", (1, 18, 8, 18), "TILE", xnnpack=False, repeats=(1, 2, 1, 3)),
+    "expand": Case(
+        kind="Expand",
+        inputs=((1, 1, 8, 1),),
+        output=(1, 9, 8, 6),
+        tied=True,
+        codes=("BROADCAST_TO",),
+        xnnpack=False,
+        attributes={"shape": (1, 9, 8, 6)},
+    ),
+    "matmul": Case(
+        kind="MatMul",
+        inputs=((1, 3, 4, 5), (1, 3, 5, 6)),
+        output=(1, 3, 4, 6),
+        codes=("BATCH_MATMUL",),
+        xnnpack=False,
+    ),
+    "gemm of more axes": Case(
+        kind="Gemm",
+        inputs=((2, 3, 20),),
+        weights=((7, 20), (7,)),
+        output=(2, 3, 7),
+        codes=("FULLY_CONNECTED",),
+        attributes={"activation": "relu"},
+    ),
+    "conv transpose same": conv(
+        (1, 18, 16, 5), (5, 6, 4, 4), (1, 1, 1, 1), "TRANSPOSE_CONV", kind="ConvTranspose", strides=(2, 2)
+    ),
+    "conv transpose valid": conv(
+        (1, 20, 18, 5),
+        (5, 6, 3, 3),
+        NO_PADS,
+        "TRANSPOSE_CONV",
+        kind="ConvTranspose",
+        strides=(2, 2),
+        activation="relu6",
+    ),
+    "conv transpose cut": conv(
+        (1, 18, 16, 5), (5, 6, 3, 3), (1, 1, 0, 0), "TRANSPOSE_CONV", "SLICE", kind="ConvTranspose", strides=(2, 2)
+    ),
     "softmax": Case(
         kind="Softmax",
         inputs=((1, 10),),
@@ -174,6 +259,9 @@ def graph_of(case: Case, *, quantized: bool) -> Graph:
 
 
 def _constants(case: Case, rng: np.random.Generator, *, quantized: bool) -> list[Tensor]:
+    if case.indices:
+        indices = np.array(case.indices, np.int32)
+        return [Tensor(name="i", shape=indices.shape, dtype="int32", data=indices)]
     if not case.weights:
         return []
     weight_shape, bias_shape = case.weights
@@ -228,7 +316,7 @@ def assert_same_tensors(read: Graph, written: Graph) -> None:
 
 def test_every_kind_is_written_or_refused_by_name() -> None:
     assert set(WRITERS) <= set(KINDS)
-    assert {case.kind for case in CASES.values()} | {"ArgMax", "Quantize", "Dequantize"} == set(WRITERS)
+    assert {case.kind for case in CASES.values()} | {"ArgMax", "Cast", "Quantize", "Dequantize"} == set(WRITERS)
 
 
 @pytest.mark.parametrize("name", CASES)

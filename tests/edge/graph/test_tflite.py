@@ -40,7 +40,6 @@ OFFICIAL_MILLIONS = {
     "mobilenet_v1_0.5_160_quant": (77, 0.5),
     "mobilenet_v1_0.25_128_quant": (14, 0.5),
 }
-UNRULED = {"deeplab_mobilenet_edgetpu_slim_cityscapes_quant": ("TILE (Tile)",)}
 
 
 def equal(a: Graph, b: Graph) -> bool:
@@ -221,7 +220,7 @@ def test_official_files_are_read_and_counted(name: str, test_data: Path) -> None
     graph = read_tflite(test_data / "models" / f"{name}.tflite")
     cost = count_graph(graph)
     assert cost.parameters == OFFICIAL_PARAMETERS[name]
-    assert cost.unruled == UNRULED.get(name, ())
+    assert cost.unruled == ()
     if name in OFFICIAL_MILLIONS:
         millions, tolerance = OFFICIAL_MILLIONS[name]
         assert abs(cost.multiply_adds / 1e6 - millions) <= tolerance
