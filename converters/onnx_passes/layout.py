@@ -65,7 +65,7 @@ RULES: Mapping[str, Callable[[Layout, Operator], None]] = MappingProxyType(
         **dict.fromkeys(("DepthToSpace", "SpaceToDepth"), same_order.spatial),
         **dict.fromkeys(POINTWISE, same_order.pointwise),
         **dict.fromkeys(("Pad", "ReflectPad", "Slice", "Tile"), same_order.same_shape),
-        **dict.fromkeys(("Softmax", "L2Norm"), same_order.last_axis),
+        **dict.fromkeys(("Softmax", "LogSoftmax", "L2Norm"), same_order.last_axis),
         **dict.fromkeys(("Mean", "ReduceSum", "ReduceMax", "ReduceMin", "ArgMax"), same_order.reduce),
         **dict.fromkeys(ARITHMETIC, joins.joined),
         "Concat": joins.joined,

@@ -1,9 +1,19 @@
 """Activations that stand alone, and Softmax."""
 
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
 from converters.tflite.file_builder import FileBuilder
-from converters.tflite.parameters import int8_version, is_quantized, require_output_parameters
+from converters.tflite.parameters import (
+    int8_version,
+    is_quantized,
+    require_output_parameters,
+    require_same_parameters,
+)
 from edge.errors import UnsupportedError
-from edge.graph.graph import Operator
+from edge.graph.graph import Operator, Tensor
 
 # kind -> (operator, options, version for int8).
 PLAIN = {
@@ -28,19 +38,32 @@ def write_activation(builder: FileBuilder, operator: Operator) -> None:
 
 
 def write_clip(builder: FileBuilder, operator: Operator) -> None:
-    """Write a clip to one of CLIPS. Refuses (UnsupportedError) other limits, for which TFLite has no operator."""
-    limits = (float(operator.attributes["min"]), float(operator.attributes["max"]))
-    if limits not in CLIPS:
-        raise UnsupportedError(
-            f"Clip '{operator.name}': limits {limits[0]:g} to {limits[1]:g}; TFLite has "
-            + ", ".join(f"{low:g} to {high:g}" for low, high in CLIPS)
-        )
-    code = CLIPS[limits]
-    if code in ("RELU_N1_TO_1", "RELU_0_TO_1") and is_quantized(builder.graph.tensors[operator.inputs[0]]):
-        raise UnsupportedError(
-            f"Clip '{operator.name}': {code} has no integer kernel; fuse it into a range or keep float"
-        )
-    _unary(builder, operator, code, version=int8_version(builder.graph, operator, int8=2))
+    """Write a clip: one of CLIPS where TFLite has it, else MAXIMUM with the lower and MINIMUM with the upper limit."""
+    low, high = (float(operator.attributes[key]) for key in ("min", "max"))
+    x = builder.graph.tensors[operator.inputs[0]]
+    code = CLIPS.get((low, high), "")
+    if code in ("RELU", "RELU6") or (code and not is_quantized(x)):
+        _unary(builder, operator, code, version=int8_version(builder.graph, operator, int8=2))
+        return
+    require_same_parameters(builder.graph, operator)
+    version = int8_version(builder.graph, operator, int8=2)
+    current = builder.tensor(x.name)
+    limits = [(code, value) for code, value in (("MAXIMUM", low), ("MINIMUM", high)) if np.isfinite(value)]
+    for index, (code, value) in enumerate(limits):
+        last = index == len(limits) - 1
+        target = builder.tensor(operator.outputs[0]) if last else builder.activation(operator, "raised", x, x.shape)
+        limit = builder.constant(operator, code.lower(), stored_limit(x, value), x.quantization)
+        builder.operator(code, [current, limit], [target], version=version, options="MaximumMinimumOptions")
+        current = target
+
+
+def stored_limit(tensor: Tensor, real: float) -> npt.NDArray[Any]:
+    """A limit as the tensor stores it, a scalar: rint(float32(limit / scale) + zero_point), within the type."""
+    if tensor.quantization is None:
+        return np.array(real, tensor.dtype)
+    limits = np.iinfo(tensor.dtype)
+    place = np.float32(real) / tensor.quantization.scale[0] + np.float32(tensor.quantization.zero_point[0])
+    return np.array(np.rint(np.clip(place, limits.min, limits.max)), tensor.dtype)
 
 
 def write_softmax(builder: FileBuilder, operator: Operator) -> None:

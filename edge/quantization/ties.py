@@ -7,6 +7,11 @@ from edge.graph.graph import Graph, Operator
 from edge.quantization.scheme import FIXED, TIED
 
 
+# Cannot be negative, and an upper bound if there is one.
+Bound = tuple[bool, float | None]
+NONNEGATIVE = frozenset({"Relu", "Abs", "Sqrt", "Rsqrt", "Exp"})
+
+
 @dataclass(frozen=True, kw_only=True)
 class RangeGroup:
     """Activations that share their parameters.
@@ -62,10 +67,8 @@ def activations(graph: Graph) -> tuple[str, ...]:
     return tuple(name for name in dict.fromkeys(names) if graph.tensors[name].dtype not in ("int32", "int64", "bool"))
 
 
-def _group(
-    first: str, names: list[str], producers: Mapping[str, Operator], bounds: Mapping[str, tuple[bool, float | None]]
-) -> RangeGroup:
-    sources = [name for name in names if name not in producers or producers[name].kind not in TIED]
+def _group(first: str, names: list[str], producers: Mapping[str, Operator], bounds: Mapping[str, Bound]) -> RangeGroup:
+    sources = [name for name in names if name not in producers or _decides(producers[name], bounds)]
     ceilings = [bounds[name][1] for name in sources]
     known = [ceiling for ceiling in ceilings if ceiling is not None]
     fixed = {FIXED[producers[name].kind] for name in sources if name in producers and producers[name].kind in FIXED}
@@ -79,27 +82,41 @@ def _group(
     )
 
 
-def _bounds(
-    graph: Graph, producers: Mapping[str, Operator], order: tuple[str, ...]
-) -> dict[str, tuple[bool, float | None]]:
+def _decides(operator: Operator, bounds: Mapping[str, Bound]) -> bool:
+    """Whether an operator's result is not among its inputs' values: a constant of a Concat or Max may lie outside."""
+    return operator.kind not in TIED or any(name not in bounds for name in operator.inputs if name)
+
+
+def _bounds(graph: Graph, producers: Mapping[str, Operator], order: tuple[str, ...]) -> dict[str, Bound]:
     """Per activation: cannot be negative, and its upper bound if there is one."""
-    bounds: dict[str, tuple[bool, float | None]] = {}
+    bounds: dict[str, Bound] = {}
     for name in order:
         operator = producers.get(name)
-        bounds[name] = (False, None) if operator is None else _operator_bounds(operator, bounds)
+        bounds[name] = (False, None) if operator is None else _operator_bounds(graph, operator, bounds)
     return bounds
 
 
-def _operator_bounds(operator: Operator, bounds: Mapping[str, tuple[bool, float | None]]) -> tuple[bool, float | None]:
+def _operator_bounds(graph: Graph, operator: Operator, bounds: Mapping[str, Bound]) -> Bound:
     activation = operator.attributes.get("activation", "none")
     if activation == "relu6" or operator.kind == "Relu6":
         return True, 6.0
     if operator.kind in ("Softmax", "Sigmoid", "HardSigmoid"):
         return True, 1.0
-    if activation == "relu" or operator.kind == "Relu":
+    if activation == "relu" or operator.kind in NONNEGATIVE:
         return True, None
-    if operator.kind in TIED or operator.kind == "Mean":
-        inputs = [bounds[name] for name in operator.inputs if name in bounds]
-        ceilings = [ceiling for _, ceiling in inputs if ceiling is not None]
-        return bool(inputs) and all(low for low, _ in inputs), max(ceilings) if len(ceilings) == len(inputs) else None
-    return False, None
+    if operator.kind not in TIED and operator.kind != "Mean":
+        return False, None
+    inputs = [bounds[name] if name in bounds else _constant_bounds(graph, name) for name in operator.inputs if name]
+    ceilings = [ceiling for _, ceiling in inputs if ceiling is not None]
+    low = any(low for low, _ in inputs) if operator.kind == "Max" else all(low for low, _ in inputs)
+    if operator.kind == "Clip" and operator.attributes["min"] >= 0:
+        low = True
+    return bool(inputs) and low, max(ceilings) if len(ceilings) == len(inputs) and ceilings else None
+
+
+def _constant_bounds(graph: Graph, name: str) -> Bound:
+    """The bounds of an operand that is a constant; axes and indices bound nothing."""
+    tensor = graph.tensors[name]
+    if tensor.data is None or not tensor.dtype.startswith("float") or not tensor.data.size:
+        return True, None
+    return bool(tensor.data.min() >= 0), float(tensor.data.max())

@@ -1,40 +1,13 @@
-"""Float32 operators without weights: arithmetic, activations, softmax, moves."""
+"""Float32 operators without weights: clips, softmax, pad."""
 
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch.nn import functional
 
 from edge.graph.graph import Graph, Operator
-from edge.quantization.float_ops.layers import activated
 from edge.quantization.integer_ops.affine import Kernel, given
-
-UNARY: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = MappingProxyType(
-    {
-        "Relu": functional.relu,
-        "Relu6": functional.relu6,
-        "Sigmoid": torch.sigmoid,
-        "Tanh": torch.tanh,
-        "HardSwish": functional.hardswish,
-    }
-)
-BINARY: Mapping[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = MappingProxyType(
-    {"Add": torch.add, "Sub": torch.sub, "Mul": torch.mul}
-)
-
-
-def unary(graph: Graph, operator: Operator) -> Kernel:
-    """A function of one value."""
-    function = UNARY[operator.kind]
-    return lambda values: function(given(values, 0))
-
-
-def binary(graph: Graph, operator: Operator) -> Kernel:
-    """Arithmetic of two values, with numpy broadcasting."""
-    function = BINARY[operator.kind]
-    return lambda values: activated(operator, function(given(values, 0), given(values, 1)))
 
 
 def clip(graph: Graph, operator: Operator) -> Kernel:

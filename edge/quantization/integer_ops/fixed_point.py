@@ -22,7 +22,7 @@ def mantissa(real: float | np.float32, bits: int) -> tuple[int, int]:
     return (value // 2, exponent + 1) if value == 2**bits else (value, exponent)
 
 
-def high_product(values: Integers, factor: int, bits: int) -> Integers:
+def high_product(values: Integers, factor: int | Integers, bits: int) -> Integers:
     """(2 * values * factor) >> (bits + 1) with `bits` + 1 bit operands, half away from zero towards +, truncating."""
     product = values * factor
     nudged = product + np.where(product >= 0, 1 << (bits - 1), 1 - (1 << (bits - 1)))
@@ -35,6 +35,14 @@ def shifted(values: Integers, shift: int) -> Integers:
         return values
     magnitude = (np.abs(values) + (1 << (shift - 1))) >> shift
     return np.asarray(np.sign(values) * magnitude, dtype=np.int64)
+
+
+def multiplied(values: Integers, factor: int | Integers, exponent: int | Integers) -> Integers:
+    """values * factor / 2**31 * 2**exponent: shifted left before the product or right after it, rounding twice."""
+    moved = high_product(values << np.maximum(exponent, 0), factor, 31)
+    right = np.maximum(np.negative(exponent), 0)
+    half = np.where(right > 0, np.left_shift(1, np.maximum(right - 1, 0)), 0)
+    return np.asarray(np.sign(moved) * ((np.abs(moved) + half) >> right), dtype=np.int64)
 
 
 def centred(source: Affine) -> Integers:

@@ -18,6 +18,9 @@ F32 = np.float32
 Reals = npt.NDArray[np.float32]
 Function = Callable[[Operator, Reals], Reals]
 
+# The ratios of scales that XNNPACK changes parameters by; LiteRT's built-in kernel does the others.
+CONVERT_RATIOS = (np.float32(2.0**-8), np.float32(2.0**7))
+
 
 def every_value(parameters: Affine) -> Reals:
     """The 256 real values of an 8-bit tensor, float32, in the order of its integers."""
@@ -59,18 +62,19 @@ def table(graph: Graph, operator: Operator) -> Kernel:
     """A smooth function, by look-up."""
     source, target = (affine(graph, operator, name) for name in (operator.inputs[0], operator.outputs[0]))
     values = to_grid(FUNCTIONS[operator.kind](operator, every_value(source)), target)
-    return _look_up(values, source, target)
+    return look_up(values, source, target)
 
 
 def hard_swish(graph: Graph, operator: Operator) -> Kernel:
     """HardSwish, by the built-in kernel's 16-bit fixed point."""
     source, target = (affine(graph, operator, name) for name in (operator.inputs[0], operator.outputs[0]))
-    return _look_up(fixed_point.hard_swish(source, target), source, target)
+    return look_up(fixed_point.hard_swish(source, target), source, target)
 
 
-def _look_up(entries: npt.NDArray[np.int64], source: Affine, target: Affine) -> Kernel:
-    look_up = torch.from_numpy(entries).to(target.dtype)
-    return lambda values: look_up[given(values, 0).long().sub_(source.low)]
+def look_up(entries: npt.NDArray[np.int64], source: Affine, target: Affine) -> Kernel:
+    """The kernel of a table with one entry per integer of the source's type."""
+    found = torch.from_numpy(entries).to(target.dtype)
+    return lambda values: found[given(values, 0).long().sub_(source.low)]
 
 
 def requantized(source: Affine, target: Affine) -> npt.NDArray[np.int64]:
@@ -83,13 +87,27 @@ def requantized(source: Affine, target: Affine) -> npt.NDArray[np.int64]:
     return ((integers - source.zero_point) * factor + (target.zero_point << 8) + 128) >> 8
 
 
+def changed(source: Affine, target: Affine) -> npt.NDArray[np.int64]:
+    """A change of parameters for the 256 integers, not clamped: XNNPACK's, or the built-in kernel's outside its ratios.
+
+    Built-in: the ratio of the scales in float64 as a 31-bit mantissa; the high product, then a shift that rounds half
+    up. (Established on LiteRT 2.3, x86-64, over 384,000 values.)
+    """
+    if CONVERT_RATIOS[0] <= source.scale / target.scale <= CONVERT_RATIOS[1]:
+        return requantized(source, target)
+    factor, exponent = fixed_point.mantissa(float(source.scale) / float(target.scale), 31)
+    moved = fixed_point.high_product(fixed_point.centred(source) << max(exponent, 0), factor, 31)
+    shift = max(-exponent, 0)
+    return np.asarray(((moved + ((1 << shift) >> 1)) >> shift) + target.zero_point, dtype=np.int64)
+
+
 def clip(graph: Graph, operator: Operator) -> Kernel:
     """Relu, Relu6 and Clip that stand alone (a built-in kernel): a change of parameters, then a clamp."""
     source, target = (affine(graph, operator, name) for name in (operator.inputs[0], operator.outputs[0]))
     lower, upper = clip_bounds(operator)
     low = target.low if np.isinf(lower) else target.quantized(lower)
     high = target.high if np.isinf(upper) else target.quantized(upper)
-    return _look_up(np.clip(fixed_point.rescaled(source, target), low, high), source, target)
+    return look_up(np.clip(fixed_point.rescaled(source, target), low, high), source, target)
 
 
 def clip_bounds(operator: Operator) -> tuple[float, float]:
@@ -105,7 +123,7 @@ def quantize(graph: Graph, operator: Operator) -> Kernel:
     target = affine(graph, operator, operator.outputs[0])
     if graph.tensors[operator.inputs[0]].quantization is not None:
         source = affine(graph, operator, operator.inputs[0])
-        return _look_up(np.clip(requantized(source, target), target.low, target.high), source, target)
+        return look_up(np.clip(changed(source, target), target.low, target.high), source, target)
     inverse = float(F32(1) / target.scale)
 
     def kernel(values: Sequence[torch.Tensor | None]) -> torch.Tensor:
