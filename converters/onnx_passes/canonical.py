@@ -1,8 +1,11 @@
 """The passes that bring a graph of any origin into the form that the writers and the quantizer take."""
 
+from converters.onnx_passes.asymmetric_weights import asymmetric_weights
 from converters.onnx_passes.canonical_int8 import canonical_int8
+from converters.onnx_passes.channels_first_boundaries import channels_first_boundaries
 from converters.onnx_passes.fold_batch_norm import fold_batch_norm
 from converters.onnx_passes.fold_pad import fold_pad
+from converters.onnx_passes.fuse_depth_to_space import fuse_depth_to_space
 from converters.onnx_passes.integer_boundaries import integer_boundaries
 from converters.onnx_passes.tie_parameters import tie_parameters
 from converters.onnx_passes.unshare_constants import unshare_constants
@@ -12,9 +15,13 @@ from edge.graph.graph import Graph
 def canonical(graph: Graph) -> Graph:
     """Unshare weights, fold batch norm and zero Pads, turn uint8 to int8, tie parameters, make the boundaries integers.
 
+    Channels-last inputs and outputs of exported TensorFlow models become NCHW (see `channels_first_boundaries`).
+    A model whose weights have zero points that int8 kernels cannot hold becomes uint8 (see `asymmetric_weights`).
+
     Requires: an NCHW graph, as `read_onnx` gives it.
     Ensures: the same model (tying adds a rounding where a foreign file needs it, see `tie_parameters`). A graph of our
     own export comes back unchanged.
     """
-    graph = fold_pad(fold_batch_norm(unshare_constants(graph)))
-    return integer_boundaries(tie_parameters(canonical_int8(graph)))
+    graph = fold_pad(fold_batch_norm(unshare_constants(fuse_depth_to_space(graph))))
+    graph = integer_boundaries(tie_parameters(canonical_int8(graph)))
+    return asymmetric_weights(channels_first_boundaries(graph))
