@@ -9,9 +9,6 @@ from edge.graph.onnx_draft import Draft, Node, NotCanonical
 from edge.graph.onnx_operators.elementwise import axis_of
 from edge.graph.rewrite import real_values
 
-# What both TFLite's CAST and the graph's own execution convert.
-CASTABLE = frozenset({"float32", "int8", "uint8", "int16", "int32", "int64", "bool"})
-
 
 def identity(draft: Draft, node: Node) -> None:
     """Identity and Dropout vanish: the output is the input."""
@@ -133,7 +130,7 @@ def pad(draft: Draft, node: Node) -> None:
 
 
 def cast(draft: Draft, node: Node) -> None:
-    """A Cast that changes nothing vanishes; one of an ArgMax to int32 becomes its own output type. float16 is refused."""
+    """A Cast that changes nothing vanishes; one of an ArgMax to int32 becomes its own output type."""
     x = draft.tensor(node.input(0))
     output = node.outputs[0]
     dtype = draft.types.get(output, ("", ()))[0]
@@ -141,9 +138,15 @@ def cast(draft: Draft, node: Node) -> None:
         draft.alias(output, x.name)
         return
     last = draft.operators[-1] if draft.operators else None
-    if last is None or last.kind != "ArgMax" or last.outputs != (x.name,) or dtype != "int32" or draft.uses[x.name] != 1:
-        if dtype not in CASTABLE or x.dtype not in CASTABLE:
-            raise NotCanonical(f"cast from {x.dtype} to {dtype}")
+    if (
+        last is None
+        or last.kind != "ArgMax"
+        or last.outputs != (x.name,)
+        or dtype != "int32"
+        or draft.uses[x.name] != 1
+    ):
+        if not dtype:
+            raise NotCanonical("to an unknown type")
         draft.emit("Cast", node, (x.name,), {})
         return
     draft.operators.pop()

@@ -22,13 +22,16 @@ TORCH_DTYPES = {
     "int64": torch.int64,
     "float32": torch.float32,
     "float16": torch.float16,
+    "float64": torch.float64,
     "bool": torch.bool,
 }
+
+ACTIVATION_LIMITS = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-(1 << 15), (1 << 15) - 1)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Affine:
-    """Per-tensor parameters of an 8-bit activation: real = scale * (q - zero_point), q in [low, high]."""
+    """Per-tensor parameters of an 8- or 16-bit activation: real = scale * (q - zero_point), q in [low, high]."""
 
     scale: np.float32
     zero_point: int
@@ -57,14 +60,19 @@ def refuse(operator: Operator, problem: str) -> UnsupportedError:
 
 
 def affine(graph: Graph, operator: Operator, name: str) -> Affine:
-    """Parameters of an activation. Refuses (UnsupportedError) one that is not 8-bit or not per tensor."""
+    """Parameters of an activation.
+
+    Refuses (UnsupportedError) one that is not 8- or 16-bit, not per tensor, or int16 with a zero point other than 0.
+    """
     tensor = graph.tensors[name]
     quantization = tensor.quantization
-    if quantization is None or tensor.dtype not in ("int8", "uint8"):
+    if quantization is None or tensor.dtype not in ACTIVATION_LIMITS:
         raise refuse(operator, f"'{name}' is {tensor.dtype} without 8-bit quantization; only integer graphs run here")
     if quantization.scale.size != 1:
         raise refuse(operator, f"'{name}' has {quantization.scale.size} scales; activations have one")
-    low, high = (-128, 127) if tensor.dtype == "int8" else (0, 255)
+    if tensor.dtype == "int16" and quantization.zero_point.any():
+        raise refuse(operator, f"'{name}' is int16 with zero point {quantization.zero_point[0]}; kernels take 0 only")
+    low, high = ACTIVATION_LIMITS[tensor.dtype]
     return Affine(
         scale=quantization.scale[0],
         zero_point=int(quantization.zero_point[0]),

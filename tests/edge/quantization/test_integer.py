@@ -85,7 +85,7 @@ def test_an_unknown_operator_is_refused_by_name() -> None:
     """Kind, source and node stand in the message."""
     shared = Parameters(scale=0.1, zero_point=0)
     source, target = activation("x", (1, 4), shared), activation("y", (1, 4), shared)
-    operator = Operator(kind="Tile", name="spread", inputs=("x",), outputs=("y",), source="TILE")
+    operator = Operator(kind="Einsum", name="spread", inputs=("x",), outputs=("y",), source="EINSUM")
     graph = Graph(
         name="g",
         layout="nhwc",
@@ -94,7 +94,7 @@ def test_an_unknown_operator_is_refused_by_name() -> None:
         inputs=("x",),
         outputs=("y",),
     )
-    with pytest.raises(UnsupportedError, match=r"Tile \(TILE\) 'spread'"):
+    with pytest.raises(UnsupportedError, match=r"Einsum \(EINSUM\) 'spread'"):
         IntegerSimulation(graph)
 
 
