@@ -1,12 +1,11 @@
 """Which of an artifact's files an engine runs, and which installed engine to take when none is named."""
 
 from collections.abc import Mapping
-from importlib.util import find_spec
 from types import MappingProxyType
 
 from edge.artifact import Artifact, ModelFile
 from edge.errors import EngineError, UsageError, unknown_name
-from edge.runtime.engine import ENGINES
+from edge.runtime.engine import ENGINES, installed_engines
 
 # engine -> formats it reads, the preferred one first.
 FORMATS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -18,16 +17,6 @@ FORMATS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "null": ("tflite", "onnx"),
     }
 )
-
-# Engines for a device, the preferred one first, with the package that shows that it is installed.
-PREFERENCE: Mapping[str, str] = MappingProxyType(
-    {"litert": "ai_edge_litert", "tflite-runtime": "tflite_runtime", "onnxruntime": "onnxruntime"}
-)
-
-
-def installed_engines() -> tuple[str, ...]:
-    """The device engines whose package is installed here, the preferred one first."""
-    return tuple(engine for engine, package in PREFERENCE.items() if find_spec(package) is not None)
 
 
 def file_for(artifact: Artifact, engine: str) -> ModelFile:

@@ -4,6 +4,7 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.errors import UsageError, unknown_name
+from edge.runtime.emulation import emulator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +54,7 @@ class EngineInfo:
     delegated_operators: int | None
     threads: int
     machine: str = field(default_factory=platform.machine)
-    emulated: str | None = None
+    emulated: str | None = field(default_factory=emulator)
 
 
 class Session(Protocol):
@@ -90,6 +92,16 @@ ENGINES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "null": ("edge.runtime.null", "open_null"),
     }
 )
+
+# Engines for a device, the preferred one first, with the package that shows that it is installed.
+PREFERENCE: Mapping[str, str] = MappingProxyType(
+    {"litert": "ai_edge_litert", "tflite-runtime": "tflite_runtime", "onnxruntime": "onnxruntime"}
+)
+
+
+def installed_engines() -> tuple[str, ...]:
+    """The device engines whose package is installed here, the preferred one first."""
+    return tuple(engine for engine, package in PREFERENCE.items() if find_spec(package) is not None)
 
 
 def open_session(engine: str, path: str | Path, *, threads: int = 1, kernels: str | None = None) -> Session:

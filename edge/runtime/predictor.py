@@ -13,7 +13,7 @@ from edge.artifact import Artifact, ModelFile, TensorInfo, open_artifact
 from edge.errors import ArtifactError, EngineError, UnsupportedError, UsageError, unknown_name
 from edge.runtime.choice import choose_engine, file_for
 from edge.runtime.engine import EngineInfo, Session, open_session
-from edge.runtime.selftest import run_selftest
+from edge.runtime.selftest import run_selftest, takes_pixels
 from edge.vision.postprocess import ClassScores, class_scores, frame_class_map
 from edge.vision.preprocess import Preprocess, apply_table, normalize, quantize_table, resize
 
@@ -183,6 +183,8 @@ def _encoder(given: TensorInfo, preprocess: Preprocess, folder: Path) -> Encode:
     An integer input is one table look-up; the same arithmetic as `edge.runtime.selftest.model_input`.
     """
     axes = (0, 3, 1, 2) if given.layout == "nchw" else (0, 1, 2, 3)
+    if takes_pixels(given):
+        return lambda pixels: np.ascontiguousarray(pixels[None].transpose(axes))
     if given.scale is None or given.zero_point is None:
         return lambda pixels: np.ascontiguousarray(normalize(pixels[None], preprocess).transpose(axes))
     if given.dtype != "int8" and given.dtype != "uint8":

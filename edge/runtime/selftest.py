@@ -44,6 +44,11 @@ def kernel_key(info: EngineInfo) -> str:
     return f"{info.engine}/{info.kernels}/{info.machine}"
 
 
+def takes_pixels(given: TensorInfo) -> bool:
+    """Whether an input takes the resized pixels as they are: the model looks them up itself (`--io uint8`)."""
+    return given.dtype == "uint8" and given.scale is None
+
+
 def model_input(images: npt.NDArray[np.uint8], file: ModelFile, preprocess: Preprocess) -> npt.NDArray[Any]:
     """Turn resized images into a file's raw input.
 
@@ -54,8 +59,11 @@ def model_input(images: npt.NDArray[np.uint8], file: ModelFile, preprocess: Prep
         float32, int8 or uint8, (n, height, width, 3) or (n, 3, height, width), as the file's first input says.
     """
     given = file.inputs[0]
-    if given.scale is None or given.zero_point is None:
-        values: npt.NDArray[Any] = normalize(images, preprocess)
+    values: npt.NDArray[Any]
+    if takes_pixels(given):
+        values = images
+    elif given.scale is None or given.zero_point is None:
+        values = normalize(images, preprocess)
     elif given.dtype == "int8" or given.dtype == "uint8":
         values = apply_table(images, quantize_table(preprocess, given.scale, given.zero_point, given.dtype))
     else:

@@ -8,7 +8,8 @@ import pytest
 
 from edge.artifact import open_artifact
 from edge.errors import EngineError, UsageError
-from edge.runtime.choice import FORMATS, choose_engine, file_for, installed_engines
+from edge.runtime.choice import FORMATS, choose_engine, file_for
+from edge.runtime.engine import installed_engines
 from edge.runtime.engine import ENGINES
 
 MakeArtifact = Callable[..., Path]

@@ -1,0 +1,72 @@
+"""The agent's code as it travels to another Python: a zip of the modules it needs, and the lines that start it."""
+
+import hashlib
+import io
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+# They import the standard library, numpy and each other; a runtime inside the function that opens it.
+MODULES = (
+    "edge/__init__.py",
+    "edge/errors.py",
+    "edge/runtime/__init__.py",
+    "edge/runtime/agent.py",
+    "edge/runtime/emulation.py",
+    "edge/runtime/engine.py",
+    "edge/runtime/framing.py",
+    "edge/runtime/inputs.py",
+    "edge/runtime/litert.py",
+    "edge/runtime/onnx_session.py",
+    "edge/runtime/quiet.py",
+)
+# Python 3.9 evaluates no `X | None`, and Python below 3.10 knows neither keyword-only dataclasses nor a strict zip.
+LATE_ANNOTATIONS = "from __future__ import annotations\n"
+OLDER_PYTHON = """
+def use_older_python():
+    import builtins, dataclasses
+    dataclass, plain_zip = dataclasses.dataclass, builtins.zip
+    dataclasses.dataclass = lambda *given, kw_only=False, **options: dataclass(*given, **options)
+    builtins.zip = lambda *given, strict=False: plain_zip(*given)
+"""
+# Standard output carries messages only: what native code prints there goes to standard error.
+START = (
+    OLDER_PYTHON
+    + """
+import hashlib, os, shutil, sys, tempfile
+size, expected = int(sys.argv[1]), sys.argv[2]
+code = sys.stdin.buffer.read(size)
+if hashlib.sha256(code).hexdigest() != expected:
+    sys.exit("the agent's code arrived damaged")
+if sys.version_info < (3, 9):
+    sys.exit("Python 3.9 or newer is needed, this is " + sys.version.split()[0])
+if sys.version_info < (3, 10):
+    use_older_python()
+folder = tempfile.mkdtemp(prefix="edge-agent-code-")
+try:
+    archive = os.path.join(folder, "agent.zip")
+    with open(archive, "wb") as handle:
+        handle.write(code)
+    sys.path[0] = archive
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    from edge.runtime.agent import serve
+    serve(sys.stdin.buffer, answers)
+finally:
+    shutil.rmtree(folder, ignore_errors=True)
+"""
+)
+
+
+def agent_archive() -> bytes:
+    """The modules as a zip archive, the same bytes every time."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in MODULES:
+            archive.writestr(zipfile.ZipInfo(name), LATE_ANNOTATIONS + (ROOT / name).read_text(encoding="utf-8"))
+    return buffer.getvalue()
+
+
+def start_arguments(archive: bytes) -> list[str]:
+    """Arguments for a Python that then reads the archive from standard input, checks it and answers messages."""
+    return ["-c", START, str(len(archive)), hashlib.sha256(archive).hexdigest()]
