@@ -1,39 +1,18 @@
 """From a float checkpoint or ONNX file and calibration images to an INT8 artifact: the steps of `edge quantize`."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
-import numpy.typing as npt
+from typing import Literal
 
 from converters.build import build_artifact
+from converters.calibration import Calibration, calibration_batches
 from converters.convert import load_source, selftest_images, with_quantization
 from converters.package import precision_of
 from edge.artifact import Artifact, QuantizationInfo
-from edge.data.splits import Split
 from edge.errors import UsageError
 from edge.quantization.calibrate import calibrate
-from edge.quantization.estimators import Estimator
 from edge.quantization.scheme import Scheme, input_range
-from edge.vision.preprocess import Preprocess, normalize, normalize_table, resize
-
-BATCH_IMAGES = 8
-
-
-@dataclass(frozen=True, kw_only=True)
-class Calibration:
-    """Which images the ranges come from, and how.
-
-    Attributes:
-        split: targets are not looked at.
-        images: at most this many, spread evenly over the split; None takes all.
-        ranges: the estimator.
-    """
-
-    split: Split
-    images: int | None = None
-    ranges: Estimator = "mse"
+from edge.vision.preprocess import normalize_table
 
 
 def quantize_source(
@@ -45,12 +24,13 @@ def quantize_source(
     card_path: Path | None = None,
     name: str | None = None,
     allow_float: frozenset[str] = frozenset(),
+    io: Literal["uint8"] | None = None,
 ) -> Artifact:
     """Quantize a float model after training and write it as an artifact folder.
 
     Args:
         source: a float `.safetensors` checkpoint or a float `.onnx` file (with `card_path`).
-        head, card_path, name, allow_float: as in `convert_source`.
+        head, card_path, name, allow_float, io: as in `convert_source`.
 
     Raises:
         FileError: a source, card or image that is missing, damaged or of another kind.
@@ -61,7 +41,7 @@ def quantize_source(
     if precision_of(graph) == "int8":
         raise UsageError(f"{source} is quantized already; turn it into an artifact with `edge convert`")
     preprocess = description.preprocess
-    split = calibration.split.subset(spread(len(calibration.split), calibration.images))
+    split = calibration.chosen()
     quantized = calibrate(
         graph,
         calibration_batches(split, preprocess),
@@ -75,26 +55,5 @@ def quantize_source(
         calibration_images=len(split),
         ranges=calibration.ranges,
     )
-    description = with_quantization(description, facts)
+    description = replace(with_quantization(description, facts), io=io)
     return build_artifact(quantized, description, folder, images=selftest_images(preprocess), allow_float=allow_float)
-
-
-def spread(count: int, wanted: int | None) -> tuple[int, ...]:
-    """Indices of at most `wanted` of `count` samples, evenly spread, ascending. Refuses (UsageError) fewer than one."""
-    if wanted is not None and wanted < 1:
-        raise UsageError(f"{wanted} calibration images; at least 1 is needed")
-    if wanted is None or wanted >= count:
-        return tuple(range(count))
-    return tuple(index * count // wanted for index in range(wanted))
-
-
-def calibration_batches(split: Split, preprocess: Preprocess) -> Iterator[npt.NDArray[np.float32]]:
-    """The images of a split as the model sees them, float32 (n, 3, h, w), a few at a time.
-
-    Raises:
-        DataError: an image that cannot be read, by its file.
-    """
-    for start in range(0, len(split), BATCH_IMAGES):
-        batch = range(start, min(start + BATCH_IMAGES, len(split)))
-        pixels = np.stack([resize(split.image(index), preprocess) for index in batch])
-        yield np.ascontiguousarray(normalize(pixels, preprocess).transpose(0, 3, 1, 2), np.float32)

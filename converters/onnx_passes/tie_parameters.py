@@ -22,10 +22,10 @@ def tie_parameters(graph: Graph) -> Graph:
     """Put a Quantize from integers to integers where a kernel cannot give the parameters that its output has.
 
     Three kinds of kernels: the inputs of a Concat, Min or Max are changed to the output's parameters; a kernel with
-    fixed parameters (Softmax, Sigmoid, ...) writes those and its output is changed; any other tied operator works in its input's
-    parameters and its output is changed, or, if it averages and that rounds less, its input is changed and it works
-    in the output's (see `_change_first`). Graphs of our own training are tied already; files of other tools often
-    are not.
+    fixed parameters (Softmax, Sigmoid, ...) writes those and its output is changed; any other tied operator works in
+    its input's parameters and its output is changed, or, if it averages and that rounds less, its input is changed
+    and it works in the output's (see `_change_first`). Graphs of our own training are tied already; files of other
+    tools often are not.
 
     Requires: Q/DQ pairs collapsed; int8 activations.
     Ensures: every operator of `TIED` over integers has the same parameters on its activations, and every one of

@@ -1,6 +1,7 @@
 """Reading an ONNX file, float or QDQ, ours or foreign, into a Graph."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from edge.graph.onnx_file import OnnxFile, open_onnx
 from edge.graph.onnx_operators.fold import fold
 from edge.graph.onnx_operators.qoperator import written_out
 from edge.graph.onnx_operators.table import READERS
+from edge.graph.onnx_written_out import restore_written_out
 from edge.graph.rewrite import rebuild
 
 # Operators over integers that leave their parameters as they are.
@@ -38,7 +40,13 @@ OF_CONSTANTS = frozenset(
 )
 
 
-def read_onnx(source: Path | bytes, *, name: str | None = None, batch: int | None = None) -> Graph:
+def read_onnx(
+    source: Path | bytes,
+    *,
+    name: str | None = None,
+    batch: int | None = None,
+    complete: Callable[[Graph], Graph] | None = None,
+) -> Graph:
     """Read an ONNX model: NCHW, canonical operators, Q/DQ pairs collapsed, rectifiers and bias adds fused.
 
     Constant expressions are computed, Identity and Dropout removed, `auto_pad` made explicit. Batch norm stays (see
@@ -50,6 +58,8 @@ def read_onnx(source: Path | bytes, *, name: str | None = None, batch: int | Non
         source: a path, or the file's bytes. Operator sets 13 up to the newest that the onnx package knows.
         name: of the graph; None takes the file's own.
         batch: what an unknown first dimension becomes; None refuses unknown dimensions.
+        complete: changes the graph while Quantize and Dequantize are still operators of it, to add what a foreign file
+            lacks; what it raises is passed on.
 
     Raises:
         ModelFileError: the file is missing, damaged, foreign, has external data or unknown sizes.
@@ -59,6 +69,11 @@ def read_onnx(source: Path | bytes, *, name: str | None = None, batch: int | Non
     try:
         graph = _spread_parameters(fuse_rounding(graph))
         graph = fuse_activations(fuse_bias(graph))
+    except EdgeError as error:
+        raise ModelFileError(file.label, str(error)) from error
+    if complete is not None:
+        graph = complete(graph)
+    try:
         return fuse_activations(collapse_qdq(graph))
     except EdgeError as error:
         raise ModelFileError(file.label, str(error)) from error
@@ -67,7 +82,8 @@ def read_onnx(source: Path | bytes, *, name: str | None = None, batch: int | Non
 def _literal_graph(file: OnnxFile, name: str) -> Graph:
     """The nodes one by one, Quantize and Dequantize still as operators."""
     proto = file.model.graph
-    uses = Counter(name for node in proto.node for name in node.input)
+    nodes = restore_written_out(file.model)
+    uses = Counter(name for node in nodes for name in node.input)
     uses.update(output.name for output in proto.output)
     draft = Draft(
         label=file.label,
@@ -84,7 +100,7 @@ def _literal_graph(file: OnnxFile, name: str) -> Graph:
     inputs = tuple(value.name for value in proto.input if value.name not in draft.tensors)
     for input_name in inputs:
         draft.declare(input_name)
-    for index, node in enumerate(proto.node):
+    for index, node in enumerate(nodes):
         for part in written_out(draft, node):
             _read_node(draft, part, index)
     return _finish(draft, name, inputs, tuple(value.name for value in proto.output))

@@ -1,7 +1,7 @@
 """edge quantize: a float model becomes an INT8 artifact, from calibration images."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -33,12 +33,13 @@ import click
     show_default=True,
     help="Range of an activation: mse (least squared error), percentile (99.99) or minmax.",
 )
-@click.option("--head", default=None, help="What a segmenter ends in: logits, class_map (1/8 size) or full.")
+@click.option("--head", default=None, help="What a segmenter ends in: logits, full_logits, class_map or full.")
 @click.option(
     "--card", type=click.Path(path_type=Path), help="Card of a foreign ONNX file: task, preprocessing, labels."
 )
 @click.option("--name", default=None, help="Name in the manifest; the output folder's name if left out.")
 @click.option("--allow-float", default="", help="Operator kinds that may stay in float in the file: Softmax,...")
+@click.option("--io", type=click.Choice(["uint8"]), help="Pixels in, uint8 out: what task libraries load.")
 @click.option("--no-verify", is_flag=True, help="Do not verify what was written.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def command(
@@ -52,6 +53,7 @@ def command(
     card: Path | None,
     name: str | None,
     allow_float: str,
+    io: Literal["uint8"] | None,
     no_verify: bool,
     as_json: bool,
     ranges: Any,
@@ -61,7 +63,8 @@ def command(
     Ranges come from the calibration images; weights are rounded per output channel. The artifact is verified unless
     --no-verify is given.
     """
-    from converters.quantize import Calibration, quantize_source
+    from converters.calibration import Calibration
+    from converters.quantize import quantize_source
     from edge.data.open_split import open_split
     from edge.errors import UsageError, unknown_name
     from edge.quantization.estimators import ESTIMATORS
@@ -80,6 +83,7 @@ def command(
         card_path=card,
         name=name,
         allow_float=frozenset(kind for kind in allow_float.split(",") if kind),
+        io=io,
     )
     print_artifact(artifact, as_json=as_json)
     if no_verify:

@@ -1,0 +1,75 @@
+"""Calibration images: which ones, and the ranges that activations take on them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.data.splits import Split
+from edge.errors import UsageError
+from edge.graph.graph import Graph
+from edge.quantization.calibrate import collect
+from edge.quantization.estimators import ESTIMATORS, Estimator, Range
+from edge.quantization.ties import RangeGroup
+from edge.vision.preprocess import Preprocess, normalize, resize
+
+BATCH_IMAGES = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """Which images the ranges come from, and how.
+
+    Attributes:
+        split: targets are not looked at.
+        images: at most this many, spread evenly over the split; None takes all.
+        ranges: the estimator.
+    """
+
+    split: Split
+    images: int | None = None
+    ranges: Estimator = "mse"
+
+    def chosen(self) -> Split:
+        """The images that are used. Refuses (UsageError) fewer than one."""
+        return self.split.subset(spread(len(self.split), self.images))
+
+
+def spread(count: int, wanted: int | None) -> tuple[int, ...]:
+    """Indices of at most `wanted` of `count` samples, evenly spread, ascending. Refuses (UsageError) fewer than one."""
+    if wanted is not None and wanted < 1:
+        raise UsageError(f"{wanted} calibration images; at least 1 is needed")
+    if wanted is None or wanted >= count:
+        return tuple(range(count))
+    return tuple(index * count // wanted for index in range(wanted))
+
+
+def calibration_batches(split: Split, preprocess: Preprocess) -> Iterator[npt.NDArray[np.float32]]:
+    """The images of a split as the model sees them, float32 (n, 3, h, w), a few at a time.
+
+    Raises:
+        DataError: an image that cannot be read, by its file.
+    """
+    for start in range(0, len(split), BATCH_IMAGES):
+        batch = range(start, min(start + BATCH_IMAGES, len(split)))
+        pixels = np.stack([resize(split.image(index), preprocess) for index in batch])
+        yield np.ascontiguousarray(normalize(pixels, preprocess).transpose(0, 3, 1, 2), np.float32)
+
+
+def activation_ranges(
+    graph: Graph, names: tuple[str, ...], calibration: Calibration, preprocess: Preprocess
+) -> Mapping[str, Range]:
+    """The range of some activations of a float graph on the calibration images, by the estimator.
+
+    Raises:
+        UsageError: no images. DataError: an image that cannot be read.
+        UnsupportedError: an operator without a float formula. EdgeError: an activation that is not finite.
+    """
+    groups = [
+        RangeGroup(name=name, tensors=(name,), sources=(name,), nonnegative=False, ceiling=None, fixed=None)
+        for name in names
+    ]
+    batches = calibration_batches(calibration.chosen(), preprocess)
+    histograms = collect(graph, groups, batches, bounds_only=calibration.ranges == "minmax")
+    return {name: ESTIMATORS[calibration.ranges](histogram) for name, histogram in histograms.items()}

@@ -1,0 +1,119 @@
+"""Reading a model that another tool quantized: its own parameters kept, what it leaves open derived, and said."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from converters.calibration import Calibration, activation_ranges
+from converters.onnx_passes.canonical import canonical
+from converters.onnx_passes.fold_batch_norm import fold_batch_norm
+from edge.errors import UnsupportedError, UsageError
+from edge.graph.graph import Graph
+from edge.graph.onnx import read_onnx
+from edge.graph.onnx_operators.qoperator import DYNAMIC
+from edge.quantization.bias_rounding import BiasRounding, bias_roundings
+from edge.quantization.float_twin import float_twin
+from edge.quantization.insert_parameters import insert_parameters
+from edge.quantization.missing_ranges import Derived, Range, derive, is_partly_quantized
+from edge.quantization.scheme import input_range
+from edge.vision.preprocess import Preprocess, normalize_table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Foreign:
+    """A foreign model in canonical form (NCHW, int8 or float32).
+
+    Attributes:
+        derived: parameters of activations that the source does not state; nothing for a float model.
+        roundings: layers whose bias is not a multiple of input scale * weight scale.
+    """
+
+    graph: Graph
+    derived: tuple[Derived, ...]
+    roundings: tuple[BiasRounding, ...]
+
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know about the integers of this model, one sentence each."""
+        said = []
+        if self.roundings:
+            worst = max(self.roundings, key=lambda rounding: rounding.output_quanta)
+            said.append(
+                f"{len(self.roundings)} biases are rounded to input scale * weight scale; the largest change is "
+                f"{worst.output_quanta:.2g} steps of the output of '{worst.operator}'"
+            )
+        lowest = [
+            tensor for tensor in self.graph.tensors.values() if tensor.dtype == "int8" and tensor.data is not None
+        ]
+        count = sum(int(np.count_nonzero(tensor.data == -128)) for tensor in lowest)
+        if count:
+            said.append(f"{count} constants are -128, which TFLite's specification leaves out of int8 weights; kept")
+        return tuple(said)
+
+
+def read_foreign(
+    source: Path,
+    *,
+    batch: int | None = 1,
+    preprocess: Preprocess | None = None,
+    calibration: Calibration | None = None,
+    allow_float: Collection[str] = (),
+) -> Foreign:
+    """Read a float or quantized ONNX file.
+
+    Args:
+        batch: what an unknown first dimension becomes.
+        preprocess: what the model's input takes; needed with `calibration`. Tells the range of an input that the
+            source leaves in float.
+        calibration: images for the ranges that nothing else tells; None refuses such a model.
+        allow_float: kinds, source names or operator names that may stay in float.
+
+    Raises:
+        ModelFileError: the file is missing, damaged or foreign to ONNX.
+        UnsupportedError: activations without a range, or ranges that are computed while running, by name.
+        UsageError: calibration images for a model whose source quantizes nothing, or without a preprocessing.
+    """
+    if calibration is not None and preprocess is None:
+        raise UsageError("calibration images need a preprocessing; give a card")
+    derived: list[Derived] = []
+    roundings: list[BiasRounding] = []
+
+    def complete(graph: Graph) -> Graph:
+        _refuse_dynamic(graph)
+        weights = any(tensor.quantization is not None for tensor in graph.tensors.values())
+        if calibration is not None and not weights:
+            raise UsageError(f"{source} is a float model; quantize it with `edge quantize`")
+        if not weights or (calibration is None and not is_partly_quantized(graph)):
+            return graph
+        graph = fold_batch_norm(graph)
+
+        def from_images(names: tuple[str, ...]) -> dict[str, Range]:
+            assert calibration is not None and preprocess is not None
+            return dict(activation_ranges(float_twin(graph), names, calibration, preprocess))
+
+        levels = None if preprocess is None else input_range(normalize_table(preprocess))
+        known, found = derive(
+            graph,
+            allow_float=allow_float,
+            input_range=levels,
+            calibrator=None if calibration is None else from_images,
+        )
+        derived.extend(found)
+        graph = insert_parameters(graph, known, allow_float)
+        roundings.extend(bias_roundings(graph))
+        return graph
+
+    graph = canonical(read_onnx(source, batch=batch, complete=complete))
+    return Foreign(graph=graph, derived=tuple(derived), roundings=tuple(roundings))
+
+
+def _refuse_dynamic(graph: Graph) -> None:
+    found = [operator for operator in graph.operators if operator.kind in DYNAMIC]
+    if found:
+        said = ", ".join(f"{operator.kind} ({operator.name})" for operator in found[:5])
+        more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+        raise UnsupportedError(
+            f"{len(found)} operators compute their ranges while running: {said}{more}; integer files need fixed "
+            "ranges, quantize statically with calibration images (quantize_static in ONNX Runtime)"
+        )
