@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from edge.data.open_split import open_split
 from edge.data.splits import Split
-from edge.errors import UsageError
+from edge.errors import UsageError, unknown_name
 from edge.graph.graph import Graph
 from edge.quantization.calibrate import collect
 from edge.quantization.estimators import ESTIMATORS, Estimator, Range
@@ -34,6 +36,22 @@ class Calibration:
     def chosen(self) -> Split:
         """The images that are used. Refuses (UsageError) fewer than one."""
         return self.split.subset(spread(len(self.split), self.images))
+
+
+def open_calibration(split: str | None, images: int | None, ranges: Any) -> Calibration | None:
+    """The calibration that a command line names; None without a split.
+
+    Raises:
+        UsageError: an unknown estimator or kind of split, or a number of images without a split.
+        DataError: a split that cannot be read.
+    """
+    if ranges not in ESTIMATORS:
+        raise UsageError(f"--ranges: {unknown_name('estimator', ranges, ESTIMATORS)}")
+    if split is None:
+        if images is not None:
+            raise UsageError("-n counts calibration images; name them with --calibration SPLIT")
+        return None
+    return Calibration(split=open_split(split=split), images=images, ranges=ranges)
 
 
 def spread(count: int, wanted: int | None) -> tuple[int, ...]:

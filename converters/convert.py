@@ -2,23 +2,23 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from converters.build import build_artifact
+from converters.calibration import Calibration
 from converters.export import export_checkpoint
+from converters.foreign import Foreign, read_foreign
 from converters.heads import append_head
-from converters.onnx_passes.canonical import canonical
 from converters.package import Description, precision_of, refuse_other_folder
 from converters.provenance import provenance
-from edge.artifact import Artifact, QuantizationInfo, file_sha256
+from edge.artifact import Artifact, DerivedRange, QuantizationInfo, file_sha256
 from edge.data.card import read_card
 from edge.data.scene import scene
 from edge.errors import FileError, UsageError
 from edge.graph.graph import Graph
-from edge.graph.onnx import read_onnx
 from edge.quantization.scheme import Scheme
 from edge.training.checkpoint import Checkpoint, read_checkpoint
 from edge.vision.preprocess import Preprocess, resize
@@ -35,6 +35,8 @@ def convert_source(
     card_path: Path | None = None,
     name: str | None = None,
     allow_float: frozenset[str] = frozenset(),
+    calibration: Calibration | None = None,
+    io: Literal["uint8"] | None = None,
 ) -> Artifact:
     """Turn a checkpoint or an ONNX file into an artifact folder.
 
@@ -43,27 +45,55 @@ def convert_source(
         head: what a segmenter ends in; None takes the checkpoint's recipe, or leaves an ONNX file as it is.
         card_path: needed for an ONNX file, refused for a checkpoint, which says all that a card could.
         name: in the manifest; None takes the folder's name.
+        calibration: images for the ranges that a foreign quantized file leaves open (see `converters.foreign`).
+        io: `uint8`: pixels in and uint8 out in an INT8 TFLite file, see `uint8_boundaries`.
 
     Raises:
         FileError: a file that is missing, damaged or neither of the two.
         UsageError: options that do not hold together.
         UnsupportedError: an operator that cannot be converted, by name.
     """
-    graph, description = load_source(source, folder, head=head, card_path=card_path, name=name)
+    graph, description = load_source(
+        source,
+        folder,
+        head=head,
+        card_path=card_path,
+        name=name,
+        allow_float=allow_float,
+        calibration=calibration,
+    )
     images = selftest_images(description.preprocess)
+    description = replace(description, io=io)
     return build_artifact(graph, description, folder, images=images, allow_float=allow_float)
 
 
 def load_source(
-    source: Path, folder: Path, *, head: str | None, card_path: Path | None, name: str | None
+    source: Path,
+    folder: Path,
+    *,
+    head: str | None,
+    card_path: Path | None,
+    name: str | None,
+    allow_float: frozenset[str] = frozenset(),
+    calibration: Calibration | None = None,
 ) -> tuple[Graph, Description]:
     """Read a source file as an NCHW graph, and describe the artifact that it will become."""
     refuse_other_folder(folder)
     if not source.is_file():
         raise FileError(source, "is a folder" if source.is_dir() else "no such file")
     if source.suffix == ".onnx":
-        return _load_onnx(source, folder, head=head, card_path=card_path, name=name)
+        return _load_onnx(
+            source,
+            folder,
+            head=head,
+            card_path=card_path,
+            name=name,
+            allow_float=allow_float,
+            calibration=calibration,
+        )
     if source.suffix == ".safetensors":
+        if calibration is not None:
+            raise UsageError("--calibration is for foreign ONNX files; a checkpoint carries its ranges")
         if card_path is not None:
             raise UsageError("--card is for foreign ONNX files; a checkpoint carries its own task and preprocessing")
         return _load_checkpoint(source, folder, head=head, name=name)
@@ -111,7 +141,14 @@ def find_parent(checkpoint: Checkpoint, source: Path) -> Path | None:
 
 
 def _load_onnx(
-    source: Path, folder: Path, *, head: str | None, card_path: Path | None, name: str | None
+    source: Path,
+    folder: Path,
+    *,
+    head: str | None,
+    card_path: Path | None,
+    name: str | None,
+    allow_float: frozenset[str],
+    calibration: Calibration | None,
 ) -> tuple[Graph, Description]:
     if card_path is None:
         raise UsageError(
@@ -120,7 +157,8 @@ def _load_onnx(
     card = read_card(card_path)
     if head is not None and card.task != "segment":
         raise UsageError(f"--head {head}: only a segmenter has one, and {card_path} says task '{card.task}'")
-    graph = canonical(read_onnx(source, batch=1))
+    foreign = read_foreign(source, preprocess=card.preprocess, calibration=calibration, allow_float=allow_float)
+    graph = foreign.graph
     shape = graph.tensors[graph.inputs[0]].shape
     expected = (1, 3, card.preprocess.height, card.preprocess.width)
     if len(graph.inputs) != 1 or shape != expected:
@@ -133,10 +171,7 @@ def _load_onnx(
         head=chosen,
         preprocess=card.preprocess,
         labels=card.labels,
-        quantization=QuantizationInfo(
-            method="foreign" if quantized else "none",
-            scheme=Scheme().model_dump(mode="json") if quantized else None,
-        ),
+        quantization=foreign_facts(foreign, calibration) if quantized else QuantizationInfo(method="none"),
         provenance=provenance(
             source=source,
             folder=folder,
@@ -145,6 +180,28 @@ def _load_onnx(
         ),
     )
     return append_head(graph, chosen or "logits"), description
+
+
+def foreign_facts(foreign: Foreign, calibration: Calibration | None) -> QuantizationInfo:
+    """What a manifest says about the integers of a foreign model."""
+    split = None if calibration is None else calibration.chosen()
+    return QuantizationInfo(
+        method="foreign",
+        scheme=Scheme().model_dump(mode="json"),
+        calibration_sha256=None if split is None else split.sha256,
+        calibration_images=None if split is None else len(split),
+        ranges=None if calibration is None else calibration.ranges,
+        derived=tuple(
+            DerivedRange(
+                tensor=entry.tensor,
+                scale=float(entry.parameters.quantization.scale[0]),
+                zero_point=entry.parameters.signed_zero_point,
+                how=entry.how,
+            )
+            for entry in foreign.derived
+        ),
+        notes=foreign.notes(),
+    )
 
 
 def selftest_images(preprocess: Preprocess) -> npt.NDArray[np.uint8]:

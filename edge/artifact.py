@@ -38,7 +38,8 @@ class TensorInfo(Strict):
     """An input or output of a model file.
 
     `layout` is the axis order (`nhwc`, `nchw`, `nc`, `nhw`); `scale` and `zero_point` are given for quantized tensors;
-    `stride` says that one output cell stands for stride x stride input pixels (1 at full resolution).
+    `stride` says that one output cell stands for stride x stride input pixels (1 at full resolution). A uint8 image
+    without a scale takes the pixels as they are.
     """
 
     name: str
@@ -72,14 +73,28 @@ class Labels(Strict):
     ignore_index: int | None = None
 
 
+class DerivedRange(Strict):
+    """Scale and zero point (of signed integers) that a foreign file did not state, and where they come from."""
+
+    tensor: str
+    scale: float
+    zero_point: int
+    how: str
+
+
 class QuantizationInfo(Strict):
-    """How the integers came to be: `qat`, `ptq`, `foreign` (a QDQ file made elsewhere) or `none` (float)."""
+    """How the integers came to be: `qat`, `ptq`, `foreign` (a QDQ file made elsewhere) or `none` (float).
+
+    For a foreign file `derived` lists the parameters that it left open, and `notes` what else a person should know.
+    """
 
     method: Literal["qat", "ptq", "foreign", "none"]
     scheme: dict[str, Any] | None = None
     calibration_sha256: Sha256 | None = None
     calibration_images: Count | None = None
     ranges: str | None = None
+    derived: tuple[DerivedRange, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Cost(Strict):
@@ -104,12 +119,13 @@ class Accuracy(Strict):
 
 
 class Fidelity(Strict):
-    """What verify measured: values of `engine` that differ from the integer simulation, end to end."""
+    """What verify measured: values of `engine` on `machine` that differ from the integer simulation, end to end."""
 
     subject: str
     engine: str
     kernels: str
     version: str
+    machine: str | None = None
     images: Count
     values: Count
     differing: Count
@@ -148,7 +164,7 @@ class Manifest(Strict):
     schema_version: Literal[1]
     name: str
     task: Task
-    head: Literal["logits", "class_map", "full"] | None = None
+    head: Literal["logits", "full_logits", "class_map", "full"] | None = None
     precision: Literal["int8", "float32"]
     files: tuple[ModelFile, ...]
     preprocess: Preprocess

@@ -36,6 +36,12 @@ class Parameters:
         zero_point = int(self.quantization.zero_point[0])
         return (limits.min - zero_point) * scale, (limits.max - zero_point) * scale
 
+    @property
+    def signed_zero_point(self) -> int:
+        """The zero point of the same real numbers in the signed type."""
+        offset = {"uint8": 128, "uint16": 1 << 15}.get(self.dtype, 0)
+        return int(self.quantization.zero_point[0]) - offset
+
     def same_as(self, other: "Parameters") -> bool:
         """Whether both stand for the same real numbers bit for bit, in one type."""
         return self.dtype == other.dtype and self.quantization.same_as(other.quantization)

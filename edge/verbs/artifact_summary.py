@@ -26,6 +26,8 @@ def print_artifact(artifact: Artifact, *, as_json: bool) -> None:
                     "parameters": manifest.cost.parameters,
                     "weights_bytes": manifest.cost.weights_bytes,
                     "peak_activation_bytes": manifest.cost.peak_activation_bytes,
+                    "derived": [entry.model_dump() for entry in manifest.quantization.derived],
+                    "notes": list(manifest.quantization.notes),
                 }
             )
         )
@@ -47,3 +49,10 @@ def print_artifact(artifact: Artifact, *, as_json: bool) -> None:
         f"{manifest.cost.multiply_adds / 1e6:.1f} M multiply-adds, {manifest.cost.parameters:,} parameters, "
         f"peak activations {manifest.cost.peak_activation_bytes / 1024:.0f} KiB"
     )
+    for entry in manifest.quantization.derived:
+        console.print(
+            f"derived: '{entry.tensor}' scale {entry.scale:.6g}, zero point {entry.zero_point}: {entry.how}",
+            markup=False,
+        )
+    for note in manifest.quantization.notes:
+        console.print(f"note: {note}", markup=False)
