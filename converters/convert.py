@@ -37,6 +37,7 @@ def convert_source(
     allow_float: frozenset[str] = frozenset(),
     calibration: Calibration | None = None,
     io: Literal["uint8"] | None = None,
+    keep_nchw_io: bool = False,
 ) -> Artifact:
     """Turn a checkpoint or an ONNX file into an artifact folder.
 
@@ -47,6 +48,7 @@ def convert_source(
         name: in the manifest; None takes the folder's name.
         calibration: images for the ranges that a foreign quantized file leaves open (see `converters.foreign`).
         io: `uint8`: pixels in and uint8 out in an INT8 TFLite file, see `uint8_boundaries`.
+        keep_nchw_io: the TFLite file's rank-4 inputs and outputs stay NCHW, a TRANSPOSE at each.
 
     Raises:
         FileError: a file that is missing, damaged or neither of the two.
@@ -63,7 +65,7 @@ def convert_source(
         calibration=calibration,
     )
     images = selftest_images(description.preprocess)
-    description = replace(description, io=io)
+    description = replace(description, io=io, keep_nchw_io=keep_nchw_io)
     return build_artifact(graph, description, folder, images=images, allow_float=allow_float)
 
 

@@ -1,11 +1,11 @@
-"""What a segmenter ends in: logits at the network's own resolution, a class map there, or a class map at full size."""
+"""What a segmenter ends in: logits or a class map, at the network's own resolution or at full size."""
 
 from dataclasses import replace
 
 from edge.errors import UsageError, unknown_name
 from edge.graph.graph import Graph, Operator, Tensor, channel_axis
 
-HEADS = ("logits", "class_map", "full")
+HEADS = ("logits", "full_logits", "class_map", "full")
 
 
 def append_head(graph: Graph, head: str) -> Graph:
@@ -14,8 +14,8 @@ def append_head(graph: Graph, head: str) -> Graph:
     Args:
         graph: float32 or int8, either layout.
         head: `logits` changes nothing; `class_map` appends an arg-max over classes; `full` first resizes the logits
-            bilinearly (half-pixel centres, same quantization parameters) to the size of the input. Class maps are
-            int32 (n, h, w); ties go to the lower class.
+            bilinearly (half-pixel centres, same quantization parameters) to the size of the input; `full_logits` ends
+            there. Class maps are int32 (n, h, w); ties go to the lower class.
 
     Raises:
         UsageError: an unknown head, or a graph that does not end in one 4-D tensor.
@@ -26,8 +26,10 @@ def append_head(graph: Graph, head: str) -> Graph:
         return graph
     if len(graph.outputs) != 1 or len(graph.tensors[graph.outputs[0]].shape) != 4:
         raise UsageError(f"head '{head}' needs a model that ends in one 4-D tensor of logits")
-    if head == "full":
+    if head in ("full", "full_logits"):
         graph = _resized_to_input(graph)
+    if head == "full_logits":
+        return graph
     logits = graph.tensors[graph.outputs[0]]
     axis = channel_axis(graph.layout, 4)
     shape = tuple(size for index, size in enumerate(logits.shape) if index != axis)

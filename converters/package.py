@@ -11,8 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.integer_only import require_integer_only
+from converters.metadata import with_metadata
 from converters.onnx_file import onnx_bytes
 from converters.onnx_passes.layout import to_nhwc
+from converters.onnx_passes.uint8_boundaries import uint8_boundaries
 from converters.onnxruntime_form import onnxruntime_form
 from converters.tflite.writer import tflite_bytes
 from edge.artifact import (
@@ -34,7 +36,7 @@ from edge.artifact import (
 from edge.atomic import replacing_folder
 from edge.errors import ArtifactError, UsageError
 from edge.graph.counts import count_graph
-from edge.graph.graph import Graph
+from edge.graph.graph import Graph, Layout, Tensor
 from edge.graph.onnx import read_onnx
 from edge.graph.tflite import read_tflite
 from edge.vision.preprocess import Preprocess
@@ -49,16 +51,20 @@ class Description:
 
     Attributes:
         head: what a segmenter ends in; None for other tasks.
-        method: how its integers came to be, for the manifest.
+        quantization: how its integers came to be, for the manifest.
+        io: `uint8` gives the INT8 TFLite file pixels as its input and uint8 outputs, see `uint8_boundaries`.
+        keep_nchw_io: the TFLite file's rank-4 inputs and outputs stay NCHW.
     """
 
     name: str
     task: Task
-    head: Literal["logits", "class_map", "full"] | None
+    head: Literal["logits", "full_logits", "class_map", "full"] | None
     preprocess: Preprocess
     labels: Labels
     quantization: QuantizationInfo
     provenance: Provenance
+    io: Literal["uint8"] | None = None
+    keep_nchw_io: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,10 +105,14 @@ def write_model_files(graph: Graph, description: Description, *, allow_float: fr
     precision = precision_of(graph)
     source = onnx_bytes(graph)
     read = read_onnx(source)
-    nhwc = to_nhwc(read)
+    nhwc = to_nhwc(read, keep_nchw_io=description.keep_nchw_io)
     if precision == "int8":
         require_integer_only(nhwc, allowed=allow_float)
-    tflite = tflite_bytes(nhwc, description=f"edge-deploy {precision}")
+    if description.io == "uint8" and description.keep_nchw_io:
+        raise UsageError("--io uint8 is for task libraries, which feed NHWC; leave out --keep-nchw-io")
+    if description.io == "uint8":
+        nhwc = uint8_boundaries(nhwc, description.preprocess)
+    tflite = _described(tflite_bytes(nhwc, description=f"edge-deploy {precision}"), description)
     contents = {"model.tflite": tflite, "model.onnx": source}
     if precision == "int8":
         contents = {"model.tflite": tflite, "model.onnx": onnxruntime_form(read), "source.onnx": source}
@@ -110,7 +120,6 @@ def write_model_files(graph: Graph, description: Description, *, allow_float: fr
     graphs = {"model.tflite": in_tflite, "source.onnx": read}
     graphs["model.onnx"] = read_onnx(contents["model.onnx"]) if precision == "int8" else read
     files = tuple(_model_file(name, data, graphs[name], description) for name, data in contents.items())
-    _check_labels(files[0], description)
     counted = count_graph(in_tflite)
     cost = Cost(
         multiply_adds=counted.multiply_adds,
@@ -122,18 +131,36 @@ def write_model_files(graph: Graph, description: Description, *, allow_float: fr
     return ModelFiles(precision=precision, contents=contents, files=files, graph=read, cost=cost)
 
 
+def _described(tflite: bytes, description: Description) -> bytes:
+    """The file with metadata in it. Refuses (UsageError) class names that do not fit the scores, or a label file."""
+    entry = _model_file("model.tflite", tflite, read_tflite(tflite), description)
+    _check_labels(entry, description)
+    if len(entry.inputs) != 1 or len(entry.outputs) != 1 or not description.labels.names or description.keep_nchw_io:
+        return tflite  # the task libraries that read it feed one NHWC image
+    return with_metadata(
+        tflite,
+        task=description.task,
+        preprocess=description.preprocess,
+        labels=description.labels,
+        given=entry.inputs[0],
+        answer=entry.outputs[0],
+    )
+
+
 def _check_labels(tflite: ModelFile, description: Description) -> None:
     """Refuse (UsageError) class names that are not as many as the scores of the model."""
     scores = tflite.outputs[0]
-    if scores.meaning in ("logits", "probabilities") and scores.shape[-1] != len(description.labels.names):
+    count = scores.shape[1] if scores.layout == "nchw" else scores.shape[-1]
+    if scores.meaning in ("logits", "probabilities") and count != len(description.labels.names):
         raise UsageError(
-            f"{len(description.labels.names)} class names for a model with {scores.shape[-1]} scores; "
+            f"{len(description.labels.names)} class names for a model with {count} scores; "
             "names come from the card, or from the labelled split that a checkpoint was trained or evaluated on"
         )
 
 
 def _model_file(name: str, data: bytes, graph: Graph, description: Description) -> ModelFile:
     onnx = name.endswith(".onnx")
+    layout: Layout = "nchw" if onnx or description.keep_nchw_io else "nhwc"
     return ModelFile(
         path=name,
         format="onnx" if onnx else "tflite",
@@ -141,8 +168,8 @@ def _model_file(name: str, data: bytes, graph: Graph, description: Description) 
         sha256=hashlib.sha256(data).hexdigest(),
         size_bytes=len(data),
         format_version=_opset(data) if onnx else 3,
-        inputs=tuple(_tensor_info(graph, tensor, "image", None) for tensor in graph.inputs),
-        outputs=tuple(_output_info(graph, tensor, description) for tensor in graph.outputs),
+        inputs=tuple(_tensor_info(graph.tensors[tensor], layout, "image", None) for tensor in graph.inputs),
+        outputs=tuple(_output_info(graph, tensor, layout, description) for tensor in graph.outputs),
     )
 
 
@@ -153,8 +180,10 @@ def _opset(data: bytes) -> int:
     return int(next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")))
 
 
-def _output_info(graph: Graph, name: str, description: Description) -> TensorInfo:
+def _output_info(graph: Graph, name: str, layout: Layout, description: Description) -> TensorInfo:
     producer = graph.producer(name)
+    while producer is not None and producer.kind in ("Quantize", "Transpose"):
+        producer = graph.producer(producer.inputs[0])
     if description.head in ("class_map", "full"):
         meaning = "class_map"
     else:
@@ -163,20 +192,19 @@ def _output_info(graph: Graph, name: str, description: Description) -> TensorInf
     if description.task == "segment":
         # (n, h, w) class maps and NHWC logits have the height at axis 1, NCHW logits at axis 2
         shape = graph.tensors[name].shape
-        rows = shape[2] if graph.layout == "nchw" and len(shape) == 4 else shape[1]
+        rows = shape[2] if layout == "nchw" and len(shape) == 4 else shape[1]
         stride = round(description.preprocess.height / rows)
-    return _tensor_info(graph, name, meaning, stride)
+    return _tensor_info(graph.tensors[name], layout, meaning, stride)
 
 
-def _tensor_info(graph: Graph, name: str, meaning: Any, stride: int | None) -> TensorInfo:
-    tensor = graph.tensors[name]
+def _tensor_info(tensor: Tensor, layout: Layout, meaning: Any, stride: int | None) -> TensorInfo:
     quantization = tensor.quantization
     dtype: Any = tensor.dtype
     return TensorInfo(
-        name=name,
+        name=tensor.name,
         shape=tensor.shape,
         dtype=dtype,
-        layout=graph.layout if len(tensor.shape) == 4 else LAYOUTS.get(len(tensor.shape), "flat"),
+        layout=layout if len(tensor.shape) == 4 else LAYOUTS.get(len(tensor.shape), "flat"),
         meaning=meaning,
         scale=None if quantization is None else float(quantization.scale[0]),
         zero_point=None if quantization is None else int(quantization.zero_point[0]),

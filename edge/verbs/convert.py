@@ -41,6 +41,9 @@ import click
     show_default=True,
     help="With --calibration: mse (least squared error), percentile (99.99) or minmax.",
 )
+@click.option(
+    "--keep-nchw-io", is_flag=True, help="The TFLite file's images and maps stay NCHW, as the app feeds them."
+)
 @click.option("--no-verify", is_flag=True, help="Do not verify what was written.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def command(
@@ -51,6 +54,7 @@ def command(
     name: str | None,
     allow_float: str,
     io: Literal["uint8"] | None,
+    keep_nchw_io: bool,
     no_verify: bool,
     as_json: bool,
     calibration: str | None,

@@ -50,13 +50,17 @@ def _print_file(path: Path, batch: int | None, *, as_json: bool) -> None:
     from edge.graph.counts import count_graph  # the readers bring onnx and the TFLite schema
     from edge.graph.inspection import operator_entry, total_entry
     from edge.graph.model_file import model_format, read_model
+    from edge.graph.tflite_metadata import metadata_entry
 
     graph = read_model(path, batch=batch)
+    metadata = metadata_entry(path) if model_format(path) == "tflite" else None
     cost = count_graph(graph)
     about = {"file": str(path), "format": model_format(path)}
     entries = [operator_entry(graph, *pair) for pair in zip(graph.operators, cost.operators, strict=True)]
     total = total_entry(graph, cost)
     if as_json:
+        if metadata is not None:
+            click.echo(json.dumps({"entry": "metadata", **about, **metadata}))
         for index, entry in enumerate(entries):
             click.echo(json.dumps({"entry": "operator", **about, "index": index, **entry}))
         click.echo(json.dumps({"entry": "total", **about, **total}))
@@ -70,6 +74,9 @@ def _print_file(path: Path, batch: int | None, *, as_json: bool) -> None:
         f"peak activations {total['peak_activation_bytes'] / 1024:,.0f} KiB",
         highlight=False,
     )
+    if metadata is not None:
+        said = [f"{key} {value}" for key, value in metadata.items() if key != "labels"]
+        console.print(f"metadata: {', '.join(said)}, {len(metadata['labels'])} labels", markup=False, soft_wrap=True)
     if total["unruled"]:
         console.print(f"no rule for (not in the multiply-adds): {', '.join(total['unruled'])}", markup=False)
 
