@@ -26,7 +26,8 @@ from converters.onnx_operators.table import WRITERS
 from converters.onnx_passes.canonical_int8 import uint8_activations
 from converters.onnxruntime_form import onnxruntime_form
 from edge.graph.graph import Graph
-from edge.graph.rewrite import rebuild
+from edge.graph.onnx import read_onnx
+from edge.graph.onnx_cut import OnnxCutter
 from edge.models.registry import build
 from edge.quantization.calibrate import calibrate
 from edge.quantization.freeze import float_graph
@@ -113,10 +114,11 @@ def compare_operators(table: Table, name: str, graph: Graph, image: npt.NDArray[
     """One row per operator kind."""
     expected = IntegerSimulation(graph).run_all([image])
     totals: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+    data = onnxruntime_form(graph)
+    cutter = OnnxCutter(data, read_onnx(data))
     for operator in graph.operators:
         inputs = tuple(source for source in operator.inputs if source and graph.tensors[source].data is None)
-        alone = rebuild(graph, [operator], inputs=inputs, outputs=operator.outputs)
-        session, _ = open_session(onnxruntime_form(alone))
+        session, _ = open_session(cutter.cut(inputs, operator.outputs))
         found = run(session, [np.asarray(expected[source]) for source in inputs])
         difference = np.abs(found - np.asarray(expected[operator.outputs[0]]).astype(np.int64))
         total = totals[operator.kind]

@@ -1,7 +1,7 @@
 """Reading an ONNX file, float or QDQ, ours or foreign, into a Graph."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,6 +45,7 @@ def read_onnx(
     *,
     name: str | None = None,
     batch: int | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
     complete: Callable[[Graph], Graph] | None = None,
 ) -> Graph:
     """Read an ONNX model: NCHW, canonical operators, Q/DQ pairs collapsed, rectifiers and bias adds fused.
@@ -58,13 +59,14 @@ def read_onnx(
         source: a path, or the file's bytes. Operator sets 13 up to the newest that the onnx package knows.
         name: of the graph; None takes the file's own.
         batch: what an unknown first dimension becomes; None refuses unknown dimensions.
+        shapes: input name -> its shape, for sizes that the file leaves open.
         complete: changes the graph while Quantize and Dequantize are still operators of it, to add what a foreign file
             lacks; what it raises is passed on.
 
     Raises:
         ModelFileError: the file is missing, damaged, foreign, has external data or unknown sizes.
     """
-    file = open_onnx(source, batch=batch)
+    file = open_onnx(source, batch=batch, shapes=shapes)
     graph = _literal_graph(file, file.model.graph.name or "graph" if name is None else name)
     try:
         graph = _spread_parameters(fuse_rounding(graph))

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from edge.quantization.integer_ops.resize import WEIGHT_BITS, bilinear_axis
+from edge.quantization.bilinear import WEIGHT_BITS
+from edge.quantization.integer_ops.resize import bilinear_axis
 
 TIE = 2.0**-11
 """Float sums of grid values are off by less than this many quanta; ties are a multiple of 2**-10 away from others."""

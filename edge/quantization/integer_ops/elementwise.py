@@ -6,34 +6,21 @@ q = ((M_a * (a - z_a) + M_b * (b - z_b) + 2**(shift - 1)) >> shift) + zero_point
 Mul is float32 (qs8-vmul): q = rint(float32((a - z_a) * (b - z_b)) * ((s_a * s_b) / s_out)) + zero_point.
 """
 
-import math
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 
 from edge.graph.graph import Graph, Operator
+from edge.quantization.fixed_point_sum import LARGEST_RATIO, MULTIPLIER_BITS, sum_multipliers
 from edge.quantization.integer_ops import fixed_point
 from edge.quantization.integer_ops.affine import Affine, Kernel, activation_range, affine, given, refuse
-
-MULTIPLIER_BITS = 20
-SMALLEST_RATIO, LARGEST_RATIO = 2.0**-10, 2.0**8
-
-
-def add_multipliers(inputs: Sequence[Affine], output: Affine) -> tuple[list[int], int] | None:
-    """The two integer multipliers and the shift; None where a ratio of scales is outside [2**-10, 2**8)."""
-    ratios = [np.float32(source.scale) / np.float32(output.scale) for source in inputs]
-    if not all(SMALLEST_RATIO <= ratio < LARGEST_RATIO for ratio in ratios):
-        return None
-    shift = MULTIPLIER_BITS - (math.frexp(float(max(ratios)))[1] - 1)
-    return [int(np.rint(np.float64(ratio) * 2.0**shift)) for ratio in ratios], shift
 
 
 def _sum(graph: Graph, operator: Operator, sign: int) -> Kernel:
     sources = [affine(graph, operator, name) for name in operator.inputs[:2]]
     target = affine(graph, operator, operator.outputs[0])
     bounds = activation_range(target, operator.attributes["activation"])
-    found = add_multipliers(sources, target)
+    found = sum_multipliers([source.scale for source in sources], target.scale)
     if found is None:
         return _builtin_sum(operator, sources, target, sign, bounds)
     (first, second), shift = found

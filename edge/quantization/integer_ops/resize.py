@@ -9,31 +9,18 @@ for asymmetric and round(x * (in - 1) / (out - 1)) for align_corners.
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from edge.graph.graph import Graph, Operator
+from edge.quantization.bilinear import WEIGHT_BITS, bilinear_neighbours
 from edge.quantization.integer_ops.affine import Kernel, channels_first, given, graph_layout, pair, refuse, tied
 
-WEIGHT_BITS = 11
 F32 = np.float32
-
-
-def source_positions(size_in: int, size_out: int, coordinates: str) -> npt.NDArray[np.float32]:
-    """Where each output cell looks in the input, float32 (size_out,), clamped to [0, size_in - 1]."""
-    index = np.arange(size_out, dtype=F32)
-    less = 1 if coordinates == "align_corners" and size_out != 1 else 0
-    scale = F32(size_in - less) / F32(size_out - less)
-    offset = F32(0.5) * scale - F32(0.5) if coordinates == "half_pixel" else F32(0)
-    return np.asarray(np.clip(index * scale + offset, F32(0), F32(size_in - 1)), dtype=F32)
 
 
 def bilinear_axis(size_in: int, size_out: int, coordinates: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Lower index, upper index (int64) and Q11 weight of the upper one (int32), each (size_out,)."""
-    position = source_positions(size_in, size_out, coordinates)
-    lower = position.astype(np.int64)
-    upper = np.minimum(lower + 1, size_in - 1)
-    weight = np.rint((position - lower.astype(F32)) * F32(1 << WEIGHT_BITS)).astype(np.int32)
+    lower, upper, weight = bilinear_neighbours(size_in, size_out, coordinates)
     return torch.from_numpy(lower), torch.from_numpy(upper), torch.from_numpy(weight)
 
 
