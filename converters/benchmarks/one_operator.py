@@ -102,7 +102,9 @@ def litert_answer(graph: Graph, inputs: Sequence[Array], kernels: str | None = N
         return session.run(inputs), session.info
 
 
-RANGES: Mapping[str, tuple[int, int]] = MappingProxyType({"int8": (-128, 127), "uint8": (0, 255)})
+RANGES: Mapping[str, tuple[int, int]] = MappingProxyType(
+    {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767)}
+)
 
 
 def random_input(random: np.random.Generator, tensor: Tensor) -> Array:

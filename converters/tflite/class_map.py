@@ -1,4 +1,4 @@
-"""ArgMax -> ARG_MAX, with a RESHAPE behind it where the axis is kept."""
+"""ArgMax -> ARG_MAX, with a RESHAPE behind it where the axis is kept and a CAST before it over int16."""
 
 import numpy as np
 
@@ -20,7 +20,7 @@ def write_arg_max(builder: FileBuilder, operator: Operator) -> None:
     target = builder.activation(operator, "indices", plain, shape) if kept else builder.tensor(output.name)
     builder.operator(
         "ARG_MAX",
-        [builder.tensor(operator.inputs[0]), builder.constant(operator, "axis", np.array(axis, np.int32))],
+        [_comparable(builder, operator), builder.constant(operator, "axis", np.array(axis, np.int32))],
         [target],
         version=int8_version(builder.graph, operator, int8=2),
         options="ArgMaxOptions",
@@ -30,3 +30,21 @@ def write_arg_max(builder: FileBuilder, operator: Operator) -> None:
         new_shape = np.array(output.shape, np.int32)
         inputs = [target, builder.constant(operator, "shape", new_shape)]
         builder.operator("RESHAPE", inputs, [builder.tensor(output.name)], options="ReshapeOptions", newShape=new_shape)
+
+
+def _comparable(builder: FileBuilder, operator: Operator) -> int:
+    """The input as a type that ARG_MAX takes: int16 becomes int32, the same integers."""
+    tensor = builder.graph.tensors[operator.inputs[0]]
+    if tensor.dtype != "int16":
+        return builder.tensor(tensor.name)
+    types = builder.schema.TensorType
+    wide = builder.activation(operator, "int32", Tensor(name="", shape=tensor.shape, dtype="int32"), tensor.shape)
+    builder.operator(
+        "CAST",
+        [builder.tensor(tensor.name)],
+        [wide],
+        options="CastOptions",
+        inDataType=types.INT16,
+        outDataType=types.INT32,
+    )
+    return wide

@@ -3,7 +3,7 @@
 import numpy as np
 
 from converters.tflite.file_builder import FileBuilder
-from converters.tflite.parameters import bias_quantization, int8_version, require_weights
+from converters.tflite.parameters import BIAS_DTYPES, bias_quantization, int8_version, require_weights
 from converters.tflite.windows import padded_input
 from edge.errors import UnsupportedError
 from edge.graph.graph import Operator
@@ -52,10 +52,13 @@ def write_conv(builder: FileBuilder, operator: Operator) -> None:
 
 def bias_index(builder: FileBuilder, operator: Operator) -> int:
     """Index of the bias; zeros are written where there is none, as old runtimes need one."""
-    if len(operator.inputs) > 2 and operator.inputs[2]:
-        return builder.tensor(operator.inputs[2])
     x, weight = (builder.graph.tensors[name] for name in operator.inputs[:2])
+    if len(operator.inputs) > 2 and operator.inputs[2]:
+        bias = builder.graph.tensors[operator.inputs[2]]
+        if x.dtype != "int16" or bias.data is None:
+            return builder.tensor(bias.name)
+        return builder.rearranged(bias.name, "wide", bias.data.astype(BIAS_DTYPES[x.dtype]), 0)
     if x.quantization is None or weight.quantization is None:
         return builder.constant(operator, "bias", np.zeros(weight.shape[0], np.float32))
     quantization = bias_quantization(x.quantization, weight.quantization)
-    return builder.constant(operator, "bias", np.zeros(weight.shape[0], np.int32), quantization)
+    return builder.constant(operator, "bias", np.zeros(weight.shape[0], BIAS_DTYPES[x.dtype]), quantization)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from converters.tflite.int16_operators import INT16_VERSIONS
 from edge.errors import UnsupportedError
 from edge.graph.graph import Graph, Operator, Quantization, Tensor
 from edge.graph.tflite_schema import DTYPES, FUSED_ACTIVATIONS, SCHEMA_VERSION, pack, schema
@@ -52,7 +53,7 @@ class FileBuilder:
         if key in self._index_of:
             return self._index_of[key]
         title = self.unused_name(f"{name}/{role}") if name in self._written else name
-        return self._add(key, title, data.shape, tensor.dtype, quantization, data)
+        return self._add(key, title, data.shape, data.dtype.name, quantization, data)
 
     def constant(self, operator: Operator, role: str, data: Array, quantization: Quantization | None = None) -> int:
         """Index of a new constant that an operator needs (axes, a shape, pads), named after the operator."""
@@ -79,9 +80,10 @@ class FileBuilder:
         Args:
             code: name in the schema's BuiltinOperator.
             inputs, outputs: tensor indices, -1 for an absent optional input.
-            version: the lowest operator version that has the features used.
+            version: the lowest operator version that has the features used; int16 tensors raise it by their table.
             options: name of the schema's options table (`Conv2DOptions`), '' for none; `fields` are its fields.
         """
+        version = self._int16_version(code, version, [*inputs, *outputs])
         made = self.schema.OperatorT(
             opcodeIndex=self._code(code, version),
             inputs=np.array(inputs, np.int32),
@@ -95,6 +97,16 @@ class FileBuilder:
                     raise UnsupportedError(f"this ai-edge-litert has no field {key} in {options}; install a newer one")
                 setattr(made.builtinOptions, key, value)
         self._operators.append(made)
+
+    def _int16_version(self, code: str, version: int, tensors: Sequence[int]) -> int:
+        """At least the version that takes int16, if any tensor is quantized so. Refuses one without such a kernel."""
+        int16 = self.schema.TensorType.INT16
+        wide = [self._tensors[index] for index in tensors if index >= 0 and self._tensors[index].type == int16]
+        if not any(tensor.quantization.scale is not None for tensor in wide):
+            return version
+        if code not in INT16_VERSIONS:
+            raise UnsupportedError(f"{code} ({wide[-1].name}) has no int16 kernel in LiteRT; use int8 activations")
+        return max(version, INT16_VERSIONS[code])
 
     def fused(self, operator: Operator) -> int:
         """The schema's number for the operator's fused activation."""

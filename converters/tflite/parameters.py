@@ -1,18 +1,30 @@
 """What TFLite's integer kernels demand of quantization parameters, checked before anything is written."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import numpy as np
 
 from edge.errors import UnsupportedError
 from edge.graph.graph import Graph, Operator, Quantization, Tensor
 
-QUANTIZED_DTYPES = ("int8", "uint8")
+QUANTIZED_DTYPES = ("int8", "uint8", "int16")
+# dtype of the activations -> dtype of the weights that TFLite's integer kernels multiply them by.
+WEIGHT_DTYPES: Mapping[str, str] = MappingProxyType(
+    {"float32": "float32", "int8": "int8", "uint8": "uint8", "int16": "int8"}
+)
+# dtype of the activations -> dtype of the bias in the file: 16x8 kernels add into 64 bits.
+BIAS_DTYPES: Mapping[str, str] = MappingProxyType({"int8": "int32", "uint8": "int32", "int16": "int64"})
 
 # The kernels refuse a bias scale further than 1e-6 (relative) from the product of the input's and the weight's scale.
 BIAS_SCALE_TOLERANCE = 1e-6
 
+# The output that the int16 kernels of Softmax, Sigmoid and Tanh are fixed to.
+INT16_FIXED_OUTPUT = (1 / 32768, 0)
+
 
 def is_quantized(tensor: Tensor) -> bool:
-    """Whether a tensor holds 8-bit integers that stand for real numbers."""
+    """Whether a tensor holds 8- or 16-bit integers that stand for real numbers."""
     return tensor.dtype in QUANTIZED_DTYPES and tensor.quantization is not None
 
 
@@ -40,11 +52,13 @@ def require_same_parameters(graph: Graph, operator: Operator) -> None:
 
 
 def require_output_parameters(graph: Graph, operator: Operator, *, scale: float, zero_point: int) -> None:
-    """Refuse (UnsupportedError) a quantized output that does not have the parameters its int8 kernel is fixed to."""
+    """Refuse (UnsupportedError) a quantized output that does not have the parameters its kernel is fixed to."""
     output = graph.tensors[operator.outputs[0]]
     if not is_quantized(output) or output.quantization is None:
         return
     expected = zero_point + (128 if output.dtype == "uint8" else 0)
+    if output.dtype == "int16":
+        scale, expected = INT16_FIXED_OUTPUT
     if float(output.quantization.scale[0]) != scale or int(output.quantization.zero_point[0]) != expected:
         raise UnsupportedError(
             f"{operator.kind} '{operator.name}': the output has {_said(output.quantization)}; "
@@ -55,12 +69,12 @@ def require_output_parameters(graph: Graph, operator: Operator, *, scale: float,
 def require_weights(graph: Graph, operator: Operator) -> None:
     """Refuse (UnsupportedError) parameters of input, weight and bias that TFLite's integer kernels do not compute.
 
-    int8 weights are symmetric and per tensor or per output channel; uint8 ones are per tensor; the bias is int32 with
-    zero point 0 and scale s_in * s_w.
+    int8 weights are symmetric and per tensor or per output channel; uint8 ones are per tensor; the bias is int32 (over
+    int16 activations int64 too) with zero point 0 and scale s_in * s_w. int16 activations have zero point 0.
     """
     x, weight, output = (graph.tensors[name] for name in (*operator.inputs[:2], operator.outputs[0]))
     where = f"{operator.kind} '{operator.name}'"
-    if not (x.dtype == weight.dtype == output.dtype) or weight.dtype not in (*QUANTIZED_DTYPES, "float32"):
+    if x.dtype != output.dtype or WEIGHT_DTYPES.get(x.dtype) != weight.dtype:
         raise UnsupportedError(
             f"{where}: {x.dtype} input, {weight.dtype} weight and {output.dtype} output do not go together"
         )
@@ -88,7 +102,12 @@ def _require_bias(graph: Graph, operator: Operator, x: Quantization, weight: Qua
         return
     bias = graph.tensors[operator.inputs[2]]
     where = f"{operator.kind} '{operator.name}'"
-    if bias.dtype != "int32" or bias.quantization is None or bias.quantization.zero_point.any():
+    x_dtype = graph.tensors[operator.inputs[0]].dtype
+    if (
+        bias.dtype not in ("int32", BIAS_DTYPES[x_dtype])
+        or bias.quantization is None
+        or bias.quantization.zero_point.any()
+    ):
         raise UnsupportedError(
             f"{where}: bias '{bias.name}' must be int32 with a scale and zero point 0, not {bias.dtype}"
         )

@@ -11,6 +11,7 @@ from edge.graph.graph import Graph, Operator
 from edge.quantization.execution import as_inputs, constant_tensors, walk
 from edge.quantization.float_run import BUILDERS as FLOAT_BUILDERS
 from edge.quantization.integer_ops.affine import Kernel
+from edge.quantization.integer_ops.int16_table import INT16_BUILDERS
 from edge.quantization.integer_ops.table import BUILDERS
 
 
@@ -23,13 +24,15 @@ def build(graph: Graph, operator: Operator) -> Kernel:
     tensors = [graph.tensors[name] for name in (*operator.inputs, *operator.outputs) if name]
     if operator.kind in FLOAT_BUILDERS and all(tensor.dtype == "float32" for tensor in tensors):
         return FLOAT_BUILDERS[operator.kind](graph, operator)
-    if operator.kind not in BUILDERS or len(operator.outputs) != 1:
+    wide = any(tensor.dtype == "int16" and tensor.quantization is not None for tensor in tensors)
+    builders = INT16_BUILDERS if wide else BUILDERS
+    if operator.kind not in builders or len(operator.outputs) != 1:
         source = f" ({operator.source})" if operator.source and operator.source != operator.kind else ""
         raise UnsupportedError(
-            f"integer simulation: no integer formula for {operator.kind}{source} '{operator.name}'; "
-            f"known: {', '.join(BUILDERS)}"
+            f"integer simulation: no integer formula for {operator.kind}{source} '{operator.name}'"
+            f"{' over int16' if wide else ''}; known: {', '.join(builders)}"
         )
-    return BUILDERS[operator.kind](graph, operator)
+    return builders[operator.kind](graph, operator)
 
 
 class IntegerSimulation:

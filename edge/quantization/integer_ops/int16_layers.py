@@ -1,0 +1,114 @@
+"""Convolution and fully connected layers over int16 activations and int8 weights, with 64-bit accumulators.
+
+acc = the exact integer sum of q * w, + bias; factor = (s_in * s_w) / s_out in float64, as an m and a shift, m of 15
+bits in a convolution and of 31 in a fully connected layer; q = (acc * m + 2**(shift - 1)) >> shift, then clamped. All
+zero points are 0. (The built-in 16x8 kernels; XNNPACK has none.)
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn import functional
+
+from edge.graph.graph import Graph, Operator
+from edge.quantization.integer_ops.affine import (
+    Affine,
+    Kernel,
+    affine,
+    channels_first,
+    given,
+    graph_layout,
+    pads,
+    pair,
+    refuse,
+)
+from edge.quantization.integer_ops.convolution import centred_weight
+from edge.quantization.integer_ops.int16_fixed_point import (
+    full_factor,
+    int16_bounds,
+    rescaled_full,
+    rescaled_wide,
+    wide_factor,
+)
+
+EXACT_FLOAT32 = 1 << 24
+LARGEST_BYTE = 255
+Linear = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def exact_sum(weight: npt.NDArray[np.int32], apply: Linear) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The sum of int16 inputs times weights, exactly, as int64.
+
+    The input is split into 256 * high + low, so that both halves' sums stay below 2**24, where float32 is exact in any
+    order; weights too large for that are multiplied in float64.
+    """
+    worst = int(np.abs(weight).reshape(len(weight), -1).sum(axis=1, dtype=np.int64).max(initial=0))
+    if worst * LARGEST_BYTE < EXACT_FLOAT32:
+        single = torch.from_numpy(weight.astype(np.float32))
+
+        def split(value: torch.Tensor) -> torch.Tensor:
+            high, low = (value >> 8).float(), value.int().bitwise_and(LARGEST_BYTE).float()
+            return apply(high, single).long().mul_(256).add_(apply(low, single).long())
+
+        return split
+    double = torch.from_numpy(weight.astype(np.float64))
+    return lambda value: apply(value.double(), double).long()
+
+
+def bias_values(graph: Graph, operator: Operator, outputs: int) -> npt.NDArray[np.int64]:
+    """The int32 or int64 bias (O,), zeros when there is none."""
+    if len(operator.inputs) < 3 or not operator.inputs[2]:
+        return np.zeros(outputs, np.int64)
+    data = graph.constant(operator.inputs[2])
+    if data.dtype not in (np.int32, np.int64) or data.shape != (outputs,):
+        raise refuse(operator, f"bias '{operator.inputs[2]}' is {data.dtype} {data.shape}, not integers ({outputs},)")
+    return data.astype(np.int64)
+
+
+def factors(
+    source: Affine, scales: npt.NDArray[np.float32], target: Affine, factor: Callable[[float], tuple[int, int]]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Multipliers and shifts per output channel, int64."""
+    made = [factor(float(source.scale) * float(scale) / float(target.scale)) for scale in scales]
+    return torch.tensor([m for m, _ in made]), torch.tensor([shift for _, shift in made])
+
+
+def conv(graph: Graph, operator: Operator) -> Kernel:
+    """Conv: x, weight (O, I / group, kh, kw), bias; any group, dilation and explicit padding (zeros)."""
+    source, target = (affine(graph, operator, name) for name in (operator.inputs[0], operator.outputs[0]))
+    weight, quantization = centred_weight(graph, operator, operator.inputs[1])
+    strides, dilations, group = pair(operator, "strides"), pair(operator, "dilations"), operator.attributes["group"]
+    top, left, bottom, right = pads(operator)
+    bias = torch.from_numpy(bias_values(graph, operator, len(weight))).reshape(1, -1, 1, 1)
+    factor, shift = (part.reshape(1, -1, 1, 1) for part in factors(source, quantization.scale, target, wide_factor))
+    bounds = int16_bounds(target, operator.attributes["activation"])
+
+    def convolve(value: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
+        padded = functional.pad(value, (left, right, top, bottom))
+        return functional.conv2d(padded, kernel, None, strides, 0, dilations, group)
+
+    total = exact_sum(weight, convolve)
+
+    def kernel(values: Sequence[torch.Tensor | None]) -> torch.Tensor:
+        accumulated = total(channels_first(graph, given(values, 0))) + bias
+        return graph_layout(graph, rescaled_wide(accumulated, factor, shift).int().clamp_(*bounds).to(target.dtype))
+
+    return kernel
+
+
+def gemm(graph: Graph, operator: Operator) -> Kernel:
+    """Gemm: x (..., I), weight (O, I), bias (O,)."""
+    source, target = (affine(graph, operator, name) for name in (operator.inputs[0], operator.outputs[0]))
+    weight, quantization = centred_weight(graph, operator, operator.inputs[1])
+    bias = torch.from_numpy(bias_values(graph, operator, len(weight)))
+    factor, shift = factors(source, quantization.scale, target, full_factor)
+    bounds = int16_bounds(target, operator.attributes["activation"])
+    total = exact_sum(weight, functional.linear)
+
+    def kernel(values: Sequence[torch.Tensor | None]) -> torch.Tensor:
+        accumulated = total(given(values, 0)) + bias
+        return rescaled_full(accumulated, factor, shift).clamp_(*bounds).to(target.dtype)
+
+    return kernel
