@@ -15,15 +15,13 @@ from edge.graph.graph import Graph
 from edge.quantization.float_run import run_float
 from edge.quantization.integer import IntegerSimulation
 from edge.runtime.engine import open_session
-from edge.runtime.selftest import ANY_KERNELS, difference, kernel_key, model_input
+from edge.runtime.selftest import ANY_KERNELS, EXACT_KERNELS, difference, kernel_key, model_input
 
 # file format -> the engines and kernel sets whose largest difference is measured on this machine
 KERNELS: Mapping[str, tuple[tuple[str, str | None], ...]] = {
     "tflite": (("litert", "xnnpack"), ("litert", "builtin"), ("litert", "reference")),
     "onnx": (("onnxruntime", None),),
 }
-# The simulation is exact for these kernels: an INT8 file is held to 0 quanta there, whatever was measured.
-EXACT_KERNELS = "litert/xnnpack/x86_64"
 # Largest difference of a float file that stays allowed, as a share of the largest expected magnitude.
 FLOAT_TOLERANCE = 1e-3
 

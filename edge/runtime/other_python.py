@@ -4,6 +4,7 @@ The other side needs Python 3.9, numpy and a runtime; the product is not install
 """
 
 import os
+import platform
 import shutil
 import subprocess
 import threading
@@ -85,6 +86,13 @@ class OtherPython:
         except BaseException:
             self.close()
             raise
+
+    @property
+    def words(self) -> str:
+        """Where it is: `on aarch64 (qemu-aarch64)` for another machine, else `of PATH`."""
+        if self.info.machine == platform.machine():
+            return f"of {self.python}"
+        return f"on {self.info.machine}" + (f" ({self.info.emulated})" if self.info.emulated else "")
 
     def __enter__(self) -> "OtherPython":
         """Itself."""

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 @click.option("-n", "--samples", type=click.IntRange(min=1), help="Look at the first N images only.")
 @click.option("--engine", "engines", multiple=True, help="litert, tflite-runtime or onnxruntime; repeatable.")
 @click.option("--kernels", help="Kernel set of the TFLite engine: xnnpack, builtin or reference.")
+@click.option("--all-kernels", is_flag=True, help="Every kernel set of every engine that is installed.")
+@click.option(
+    "--python", "pythons", multiple=True, metavar="PATH", help="Run the files in this interpreter too; repeatable."
+)
 @click.option("--parent", type=click.Path(path_type=Path), help="The float parent: artifact, checkpoint or .onnx.")
 @click.option("--max-differing", type=click.IntRange(min=0), help="Values that may differ where kernels are exact. [0]")
 @click.option(
@@ -40,7 +44,7 @@ if TYPE_CHECKING:
 @click.option("--allow-disturbed", is_flag=True, help="Judge latency although the machine was disturbed.")
 @click.option("--size-budget", help="Largest model file, with its unit: 4MB, 3MiB.")
 @click.option("--operator-samples", default=2, show_default=True, type=click.IntRange(min=0), help="0: leave it out.")
-@click.option("--record", "recorded", is_flag=True, help="Write the figures into the manifest.")
+@click.option("--record", "recorded", is_flag=True, help="Write figures and allowed differences into the manifest.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line: every finding, then the verdict.")
 def command(artifact: Path, recorded: bool, as_json: bool, **options: Any) -> int:
     """Prove that ARTIFACT computes what was trained, and is good and fast enough: exit code 0: ship, 1: do not ship.
@@ -51,7 +55,7 @@ def command(artifact: Path, recorded: bool, as_json: bool, **options: Any) -> in
     """
     try:
         opened = open_artifact(artifact)
-        report = run_with_progress(opened, _request(opened, **options))
+        report = run_with_progress(opened, _request(opened, recorded, **options))
         if recorded:
             from edge.quantization.verification.record import record
 
@@ -65,10 +69,11 @@ def command(artifact: Path, recorded: bool, as_json: bool, **options: Any) -> in
     return 0 if report.verdict.ship else 1
 
 
-def _request(artifact: Artifact, **options: Any) -> "Request":
+def _request(artifact: Artifact, recorded: bool, **options: Any) -> "Request":
     from edge.data.model_classes import model_classes, require_model_classes
     from edge.data.open_split import open_split
     from edge.evaluation.thresholds import recipe_thresholds, resolve
+    from edge.quantization.verification.runtimes import RuntimeChoice
     from edge.quantization.verification.verify import Request
     from edge.verbs.latency import latency_findings
 
@@ -92,12 +97,17 @@ def _request(artifact: Artifact, **options: Any) -> "Request":
     return Request(
         split=chosen,
         samples=options["samples"],
-        engines=options["engines"],
-        kernels=options["kernels"],
+        runtimes=RuntimeChoice(
+            engines=options["engines"],
+            kernels=options["kernels"],
+            all_kernels=options["all_kernels"],
+            pythons=options["pythons"],
+        ),
         parent=options["parent"],
         operator_samples=options["operator_samples"],
         limits=limits,
         latency=latency,
+        bounds=recorded,
     )
 
 

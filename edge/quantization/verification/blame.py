@@ -29,7 +29,7 @@ def blame(
 
 def _about(finding: Finding, label: str) -> bool:
     """Whether a finding is about the file and engine of a label such as `model.tflite in litert`."""
-    return finding.subject.startswith(label) or (
+    return label in (finding.subject, finding.data.get("runtime")) or (
         finding.check == "parameters" and label.startswith(finding.subject.split(" and ")[0])
     )
 

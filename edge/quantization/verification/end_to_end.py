@@ -1,48 +1,23 @@
 """Checks 2 and 4: every runtime against the reference on the same images, and everyone against the float parent."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edge.artifact import ModelFile
-from edge.errors import UsageError
-from edge.evaluation.fidelity import Difference, RealDifference, integer_difference, real_difference
+from edge.evaluation.fidelity import integer_difference, real_difference
 from edge.quantization.verification.accuracy import Participant
 from edge.quantization.verification.images import Images
 from edge.quantization.verification.parent import Parent
+from edge.quantization.verification.runtimes import Runtime
 from edge.quantization.verification.subject import Subject, in_form_of
-from edge.runtime.engine import Session, open_session
-from edge.runtime.selftest import model_input
+from edge.runtime.selftest import difference, model_input
 
 Array = npt.NDArray[Any]
-# engine -> the format of the files it runs.
-FORMATS: Mapping[str, str] = MappingProxyType({"litert": "tflite", "tflite-runtime": "tflite", "onnxruntime": "onnx"})
-DEFAULT_ENGINES = ("litert", "onnxruntime")
 PIXELS_PER_BATCH = 8 * 224 * 224
-
-
-@dataclass(kw_only=True)
-class Runtime:
-    """A file in an engine, with what was compared so far."""
-
-    file: ModelFile
-    session: Session
-    participant: Participant
-    integers: Difference = field(default_factory=Difference)
-    reals: RealDifference = field(default_factory=RealDifference)
-
-    @property
-    def label(self) -> str:
-        """File, engine and the kernels that really ran."""
-        info = self.session.info
-        taken = ""
-        if info.delegate == "XNNPACK":
-            taken = f", XNNPACK took {info.delegated_operators} of {info.operators} operators"
-        return f"{self.file.path} in {info.engine} {info.version} ({info.kernels}{taken})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,28 +27,6 @@ class Comparison:
     runtimes: Sequence[Runtime]
     reference: Participant
     parent: Participant | None
-
-
-def open_runtimes(subject: Subject, images: Images, engines: Sequence[str], kernels: str | None) -> list[Runtime]:
-    """Open every run file in every engine of its format.
-
-    Raises:
-        UsageError: an engine that verification does not know, or one without a file in the artifact.
-        EngineError: a runtime that is missing or refuses a file.
-    """
-    runtimes = []
-    for engine in engines or DEFAULT_ENGINES:
-        if engine not in FORMATS:
-            raise UsageError(f"--engine {engine}: verification runs {', '.join(FORMATS)}")
-        files = [file for file in subject.run_files if file.format == FORMATS[engine]]
-        if not files and engines:
-            raise UsageError(f"--engine {engine}: the artifact holds no {FORMATS[engine]} file")
-        for file in files:
-            chosen = kernels if FORMATS[engine] == "tflite" else None
-            session = open_session(engine, subject.artifact.file(file.path), threads=1, kernels=chosen)
-            participant = Participant(f"{file.path} in {engine}", images)
-            runtimes.append(Runtime(file=file, session=session, participant=participant))
-    return runtimes
 
 
 def compare_on_images(
@@ -110,6 +63,7 @@ def _compare_one(runtime: Runtime, source: ModelFile, expected: Sequence[Array],
     runtime.participant.add(index, found[0], runtime.file.outputs[0])
     for k, output in enumerate(found):
         answer = in_form_of(expected[k], source.outputs[k], runtime.file.outputs[k])
+        runtime.largest = max(runtime.largest, difference(answer, output, runtime.file.outputs[k]))
         if answer.dtype.kind == "f":
             runtime.reals += real_difference(answer, output)
         else:

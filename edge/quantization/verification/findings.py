@@ -6,9 +6,10 @@ from dataclasses import replace
 from edge.evaluation.thresholds import Limits
 from edge.evaluation.verdict import Finding, accuracy_finding, agreement_finding, size_finding
 from edge.quantization.verification.accuracy import METRICS, Participant
-from edge.quantization.verification.end_to_end import Comparison, Runtime
+from edge.quantization.verification.end_to_end import Comparison
 from edge.quantization.verification.images import Images
 from edge.quantization.verification.operators import allowed_quanta
+from edge.quantization.verification.runtimes import Runtime
 from edge.quantization.verification.subject import Subject
 
 FLOAT_TOLERANCE = 1e-3
@@ -16,14 +17,12 @@ CLASS_MAP_TOLERANCE = 0.01
 DECISIONS: Mapping[str, str] = {"classify": "images", "segment": "pixels"}
 
 
-def end_to_end_finding(
-    subject: Subject, runtime: Runtime, images: Images, limits: Limits, kernels: str | None
-) -> Finding:
+def end_to_end_finding(subject: Subject, runtime: Runtime, images: Images, limits: Limits) -> Finding:
     """Judge one runtime against the reference: values that differ where kernels are exact; elsewhere a fact."""
     if not subject.is_integer:
         return _float_end_to_end(runtime, images)
     found = runtime.integers
-    exact = allowed_quanta(runtime, kernels) == 0 and runtime.session.info.kernels == "xnnpack"
+    exact = allowed_quanta(runtime) == 0 and runtime.session.info.kernels == "xnnpack"
     if not found.values:  # an INT8 model that was allowed to end in float
         real = _float_end_to_end(runtime, images)
         return real if exact else replace(real, passed=None)
@@ -41,8 +40,11 @@ def end_to_end_finding(
         "differing": found.differing,
         "beyond_one": found.beyond_one,
         "largest_quanta": found.largest,
+        "runtime": runtime.name,
         "kernels": runtime.session.info.kernels,
         "version": runtime.session.info.version,
+        "machine": runtime.session.info.machine,
+        "emulated": runtime.session.info.emulated,
         "operators": runtime.session.info.operators,
         "delegated_operators": runtime.session.info.delegated_operators,
     }
@@ -54,13 +56,15 @@ def _float_end_to_end(runtime: Runtime, images: Images) -> Finding:
     if runtime.integers.values:
         share = runtime.integers.share
         detail = f"{share:.3%} of class map cells differ from the float reference ({CLASS_MAP_TOLERANCE:.0%} allowed)"
-        data = {"images": images.count, "values": runtime.integers.values, "differing": runtime.integers.differing}
+        counts = {"values": runtime.integers.values, "differing": runtime.integers.differing}
+        data = {"runtime": runtime.name, "images": images.count, **counts}
         passed = share <= CLASS_MAP_TOLERANCE
         return Finding(check="end to end", subject=runtime.label, passed=passed, detail=detail, data=data)
     found = runtime.reals
     allowed = FLOAT_TOLERANCE * found.magnitude
     detail = f"largest difference from the float reference {found.largest:.2e} ({allowed:.2e} allowed)"
-    real = {"images": images.count, "values": found.values, "largest": found.largest, "sqnr_db": found.sqnr_db}
+    counted = {"values": found.values, "largest": found.largest, "sqnr_db": found.sqnr_db}
+    real = {"runtime": runtime.name, "images": images.count, **counted}
     passed = found.largest <= allowed
     return Finding(check="end to end", subject=runtime.label, passed=passed, detail=detail, data=real)
 

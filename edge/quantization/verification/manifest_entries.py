@@ -2,9 +2,10 @@
 
 from edge.artifact import Accuracy, Fidelity
 from edge.quantization.verification.accuracy import METRICS
-from edge.quantization.verification.end_to_end import Comparison, Runtime
+from edge.quantization.verification.end_to_end import Comparison
 from edge.quantization.verification.findings import participants
 from edge.quantization.verification.images import Images
+from edge.quantization.verification.runtimes import Runtime
 
 
 def fidelity_entry(runtime: Runtime, images: Images) -> Fidelity:
@@ -14,6 +15,7 @@ def fidelity_entry(runtime: Runtime, images: Images) -> Fidelity:
         engine=runtime.session.info.engine,
         kernels=runtime.session.info.kernels,
         version=runtime.session.info.version,
+        machine=runtime.session.info.machine,
         images=images.count,
         values=runtime.integers.values,
         differing=runtime.integers.differing,

@@ -1,7 +1,7 @@
 """Check 3: each operator of a file alone, given the reference's inputs, against the reference's output."""
 
-import platform
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +16,10 @@ from edge.graph.graph import Graph, Operator
 from edge.graph.onnx_cut import OnnxCutter
 from edge.graph.tflite_cut import TfliteCutter
 from edge.quantization.integer import IntegerSimulation
-from edge.quantization.verification.end_to_end import Runtime
+from edge.quantization.verification.operator_kinds import by_kind
+from edge.quantization.verification.runtimes import Runtime
 from edge.quantization.verification.subject import INT8_TO_UINT8, Subject
-from edge.runtime.engine import Session, open_session
+from edge.runtime.engine import Session
 from edge.runtime.selftest import model_input
 
 Array = npt.NDArray[Any]
@@ -34,20 +35,20 @@ class OperatorResult:
     difference: Difference = field(default_factory=Difference)
 
 
-def allowed_quanta(runtime: Runtime, kernels: str | None) -> int:
+def allowed_quanta(runtime: Runtime) -> int:
     """The largest difference that one operator may show: 0 for LiteRT's default kernels on x86-64, 1 elsewhere.
 
     The formulas are those of XNNPACK on x86-64, and of the built-in kernels where XNNPACK leaves an operator to them.
     """
-    exact = runtime.session.info.engine == "litert" and kernels in (None, "xnnpack")
-    return 0 if exact and platform.machine() in ("x86_64", "AMD64") else 1
+    info = runtime.session.info
+    exact = info.engine == "litert" and runtime.asked in (None, "xnnpack") and info.machine in ("x86_64", "AMD64")
+    return 0 if exact else 1
 
 
 def check_operators(
     subject: Subject,
     runtime: Runtime,
     pixels: npt.NDArray[np.uint8],
-    kernels: str | None,
     advance: Callable[[int], None],
 ) -> tuple[Finding, list[OperatorResult]]:
     """Run every operator of one file alone on the reference's activations for some images.
@@ -59,7 +60,7 @@ def check_operators(
     results: list[OperatorResult] = []
     skipped: list[str] = []
     each = [_activations(subject, runtime, graph, pixels[index : index + 1]) for index in range(len(pixels))]
-    for operator, session in _sessions(subject, runtime, graph, kernels, skipped):
+    for operator, session in _sessions(subject, runtime, graph, skipped):
         result = OperatorResult(operator=operator, kernels=session.info.kernels)
         for activations in each:
             inputs = [activations[name] for name in _inputs(graph, operator)]
@@ -67,7 +68,7 @@ def check_operators(
             result.difference += integer_difference(activations[operator.outputs[0]], found)
         results.append(result)
         advance(1)
-    return _finding(runtime, results, skipped, allowed_quanta(runtime, kernels), len(pixels)), results
+    return _finding(runtime, results, skipped, allowed_quanta(runtime), len(pixels)), results
 
 
 def _activations(subject: Subject, runtime: Runtime, graph: Graph, pixels: npt.NDArray[np.uint8]) -> Activations:
@@ -92,10 +93,9 @@ def _inputs(graph: Graph, operator: Operator) -> list[str]:
 
 
 def _sessions(
-    subject: Subject, runtime: Runtime, graph: Graph, kernels: str | None, skipped: list[str]
+    subject: Subject, runtime: Runtime, graph: Graph, skipped: list[str]
 ) -> Iterator[tuple[Operator, Session]]:
     """Each operator as a model of its own, opened; operators that are not integer throughout are named in `skipped`."""
-    chosen = kernels if runtime.file.format == "tflite" and kernels != "xnnpack" else None
     data = subject.artifact.file(runtime.file.path).read_bytes()
     cut = _cutter(data, graph, runtime.file.format)
     with tempfile.TemporaryDirectory() as folder:
@@ -106,7 +106,7 @@ def _sessions(
                 continue
             path = Path(folder) / f"operator_{index}.{runtime.file.format}"
             path.write_bytes(cut(index, operator))
-            yield operator, open_session(runtime.session.info.engine, path, threads=1, kernels=chosen)
+            yield operator, runtime.open(path)
             path.unlink()
 
 
@@ -130,16 +130,21 @@ def _cutter(data: bytes, graph: Graph, form: str) -> Callable[[int, Operator], b
 def _finding(
     runtime: Runtime, results: Sequence[OperatorResult], skipped: Sequence[str], allowed: int, images: int
 ) -> Finding:
-    worst = max(results, key=lambda result: (result.difference.largest, result.difference.share), default=None)
-    largest = 0 if worst is None else worst.difference.largest
+    kinds = by_kind(results)
     wrong = [result for result in results if result.difference.differing]
+    largest = max((result.difference.largest for result in results), default=0)
+    ran = Counter(result.kernels for result in results)
     data = {
         "operators": len(results),
         "operators_differing": len(wrong),
         "operators_skipped": list(skipped),
+        "operators_by_kernels": dict(ran),
         "largest_quanta": largest,
         "allowed_quanta": allowed,
         "images": images,
+        "machine": runtime.session.info.machine,
+        "emulated": runtime.session.info.emulated,
+        "kinds": [entry.data for entry in kinds],
         "differing": [
             {
                 "operator": result.operator.name,
@@ -152,14 +157,13 @@ def _finding(
             for result in wrong
         ],
     }
-    subject = f"{runtime.file.path} in {runtime.session.info.engine}"
-    exact = f"{len(results) - len(wrong)} of {len(results)} operators exact with identical inputs"
-    detail = exact
-    if worst is not None and wrong:
-        detail = (
-            f"{exact}; worst {worst.operator.kind} '{worst.operator.name}': {largest} quanta, "
-            f"{worst.difference.share:.2%} of its values (allowed: {allowed})"
-        )
+    detail = f"{len(results) - len(wrong)} of {len(results)} operators exact with identical inputs"
+    if len(ran) > 1:
+        detail += f" ({', '.join(f'{count} {kernels}' for kernels, count in ran.most_common())})"
+    if wrong:
+        not_exact = [entry.words for entry in kinds if entry.differing]
+        worst = max(wrong, key=lambda result: (result.difference.largest, result.difference.share))
+        detail += f"; not exact: {'; '.join(not_exact)} (worst '{worst.operator.name}'; {allowed} quanta allowed)"
     if skipped:
         detail += f"; not compared: {', '.join(skipped[:3])}" + (f" and {len(skipped) - 3} more" * (len(skipped) > 3))
-    return Finding(check="operators", subject=subject, passed=largest <= allowed, detail=detail, data=data)
+    return Finding(check="operators", subject=runtime.name, passed=largest <= allowed, detail=detail, data=data)

@@ -1,6 +1,7 @@
 """`edge verify` as a function: all checks of one artifact, and the verdict."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -13,14 +14,16 @@ from edge.errors import UsageError
 from edge.evaluation.thresholds import Limits
 from edge.evaluation.verdict import Finding, Verdict, verdict
 from edge.quantization.verification.blame import blame
-from edge.quantization.verification.end_to_end import compare_on_images, open_runtimes
+from edge.quantization.verification.bounds import measured_bounds
+from edge.quantization.verification.end_to_end import compare_on_images
 from edge.quantization.verification.findings import accuracy_findings, end_to_end_finding, size_findings
 from edge.quantization.verification.images import Images, choose_images
 from edge.quantization.verification.manifest_entries import accuracy_entries, fidelity_entry
 from edge.quantization.verification.operators import OperatorResult, check_operators
 from edge.quantization.verification.parameters import check_parameters
 from edge.quantization.verification.parent import Parent, find_parent
-from edge.quantization.verification.subject import open_subject
+from edge.quantization.verification.runtimes import Runtime, RuntimeChoice, open_runtimes
+from edge.quantization.verification.subject import Subject, open_subject
 
 Advance = Callable[[int], None]
 
@@ -31,21 +34,22 @@ class Request:
 
     Attributes:
         split: images, labelled or not; None takes the self-test's. samples: how many of them; None all.
-        engines: names; empty takes the default ones. kernels: kernel set of TFLite engines; None the default.
+        runtimes: engines, kernel sets and other Pythons; the default ones unless said otherwise.
         parent: path of the float parent; None takes the one in the provenance.
         operator_samples: images that every operator is run on alone; 0 leaves the check out.
         limits: what must be reached; see `edge.evaluation.thresholds`.
         latency: findings about measurements, made where measurements are read or taken.
+        bounds: also measure the self-test, for the differences that a manifest allows.
     """
 
     split: Split | None = None
     samples: int | None = None
-    engines: tuple[str, ...] = ()
-    kernels: str | None = None
+    runtimes: RuntimeChoice = field(default_factory=RuntimeChoice)
     parent: Path | None = None
     operator_samples: int = 2
     limits: Limits = field(default_factory=Limits)
     latency: tuple[Finding, ...] = ()
+    bounds: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +59,7 @@ class Report:
     Attributes:
         images: how many, `origin`: from where, `looked_at`: both in words, and how many were asked for if more.
         operators: subject -> what every operator showed alone.
-        fidelity, accuracy: entries for the manifest.
+        fidelity, accuracy, bounds: entries for the manifest.
     """
 
     verdict: Verdict
@@ -67,6 +71,7 @@ class Report:
     operators: dict[str, list[OperatorResult]]
     fidelity: tuple[Fidelity, ...]
     accuracy: tuple[Accuracy, ...]
+    bounds: Mapping[str, Mapping[str, float]]
 
 
 def verify(artifact: Artifact, request: Request, advance: Advance = lambda count: None) -> Report:
@@ -80,18 +85,15 @@ def verify(artifact: Artifact, request: Request, advance: Advance = lambda count
     images = choose_images(artifact, request.split, request.samples)
     parent = find_parent(artifact, request.parent)
     _require_what_is_judged(request.limits, images, parent)
-    runtimes = open_runtimes(subject, images, request.engines, request.kernels)
-    findings = check_parameters(subject)
-    comparison = compare_on_images(subject, images, runtimes, parent, advance)
-    findings += [end_to_end_finding(subject, runtime, images, request.limits, request.kernels) for runtime in runtimes]
-    operators: dict[str, list[OperatorResult]] = {}
-    if subject.is_integer and request.operator_samples:
-        count = min(request.operator_samples, images.count)
-        pixels = np.stack([images.pixels(index) for index in range(count)])
-        for runtime in runtimes:
-            finding, results = check_operators(subject, runtime, pixels, request.kernels, advance)
-            findings.append(finding)
-            operators[finding.subject] = results
+    with ExitStack() as stack:
+        runtimes = open_runtimes(subject, images, request.runtimes, stack)
+        findings = check_parameters(subject)
+        comparison = compare_on_images(subject, images, runtimes, parent, advance)
+        findings += [end_to_end_finding(subject, runtime, images, request.limits) for runtime in runtimes]
+        alone = _operators_alone(subject, images, runtimes, request.operator_samples, advance)
+        bounds = measured_bounds(artifact, runtimes, images) if request.bounds and subject.is_integer else {}
+    findings += [finding for finding, _ in alone]
+    operators = {finding.subject: results for finding, results in alone}
     findings += accuracy_findings(comparison, images, request.limits)
     findings += size_findings(subject, request.limits)
     findings += request.latency
@@ -105,7 +107,18 @@ def verify(artifact: Artifact, request: Request, advance: Advance = lambda count
         operators=operators,
         fidelity=tuple(fidelity_entry(runtime, images) for runtime in runtimes if subject.is_integer),
         accuracy=accuracy_entries(comparison, images),
+        bounds=bounds,
     )
+
+
+def _operators_alone(
+    subject: Subject, images: Images, runtimes: Sequence[Runtime], samples: int, advance: Advance
+) -> list[tuple[Finding, list[OperatorResult]]]:
+    """Every operator in every runtime on the first images; nothing for float files or without images."""
+    if not subject.is_integer or not samples:
+        return []
+    pixels = np.stack([images.pixels(index) for index in range(min(samples, images.count))])
+    return [check_operators(subject, runtime, pixels, advance) for runtime in runtimes]
 
 
 def _require_what_is_judged(limits: Limits, images: Images, parent: Parent | None) -> None:

@@ -22,6 +22,7 @@ from edge.quantization.verification.images import choose_images
 from edge.quantization.verification.parameters import tensor_problems
 from edge.quantization.verification.record import record
 from edge.quantization.verification.subject import open_subject
+from edge.quantization.verification.runtimes import RuntimeChoice
 from edge.quantization.verification.verify import Request, verify
 
 Make = Callable[[str, str], Artifact]
@@ -109,7 +110,7 @@ def test_decisions_unlike_the_parents_do_not_ship(make: Make, splits: dict[str, 
 
 def test_kernels_that_are_not_exact_are_held_to_one_quantum_per_operator(make: Make) -> None:
     """The reference kernels: end to end noted, per operator at most 1."""
-    report = verify(make("classify", "int8"), Request(engines=("litert",), kernels="reference"))
+    report = verify(make("classify", "int8"), Request(runtimes=RuntimeChoice(engines=("litert",), kernels="reference")))
     kinds = {finding.check: finding for finding in report.verdict.findings}
     assert kinds["end to end"].passed is None
     assert kinds["operators"].data["allowed_quanta"] == 1
