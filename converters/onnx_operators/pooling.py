@@ -8,7 +8,7 @@ from converters.onnx_emitter import Emitter
 from converters.onnx_operators.node import computed, reals
 from edge.graph.graph import Operator
 
-# canonical nearest rounding in ONNX's words (see edge.graph.onnx_operators.pooling.nearest_indices)
+# canonical nearest rounding in ONNX's words (see edge.graph.onnx_operators.resize.kernel_indices)
 NEAREST = {"half_pixel": "round_prefer_ceil", "asymmetric": "floor", "align_corners": "round_prefer_ceil"}
 
 

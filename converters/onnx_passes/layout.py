@@ -4,21 +4,25 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from converters.onnx_passes.axis_order import Layout, NeededTranspose, natural_order
+from converters.onnx_passes.axis_order import TO_NHWC, Layout, NeededTranspose, Perm, natural_order
 from converters.onnx_passes.layout_rules import joins, matrices, reshapes, same_order
 from converters.onnx_passes.layout_rules.absorb import ARITHMETIC, POINTWISE
 from edge.errors import UnsupportedError
 from edge.graph.graph import Graph, Operator
+from edge.graph.onnx_draft import NOT_CANONICAL
 from edge.graph.rewrite import fresh_name, rebuild
 
 
-def to_nhwc(graph: Graph) -> Graph:
+def to_nhwc(graph: Graph, *, keep_nchw_io: bool = False) -> Graph:
     """The same model over NHWC tensors; see `to_nhwc_with_reasons`."""
-    return to_nhwc_with_reasons(graph)[0]
+    return to_nhwc_with_reasons(graph, keep_nchw_io=keep_nchw_io)[0]
 
 
-def to_nhwc_with_reasons(graph: Graph) -> tuple[Graph, tuple[NeededTranspose, ...]]:
+def to_nhwc_with_reasons(graph: Graph, *, keep_nchw_io: bool = False) -> tuple[Graph, tuple[NeededTranspose, ...]]:
     """Reorder a graph to NHWC and tell every Transpose that it had to insert, with the reason.
+
+    Args:
+        keep_nchw_io: rank-4 inputs and outputs stay NCHW; a Transpose at the boundary where the inside needs NHWC.
 
     Requires: an NCHW graph of canonical operators.
     Ensures: the same values and parameters; rank-4 inputs and outputs are NHWC, other ranks unchanged; weights stay
@@ -32,25 +36,36 @@ def to_nhwc_with_reasons(graph: Graph) -> tuple[Graph, tuple[NeededTranspose, ..
         raise UnsupportedError(f"graph '{graph.name}' is {graph.layout} already")
     layout = Layout(graph=graph, tensors={n: t for n, t in graph.tensors.items() if t.data is not None})
     for name in graph.inputs:
-        layout.declare(name, natural_order(layout.rank(name)))
+        layout.declare(name, _boundary_order(layout.rank(name), keep_nchw_io))
+        if keep_nchw_io and layout.rank(name) == 4:
+            boundary = Operator(kind="Reshape", name=name, inputs=(), outputs=(), attributes={"shape": ()})
+            layout.stored(name, TO_NHWC, boundary, "the input stays NCHW")
     for operator in graph.operators:
         if operator.kind not in RULES:
-            hint = "; fold it with fold_batch_norm first" if operator.kind == "BatchNorm" else ""
+            reason = operator.attributes.get(NOT_CANONICAL, "")
+            hint = (
+                "; fold it with fold_batch_norm first" if operator.kind == "BatchNorm" else f": {reason}" * bool(reason)
+            )
             raise UnsupportedError(f"operator '{operator.name}' ({operator.kind}) has no NHWC form{hint}")
         RULES[operator.kind](layout, operator)
-    outputs = tuple(_output(layout, name) for name in graph.outputs)
+    outputs = tuple(_output(layout, name, keep_nchw_io) for name in graph.outputs)
     result = replace(graph, layout="nhwc", operators=tuple(layout.operators), tensors=layout.tensors, outputs=outputs)
     result = rebuild(result, result.operators)
     left = [operator.name for operator in result.operators if operator.kind == "Transpose"]
     return result, tuple(layout.reasons[name] for name in left)
 
 
-def _output(layout: Layout, name: str) -> str:
-    """The graph output in its natural order and under its own name."""
+def _boundary_order(rank: int, keep_nchw_io: bool) -> Perm:
+    return tuple(range(rank)) if keep_nchw_io else natural_order(rank)
+
+
+def _output(layout: Layout, name: str, keep_nchw_io: bool) -> str:
+    """The graph output in the boundary's order and under its own name."""
     if layout.graph.tensors[name].data is not None:
         return name
     ending = Operator(kind="Reshape", name=f"{name}/output", inputs=(), outputs=(), attributes={"shape": ()})
-    stored = layout.stored(name, natural_order(layout.rank(name)), ending, "a rank-4 output is NHWC")
+    reason = "the output stays NCHW" if keep_nchw_io else "a rank-4 output is NHWC"
+    stored = layout.stored(name, _boundary_order(layout.rank(name), keep_nchw_io), ending, reason)
     if stored == name or stored in layout.graph.inputs or stored in layout.graph.outputs:
         return stored
     if name in layout.tensors:

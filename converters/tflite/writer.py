@@ -36,6 +36,7 @@ from converters.tflite.resize import write_resize
 from converters.tflite.transpose_convolution import write_conv_transpose
 from edge.errors import UnsupportedError
 from edge.graph.graph import Graph, Operator
+from edge.graph.onnx_draft import NOT_CANONICAL
 
 WRITERS: Mapping[str, Callable[[FileBuilder, Operator], None]] = MappingProxyType(
     {
@@ -125,7 +126,11 @@ def refuse_unknown(graph: Graph) -> None:
     unknown = [operator for operator in graph.operators if operator.kind not in WRITERS]
     if not unknown:
         return
-    said = ", ".join(f"{operator.kind} ({operator.name})" for operator in unknown)
+    reasons = [operator.attributes.get(NOT_CANONICAL, "") for operator in unknown]
+    said = ", ".join(
+        f"{operator.kind} ({operator.name}{reason and ': '}{reason})"
+        for operator, reason in zip(unknown, reasons, strict=True)
+    )
     hints = sorted({HINTS[operator.kind] for operator in unknown if operator.kind in HINTS})
     hint = "; ".join(hints) or f"known: {', '.join(WRITERS)}"
     raise UnsupportedError(f"no TFLite rule for {len(unknown)} of {len(graph.operators)} operators: {said}; {hint}")

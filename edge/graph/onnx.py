@@ -11,9 +11,18 @@ from onnx import NodeProto
 from edge.errors import EdgeError, ModelFileError
 from edge.graph.collapse_qdq import MOVING, collapse_qdq
 from edge.graph.fuse_activations import fuse_activations, fuse_bias
+from edge.graph.fuse_functions import fuse_functions
 from edge.graph.fuse_rounding import fuse_rounding
 from edge.graph.graph import KINDS, Graph, Operator, Tensor
-from edge.graph.onnx_draft import FOLDING_ALLOWANCE_BYTES, Draft, Node, NotCanonical, infer_outputs, plain_node
+from edge.graph.onnx_draft import (
+    FOLDING_ALLOWANCE_BYTES,
+    NOT_CANONICAL,
+    Draft,
+    Node,
+    NotCanonical,
+    infer_outputs,
+    plain_node,
+)
 from edge.graph.onnx_file import OnnxFile, open_onnx
 from edge.graph.onnx_operators.fold import fold
 from edge.graph.onnx_operators.qoperator import written_out
@@ -27,6 +36,7 @@ KEEPING = MOVING | {"AveragePool", "Resize", "Relu", "Relu6", "Clip"}
 # Operator types whose readers take a constant input too.
 OF_CONSTANTS = frozenset(
     {
+        "Clip",
         "DequantizeLinear",
         "Dropout",
         "Flatten",
@@ -70,7 +80,7 @@ def read_onnx(
     graph = _literal_graph(file, file.model.graph.name or "graph" if name is None else name)
     try:
         graph = _spread_parameters(fuse_rounding(graph))
-        graph = fuse_activations(fuse_bias(graph))
+        graph = fuse_activations(fuse_bias(fuse_functions(graph)))
     except EdgeError as error:
         raise ModelFileError(file.label, str(error)) from error
     if complete is not None:
@@ -119,8 +129,8 @@ def _read_node(draft: Draft, proto: NodeProto, index: int) -> None:
         infer_outputs(draft, proto)
         known = node.kind in READERS and (node.kind in OF_CONSTANTS or not _is_constant(draft, node))
         (READERS[node.kind] if known else _keep)(draft, node)
-    except NotCanonical:
-        _keep(draft, node)
+    except NotCanonical as reason:
+        _keep(draft, replace(node, attributes={**node.attributes, NOT_CANONICAL: str(reason)}))
 
 
 def _is_constant(draft: Draft, node: Node) -> bool:

@@ -1,61 +1,41 @@
-"""Conv, Gemm, MatMul and BatchNormalization."""
+"""Conv, ConvTranspose and BatchNormalization."""
 
 import numpy as np
 
 from edge.graph.graph import Quantization, Tensor
 from edge.graph.onnx_draft import Draft, Node, NotCanonical
+from edge.graph.onnx_operators.windows import Window, finish, raised, raised_weight, window
+from edge.graph.padding import transposed_full_size
 
 
 def conv(draft: Draft, node: Node) -> None:
-    """2-D Conv with a constant weight; `auto_pad` becomes explicit pads."""
-    x = draft.tensor(node.input(0))
-    weight = draft.required_constant(node.input(1))
-    if len(x.shape) != 4 or len(weight.shape) != 4:
-        raise NotCanonical("not a 2-D convolution")
+    """Conv over one or two axes with a constant weight; `auto_pad` becomes explicit pads.
+
+    Over one axis it stands between two Reshapes: (n, c, length) is (n, c, 1, length).
+    """
+    x, weight = draft.tensor(node.input(0)), draft.required_constant(node.input(1))
+    _check(node, x, weight)
     bias = _bias(draft, node.input(2), weight.shape[0])
-    kernel = (weight.shape[2], weight.shape[3])
-    if tuple(node.attributes.get("kernel_shape", kernel)) != kernel:
+    seen = window(node, x.shape[2:], weight.shape[2:])
+    inputs = (raised(draft, node, x).name, raised_weight(draft, weight).name, bias)
+    finish(draft, node, "Conv", inputs, _attributes(node, seen), x.dtype)
+
+
+def _check(node: Node, x: Tensor, weight: Tensor) -> None:
+    if len(x.shape) not in (3, 4) or len(weight.shape) != len(x.shape):
+        raise NotCanonical(f"a convolution over {len(x.shape) - 2} axes; one and two are known")
+    if tuple(node.attributes.get("kernel_shape", weight.shape[2:])) != weight.shape[2:]:
         raise NotCanonical("kernel_shape is not the weight's")
-    strides = pair(node, "strides")
-    dilations = pair(node, "dilations")
-    attributes = {
-        "strides": strides,
-        "pads": explicit_pads(node, (x.shape[2], x.shape[3]), kernel, strides, dilations),
-        "dilations": dilations,
+
+
+def _attributes(node: Node, seen: Window) -> dict[str, object]:
+    return {
+        "strides": seen.strides,
+        "pads": seen.pads,
+        "dilations": seen.dilations,
         "group": int(node.attributes.get("group", 1)),
         "activation": "none",
     }
-    draft.emit("Conv", node, (x.name, weight.name, bias), attributes)
-
-
-def pair(node: Node, name: str) -> tuple[int, int]:
-    """A two-value attribute, (1, 1) where absent."""
-    values = tuple(int(value) for value in node.attributes.get(name, (1, 1)))
-    if len(values) != 2 or min(values) < 1:
-        raise NotCanonical(f"{name} {values}")
-    return values[0], values[1]
-
-
-def explicit_pads(
-    node: Node, size_hw: tuple[int, int], kernel: tuple[int, int], strides: tuple[int, int], dilations: tuple[int, int]
-) -> tuple[int, int, int, int]:
-    """Padding (top, left, bottom, right) from `pads` or `auto_pad` (ONNX operator set, Conv)."""
-    mode = node.attributes.get("auto_pad", "NOTSET")
-    if mode == "NOTSET":
-        pads = tuple(int(value) for value in node.attributes.get("pads", (0, 0, 0, 0)))
-        if len(pads) != 4 or min(pads) < 0:
-            raise NotCanonical(f"pads {pads}")
-        return pads[0], pads[1], pads[2], pads[3]
-    if mode == "VALID":
-        return 0, 0, 0, 0
-    if mode not in ("SAME_UPPER", "SAME_LOWER"):
-        raise NotCanonical(f"auto_pad {mode}")
-    sides = []
-    for size, window, stride, dilation in zip(size_hw, kernel, strides, dilations, strict=True):
-        total = max(0, (-(-size // stride) - 1) * stride + (window - 1) * dilation + 1 - size)
-        smaller = total // 2
-        sides.append((smaller, total - smaller) if mode == "SAME_UPPER" else (total - smaller, smaller))
-    return sides[0][0], sides[1][0], sides[0][1], sides[1][1]
 
 
 def _bias(draft: Draft, name: str, channels: int) -> str:
@@ -67,75 +47,69 @@ def _bias(draft: Draft, name: str, channels: int) -> str:
     return bias.name
 
 
-def gemm(draft: Draft, node: Node) -> None:
-    """Gemm of an activation with a constant: transB, alpha and beta are worked into the constants."""
-    x = draft.tensor(node.input(0))
-    if node.attributes.get("transA", 0) or len(x.shape) != 2:
-        raise NotCanonical("transposed input")
-    weight = draft.required_constant(node.input(1))
-    alpha = np.float32(node.attributes.get("alpha", 1.0))
-    beta = np.float32(node.attributes.get("beta", 1.0))
-    if not np.isfinite(alpha) or not np.isfinite(beta):
-        raise NotCanonical("alpha or beta is not finite")
-    if not node.attributes.get("transB", 0):
-        weight = transposed(draft, weight)
-    if alpha != 1:
-        weight = _scaled(draft, weight, alpha)
-    bias = ""
-    if node.input(2):
-        given = draft.required_constant(node.input(2))
-        bias = _row(draft, given, weight.shape[0])
-        if beta != 1:
-            bias = _scaled(draft, draft.tensor(bias), beta).name
-    draft.emit("Gemm", node, (x.name, weight.name, bias), {"activation": "none"})
+def conv_transpose(draft: Draft, node: Node) -> None:
+    """ConvTranspose over one or two axes with a constant weight (I, O / group, ...), which becomes (O, I / group, ...).
+
+    `auto_pad`, `output_shape` and `output_padding` become pads and the output's shape.
+    """
+    x, given = draft.tensor(node.input(0)), draft.required_constant(node.input(1))
+    _check(node, x, given)
+    output = node.outputs[0]
+    shape = draft.types[output][1] if output in draft.types else ()
+    if len(shape) != len(x.shape):
+        raise NotCanonical("output of unknown shape")
+    group = int(node.attributes.get("group", 1))
+    weight = raised_weight(draft, _turned(draft, given, group))
+    bias = _bias(draft, node.input(2), weight.shape[0])
+    plain = Node(
+        kind=node.kind,
+        name=node.name,
+        inputs=node.inputs,
+        outputs=node.outputs,
+        attributes={
+            key: value for key, value in node.attributes.items() if key in ("strides", "dilations", "group", "pads")
+        },
+    )
+    seen = window(plain, x.shape[2:], given.shape[2:])
+    size_hw, out_hw = ((1, *sizes)[-2:] for sizes in (x.shape[2:], shape[2:]))
+    full = transposed_full_size(size_hw, seen.kernel, seen.strides, seen.dilations)
+    starts = seen.pads[:2] if _states_pads(node) else _starts(node, full, out_hw)
+    ends = [max(0, whole - start - kept) for whole, start, kept in zip(full, starts, out_hw, strict=True)]
+    attributes = _attributes(node, seen) | {"pads": (*starts, *ends)}
+    finish(draft, node, "ConvTranspose", (raised(draft, node, x).name, weight.name, bias), attributes, x.dtype)
 
 
-def matmul(draft: Draft, node: Node) -> None:
-    """MatMul of a rank-2 activation with a rank-2 constant is a Gemm without bias."""
-    x = draft.tensor(node.input(0))
-    weight = draft.required_constant(node.input(1))
-    if len(x.shape) != 2 or len(weight.shape) != 2:
-        raise NotCanonical("not of rank 2")
-    draft.emit("Gemm", node, (x.name, transposed(draft, weight).name, ""), {"activation": "none"})
+def _states_pads(node: Node) -> bool:
+    return node.attributes.get("auto_pad", "NOTSET") in ("NOTSET", "VALID") and not node.attributes.get("output_shape")
 
 
-def transposed(draft: Draft, weight: Tensor) -> Tensor:
-    """A rank-2 constant transposed, its quantization axis with it."""
+def _starts(node: Node, full: tuple[int, int], out_hw: tuple[int, ...]) -> tuple[int, ...]:
+    """What is cut off the top and left for a stated output: an odd pixel off the top unless SAME_UPPER."""
+    extra = (0, *(int(value) for value in node.attributes.get("output_padding", (0, 0))))[-2:]
+    totals = [max(0, whole + more - kept) for whole, more, kept in zip(full, extra, out_hw, strict=True)]
+    upper = node.attributes.get("auto_pad", "NOTSET") == "SAME_UPPER"
+    return tuple(total // 2 if upper else total - total // 2 for total in totals)
+
+
+def _turned(draft: Draft, weight: Tensor, group: int) -> Tensor:
+    """A weight (I, O / group, ...) as (O, I / group, ...), parameters along its outputs with it."""
     assert weight.data is not None
-    if len(weight.shape) != 2:
-        raise NotCanonical(f"weight of shape {weight.shape}")
+    inputs, outputs, *rest = weight.shape
+    if group < 1 or inputs % group:
+        raise NotCanonical(f"{inputs} input channels in {group} groups")
     quantization = weight.quantization
     if quantization is not None and quantization.axis is not None:
+        if quantization.axis != 1:
+            raise NotCanonical(f"weight quantized along axis {quantization.axis}, not along its outputs")
+        scale, zero_point = np.tile(quantization.scale, group), np.tile(quantization.zero_point, group)
         quantization = Quantization(
-            scale=quantization.scale, zero_point=quantization.zero_point, axis=1 - quantization.axis
+            scale=np.asarray(scale, np.float32), zero_point=np.asarray(zero_point, np.int64), axis=0
         )
     draft.reserve(weight.shape, weight.data.dtype.itemsize)
-    name = draft.add_constant(f"{weight.name}/transposed", weight.data.T.copy(), quantization, fresh=True)
-    return draft.tensors[name]
-
-
-def _scaled(draft: Draft, constant: Tensor, factor: np.float32) -> Tensor:
-    """A float constant times a factor. Refuses (NotCanonical) integers, whose scale the trained model fixed."""
-    assert constant.data is not None
-    if constant.dtype != "float32":
-        raise NotCanonical("alpha or beta over a quantized constant")
-    draft.reserve(constant.shape, 4)
-    with np.errstate(over="ignore"):
-        scaled = constant.data * factor
-    return draft.tensors[draft.add_constant(f"{constant.name}/scaled", scaled, fresh=True)]
-
-
-def _row(draft: Draft, constant: Tensor, columns: int) -> str:
-    """A constant that broadcasts to (rows, columns) identically for every row, as (columns,)."""
-    assert constant.data is not None
-    if constant.shape == (columns,):
-        return constant.name
-    if constant.shape not in ((), (1,), (1, 1), (1, columns)):
-        raise NotCanonical(f"bias of shape {constant.shape}")
-    if constant.quantization is not None and constant.quantization.axis is not None:
-        raise NotCanonical("a bias quantized along an axis that is broadcast")
-    row = np.broadcast_to(constant.data.reshape(-1), (columns,)).copy()
-    return draft.add_constant(f"{constant.name}/row", row, constant.quantization, fresh=True)
+    data = weight.data.reshape(group, inputs // group, outputs, *rest).swapaxes(1, 2)
+    data = np.ascontiguousarray(data.reshape(group * outputs, inputs // group, *rest))
+    name = weight.name.removesuffix("/transposed") if weight.name.endswith("/transposed") else f"{weight.name}/turned"
+    return draft.tensors[draft.add_constant(name, data, quantization, fresh=True)]
 
 
 def batch_normalization(draft: Draft, node: Node) -> None:

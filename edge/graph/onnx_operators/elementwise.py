@@ -12,9 +12,20 @@ from edge.graph.rewrite import real_values
 def clip(draft: Draft, node: Node) -> None:
     """Clip with constant limits: [0, inf) is Relu, [0, 6] is Relu6.
 
-    Over integers whose parameters are known the limits are integers too; they become real numbers here.
+    Over integers whose parameters are known the limits are integers too; they become real numbers here. A constant of
+    such integers (tools clip weights to a narrow range so) is clipped while reading.
     """
     x = draft.tensor(node.input(0))
+    if x.data is not None:
+        limits = [draft.constant(name) for name in (node.input(1), node.input(2))]
+        if x.dtype.startswith("float") or any(limit is not None and limit.size != 1 for limit in limits):
+            raise NotCanonical("a clip of constants")
+        draft.reserve(x.shape, x.data.dtype.itemsize)
+        clipped = x.data
+        for limit, apply in zip(limits, (np.maximum, np.minimum), strict=True):
+            clipped = clipped if limit is None else apply(clipped, limit.reshape(()))
+        draft.add_constant(node.outputs[0], clipped, x.quantization)
+        return
     low = _limit(draft, node.input(1), x, "min")
     high = _limit(draft, node.input(2), x, "max")
     if low == -np.inf and high == np.inf:

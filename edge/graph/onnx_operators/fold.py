@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
+from math import prod
 from types import MappingProxyType
 from typing import Any
 
@@ -26,6 +27,11 @@ def fold(draft: Draft, node: Node) -> bool:
         window = slice(node.attributes.get("start", 0), node.attributes.get("end"))
         draft.add_constant(node.outputs[0], np.array(shape[window], np.int64))
         return True
+    if node.kind == "Size":
+        draft.add_constant(node.outputs[0], np.array(prod(draft.tensor(node.input(0)).shape), np.int64))
+        return True
+    if node.kind == "Split":
+        return _split(draft, node)
     if node.kind not in FOLDED or not node.inputs or len(node.outputs) != 1:
         return False
     tensors = [draft.tensor(name) for name in node.inputs if name]
@@ -43,6 +49,26 @@ def fold(draft: Draft, node: Node) -> bool:
     if known is None:
         draft.reserve(result.shape, 8)
     draft.add_constant(node.outputs[0], result)
+    return True
+
+
+def _split(draft: Draft, node: Node) -> bool:
+    """The parts of a plain constant. Tells whether it was one."""
+    data = draft.tensor(node.input(0))
+    if data.data is None or data.quantization is not None:
+        return False
+    axis = axis_of(node.attributes.get("axis", 0), len(data.shape))
+    count, size = len(node.outputs), data.shape[axis]
+    sizes = draft.integers(node.input(1)) if node.input(1) else ()
+    if not sizes:
+        part = -(-size // count)
+        sizes = (*(part,) * (count - 1), size - part * (count - 1))
+    if len(sizes) != count or sum(sizes) != size or min(sizes) < 0:
+        raise NotCanonical(f"parts of {sizes} of an axis of {size}")
+    draft.reserve(data.shape, data.data.dtype.itemsize)
+    ends = np.cumsum(sizes)
+    for name, end, part in zip(node.outputs, ends, sizes, strict=True):
+        draft.add_constant(name, np.take(data.data, np.arange(end - part, end), axis=axis))
     return True
 
 
@@ -107,6 +133,36 @@ def _slice(draft: Draft, node: Node, inputs: Sequence[Any]) -> Array:
     return np.asarray(data[tuple(windows)])
 
 
+def _range(draft: Draft, node: Node, inputs: Sequence[Any]) -> Array:
+    start, limit, step = (value.reshape(())[()] for value in inputs)
+    count = max(0, int(np.ceil((limit - start) / step)))
+    draft.reserve((count,), 8)
+    return np.asarray(start + step * np.arange(count), inputs[0].dtype)
+
+
+def _expand(draft: Draft, node: Node, inputs: Sequence[Any]) -> Array:
+    shape = np.broadcast_shapes(inputs[0].shape, tuple(int(size) for size in inputs[1]))
+    draft.reserve(shape, 8)
+    return np.broadcast_to(inputs[0], shape).copy()
+
+
+def _tile(draft: Draft, node: Node, inputs: Sequence[Any]) -> Array:
+    repeats = [int(count) for count in inputs[1]]
+    draft.reserve([size * count for size, count in zip(inputs[0].shape, repeats, strict=True)], 8)
+    return np.tile(inputs[0], repeats)
+
+
+def _reduced(function: Callable[..., Any]) -> Callable[[Draft, Node, Sequence[Any]], Array]:
+    def compute(draft: Draft, node: Node, inputs: Sequence[Any]) -> Array:
+        axes = _axes(node, inputs) or tuple(int(axis) for axis in node.attributes.get("axes", ()))
+        if not axes and node.attributes.get("noop_with_empty_axes", 0):
+            return np.asarray(inputs[0])
+        keepdims = node.attributes.get("keepdims", 1) == 1
+        return np.asarray(function(inputs[0], axis=axes or None, keepdims=keepdims)).astype(inputs[0].dtype)
+
+    return compute
+
+
 def _divide(draft: Draft, node: Node, inputs: Sequence[Any]) -> Array:
     if inputs[0].dtype.kind in "iu":  # ONNX truncates integer quotients toward zero
         if not np.all(inputs[1]):
@@ -127,6 +183,22 @@ FOLDED: Mapping[str, Callable[[Draft, Node, Sequence[Any]], Array]] = MappingPro
         "Log": lambda draft, node, inputs: np.log(inputs[0]),
         "Pow": lambda draft, node, inputs: np.power(inputs[0], inputs[1]).astype(inputs[0].dtype),
         "Reciprocal": lambda draft, node, inputs: np.reciprocal(inputs[0]),
+        "And": lambda draft, node, inputs: np.logical_and(inputs[0], inputs[1]),
+        "Equal": lambda draft, node, inputs: np.equal(inputs[0], inputs[1]),
+        "Expand": _expand,
+        "Greater": lambda draft, node, inputs: np.greater(inputs[0], inputs[1]),
+        "GreaterOrEqual": lambda draft, node, inputs: np.greater_equal(inputs[0], inputs[1]),
+        "Less": lambda draft, node, inputs: np.less(inputs[0], inputs[1]),
+        "LessOrEqual": lambda draft, node, inputs: np.less_equal(inputs[0], inputs[1]),
+        "Not": lambda draft, node, inputs: np.logical_not(inputs[0]),
+        "Or": lambda draft, node, inputs: np.logical_or(inputs[0], inputs[1]),
+        "Range": _range,
+        "ReduceMax": _reduced(np.max),
+        "ReduceMin": _reduced(np.min),
+        "ReduceProd": _reduced(np.prod),
+        "ReduceSum": _reduced(np.sum),
+        "Tile": _tile,
+        "Where": lambda draft, node, inputs: np.where(inputs[0], inputs[1], inputs[2]),
         "Abs": lambda draft, node, inputs: np.abs(inputs[0]),
         "Max": lambda draft, node, inputs: reduce(np.maximum, inputs),
         "Min": lambda draft, node, inputs: reduce(np.minimum, inputs),

@@ -38,7 +38,7 @@ def instance_normalization(draft: Draft, node: Node) -> None:
 
 
 def layer_normalization(draft: Draft, node: Node) -> None:
-    """LayerNormalization over the last axes; its optional outputs are not known."""
+    """LayerNormalization over the last axes. Refuses (NotCanonical) its mean and deviation as outputs: training."""
     x = _float(draft, node)
     if len([name for name in node.outputs if name]) > 1:
         raise NotCanonical("mean or deviation as outputs")

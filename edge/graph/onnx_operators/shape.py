@@ -1,4 +1,4 @@
-"""Operators that move, cut or join values without computing: reshape, transpose, slice, split, concat, pad, cast."""
+"""Operators that move, cut or join values without computing: reshape, transpose, slice, split, concat, cast."""
 
 from math import prod
 
@@ -7,7 +7,6 @@ import numpy as np
 from edge.graph.graph import Quantization
 from edge.graph.onnx_draft import Draft, Node, NotCanonical
 from edge.graph.onnx_operators.elementwise import axis_of
-from edge.graph.rewrite import real_values
 
 
 def identity(draft: Draft, node: Node) -> None:
@@ -59,22 +58,22 @@ def _moved(quantization: Quantization | None, perm: tuple[int, ...]) -> Quantiza
 
 
 def slice_(draft: Draft, node: Node) -> None:
-    """Slice with constant limits and positive steps, limits clamped to the shape."""
+    """Slice with constant limits, clamped to the shape; a negative step runs from `begin` down to above `end`."""
     x = draft.tensor(node.input(0))
     starts, ends = draft.integers(node.input(1)), draft.integers(node.input(2))
     rank = len(x.shape)
     axes = draft.integers(node.input(3)) if node.input(3) else tuple(range(len(starts)))
     steps = draft.integers(node.input(4)) if node.input(4) else (1,) * len(starts)
-    if not len(starts) == len(ends) == len(axes) == len(steps) or any(step < 1 for step in steps):
-        raise NotCanonical("steps that are not positive")
+    if not len(starts) == len(ends) == len(axes) == len(steps) or 0 in steps:
+        raise NotCanonical("limits and steps that do not go together")
     begin, end, strides = [0] * rank, list(x.shape), [1] * rank
     for start, stop, axis, step in zip(starts, ends, axes, steps, strict=True):
         place = axis_of(axis, rank)
-        size = x.shape[place]
-        begin[place] = min(max(start + size if start < 0 else start, 0), size)
-        end[place] = max(min(max(stop + size if stop < 0 else stop, 0), size), begin[place])
-        strides[place] = step
+        begin[place], end[place], strides[place] = slice(start, stop, step).indices(x.shape[place])
     attributes = {"begin": tuple(begin), "end": tuple(end), "strides": tuple(strides)}
+    if begin == [0] * rank and end == list(x.shape) and strides == [1] * rank:
+        draft.alias(node.outputs[0], x.name)
+        return
     draft.emit("Slice", node, (x.name,), attributes)
 
 
@@ -102,31 +101,6 @@ def concat(draft: Draft, node: Node) -> None:
         raise NotCanonical("nothing to join")
     axis = axis_of(node.attributes.get("axis", 0), len(tensors[0].shape))
     draft.emit("Concat", node, [tensor.name for tensor in tensors], {"axis": axis})
-
-
-def pad(draft: Draft, node: Node) -> None:
-    """Pad with a constant; pads, value and axes from inputs."""
-    x = draft.tensor(node.input(0))
-    rank = len(x.shape)
-    if node.attributes.get("mode", "constant") != "constant":
-        raise NotCanonical(f"mode {node.attributes['mode']}")
-    given = draft.integers(node.input(1))
-    axes = [axis_of(axis, rank) for axis in draft.integers(node.input(3))] if node.input(3) else list(range(rank))
-    if len(given) != 2 * len(axes) or min(given, default=0) < 0:
-        raise NotCanonical("negative pads")
-    pads = [(0, 0)] * rank
-    for index, axis in enumerate(axes):
-        pads[axis] = (given[index], given[index + len(axes)])
-    value = 0.0
-    if node.input(2):
-        constant = draft.required_constant(node.input(2))
-        if constant.data is None or constant.data.size != 1 or x.quantization is not None:
-            raise NotCanonical("the value is not one number")
-        value = float(real_values(constant).reshape(()))
-    if not any(before or after for before, after in pads):
-        draft.alias(node.outputs[0], x.name)
-        return
-    draft.emit("Pad", node, (x.name,), {"pads": tuple(pads), "value": value})
 
 
 def cast(draft: Draft, node: Node) -> None:
