@@ -14,6 +14,7 @@ from converters.integer_only import require_integer_only
 from converters.metadata import with_metadata
 from converters.onnx_file import onnx_bytes
 from converters.onnx_passes.layout import to_nhwc
+from converters.onnx_passes.lower_integer import lower_integer
 from converters.onnx_passes.uint8_boundaries import uint8_boundaries
 from converters.onnxruntime_form import onnxruntime_form
 from converters.tflite.writer import tflite_bytes
@@ -103,7 +104,7 @@ def write_model_files(graph: Graph, description: Description, *, allow_float: fr
         UsageError: the class names are not as many as the scores.
     """
     precision = precision_of(graph)
-    source = onnx_bytes(graph)
+    source = onnx_bytes(lower_integer(graph))
     read = read_onnx(source)
     nhwc = to_nhwc(read, keep_nchw_io=description.keep_nchw_io)
     if precision == "int8":

@@ -87,11 +87,13 @@ def _spatial_rank(case: NodeCase) -> str | None:
 
 BY_OPERATOR: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
     {
+        "ArgMax": (attribute_is("select_last_index", (1,), "the last of equal values: TFLite takes the first"),),
         "AveragePool": (_spatial_rank,),
         "BatchNormalization": (attribute_is("training_mode", (1,), "training mode"),),
         "Conv": (_spatial_rank,),
         "ConvTranspose": (_spatial_rank,),
         "Dropout": (_several_outputs("a mask: training"),),
+        "LayerNormalization": (_several_outputs("mean and deviation as outputs: training"),),
         "MaxPool": (_spatial_rank, _several_outputs("indices of the largest values")),
     }
 )

@@ -7,6 +7,10 @@ from converters.onnx_passes.fold_batch_norm import fold_batch_norm
 from converters.onnx_passes.fold_pad import fold_pad
 from converters.onnx_passes.fuse_depth_to_space import fuse_depth_to_space
 from converters.onnx_passes.integer_boundaries import integer_boundaries
+from converters.onnx_passes.lower_average_pool import lower_average_pool
+from converters.onnx_passes.lower_conv_transpose import lower_conv_transpose
+from converters.onnx_passes.lower_depth_to_space import lower_depth_to_space
+from converters.onnx_passes.lower_integer import lower_integer
 from converters.onnx_passes.tie_parameters import tie_parameters
 from converters.onnx_passes.unshare_constants import unshare_constants
 from edge.graph.graph import Graph
@@ -17,11 +21,15 @@ def canonical(graph: Graph) -> Graph:
 
     Channels-last inputs and outputs of exported TensorFlow models become NCHW (see `channels_first_boundaries`).
     A model whose weights have zero points that int8 kernels cannot hold becomes uint8 (see `asymmetric_weights`).
+    Forms that TFLite lacks become such as it has, with the same values: groups and dilations of a ConvTranspose, CRD
+    DepthToSpace, padding of average pools (`lower_conv_transpose`, `lower_depth_to_space`, `lower_average_pool`).
+    Integer operators that TFLite lacks become such as it has (see `lower_integer`).
 
     Requires: an NCHW graph, as `read_onnx` gives it.
     Ensures: the same model (tying adds a rounding where a foreign file needs it, see `tie_parameters`). A graph of our
     own export comes back unchanged.
     """
     graph = fold_pad(fold_batch_norm(unshare_constants(fuse_depth_to_space(graph))))
+    graph = lower_average_pool(lower_conv_transpose(lower_depth_to_space(graph)))
     graph = integer_boundaries(tie_parameters(canonical_int8(graph)))
-    return asymmetric_weights(channels_first_boundaries(graph))
+    return lower_integer(asymmetric_weights(channels_first_boundaries(graph)))

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from edge.graph.graph import KINDS, Graph, Operator, Quantization, Tensor
+from edge.graph.integer_form import integer_fault
 from edge.graph.rewrite import constant_like, fresh_name, real_values, rebuild, renamed_inputs
 
 # Operators that only move values: integers pass through them unchanged.
@@ -33,7 +34,7 @@ def collapse_qdq(graph: Graph) -> Graph:
 
     Requires: Quantize and Dequantize operators as the file has them; integer tensors carry their parameters.
     Ensures: the integers are those that the file describes. What stays: Quantize at a float input, Dequantize at a
-    float output or before an operator that the file leaves in float, and Quantize from integers to integers where
+    float output or before an operator that the file leaves in float or that no integer kernel computes, and Quantize from integers to integers where
     only the parameters change. A float bias of an integer Conv or Gemm becomes int32 with scale s_in * s_w.
     """
     graph = _merge_equal_quantizes(graph)
@@ -158,11 +159,14 @@ def _collapse(graph: Graph) -> Graph:
         if output is None or not _has_integer_inputs(graph, operator, integers):
             operators.append(operator)
             continue
+        inputs = [integers.get(name, name) for name in operator.inputs]
+        if integer_fault(replace(operator, inputs=tuple(inputs), outputs=(output,)), tensors):
+            operators.append(operator)
+            continue
         if output != operator.outputs[0]:
             quantizer = readers[operator.outputs[0]][0]
             assert quantizer is not None
             absorbed.add(quantizer.name)
-        inputs = [integers.get(name, name) for name in operator.inputs]
         if operator.kind in LAYERS and operator.inputs[2]:
             inputs[2] = _integer_bias(tensors, inputs)
         operators.append(replace(operator, inputs=tuple(inputs), outputs=(output,)))

@@ -14,6 +14,7 @@ from edge.graph.fuse_activations import fuse_activations, fuse_bias
 from edge.graph.fuse_functions import fuse_functions
 from edge.graph.fuse_rounding import fuse_rounding
 from edge.graph.graph import KINDS, Graph, Operator, Tensor
+from edge.graph.lift_from_reshape import lift_from_reshape, merge_reshapes
 from edge.graph.onnx_draft import (
     FOLDING_ALLOWANCE_BYTES,
     NOT_CANONICAL,
@@ -80,7 +81,8 @@ def read_onnx(
     graph = _literal_graph(file, file.model.graph.name or "graph" if name is None else name)
     try:
         graph = _spread_parameters(fuse_rounding(graph))
-        graph = fuse_activations(fuse_bias(fuse_functions(graph)))
+        graph = fuse_functions(lift_from_reshape(merge_reshapes(graph)))
+        graph = fuse_activations(fuse_bias(graph))
     except EdgeError as error:
         raise ModelFileError(file.label, str(error)) from error
     if complete is not None:
