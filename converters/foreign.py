@@ -1,6 +1,6 @@
 """Reading a model that another tool quantized: its own parameters kept, what it leaves open derived, and said."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +13,11 @@ from edge.errors import UnsupportedError, UsageError
 from edge.graph.graph import Graph
 from edge.graph.onnx import read_onnx
 from edge.graph.onnx_operators.qoperator import DYNAMIC
-from edge.quantization.bias_rounding import BiasRounding, bias_roundings
+from edge.quantization.bias_rounding import LAYERS, BiasRounding, bias_roundings
 from edge.quantization.float_twin import float_twin
 from edge.quantization.insert_parameters import insert_parameters
 from edge.quantization.missing_ranges import Derived, Range, derive, is_partly_quantized
+from edge.quantization.per_channel_activations import per_channel_activations
 from edge.quantization.scheme import input_range
 from edge.vision.preprocess import Preprocess, normalize_table
 
@@ -28,27 +29,28 @@ class Foreign:
     Attributes:
         derived: parameters of activations that the source does not state; nothing for a float model.
         roundings: layers whose bias is not a multiple of input scale * weight scale.
+        moved: activations whose scales per channel moved into weights, a sentence each.
     """
 
     graph: Graph
     derived: tuple[Derived, ...]
     roundings: tuple[BiasRounding, ...]
+    moved: tuple[str, ...]
 
     def notes(self) -> tuple[str, ...]:
         """What a person should know about the integers of this model, one sentence each."""
-        said = []
+        said = list(self.moved)
         if self.roundings:
             worst = max(self.roundings, key=lambda rounding: rounding.output_quanta)
             said.append(
                 f"{len(self.roundings)} biases are rounded to input scale * weight scale; the largest change is "
                 f"{worst.output_quanta:.2g} steps of the output of '{worst.operator}'"
             )
-        lowest = [
-            tensor for tensor in self.graph.tensors.values() if tensor.dtype == "int8" and tensor.data is not None
-        ]
-        count = sum(int(np.count_nonzero(tensor.data == -128)) for tensor in lowest)
+        layers = [operator for operator in self.graph.operators if operator.kind in LAYERS]
+        weights = [self.graph.tensors[name] for name in {operator.inputs[1] for operator in layers}]
+        count = sum(int(np.count_nonzero(weight.data == -128)) for weight in weights if weight.dtype == "int8")
         if count:
-            said.append(f"{count} constants are -128, which TFLite's specification leaves out of int8 weights; kept")
+            said.append(f"{count} weights are -128, which TFLite's specification leaves out of int8 weights; kept")
         return tuple(said)
 
 
@@ -56,6 +58,7 @@ def read_foreign(
     source: Path,
     *,
     batch: int | None = 1,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
     preprocess: Preprocess | None = None,
     calibration: Calibration | None = None,
     allow_float: Collection[str] = (),
@@ -64,6 +67,7 @@ def read_foreign(
 
     Args:
         batch: what an unknown first dimension becomes.
+        shapes: input name -> its shape, for sizes that the file leaves open.
         preprocess: what the model's input takes; needed with `calibration`. Tells the range of an input that the
             source leaves in float.
         calibration: images for the ranges that nothing else tells; None refuses such a model.
@@ -78,6 +82,7 @@ def read_foreign(
         raise UsageError("calibration images need a preprocessing; give a card")
     derived: list[Derived] = []
     roundings: list[BiasRounding] = []
+    moved: list[str] = []
 
     def complete(graph: Graph) -> Graph:
         _refuse_dynamic(graph)
@@ -86,7 +91,8 @@ def read_foreign(
             raise UsageError(f"{source} is a float model; quantize it with `edge quantize`")
         if not weights or (calibration is None and not is_partly_quantized(graph)):
             return graph
-        graph = fold_batch_norm(graph)
+        graph, said = per_channel_activations(fold_batch_norm(graph))
+        moved.extend(said)
 
         def from_images(names: tuple[str, ...]) -> dict[str, Range]:
             assert calibration is not None and preprocess is not None
@@ -104,8 +110,8 @@ def read_foreign(
         roundings.extend(bias_roundings(graph))
         return graph
 
-    graph = canonical(read_onnx(source, batch=batch, complete=complete))
-    return Foreign(graph=graph, derived=tuple(derived), roundings=tuple(roundings))
+    graph = canonical(read_onnx(source, batch=batch, shapes=shapes, complete=complete))
+    return Foreign(graph=graph, derived=tuple(derived), roundings=tuple(roundings), moved=tuple(moved))
 
 
 def _refuse_dynamic(graph: Graph) -> None:

@@ -1,8 +1,9 @@
-"""The integer operators of ONNX and ONNX Runtime (QOperator form), written out as Dequantize, operator, Quantize.
+"""The integer operators of ONNX and ONNX Runtime (QOperator form) written out as Dequantize, operator, Quantize.
 
 `QLinearConv(x, ..., y_scale, y_zero_point)` means exactly `QuantizeLinear(Conv(DequantizeLinear(x), ...))`; after
 this every other part of the reader sees one form only. (ONNX operator set: QLinearConv, QLinearMatMul; ONNX Runtime's
-contributed operators: the others.)
+contributed operators: the others. OpenVINO's FakeQuantize, which NNCF may leave in an export, is a Quantize and a
+Dequantize.)
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,7 @@ from edge.graph.onnx_draft import Draft
 from edge.graph.rewrite import fresh_name
 
 CONTRIBUTED = "com.microsoft"
+OPENVINO = "org.openvinotoolkit"
 # Operators whose ranges are computed while they run: kept under their own names, refused when a file is written.
 DYNAMIC = frozenset(
     {
@@ -163,6 +165,43 @@ def _unary(parts: Parts) -> list[NodeProto]:
     return parts.result(kind, [parts.real(0, "input")], 3, **parts.attributes)
 
 
+def _fake_quantize(parts: Parts) -> list[NodeProto]:
+    """OpenVINO's FakeQuantize(x, low, high, low, high) of 255 or 256 levels: QuantizeLinear and DequantizeLinear.
+
+    256 levels: uint8 from low on; 255 levels: int8 in [-127, 127] around zero.
+    """
+    levels = int(parts.attributes.get("levels", 256))
+    low, high = (parts.scale(index).astype(np.float64) for index in (1, 2))
+    given = (parts.scale(index).astype(np.float64) for index in (3, 4))
+    if levels not in (255, 256) or not all(
+        np.array_equal(mine, theirs) for mine, theirs in zip((low, high), given, strict=True)
+    ):
+        raise parts.refuse(f"{levels} levels, or other limits out than in")
+    scale = (high - low) / (levels - 1)
+    offset = np.rint(-low / scale)
+    if (np.abs(offset - -low / scale) > 1e-3).any() or (levels == 255 and (offset != 127).any()):
+        raise parts.refuse("limits between which zero is no level")
+    axes = [axis for axis, size in enumerate(scale.shape) if size > 1]
+    if len(axes) > 1:
+        raise parts.refuse(f"limits of shape {scale.shape}")
+    form = (-1,) if axes else ()
+    zero_point = offset.astype(np.uint8) if levels == 256 else np.zeros(offset.shape, np.int8)
+    names = [
+        parts.draft.add_constant(parts.name("scale"), scale.astype(np.float32).reshape(form)),
+        parts.draft.add_constant(parts.name("zero_point"), zero_point.reshape(form)),
+    ]
+    attributes = {"axis": axes[0]} if axes else {}
+    integers = parts.name("quantized")
+    parts.add("QuantizeLinear", [parts.input(0), *names], integers, "quantize", **attributes)
+    if levels == 255:
+        narrow = parts.draft.add_constant(parts.name("lowest"), np.array(-127, np.int8))
+        clipped = parts.name("clipped")
+        parts.add("Clip", [integers, narrow], clipped, "clip")
+        integers = clipped
+    parts.add("DequantizeLinear", [integers, *names], parts.node.output[0], "dequantize", **attributes)
+    return parts.made
+
+
 # operator -> how it is written out; the scale of an output stands where each function says
 WRITTEN_OUT: Mapping[tuple[str, str], Callable[[Parts], list[NodeProto]]] = MappingProxyType(
     {
@@ -179,6 +218,7 @@ WRITTEN_OUT: Mapping[tuple[str, str], Callable[[Parts], list[NodeProto]]] = Mapp
         (CONTRIBUTED, "QLinearReduceMean"): _unary,
         (CONTRIBUTED, "QLinearSigmoid"): _unary,
         (CONTRIBUTED, "QLinearSoftmax"): _softmax,
+        (OPENVINO, "FakeQuantize"): _fake_quantize,
     }
 )
 
