@@ -11,8 +11,10 @@ import torch
 
 from edge.artifact import Artifact, Meaning, TensorInfo, file_sha256, open_artifact
 from edge.errors import UsageError
+from edge.graph.graph import Graph
 from edge.graph.onnx import read_onnx
 from edge.quantization.float_run import FloatRun
+from edge.quantization.freeze import float_graph
 from edge.training.checkpoint import read_checkpoint, restore_module
 from edge.vision.preprocess import Preprocess, normalize
 
@@ -22,11 +24,16 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, kw_only=True)
 class Parent:
-    """A float model: uint8 (1, height, width, 3) as `resize` returns them in, its first output as described out."""
+    """A float model: uint8 (1, height, width, 3) as `resize` returns them in, its first output as described out.
+
+    Attributes:
+        graph: makes its float graph, for the real weights.
+    """
 
     name: str
     info: TensorInfo
     answer: Callable[[Pixels], Array]
+    graph: Callable[[], Graph]
 
 
 def find_parent(artifact: Artifact, named: Path | None) -> Parent | None:
@@ -73,7 +80,10 @@ def _from_artifact(path: Path, preprocess: Preprocess) -> Parent:
         raise UsageError(f"{path}: holds no ONNX file that could be executed as the parent")
     run = FloatRun(read_onnx(other.file(files[0].path)))
     return Parent(
-        name=str(path), info=files[0].outputs[0], answer=lambda pixels: run.run([_nchw(pixels, preprocess)])[0]
+        name=str(path),
+        info=files[0].outputs[0],
+        answer=lambda pixels: run.run([_nchw(pixels, preprocess)])[0],
+        graph=lambda: run.graph,
     )
 
 
@@ -81,7 +91,12 @@ def _from_onnx(path: Path, preprocess: Preprocess, artifact: Artifact) -> Parent
     run = FloatRun(read_onnx(path))
     shape = run.graph.tensors[run.graph.outputs[0]].shape
     info = _logits(shape, artifact)
-    return Parent(name=str(path), info=info, answer=lambda pixels: run.run([_nchw(pixels, preprocess)])[0])
+    return Parent(
+        name=str(path),
+        info=info,
+        answer=lambda pixels: run.run([_nchw(pixels, preprocess)])[0],
+        graph=lambda: run.graph,
+    )
 
 
 def _from_checkpoint(path: Path, artifact: Artifact) -> Parent:
@@ -99,7 +114,12 @@ def _from_checkpoint(path: Path, artifact: Artifact) -> Parent:
         return output.numpy()
 
     blank = np.zeros((1, preprocess.height, preprocess.width, 3), np.uint8)
-    return Parent(name=str(path), info=_logits(answer(blank).shape, artifact), answer=answer)
+    return Parent(
+        name=str(path),
+        info=_logits(answer(blank).shape, artifact),
+        answer=answer,
+        graph=lambda: float_graph(module, torch.zeros(1, 3, preprocess.height, preprocess.width)),
+    )
 
 
 def _nchw(pixels: Pixels, preprocess: Preprocess) -> npt.NDArray[np.float32]:
