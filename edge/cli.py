@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import click
 
-from edge.errors import EdgeError, UsageError, unknown_name
+from edge.errors import EdgeError, UsageError, one_line, unknown_name
 
 # verb -> (module, one line for `edge --help`). Each module has a click command named `command`.
 VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -60,10 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status = edge.main(args=given, prog_name="edge", standalone_mode=False)
     except EdgeError as error:
-        click.echo(f"{prefix}: {error}", err=True)
+        click.echo(f"{prefix}: {one_line(str(error))}", err=True)
         return error.exit_code
     except click.ClickException as error:
-        click.echo(f"{prefix}: {' '.join(error.format_message().split())}", err=True)
+        click.echo(f"{prefix}: {one_line(error.format_message())}", err=True)
         return 2
     except (click.Abort, KeyboardInterrupt):
         click.echo(f"{prefix}: interrupted", err=True)

@@ -19,6 +19,8 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
+LONGEST_LINE = 2000
+
 
 class EdgeError(Exception):
     """Something asked for could not be done; the message is one line for a person."""
@@ -75,3 +77,17 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names)}"
     return f"unknown {kind} '{name}'; {hint}"
+
+
+def one_line(message: str) -> str:
+    """A message as one printable line: names in it come from files, and may hold anything.
+
+    White space becomes single spaces, other characters that cannot be printed their escapes (`\\x1b`). Of a line of
+    over LONGEST_LINE characters the middle is left out.
+    """
+    words = " ".join(message.split())
+    line = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in words)
+    if len(line) <= LONGEST_LINE:
+        return line
+    half = LONGEST_LINE // 2
+    return f"{line[:half]} [{len(line) - 2 * half} characters] {line[-half:]}"
