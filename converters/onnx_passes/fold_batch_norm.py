@@ -39,7 +39,7 @@ def fold_batch_norm(graph: Graph) -> Graph:
 def _is_foldable(graph: Graph, producer: Operator) -> bool:
     output = producer.outputs[0]
     return (
-        producer.kind in ("Conv", "Gemm")
+        producer.kind in ("Conv", "ConvTranspose", "Gemm")
         and producer.attributes["activation"] == "none"
         and graph.tensors[output].dtype == "float32"
         and _is_foldable_weight(graph.tensors[producer.inputs[1]])

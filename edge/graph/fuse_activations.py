@@ -5,7 +5,7 @@ from dataclasses import replace
 from edge.graph.graph import Graph, Operator, Tensor
 from edge.graph.rewrite import rebuild
 
-FUSABLE = frozenset({"Conv", "Gemm", "Add", "Sub", "Mul", "AveragePool", "MaxPool"})
+FUSABLE = frozenset({"Conv", "ConvTranspose", "Gemm", "Add", "Sub", "Mul", "AveragePool", "MaxPool"})
 ACTIVATION_OF = {"Relu": "relu", "Relu6": "relu6"}
 
 
