@@ -14,8 +14,8 @@ from edge.graph.integer_form import integer_fault
 from edge.graph.rewrite import fresh_name, real_values, rebuild
 from edge.quantization.scheme import quantize_bias, quantize_weight, weight_scales
 
-LARGEST_SUM_RATIO = 255
-"""Of an input's to the output's scale: LiteRT's kernels are exact below 256."""
+LARGEST_RATIO = 255
+"""Of an input's or a product's scale to the output's: LiteRT's kernels are exact below 256."""
 PLAIN = {"activation": "none"}
 
 
@@ -23,22 +23,24 @@ def lower_integer(graph: Graph) -> Graph:
     """Rewrite integer operators that TFLite lacks; what no kernel computes goes between Dequantize and Quantize.
 
     HardSigmoid becomes a 1x1 depthwise convolution (one rounding, the range clamps), Neg and a division by one number
-    become a product, Add and Sub with a scale ratio from 256 on go through a coarser tensor, and an operator that has
-    an `integer_fault` computes in float.
+    become a product, Add, Sub and Mul with a scale ratio from 256 on go through a coarser tensor, and an operator that
+    has an `integer_fault` computes in float.
 
     Requires: an NCHW graph, Q/DQ pairs collapsed. A float graph comes back unchanged.
     Ensures: operators over integers that TFLite has. Running it again changes nothing.
     """
-    work = _Lowering(graph)
-    for operator in graph.operators:
-        output = graph.tensors[operator.outputs[0]]
-        if output.quantization is None or any(_is_real(graph.tensors[name]) for name in operator.inputs if name):
-            work.operators.append(operator)
-        elif integer_fault(operator, graph.tensors):
-            work.in_float(operator)
-        elif operator.kind not in RULES or not RULES[operator.kind](work, operator):
-            work.operators.append(operator)
-    return rebuild(graph, work.operators, work.tensors)
+    for rules in (REPLACED, COARSER):
+        work = _Lowering(graph)
+        for operator in graph.operators:
+            output = graph.tensors[operator.outputs[0]]
+            if output.quantization is None or any(_is_real(graph.tensors[name]) for name in operator.inputs if name):
+                work.operators.append(operator)
+            elif integer_fault(operator, graph.tensors):
+                work.in_float(operator)
+            elif operator.kind not in rules or not rules[operator.kind](work, operator):
+                work.operators.append(operator)
+        graph = rebuild(graph, work.operators, work.tensors)
+    return graph
 
 
 def _is_real(tensor: Tensor) -> bool:
@@ -177,23 +179,25 @@ def _product(work: _Lowering, operator: Operator, factor: float) -> bool:
     return True
 
 
-def _sum(work: _Lowering, operator: Operator) -> bool:
-    """A sum whose input's scale is 256 or more of the output's: added on the finest grid that works, then requantized.
+def _coarser(work: _Lowering, operator: Operator) -> bool:
+    """A sum or product whose scale is 256 or more of the output's: on the finest grid that works, then requantized.
 
-    That grid is the larger input scale / 255, placed over the output's range: it holds every value that the output
-    can, and its steps are (ratio / 255) of the output's, which is what the result may be off by, halved.
+    That grid's step is the larger input scale (the product of both for Mul) / 255, placed over the output's range: it
+    holds every value that the output can. Half of its step, ratio / 510 of the output's, is what the result may be
+    off by.
     """
     inputs = [work.tensors[name] for name in operator.inputs]
     output = work.tensors[operator.outputs[0]]
     if any(tensor.quantization is None or tensor.dtype not in ("int8", "uint8") for tensor in (*inputs, output)):
         return False
     assert output.quantization is not None
-    largest = max(float(tensor.quantization.scale[0]) for tensor in inputs if tensor.quantization is not None)
+    scales = [tensor.quantization.scale[0] for tensor in inputs if tensor.quantization is not None]
+    largest = float(scales[0] * scales[1]) if operator.kind == "Mul" else float(max(scales))
     scale = float(output.quantization.scale[0])
-    if largest / scale < LARGEST_SUM_RATIO + 1:
+    if largest / scale < LARGEST_RATIO + 1:
         return False
     limits = np.iinfo(output.dtype)
-    step = np.float32(largest / LARGEST_SUM_RATIO)
+    step = np.float32(largest / LARGEST_RATIO)
     low = scale * (limits.min - int(output.quantization.zero_point[0]))
     zero_point = int(np.clip(np.rint(limits.min - low / float(step)), limits.min, limits.max))
     coarse = work.tensor(f"{output.name}/coarse", output, quantization=per_tensor(step, zero_point))
@@ -202,6 +206,7 @@ def _sum(work: _Lowering, operator: Operator) -> bool:
     return True
 
 
-RULES: Mapping[str, Callable[[_Lowering, Operator], bool]] = MappingProxyType(
-    {"HardSigmoid": _hard_sigmoid, "Neg": _neg, "Div": _div, "Add": _sum, "Sub": _sum}
-)
+Rules = Mapping[str, Callable[[_Lowering, Operator], bool]]
+# Applied in this order: what replaces an operator may need a coarser grid.
+REPLACED: Rules = MappingProxyType({"HardSigmoid": _hard_sigmoid, "Neg": _neg, "Div": _div})
+COARSER: Rules = MappingProxyType(dict.fromkeys(("Add", "Sub", "Mul"), _coarser))

@@ -60,6 +60,15 @@ def _leaky_relu(operator: Operator, tensors: Mapping[str, Tensor]) -> str:
     return f"scale ratios {above:.3g} and, below 0, {below:.3g}; exact from 2**-8 to 2**7"
 
 
+def _hard_swish(operator: Operator, tensors: Mapping[str, Tensor]) -> str:
+    """LiteRT's 16-bit kernel refuses ratios of scales from 128 on; far below 1 its steps are not known exactly."""
+    x, y = tensors[operator.inputs[0]], tensors[operator.outputs[0]]
+    if x.quantization is None or y.quantization is None:
+        return ""
+    ratio = x.quantization.scale[0] / y.quantization.scale[0]
+    return "" if 2.0**-8 <= ratio < 2.0**7 else f"input scale / output scale is {ratio:.3g}; exact from 2**-8 to 2**7"
+
+
 RULES: Mapping[str, Rule] = MappingProxyType(
     {
         **dict.fromkeys(("Pow", "Floor", "Ceil", "Round", "Sin", "Cos"), _never),
@@ -68,5 +77,6 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "Rsqrt": _root,
         "Elu": _elu,
         "LeakyRelu": _leaky_relu,
+        "HardSwish": _hard_swish,
     }
 )

@@ -71,8 +71,9 @@ ANY = lambda: [values(*SHAPE)]  # noqa: E731
 ABOVE_ZERO: Callable[[], list[Array]] = lambda: [values(*SHAPE, low=0.1)]  # noqa: E731
 ROW = np.array([0.5, -1.5, 2.0], np.float32).reshape(3, 1, 1)
 SLOPES = np.array([0.25, 0.1, -0.5], np.float32).reshape(3, 1, 1)
+FLOAT_FUNCTIONS = ("Abs", "Neg", "Exp", "Floor", "Ceil", "Round", "Sin", "Cos")
 ONE_INPUT: dict[str, tuple[str, dict[str, Array], list[str], Callable[[], list[Array]]]] = {
-    **{name: (f"y = {name}(x)", {}, [name], ANY) for name in "Abs Neg Exp Floor Ceil Round Sin Cos".split()},
+    **{name: (f"y = {name}(x)", {}, [name], ANY) for name in FLOAT_FUNCTIONS},
     **{name: (f"y = {name}(x)", {}, [name], ABOVE_ZERO) for name in ("Sqrt", "Log")},
     "Reciprocal": ("y = Reciprocal(x)", {}, ["Div"], ABOVE_ZERO),
     "1 / Sqrt": ("r = Sqrt(x) y = Reciprocal(r)", {}, ["Rsqrt"], ABOVE_ZERO),
