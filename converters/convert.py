@@ -1,5 +1,6 @@
 """From a source file to an artifact: the steps that `edge convert` takes, and what `edge quantize` shares with it."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -38,6 +39,7 @@ def convert_source(
     calibration: Calibration | None = None,
     io: Literal["uint8"] | None = None,
     keep_nchw_io: bool = False,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
 ) -> Artifact:
     """Turn a checkpoint or an ONNX file into an artifact folder.
 
@@ -49,6 +51,7 @@ def convert_source(
         calibration: images for the ranges that a foreign quantized file leaves open (see `converters.foreign`).
         io: `uint8`: pixels in and uint8 out in an INT8 TFLite file, see `uint8_boundaries`.
         keep_nchw_io: the TFLite file's rank-4 inputs and outputs stay NCHW, a TRANSPOSE at each.
+        shapes: input name -> its shape, for sizes that an ONNX file leaves open.
 
     Raises:
         FileError: a file that is missing, damaged or neither of the two.
@@ -63,6 +66,7 @@ def convert_source(
         name=name,
         allow_float=allow_float,
         calibration=calibration,
+        shapes=shapes,
     )
     images = selftest_images(description.preprocess)
     description = replace(description, io=io, keep_nchw_io=keep_nchw_io)
@@ -78,6 +82,7 @@ def load_source(
     name: str | None,
     allow_float: frozenset[str] = frozenset(),
     calibration: Calibration | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
 ) -> tuple[Graph, Description]:
     """Read a source file as an NCHW graph, and describe the artifact that it will become."""
     refuse_other_folder(folder)
@@ -92,10 +97,13 @@ def load_source(
             name=name,
             allow_float=allow_float,
             calibration=calibration,
+            shapes=shapes,
         )
     if source.suffix == ".safetensors":
         if calibration is not None:
             raise UsageError("--calibration is for foreign ONNX files; a checkpoint carries its ranges")
+        if shapes:
+            raise UsageError("--input-shape is for ONNX files; a checkpoint carries its input's size")
         if card_path is not None:
             raise UsageError("--card is for foreign ONNX files; a checkpoint carries its own task and preprocessing")
         return _load_checkpoint(source, folder, head=head, name=name)
@@ -151,6 +159,7 @@ def _load_onnx(
     name: str | None,
     allow_float: frozenset[str],
     calibration: Calibration | None,
+    shapes: Mapping[str, tuple[int, ...]] | None,
 ) -> tuple[Graph, Description]:
     if card_path is None:
         raise UsageError(
@@ -159,7 +168,9 @@ def _load_onnx(
     card = read_card(card_path)
     if head is not None and card.task != "segment":
         raise UsageError(f"--head {head}: only a segmenter has one, and {card_path} says task '{card.task}'")
-    foreign = read_foreign(source, preprocess=card.preprocess, calibration=calibration, allow_float=allow_float)
+    foreign = read_foreign(
+        source, shapes=shapes, preprocess=card.preprocess, calibration=calibration, allow_float=allow_float
+    )
     graph = foreign.graph
     shape = graph.tensors[graph.inputs[0]].shape
     expected = (1, 3, card.preprocess.height, card.preprocess.width)

@@ -113,28 +113,32 @@ def write_model_files(graph: Graph, description: Description, *, allow_float: fr
         raise UsageError("--io uint8 is for task libraries, which feed NHWC; leave out --keep-nchw-io")
     if description.io == "uint8":
         nhwc = uint8_boundaries(nhwc, description.preprocess)
-    tflite = _described(tflite_bytes(nhwc, description=f"edge-deploy {precision}"), description)
+    tflite = described(tflite_bytes(nhwc, description=f"edge-deploy {precision}"), description)
     contents = {"model.tflite": tflite, "model.onnx": source}
     if precision == "int8":
         contents = {"model.tflite": tflite, "model.onnx": onnxruntime_form(read), "source.onnx": source}
     in_tflite = read_tflite(tflite)
     graphs = {"model.tflite": in_tflite, "source.onnx": read}
     graphs["model.onnx"] = read_onnx(contents["model.onnx"]) if precision == "int8" else read
-    files = tuple(_model_file(name, data, graphs[name], description) for name, data in contents.items())
-    counted = count_graph(in_tflite)
-    cost = Cost(
+    files = tuple(model_file(name, data, graphs[name], description) for name, data in contents.items())
+    return ModelFiles(precision=precision, contents=contents, files=files, graph=read, cost=cost_of(in_tflite))
+
+
+def cost_of(graph: Graph) -> Cost:
+    """The counts of a TFLite file's graph, for the manifest."""
+    counted = count_graph(graph)
+    return Cost(
         multiply_adds=counted.multiply_adds,
         parameters=counted.parameters,
         weights_bytes=counted.weights_bytes,
         peak_activation_bytes=counted.peak_activation_bytes,
         unruled=tuple(sorted(set(counted.unruled))),
     )
-    return ModelFiles(precision=precision, contents=contents, files=files, graph=read, cost=cost)
 
 
-def _described(tflite: bytes, description: Description) -> bytes:
+def described(tflite: bytes, description: Description) -> bytes:
     """The file with metadata in it. Refuses (UsageError) class names that do not fit the scores, or a label file."""
-    entry = _model_file("model.tflite", tflite, read_tflite(tflite), description)
+    entry = model_file("model.tflite", tflite, read_tflite(tflite), description)
     _check_labels(entry, description)
     if len(entry.inputs) != 1 or len(entry.outputs) != 1 or not description.labels.names or description.keep_nchw_io:
         return tflite  # the task libraries that read it feed one NHWC image
@@ -159,7 +163,8 @@ def _check_labels(tflite: ModelFile, description: Description) -> None:
         )
 
 
-def _model_file(name: str, data: bytes, graph: Graph, description: Description) -> ModelFile:
+def model_file(name: str, data: bytes, graph: Graph, description: Description) -> ModelFile:
+    """The manifest's entry for a file's bytes and their graph."""
     onnx = name.endswith(".onnx")
     layout: Layout = "nchw" if onnx or description.keep_nchw_io else "nhwc"
     return ModelFile(

@@ -8,7 +8,7 @@ from pathlib import Path
 import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, TensorProto, ValueInfoProto
 
-from edge.errors import ModelFileError
+from edge.errors import ModelFileError, UsageError, unknown_name
 
 MAX_FILE_BYTES = 2**31 - 1  # what a protocol buffer can be
 MAX_DIMENSION = 2**31 - 1
@@ -48,14 +48,18 @@ class OnnxFile:
     size_bytes: int
 
 
-def open_onnx(source: Path | bytes, *, batch: int | None = None) -> OnnxFile:
+def open_onnx(
+    source: Path | bytes, *, batch: int | None = None, shapes: Mapping[str, tuple[int, ...]] | None = None
+) -> OnnxFile:
     """Parse and check an ONNX model.
 
     Args:
         source: a path, or the file's bytes.
         batch: what an unknown first dimension of an input becomes; None refuses unknown dimensions.
+        shapes: input name -> its shape, for sizes that the file leaves open.
 
     Raises:
+        UsageError: a shape for an input that the model does not have, or that contradicts the sizes in the file.
         ModelFileError: missing, too large, not ONNX, external data, an operator set that is too old or too new,
             sizes that do not fit the file, unknown dimensions, or a graph that the ONNX checker refuses.
     """
@@ -76,6 +80,7 @@ def open_onnx(source: Path | bytes, *, batch: int | None = None) -> OnnxFile:
             label, f"holds model-local functions ({model.functions[0].name}); inline them with onnx.inliner first"
         )
     opset = _opset(model, label)
+    _fill_shapes(model.graph, shapes or {}, label)
     _fix_shapes(model.graph, batch, label)
     try:
         onnx.checker.check_model(model)
@@ -182,6 +187,25 @@ def _opset(model: ModelProto, label: str) -> int:
     return int(versions[0])
 
 
+def _fill_shapes(graph: GraphProto, shapes: Mapping[str, tuple[int, ...]], label: str) -> None:
+    """Write the given sizes where an input leaves them open."""
+    constants = {tensor.name for tensor in graph.initializer}
+    inputs = {value.name: value for value in graph.input if value.name not in constants}
+    for name, shape in shapes.items():
+        if name not in inputs:
+            raise UsageError(f"{label}: {unknown_name('input', name, inputs)}")
+        dimensions = inputs[name].type.tensor_type.shape.dim
+        said = "x".join(str(size) for size in shape)
+        if len(dimensions) != len(shape):
+            raise UsageError(f"{label}: input '{name}' has {len(dimensions)} axes, --input-shape says {said}")
+        for axis, (dimension, size) in enumerate(zip(dimensions, shape, strict=True)):
+            if dimension.HasField("dim_value") and dimension.dim_value != size:
+                raise UsageError(
+                    f"{label}: input '{name}' has size {dimension.dim_value} on axis {axis}, --input-shape says {said}"
+                )
+            dimension.dim_value = size
+
+
 def _fix_shapes(graph: GraphProto, batch: int | None, label: str) -> None:
     """Make the batch static; drop intermediate shapes that are not static."""
     constants = {tensor.name for tensor in graph.initializer}
@@ -196,7 +220,11 @@ def _fix_shapes(graph: GraphProto, batch: int | None, label: str) -> None:
                     raise ModelFileError(label, f"input '{value.name}' has size {dimension.dim_value} on axis {axis}")
                 continue
             if axis or batch is None:
-                hint = "export it with fixed sizes" if axis else "give a batch size, or export it with a fixed one"
+                hint = (
+                    "say it with --input-shape, or export it with fixed sizes"
+                    if axis
+                    else "give a batch size, or export it with a fixed one"
+                )
                 raise ModelFileError(label, f"input '{value.name}' has an unknown size on axis {axis}; {hint}")
             dimension.dim_value = batch
     fixed = [value for value in graph.value_info if _is_static(value)]

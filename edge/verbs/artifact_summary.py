@@ -1,16 +1,22 @@
 """What `convert` and `quantize` print about the artifact that they wrote."""
 
 import json
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.table import Table
 
 from edge.artifact import Artifact
+from edge.verbs.bare_file_summary import transpose_entries, transpose_lines
 
 
-def print_artifact(artifact: Artifact, *, as_json: bool) -> None:
-    """Print the files, sizes and counts of an artifact: a table, or one JSON object."""
+def print_artifact(artifact: Artifact, *, as_json: bool, transposes: Any = ()) -> None:
+    """Print the files, sizes and counts of an artifact: a table, or one JSON object.
+
+    Args:
+        transposes: those that stayed in the TFLite file, see `remaining_transposes`.
+    """
     manifest = artifact.manifest
     if as_json:
         click.echo(
@@ -28,6 +34,7 @@ def print_artifact(artifact: Artifact, *, as_json: bool) -> None:
                     "peak_activation_bytes": manifest.cost.peak_activation_bytes,
                     "derived": [entry.model_dump() for entry in manifest.quantization.derived],
                     "notes": list(manifest.quantization.notes),
+                    "transposes": transpose_entries(transposes),
                 }
             )
         )
@@ -56,3 +63,5 @@ def print_artifact(artifact: Artifact, *, as_json: bool) -> None:
         )
     for note in manifest.quantization.notes:
         console.print(f"note: {note}", markup=False)
+    for line in transpose_lines(transposes) if transposes else ():
+        click.echo(f"model.tflite: {line}", err=True)

@@ -1,9 +1,13 @@
-"""edge convert: a checkpoint or an ONNX file becomes an artifact."""
+"""edge convert: a checkpoint or an ONNX file becomes an artifact, or a TFLite file alone."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import click
+
+from edge.errors import UsageError
+from edge.verbs.onnx2tf_options import convert_there, prepare
 
 
 @click.command(
@@ -18,7 +22,7 @@ import click
     "output",
     required=True,
     type=click.Path(path_type=Path),
-    help="Artifact folder to write.",
+    help="Artifact folder to write; a name that ends in .tflite writes that file alone.",
 )
 @click.option("--head", default=None, help="What a segmenter ends in: logits, full_logits, class_map or full.")
 @click.option(
@@ -44,6 +48,22 @@ import click
 @click.option(
     "--keep-nchw-io", is_flag=True, help="The TFLite file's images and maps stay NCHW, as the app feeds them."
 )
+@click.option("--batch", type=click.IntRange(min=1), help="Batch of a TFLite file alone; an artifact's is 1.")
+@click.option(
+    "--input-shape",
+    "input_shapes",
+    multiple=True,
+    help="Shape of an input whose sizes the ONNX file leaves open: NAME=1x3x224x224. May be repeated.",
+)
+@click.option("--via", type=click.Choice(["onnx2tf"]), help="Another road, for operators that the writer refuses.")
+@click.option(
+    "--prepare-onnx2tf",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=prepare,
+    help="Make the environment for --via onnx2tf (about 2 GB) and leave.",
+)
 @click.option("--no-verify", is_flag=True, help="Do not verify what was written.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def command(
@@ -55,18 +75,59 @@ def command(
     allow_float: str,
     io: Literal["uint8"] | None,
     keep_nchw_io: bool,
+    batch: int | None,
+    input_shapes: tuple[str, ...],
     no_verify: bool,
     as_json: bool,
     calibration: str | None,
     samples: int | None,
     ranges: Any,
+    via: str | None,
 ) -> int:
     """Turn SOURCE (a checkpoint, or an ONNX file with its card) into an artifact.
 
     An INT8 artifact holds exactly the integers that were trained. The artifact is verified unless --no-verify is given.
+    With -o FILE.tflite no card is needed: that file alone is written, once it computes right on generated inputs.
     """
+    shapes = dict(parse_shape(text) for text in input_shapes)
+    allowed = frozenset(kind for kind in allow_float.split(",") if kind)
+    if via is not None:
+        return convert_there(
+            source,
+            output,
+            head=head,
+            card=card,
+            name=name,
+            calibration=calibration,
+            samples=samples,
+            ranges=ranges,
+            writer_options={"--io": io, "--keep-nchw-io": keep_nchw_io, "--batch": batch, "--input-shape": shapes},
+            no_verify=no_verify,
+            as_json=as_json,
+        )
+    if output.suffix == ".tflite":
+        given = {"--card": card, "--name": name, "--io": io, "--calibration": calibration, "--samples": samples}
+        _refuse_artifact_options(output, given)
+        from converters.bare_file import convert_file
+        from edge.verbs.bare_file_summary import print_bare_file
+
+        file = convert_file(
+            source,
+            output,
+            head=head,
+            batch=batch,
+            shapes=shapes,
+            keep_nchw_io=keep_nchw_io,
+            allow_float=allowed,
+            verify=not no_verify,
+        )
+        print_bare_file(file, as_json=as_json)
+        return 0
+    if batch not in (None, 1):
+        raise UsageError(f"--batch {batch}: an artifact runs one image at a time; name a file, -o FILE.tflite")
     from converters.calibration import open_calibration
     from converters.convert import convert_source
+    from converters.layout_report import remaining_transposes
     from edge.verbs.artifact_summary import print_artifact
 
     artifact = convert_source(
@@ -75,13 +136,31 @@ def command(
         head=head,
         card_path=card,
         name=name,
-        allow_float=frozenset(kind for kind in allow_float.split(",") if kind),
+        allow_float=allowed,
         calibration=open_calibration(calibration, samples, ranges),
         io=io,
+        keep_nchw_io=keep_nchw_io,
+        shapes=shapes,
     )
-    print_artifact(artifact, as_json=as_json)
+    print_artifact(artifact, as_json=as_json, transposes=remaining_transposes(artifact))
     if no_verify:
         return 0
     from edge.verbs.verify import verify_written
 
     return verify_written(artifact)
+
+
+def parse_shape(text: str) -> tuple[str, tuple[int, ...]]:
+    """`NAME=1x3x224x224` as a name and a shape. Refuses (UsageError) anything else."""
+    name, _, sizes = text.rpartition("=")
+    parts = sizes.split("x")
+    if not name or not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise UsageError(f"--input-shape {text}: expected NAME=SIZExSIZEx..., for example images=1x3x224x224")
+    return name, tuple(int(part) for part in parts)
+
+
+def _refuse_artifact_options(output: Path, given: Mapping[str, object]) -> None:
+    """Refuse (UsageError) what describes images, which a TFLite file alone does not know of."""
+    named = [option for option, value in given.items() if value is not None]
+    if named:
+        raise UsageError(f"{', '.join(named)}: {output} is a TFLite file alone; name a folder for an artifact")
