@@ -85,15 +85,41 @@ def _spatial_rank(case: NodeCase) -> str | None:
     return f"{rank - 2}-d windows" if rank not in (3, 4) else None
 
 
+def _dilated(case: NodeCase) -> str | None:
+    dilated = any(value != 1 for value in case.attribute("dilations") or ())
+    return "a dilated pool: TFLite has none" if dilated else None
+
+
+def _linear_scale(case: NodeCase) -> str | None:
+    """TFLite knows the sizes alone: another scale, or another rule for one pixel, looks at other positions."""
+    if case.attribute("mode") != "linear":
+        return None
+    before, after = np.asarray(case.input(0)).shape, np.asarray(next(iter(case.outputs.values()))).shape
+    scales = case.input(2)
+    stated = [] if scales is None else np.asarray(scales).reshape(-1)[-2:].tolist()
+    pairs = list(zip(before[-2:], after[-2:], strict=True))
+    if any(abs(scale * old / new - 1) > 1e-6 for scale, (old, new) in zip(stated, pairs, strict=False)):
+        return "linear by a scale that is not the ratio of the sizes"
+    one = any(new == 1 != old for old, new in pairs)
+    pytorch = case.attribute("coordinate_transformation_mode") == "pytorch_half_pixel"
+    return "linear, pytorch_half_pixel to one pixel" if pytorch and one else None
+
+
 BY_OPERATOR: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
     {
         "ArgMax": (attribute_is("select_last_index", (1,), "the last of equal values: TFLite takes the first"),),
-        "AveragePool": (_spatial_rank,),
+        "AveragePool": (_spatial_rank, _dilated),
         "BatchNormalization": (attribute_is("training_mode", (1,), "training mode"),),
         "Conv": (_spatial_rank,),
         "ConvTranspose": (_spatial_rank,),
         "Dropout": (_several_outputs("a mask: training"),),
         "LayerNormalization": (_several_outputs("mean and deviation as outputs: training"),),
-        "MaxPool": (_spatial_rank, _several_outputs("indices of the largest values")),
+        "MaxPool": (_spatial_rank, _dilated, _several_outputs("indices of the largest values")),
+        "Resize": (
+            attribute_is("mode", ("cubic",), "cubic: TFLite has none"),
+            attribute_is("antialias", (1,), "antialias: TFLite has none"),
+            attribute_is("coordinate_transformation_mode", ("tf_crop_and_resize",), "crop and resize: TFLite has none"),
+            _linear_scale,
+        ),
     }
 )

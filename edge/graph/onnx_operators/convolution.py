@@ -26,9 +26,10 @@ def _check(node: Node, x: Tensor, weight: Tensor) -> None:
         raise NotCanonical(f"a convolution over {len(x.shape) - 2} axes; one and two are known")
     if tuple(node.attributes.get("kernel_shape", weight.shape[2:])) != weight.shape[2:]:
         raise NotCanonical("kernel_shape is not the weight's")
-    outputs, per_group, group = weight.shape[0], weight.shape[1], int(node.attributes.get("group", 1))
-    if group < 1 or outputs % group or x.shape[1] != per_group * group:
-        raise NotCanonical(f"{x.shape[1]} channels into {outputs} by {group} groups of {per_group}")
+    first, second, group = weight.shape[0], weight.shape[1], int(node.attributes.get("group", 1))
+    channels = first if node.kind == "ConvTranspose" else second * group
+    if group < 1 or first % group or x.shape[1] != channels:
+        raise NotCanonical(f"{x.shape[1]} channels, {group} groups and a weight of shape {weight.shape}")
 
 
 def _attributes(node: Node, seen: Window) -> dict[str, object]:

@@ -59,11 +59,19 @@ def depth_to_space(draft: Draft, node: Node) -> None:
 
 
 def space_to_depth(draft: Draft, node: Node) -> None:
-    """SpaceToDepth; the newest operator sets' mode CRD, whose block is the inner part of the channel, is refused."""
+    """SpaceToDepth; mode CRD (the newest operator sets) is mode DCR and a Gather that reorders the channels."""
     x, block = draft.tensor(node.input(0)), int(node.attributes.get("blocksize", 0))
     mode = node.attributes.get("mode", "DCR")
-    if len(x.shape) != 4 or block < 1 or x.shape[2] % block or x.shape[3] % block or mode != "DCR":
+    if len(x.shape) != 4 or block < 1 or x.shape[2] % block or x.shape[3] % block or mode not in ("DCR", "CRD"):
         raise NotCanonical(f"mode {mode} by {block} over shape {x.shape}")
+    if mode == "CRD":
+        count, channels, height, width = x.shape
+        shape = (count, channels * block * block, height // block, width // block)
+        made = draft.step("SpaceToDepth", node, (x.name,), {"block": block}, shape, dtype=x.dtype)
+        order = np.arange(shape[1]).reshape(block, block, channels).transpose(2, 0, 1).reshape(-1)
+        indices = draft.add_constant(f"{node.outputs[0]}/indices", order.astype(np.int64), fresh=True)
+        draft.emit("Gather", node, (made, indices), {"axis": 1})
+        return
     draft.emit("SpaceToDepth", node, (x.name,), {"block": block})
 
 
