@@ -38,7 +38,10 @@ def write_model(graph: Graph, writers: Mapping[str, Writer]) -> bytes:
     out = Emitter(graph=graph)
     for operator in graph.operators:
         if operator.kind not in writers:
-            raise UnsupportedError(f"operator '{operator.name}' ({operator.kind}) cannot be written to ONNX")
+            raise UnsupportedError(
+                f"operator '{operator.name}' ({operator.kind}) cannot be written to ONNX; `edge convert --via onnx2tf` "
+                "may have a way for it, in float"
+            )
         writers[operator.kind](out, operator)
     proto = onnx.helper.make_graph(
         out.nodes,

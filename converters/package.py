@@ -42,7 +42,7 @@ from edge.graph.onnx import read_onnx
 from edge.graph.tflite import read_tflite
 from edge.vision.preprocess import Preprocess
 
-Precision = Literal["int8", "float32"]
+Precision = Literal["int8", "int16x8", "float32"]
 LAYOUTS = {2: "nc", 3: "nhw"}
 
 
@@ -87,17 +87,21 @@ class ModelFiles:
 
 
 def precision_of(graph: Graph) -> Precision:
-    """`int8` when any activation of the graph is quantized, else `float32`."""
+    """`int16x8` or `int8` when any activation of the graph is quantized, else `float32`."""
     names = [name for operator in graph.operators for name in operator.outputs]
-    return "int8" if any(graph.tensors[name].quantization is not None for name in names) else "float32"
+    dtypes = {graph.tensors[name].dtype for name in names if graph.tensors[name].quantization is not None}
+    if not dtypes:
+        return "float32"
+    return "int16x8" if "int16" in dtypes else "int8"
 
 
 def write_model_files(graph: Graph, description: Description, *, allow_float: frozenset[str]) -> ModelFiles:
     """Write a graph as ONNX, read it back, and write the files for devices from what was read.
 
     Args:
-        graph: NCHW; int8 activations and weights, or float32.
-        allow_float: kinds of operators that may stay in float in an INT8 file.
+        graph: NCHW; int8 weights with int8 or int16 activations, or float32. ONNX Runtime has no integer kernels
+            for int16: there the source is the file that runs, in float between its roundings.
+        allow_float: kinds of operators that may stay in float in an integer file.
 
     Raises:
         UnsupportedError: an operator would stay in float and is not allowed to; or cannot be written.
@@ -107,7 +111,7 @@ def write_model_files(graph: Graph, description: Description, *, allow_float: fr
     source = onnx_bytes(lower_integer(graph))
     read = read_onnx(source)
     nhwc = to_nhwc(read, keep_nchw_io=description.keep_nchw_io)
-    if precision == "int8":
+    if precision != "float32":
         require_integer_only(nhwc, allowed=allow_float)
     if description.io == "uint8" and description.keep_nchw_io:
         raise UsageError("--io uint8 is for task libraries, which feed NHWC; leave out --keep-nchw-io")

@@ -85,14 +85,17 @@ class DerivedRange(Strict):
 class QuantizationInfo(Strict):
     """How the integers came to be: `qat`, `ptq`, `foreign` (a QDQ file made elsewhere) or `none` (float).
 
+    `ptq (onnx2tf)`: onnx2tf chose them, so they are not held to the integer simulation.
+    `weights` says how a file that computes in float stores its weights, where that is not float32.
     For a foreign file `derived` lists the parameters that it left open, and `notes` what else a person should know.
     """
 
-    method: Literal["qat", "ptq", "foreign", "none"]
+    method: Literal["qat", "ptq", "ptq (onnx2tf)", "foreign", "none"]
     scheme: dict[str, Any] | None = None
     calibration_sha256: Sha256 | None = None
     calibration_images: Count | None = None
     ranges: str | None = None
+    weights: Literal["int8", "float16"] | None = None
     derived: tuple[DerivedRange, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -133,7 +136,7 @@ class Fidelity(Strict):
 
 
 class Provenance(Strict):
-    """Where the artifact comes from. `parent` is the float parent's file name and hash."""
+    """Where the artifact comes from. `parent` is the float parent's file name and hash; `road` made the TFLite file."""
 
     recipe: dict[str, Any] | None
     checkpoint_sha256: Sha256 | None
@@ -145,6 +148,7 @@ class Provenance(Strict):
     versions: dict[str, str]
     command: str
     time_utc: str
+    road: Literal["writer", "onnx2tf"] = "writer"
 
 
 class Selftest(Strict):
@@ -159,13 +163,16 @@ class Selftest(Strict):
 
 
 class Manifest(Strict):
-    """Everything about an artifact. `head` says what a segmenter ends in."""
+    """Everything about an artifact.
+
+    `precision`: int16x8 is int16 activations with int8 weights; `head` says what a segmenter ends in.
+    """
 
     schema_version: Literal[1]
     name: str
     task: Task
     head: Literal["logits", "full_logits", "class_map", "full"] | None = None
-    precision: Literal["int8", "float32"]
+    precision: Literal["int8", "int16x8", "float32"]
     files: tuple[ModelFile, ...]
     preprocess: Preprocess
     labels: Labels

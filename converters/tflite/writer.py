@@ -132,5 +132,5 @@ def refuse_unknown(graph: Graph) -> None:
         for operator, reason in zip(unknown, reasons, strict=True)
     )
     hints = sorted({HINTS[operator.kind] for operator in unknown if operator.kind in HINTS})
-    hint = "; ".join(hints) or f"known: {', '.join(WRITERS)}"
+    hint = "; ".join(hints) or "`edge convert --via onnx2tf` may have a way for it, in float"
     raise UnsupportedError(f"no TFLite rule for {len(unknown)} of {len(graph.operators)} operators: {said}; {hint}")

@@ -14,6 +14,7 @@ from edge.errors import UsageError
 from edge.graph.graph import Graph
 from edge.graph.onnx import read_onnx
 from edge.quantization.float_run import FloatRun
+from edge.quantization.verification.onnx_reference import OnnxReference
 from edge.quantization.freeze import float_graph
 from edge.training.checkpoint import read_checkpoint, restore_module
 from edge.vision.preprocess import Preprocess, normalize
@@ -88,14 +89,16 @@ def _from_artifact(path: Path, preprocess: Preprocess) -> Parent:
 
 
 def _from_onnx(path: Path, preprocess: Preprocess, artifact: Artifact) -> Parent:
-    run = FloatRun(read_onnx(path))
-    shape = run.graph.tensors[run.graph.outputs[0]].shape
+    graph = read_onnx(path, batch=1)
+    shape = graph.tensors[graph.outputs[0]].shape
+    # What came by onnx2tf may hold operators without a formula here.
+    run = OnnxReference(path) if artifact.manifest.provenance.road == "onnx2tf" else FloatRun(graph)
     info = _logits(shape, artifact)
     return Parent(
         name=str(path),
         info=info,
         answer=lambda pixels: run.run([_nchw(pixels, preprocess)])[0],
-        graph=lambda: run.graph,
+        graph=lambda: graph,
     )
 
 

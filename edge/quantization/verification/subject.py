@@ -13,6 +13,7 @@ from edge.graph.onnx import read_onnx
 from edge.graph.tflite import read_tflite
 from edge.quantization.float_run import FloatRun
 from edge.quantization.integer import IntegerSimulation
+from edge.quantization.verification.onnx_reference import OnnxReference
 
 Array = npt.NDArray[Any]
 INT8_TO_UINT8 = 128
@@ -26,18 +27,19 @@ class Subject:
         source: the manifest entry of the file that the others were written from: `source.onnx`, or the float ONNX. An
             artifact stripped for a device has neither; then its run file is executed as it reads.
         graphs: file name -> its graph.
-        reference: executes the source's graph: the integer simulation, or float32.
+        reference: executes the source: the integer simulation, or float32. ONNX Runtime does for onnx2tf's artifacts,
+            which may hold operators without a formula here.
     """
 
     artifact: Artifact
     source: ModelFile
     graphs: Mapping[str, Graph]
-    reference: IntegerSimulation | FloatRun
+    reference: IntegerSimulation | FloatRun | OnnxReference
 
     @property
     def is_integer(self) -> bool:
-        """Whether the artifact's files compute on integers."""
-        return self.artifact.manifest.precision == "int8"
+        """Whether the files are held to the integer simulation; not so where another tool chose the integers."""
+        return isinstance(self.reference, IntegerSimulation)
 
     @property
     def run_files(self) -> tuple[ModelFile, ...]:
@@ -59,9 +61,13 @@ def open_subject(artifact: Artifact) -> Subject:
         graphs[file.path] = read_onnx(path) if file.format == "onnx" else read_tflite(path)
     source = sources[0]
     graph = graphs[source.path]
-    integer = artifact.manifest.precision == "int8"
-    reference = IntegerSimulation(graph) if integer else FloatRun(graph)
-    return Subject(artifact=artifact, source=source, graphs=graphs, reference=reference)
+    return Subject(artifact=artifact, source=source, graphs=graphs, reference=_reference(artifact, source, graph))
+
+
+def _reference(artifact: Artifact, source: ModelFile, graph: Graph) -> IntegerSimulation | FloatRun | OnnxReference:
+    if artifact.manifest.provenance.road == "onnx2tf" and source.format == "onnx":
+        return OnnxReference(artifact.file(source.path))
+    return IntegerSimulation(graph) if artifact.manifest.precision == "int8" else FloatRun(graph)
 
 
 def in_form_of(array: Array, before: TensorInfo, after: TensorInfo) -> Array:
