@@ -11,6 +11,10 @@ from onnx import NodeProto, TensorProto
 
 from edge.graph.graph import Graph, Operator, Quantization, Tensor
 
+OPSET = 17
+INT16_OPSET = 21
+AXES_AS_INPUT = frozenset({"ReduceMean", "ReduceMax", "ReduceMin"})
+
 
 @dataclass(kw_only=True)
 class Emitter:
@@ -25,8 +29,18 @@ class Emitter:
     constants: dict[str, TensorProto] = field(default_factory=dict)
     reals: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def opset(self) -> int:
+        """The operator set of the file: the first one with QuantizeLinear to int16 where the graph needs it."""
+        wide = any(
+            tensor.dtype == "int16" and tensor.quantization is not None for tensor in self.graph.tensors.values()
+        )
+        return INT16_OPSET if wide else OPSET
+
     def node(self, kind: str, inputs: Sequence[str], outputs: Sequence[str], name: str, **attributes: Any) -> None:
-        """Add a node; attributes in the order of their names."""
+        """Add a node; attributes in the order of their names. From opset 18 reductions take their axes as an input."""
+        if kind in AXES_AS_INPUT and "axes" in attributes and self.opset > OPSET:
+            inputs = (*inputs, self.constant(f"{outputs[0]}/axes", np.array(attributes.pop("axes"), np.int64)))
         ordered = dict(sorted(attributes.items()))
         self.nodes.append(onnx.helper.make_node(kind, list(inputs), list(outputs), name=name, **ordered))
 
@@ -63,7 +77,8 @@ class Emitter:
 
     def dequantize(self, name: str, output: str) -> None:
         """Add a DequantizeLinear of a tensor."""
-        self._linear("DequantizeLinear", (self.raw(name),), output, self.graph.tensors[name], f"{name}/dequantize")
+        base = name if output == f"{name}/real" else output  # a tensor may be read as integers and as reals
+        self._linear("DequantizeLinear", (self.raw(name),), output, self.graph.tensors[name], f"{base}/dequantize")
 
     def quantize(self, source: str, name: str) -> None:
         """Add a QuantizeLinear that makes an integer tensor from real values."""

@@ -11,6 +11,7 @@ from converters.onnx_passes.lower_average_pool import lower_average_pool
 from converters.onnx_passes.lower_conv_transpose import lower_conv_transpose
 from converters.onnx_passes.lower_depth_to_space import lower_depth_to_space
 from converters.onnx_passes.lower_integer import lower_integer
+from converters.onnx_passes.reciprocal_constants import reciprocal_constants
 from converters.onnx_passes.tie_parameters import tie_parameters
 from converters.onnx_passes.unshare_constants import unshare_constants
 from edge.graph.graph import Graph
@@ -29,7 +30,8 @@ def canonical(graph: Graph) -> Graph:
     Ensures: the same model (tying adds a rounding where a foreign file needs it, see `tie_parameters`). A graph of our
     own export comes back unchanged.
     """
-    graph = fold_pad(fold_batch_norm(unshare_constants(fuse_depth_to_space(graph))))
+    graph = reciprocal_constants(unshare_constants(fuse_depth_to_space(graph)))
+    graph = fold_pad(fold_batch_norm(graph))
     graph = lower_average_pool(lower_conv_transpose(lower_depth_to_space(graph)))
     graph = integer_boundaries(tie_parameters(canonical_int8(graph)))
     return lower_integer(asymmetric_weights(channels_first_boundaries(graph)))

@@ -54,6 +54,7 @@ class _Lowering:
         self.tensors: dict[str, Tensor] = dict(graph.tensors)
         self.operators: list[Operator] = []
         self.names = {operator.name for operator in graph.operators}
+        self.reals: dict[str, str] = {}
 
     def add(self, kind: str, like: Operator, inputs: Sequence[str], output: str, attributes: Mapping[str, Any]) -> None:
         """Add an operator; one that writes the output of `like` takes its name."""
@@ -84,16 +85,15 @@ class _Lowering:
         inputs = []
         for name in operator.inputs:
             tensor = self.tensors[name] if name else None
-            if tensor is None or tensor.quantization is None:
-                inputs.append(name)
-            elif tensor.data is not None:
-                inputs.append(self.constant(f"{name}/real", real_values(tensor)))
-            else:
-                real = self.tensor(f"{name}/real", tensor, dtype="float32", quantization=None)
-                self.add("Dequantize", operator, (name,), real, {})
-                inputs.append(real)
+            if tensor is not None and tensor.quantization is not None and name not in self.reals:
+                if tensor.data is not None:
+                    self.reals[name] = self.constant(f"{name}/reals", real_values(tensor))
+                else:
+                    self.reals[name] = self.tensor(f"{name}/reals", tensor, dtype="float32", quantization=None)
+                    self.add("Dequantize", operator, (name,), self.reals[name], {})
+            inputs.append(self.reals.get(name, name))
         target = operator.outputs[0]
-        made = self.tensor(f"{target}/float", self.tensors[target], dtype="float32", quantization=None)
+        made = self.tensor(f"{target}/reals", self.tensors[target], dtype="float32", quantization=None)
         self.operators.append(replace(operator, inputs=tuple(inputs), outputs=(made,)))
         name = fresh_name(f"{target}/quantize", self.names)
         self.names.add(name)
@@ -167,12 +167,10 @@ def _div(work: _Lowering, operator: Operator) -> bool:
 def _product(work: _Lowering, operator: Operator, factor: float) -> bool:
     """x times one number, held as the integer 1 or -1 with its magnitude as scale: no rounding but the product's."""
     x = work.tensors[operator.inputs[0]]
-    if x.dtype not in ("int8", "uint8") or x.data is not None:
+    if x.data is not None:
         return False
-    sign = np.array(1 if factor > 0 else -1, np.int8)
-    zero_point = 0
-    if x.dtype == "uint8":
-        sign, zero_point = np.array(sign + 128, np.uint8), 128
+    zero_point = 128 if x.dtype == "uint8" else 0
+    sign = np.array(zero_point + (1 if factor > 0 else -1), x.dtype)
     constant = work.constant(f"{operator.name}/factor", sign, per_tensor(np.float32(abs(factor)), zero_point))
     activation = operator.attributes.get("activation", "none")
     work.add("Mul", operator, (x.name, constant), operator.outputs[0], {"activation": activation})

@@ -83,7 +83,7 @@ ONE_INPUT: dict[str, tuple[str, dict[str, Array], list[str], Callable[[], list[A
     "Pow -0.5": ("y = Pow(x, c)", {"c": np.array(-0.5, np.float32)}, ["Rsqrt"], ABOVE_ZERO),
     "Pow -1": ("y = Pow(x, c)", {"c": np.array(-1, np.float32)}, ["Div"], ABOVE_ZERO),
     "base ** x": ("y = Pow(c, x)", {"c": np.array(1.5, np.float32)}, ["Pow"], ANY),
-    "x / row": ("y = Div(x, c)", {"c": ROW}, ["Div"], ANY),
+    "x / row": ("y = Div(x, c)", {"c": ROW}, ["Mul"], ANY),
     "row / x": ("y = Div(c, x)", {"c": ROW}, ["Div"], ABOVE_ZERO),
     "row - x": ("y = Sub(c, x)", {"c": ROW}, ["Sub"], ANY),
     "x - row": ("y = Sub(x, c)", {"c": ROW}, ["Sub"], ANY),
