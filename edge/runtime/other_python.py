@@ -23,6 +23,7 @@ from edge.runtime.engine import EngineInfo, Port
 from edge.runtime.framing import pack_arrays, read_message, unpack_arrays, write_message
 from edge.runtime.inputs import check_inputs
 
+START_SECONDS = 120.0
 ANSWER_SECONDS = 600.0
 KEPT_STDERR_BYTES = 4096
 
@@ -48,7 +49,7 @@ class OtherPython:
 
     Args:
         python: path of an interpreter, or a command on PATH.
-        answer_seconds: how long one answer may take before the process is ended.
+        answer_seconds: how long one answer may take before the process is ended; the first at most 120 s.
 
     Raises:
         UsageError: there is no such interpreter. EngineError: it does not start, or lacks numpy.
@@ -56,7 +57,7 @@ class OtherPython:
 
     def __init__(self, python: str | Path, *, answer_seconds: float = ANSWER_SECONDS) -> None:
         self.python = str(python)
-        self._answer_seconds = answer_seconds
+        self._answer_seconds = min(START_SECONDS, answer_seconds)
         self._stale: list[int] = []
         self._said = b""
         archive = agent_archive()
@@ -83,6 +84,7 @@ class OtherPython:
                 numpy=read_text(header, "numpy"),
                 engines=read_texts(header, "engines"),
             )
+            self._answer_seconds = answer_seconds
         except BaseException:
             self.close()
             raise

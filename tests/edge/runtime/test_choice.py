@@ -9,8 +9,7 @@ import pytest
 from edge.artifact import open_artifact
 from edge.errors import EngineError, UsageError
 from edge.runtime.choice import FORMATS, choose_engine, file_for
-from edge.runtime.engine import installed_engines
-from edge.runtime.engine import ENGINES
+from edge.runtime.engine import ENGINES, installed_engines
 
 MakeArtifact = Callable[..., Path]
 
