@@ -11,12 +11,18 @@ from edge.evaluation.quantities import duration_text, size_text
 from edge.evaluation.thresholds import Limits
 
 if TYPE_CHECKING:
+    from edge.quantization.sensitivity.examination import Examination
     from edge.quantization.verification.verify import Report
 
 MARKS = {True: "[green]passed[/]", False: "[red]FAILED[/]", None: "[dim]noted[/]"}
 
 
-def print_verdict(artifact: Artifact, report: "Report", console: Console | None = None) -> None:
+MOST_LAYERS = 12
+
+
+def print_verdict(
+    artifact: Artifact, report: "Report", examination: "Examination | None", console: Console | None = None
+) -> None:
     """Print everything; the last line is the verdict."""
     console = Console() if console is None else console
     console.print(f"{artifact.folder}: {report.looked_at}", soft_wrap=True, markup=False, highlight=False)
@@ -28,6 +34,8 @@ def print_verdict(artifact: Artifact, report: "Report", console: Console | None 
     for finding in report.verdict.findings:
         table.add_row(finding.check, escape(finding.subject), MARKS[finding.passed], escape(finding.detail))
     console.print(table)
+    if examination is not None:
+        _print_ranking(examination, console)
     thresholds = "; ".join(f"{text} ({origin})" for text, origin in threshold_texts(report.limits))
     console.print(f"asked: {thresholds}", soft_wrap=True, markup=False, highlight=False)
     for fault in report.verdict.at_fault:
@@ -35,6 +43,42 @@ def print_verdict(artifact: Artifact, report: "Report", console: Console | None 
         console.print(text, soft_wrap=True, markup=False, highlight=False)
     style = "bold green" if report.verdict.ship else "bold red"
     console.print(report.verdict.sentence, style=style, soft_wrap=True, markup=False, highlight=False)
+
+
+def _print_ranking(examination: "Examination", console: Console) -> None:
+    ranking = examination.ranking
+    fewer = f" of {ranking.asked} asked for, in the time given" if len(ranking.images) < ranking.asked else ""
+    unseen = len(ranking.weights.from_integers)
+    console.print(
+        f"layers by cost, on {len(ranking.images)} images{fewer} ({ranking.duration_s:.0f} s); all rounded: "
+        f"{ranking.everything.error.sqnr_db:.1f} dB, the integer simulation: {ranking.simulation.error.sqnr_db:.1f} dB"
+        + (
+            f"; the rounding of {unseen} layers' weights cannot be seen (no parent they were rounded from)"
+            * (unseen > 0)
+        ),
+        soft_wrap=True,
+        markup=False,
+        highlight=False,
+    )
+    table = Table()
+    for column in ("layer", "", "alone: of all noise", "SQNR", "decisions kept", "left float: recovered", "place"):
+        table.add_column(column, overflow="fold", justify="left" if column in ("layer", "") else "right")
+    for cost in ranking.layers[:MOST_LAYERS]:
+        agreement = cost.alone.participant.agreement
+        table.add_row(
+            escape(cost.layer.name),
+            cost.layer.kind,
+            f"{cost.alone_noise_share:.1%}",
+            f"{cost.alone.error.sqnr_db:.1f} dB",
+            "" if agreement is None else f"{agreement:.2%}",
+            f"{cost.recovered_share:.1%}",
+            str(cost.without_rank),
+        )
+    console.print(table)
+    for suggestion in examination.suggestions:
+        layer = f"{suggestion.kind} '{suggestion.layer}': " if suggestion.layer else ""
+        text = f"try: {layer}{suggestion.action} ({suggestion.reason}): {suggestion.command}"
+        console.print(text, soft_wrap=True, markup=False, highlight=False)
 
 
 def threshold_texts(limits: Limits) -> list[tuple[str, str]]:

@@ -1,19 +1,25 @@
 """edge verify: prove that an artifact computes what was trained, fast enough: ship or do not ship."""
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from edge.artifact import Artifact, open_artifact
-from edge.errors import EdgeError
+from edge.errors import EdgeError, UnsupportedError, UsageError
 from edge.verbs.verdict_text import MARKS, print_verdict
 
 if TYPE_CHECKING:
     from edge.evaluation.thresholds import Thresholds
     from edge.evaluation.verdict import Finding
+    from edge.quantization.sensitivity.examination import Examination
     from edge.quantization.verification.verify import Report, Request
+
+RANKED = ("accuracy", "agreement")
 
 
 @click.command("verify", epilog="Example: edge verify runs/street/int8 --split generated:segment:val --samples 50")
@@ -45,8 +51,16 @@ if TYPE_CHECKING:
 @click.option("--size-budget", help="Largest model file, with its unit: 4MB, 3MiB.")
 @click.option("--operator-samples", default=2, show_default=True, type=click.IntRange(min=0), help="0: leave it out.")
 @click.option("--record", "recorded", is_flag=True, help="Write figures and allowed differences into the manifest.")
+@click.option(
+    "--rank/--no-rank", "rank", default=None, help="Rank layers by cost; if left out: when accuracy or agreement fails."
+)
+@click.option("--rank-samples", default=16, show_default=True, type=click.IntRange(min=1), help="Images to rank on.")
+@click.option(
+    "--rank-seconds", default=120.0, show_default=True, type=click.FloatRange(min=0), help="Begin no image after these."
+)
+@click.option("--html", "html", type=click.Path(path_type=Path), help="Write the report as one self-contained page.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line: every finding, then the verdict.")
-def command(artifact: Path, recorded: bool, as_json: bool, **options: Any) -> int:
+def command(artifact: Path, recorded: bool, html: Path | None, as_json: bool, **options: Any) -> int:
     """Prove that ARTIFACT computes what was trained, and is good and fast enough: exit code 0: ship, 1: do not ship.
 
     Compares the parameters of its files, their outputs with the integer simulation, every operator alone with
@@ -55,12 +69,18 @@ def command(artifact: Path, recorded: bool, as_json: bool, **options: Any) -> in
     """
     try:
         opened = open_artifact(artifact)
-        report = run_with_progress(opened, _request(opened, recorded, **options))
+        request = _request(opened, recorded, **options)
+        report = run_with_progress(opened, request)
+        report, examination = _examined(opened, request, report, **options)
         if recorded:
             from edge.quantization.verification.record import record
 
             record(opened, report)
-        print_report(opened, report, as_json=as_json)
+        if html is not None:
+            from edge.verbs.verdict_page import write_page
+
+            write_page(html, opened, report, examination)
+        print_report(opened, report, examination, as_json=as_json)
     except EdgeError as error:
         if as_json:
             failed = {"artifact": str(artifact), "ship": None, "exit_code": error.exit_code, "error": str(error)}
@@ -154,26 +174,56 @@ def verify_written(artifact: Artifact) -> int:
     return 0 if report.verdict.ship else 1
 
 
+def _examined(
+    artifact: Artifact, request: "Request", report: "Report", *, rank: bool | None, **options: Any
+) -> "tuple[Report, Examination | None]":
+    """Rank the layers where that is asked for, or where accuracy or agreement failed, and name those at fault."""
+    failed = next((finding.check for finding in report.verdict.faults if finding.check in RANKED), None)
+    if rank is False or (rank is None and failed is None):
+        return report, None
+    from edge.quantization.sensitivity.examination import Effort, examine
+
+    effort = Effort(samples=options["rank_samples"], limit_s=options["rank_seconds"])
+    try:
+        with _progress(f"rank the layers of {artifact.manifest.name}") as advance:
+            examination = examine(artifact, request, effort, advance)
+    except (UnsupportedError, UsageError) as error:
+        if rank:
+            raise
+        click.echo(f"note: layers are not ranked: {error}", err=True)
+        return report, None
+    if failed is None:
+        return report, examination
+    at_fault = (*examination.at_fault(failed), *report.verdict.at_fault)
+    return replace(report, verdict=replace(report.verdict, at_fault=at_fault)), examination
+
+
 def run_with_progress(artifact: Artifact, request: "Request") -> "Report":
     """Verify with a progress line on standard error."""
+    from edge.quantization.verification.verify import verify
+
+    with _progress(f"verify {artifact.manifest.name}") as advance:
+        return verify(artifact, request, advance)
+
+
+@contextmanager
+def _progress(title: str) -> Iterator[Callable[[int], None]]:
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    from edge.quantization.verification.verify import verify
 
     columns = (SpinnerColumn(), TextColumn("{task.description} {task.completed} steps"), TimeElapsedColumn())
     screen = Console(stderr=True)
     with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as progress:
-        task = progress.add_task(f"verify {artifact.manifest.name}", total=None)
-        return verify(artifact, request, lambda count: progress.advance(task, count))
+        task = progress.add_task(title, total=None)
+        yield lambda count: progress.advance(task, count)
 
 
-def print_report(artifact: Artifact, report: "Report", *, as_json: bool) -> None:
-    """Print a table and the verdict, or JSON lines."""
+def print_report(artifact: Artifact, report: "Report", examination: "Examination | None", *, as_json: bool) -> None:
+    """Print tables and the verdict, or JSON lines."""
     if as_json:
         from edge.quantization.verification.rows import rows
 
-        for row in rows(artifact, report):
+        for row in rows(artifact, report, examination):
             click.echo(json.dumps(row))
         return
-    print_verdict(artifact, report)
+    print_verdict(artifact, report, examination)

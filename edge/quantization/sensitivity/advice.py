@@ -11,6 +11,7 @@ from edge.quantization.sensitivity.ranking import LayerCost
 
 STANDS_OUT = 0.25
 """Share of all noise from which on a layer stands out, when both rankings say so."""
+TRAINING = "train with quantization in the loop"
 NARROW_CHANNELS = 0.5
 UNEVEN = 8.0
 """The widest channel over the median one, from which on the other channels' levels are few because of it."""
@@ -32,7 +33,10 @@ class Suggestion:
 
 
 def advise(artifact: Artifact, costs: Sequence[LayerCost], facts: Sequence[LayerFacts]) -> list[Suggestion]:
-    """One suggestion per layer that was looked at, in that order; and one for the whole when no layer stands out."""
+    """One suggestion per layer that was looked at, in that order; and one for the whole when no layer stands out.
+
+    A layer that does not stand out, and has nothing but too few levels against it, gets none of its own.
+    """
     found = []
     if costs and not any(stands_out(cost) for cost in costs):
         largest = max(costs, key=lambda cost: cost.alone_noise_share)
@@ -47,7 +51,9 @@ def advise(artifact: Artifact, costs: Sequence[LayerCost], facts: Sequence[Layer
                 command=_train(artifact),
             )
         )
-    return found + [_for_layer(artifact, entry) for entry in facts]
+    outstanding = {cost.layer.place for cost in costs if stands_out(cost)}
+    own = [(entry, _for_layer(artifact, entry)) for entry in facts]
+    return found + [one for entry, one in own if one.action != TRAINING or entry.layer.place in outstanding]
 
 
 def stands_out(cost: LayerCost) -> bool:
@@ -65,7 +71,7 @@ def _for_layer(artifact: Artifact, facts: LayerFacts) -> Suggestion:
         reason, action, command = _for_output(artifact, facts.output)
         part = f"{1 - weights_share:.0%} of its noise comes from its output"
     else:
-        reason, action, command = "its constants are rounded", "train with quantization in the loop", _train(artifact)
+        reason, action, command = "its constants are rounded", TRAINING, _train(artifact)
         part = "it has no integer output"
     return Suggestion(
         layer=facts.layer.name, kind=facts.layer.kind, reason=f"{part}; {reason}", action=action, command=command
@@ -114,10 +120,9 @@ def _for_output(artifact: Artifact, output: OutputFacts) -> tuple[str, str, str]
     if seen < UNUSED * held:
         reason = f"these images use {seen / held:.0%} of its integers' range ({seen:.4g} of {held:.4g})"
         return reason, "calibrate again with images like these", _quantize(artifact)
-    reason = (
-        f"its range fits ({seen / held:.0%} used, {output.clipped_share:.2%} saturated): {output.levels} levels are few"
-    )
-    return reason, "train with quantization in the loop", _train(artifact)
+    used = f"{min(seen / held, 1.0):.0%} used, {output.clipped_share:.2%} saturated"
+    reason = f"its range fits ({used}): {output.levels} levels are few"
+    return reason, TRAINING, _train(artifact)
 
 
 def _quantize(artifact: Artifact, options: str = "") -> str:

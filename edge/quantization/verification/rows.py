@@ -2,16 +2,19 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from edge.artifact import Artifact
+from edge.quantization.sensitivity.examination import Examination
+from edge.quantization.sensitivity.ranking import LayerCost, Ranking
 from edge.quantization.verification.verify import Report
 
 Row = dict[str, Any]
 
 
-def rows(artifact: Artifact, report: Report) -> Iterator[Row]:
-    """Every finding, then every layer of the ranking, then the verdict; the key `row` says which it is.
+def rows(artifact: Artifact, report: Report, examination: Examination | None = None) -> Iterator[Row]:
+    """Every finding; layers, suggestions and the summary of a ranking; the verdict. The key `row` says which it is.
 
     Values are JSON-ready: a number that is not finite is None.
     """
@@ -26,6 +29,11 @@ def rows(artifact: Artifact, report: Report) -> Iterator[Row]:
                 **finding.data,
             }
         )
+    if examination is not None:
+        yield from (plain(layer_row(cost)) for cost in examination.ranking.layers)
+        for suggestion in examination.suggestions:
+            yield {"row": "suggestion", **asdict(suggestion)}
+        yield plain(ranking_row(examination.ranking))
     yield plain(verdict_row(artifact, report))
 
 
@@ -50,6 +58,43 @@ def verdict_row(artifact: Artifact, report: Report) -> Row:
         "origin": report.origin,
         "looked_at": report.looked_at,
         "parent": report.parent,
+    }
+
+
+def layer_row(cost: LayerCost) -> Row:
+    """One layer of the ranking: `alone` rounded, all others float; `without` it, all others rounded."""
+    return {
+        "row": "layer",
+        "layer": cost.layer.name,
+        "kind": cost.layer.kind,
+        "alone_rank": cost.alone_rank,
+        "without_rank": cost.without_rank,
+        "alone_noise_share": cost.alone_noise_share,
+        "recovered_share": cost.recovered_share,
+        "alone_sqnr_db": cost.alone.error.sqnr_db,
+        "without_sqnr_db": cost.without.error.sqnr_db,
+        "alone_agreement": cost.alone.participant.agreement,
+        "without_agreement": cost.without.participant.agreement,
+        "alone_value": cost.alone.participant.value,
+        "without_value": cost.without.participant.value,
+    }
+
+
+def ranking_row(ranking: Ranking) -> Row:
+    """What a ranking rests on: the float network, every layer rounded, and the integer simulation beside them."""
+    return {
+        "row": "ranking",
+        "images": len(ranking.images),
+        "images_asked": ranking.asked,
+        "duration_ns": round(ranking.duration_s * 1e9),
+        "float_value": ranking.reference.value,
+        "rounded_sqnr_db": ranking.everything.error.sqnr_db,
+        "rounded_agreement": ranking.everything.participant.agreement,
+        "rounded_value": ranking.everything.participant.value,
+        "simulation_sqnr_db": ranking.simulation.error.sqnr_db,
+        "simulation_agreement": ranking.simulation.participant.agreement,
+        "layers_with_parent_weights": len(ranking.weights.from_parent),
+        "layers_with_integer_weights": len(ranking.weights.from_integers),
     }
 
 

@@ -1,5 +1,6 @@
 """`edge verify` with thresholds: exit codes, where each threshold came from, records, and JSON that tells all apart."""
 
+import html
 import json
 import shutil
 from pathlib import Path
@@ -200,3 +201,22 @@ def test_a_recipes_section_survives_on_its_way_to_the_manifest(road: Path) -> No
     assert carried == recipe.verdict == Thresholds(latency_budget="30ms", accuracy_floor=0.98)
     with pytest.raises(RecipeError, match=r"\[verdict\] unknown key 'acuracy_floor'; did you mean 'accuracy_floor'"):
         read_recipe(road / "tiny.toml", overrides=["verdict.acuracy_floor=0.9"])
+
+
+def test_the_page_is_written_whole_with_every_finding(artifact: Path, tmp_path: Path, capsys: Capture) -> None:
+    """Beside the JSON lines, which say the same."""
+    path = tmp_path / "verdict.html"
+    code, rows = answer(capsys, [str(artifact), "--size-budget", "1B", "--html", str(path), "--rank"])
+    page = path.read_text()
+    assert code == 1 and page.startswith("<!DOCTYPE html>") and page.rstrip().endswith("</html>")
+    details = [html.escape(str(row["detail"]), quote=True).replace("&#x27;", "&#39;") for row in rows if "check" in row]
+    assert len(details) >= 4 and all(detail in page for detail in details)
+    layers = [row for row in rows if row["row"] == "layer"]
+    assert layers and all(str(row["layer"]) in page for row in layers)
+    assert all(file.sha256 in page for file in open_artifact(artifact).manifest.files)
+
+
+def test_a_page_that_cannot_be_written_is_one_line(artifact: Path, tmp_path: Path, capsys: Capture) -> None:
+    capsys.readouterr()
+    assert main(["verify", str(artifact), *QUICK, "--html", str(tmp_path / "no" / "such" / "folder.html")]) == 1
+    assert capsys.readouterr().err.startswith("edge verify: ")
