@@ -34,9 +34,12 @@ def transpose(out: Emitter, operator: Operator) -> None:
 def slice_(out: Emitter, operator: Operator) -> None:
     """Slice with constant limits."""
     given, name = operator.attributes, operator.outputs[0]
+    sizes = out.graph.tensors[operator.inputs[0]].shape
+    # Going backwards, an end of -1 is the place before the first value; ONNX would count it from the end.
+    ends = [end if end >= 0 else -size - 1 for end, size in zip(given["end"], sizes, strict=True)]
     limits = [
         out.constant(f"{name}/begin", np.array(given["begin"], np.int64)),
-        out.constant(f"{name}/end", np.array(given["end"], np.int64)),
+        out.constant(f"{name}/end", np.array(ends, np.int64)),
         out.constant(f"{name}/axes", np.arange(len(given["begin"]), dtype=np.int64)),
         out.constant(f"{name}/strides", np.array(given["strides"], np.int64)),
     ]

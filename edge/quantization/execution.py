@@ -70,7 +70,7 @@ def constant_tensors(graph: Graph) -> dict[str, torch.Tensor]:
     """The constants that operators read, by name, in memory of their own."""
     names = {name for operator in graph.operators for name in operator.inputs if name}
     return {
-        name: torch.from_numpy(np.array(tensor.data))
+        name: torch.from_numpy(np.array(tensor.data, order="C"))
         for name, tensor in graph.tensors.items()
         if name in names and tensor.data is not None
     }

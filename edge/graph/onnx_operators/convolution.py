@@ -1,5 +1,7 @@
 """Conv, ConvTranspose and BatchNormalization."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from edge.graph.graph import Quantization, Tensor
@@ -58,41 +60,39 @@ def conv_transpose(draft: Draft, node: Node) -> None:
     """
     x, given = draft.tensor(node.input(0)), draft.required_constant(node.input(1))
     _check(node, x, given)
-    output = node.outputs[0]
-    shape = draft.types[output][1] if output in draft.types else ()
-    if len(shape) != len(x.shape):
-        raise NotCanonical("output of unknown shape")
     group = int(node.attributes.get("group", 1))
     weight = raised_weight(draft, _turned(draft, given, group))
     bias = _bias(draft, node.input(2), weight.shape[0])
-    plain = Node(
-        kind=node.kind,
-        name=node.name,
-        inputs=node.inputs,
-        outputs=node.outputs,
-        attributes={
-            key: value for key, value in node.attributes.items() if key in ("strides", "dilations", "group", "pads")
-        },
-    )
+    known = ("strides", "dilations", "pads")
+    plain = replace(node, attributes={key: node.attributes[key] for key in known if key in node.attributes})
     seen = window(plain, x.shape[2:], given.shape[2:])
-    size_hw, out_hw = ((1, *sizes)[-2:] for sizes in (x.shape[2:], shape[2:]))
+    size_hw = (1, *x.shape[2:])[-2:]
     full = transposed_full_size(size_hw, seen.kernel, seen.strides, seen.dilations)
-    starts = seen.pads[:2] if _states_pads(node) else _starts(node, full, out_hw)
+    out_hw, starts = _placed(node, seen, size_hw, full)
+    draft.types[node.outputs[0]] = (x.dtype, (x.shape[0], weight.shape[0], *out_hw[2 - len(x.shape[2:]) :]))
     ends = [max(0, whole - start - kept) for whole, start, kept in zip(full, starts, out_hw, strict=True)]
     attributes = _attributes(node, seen) | {"pads": (*starts, *ends)}
     finish(draft, node, "ConvTranspose", (raised(draft, node, x).name, weight.name, bias), attributes, x.dtype)
 
 
-def _states_pads(node: Node) -> bool:
-    return node.attributes.get("auto_pad", "NOTSET") in ("NOTSET", "VALID") and not node.attributes.get("output_shape")
+def _placed(
+    node: Node, seen: Window, size_hw: tuple[int, ...], full: tuple[int, int]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The output's size, and what is cut off its top and left (ONNX operator set, ConvTranspose).
 
-
-def _starts(node: Node, full: tuple[int, int], out_hw: tuple[int, ...]) -> tuple[int, ...]:
-    """What is cut off the top and left for a stated output: an odd pixel off the top unless SAME_UPPER."""
+    A stated or SAME size cuts evenly; an odd pixel goes off the top unless SAME_UPPER.
+    """
     extra = (0, *(int(value) for value in node.attributes.get("output_padding", (0, 0))))[-2:]
+    stated = tuple(int(value) for value in node.attributes.get("output_shape", ()))
+    mode = node.attributes.get("auto_pad", "NOTSET")
+    if not stated and not mode.startswith("SAME"):
+        sides = zip(full, seen.pads[:2], seen.pads[2:], extra, strict=True)
+        return tuple(whole - before - after + more for whole, before, after, more in sides), seen.pads[:2]
+    out_hw = tuple(size * step for size, step in zip(size_hw, seen.strides, strict=True))
+    if stated:
+        out_hw = (1, *stated)[-2:]
     totals = [max(0, whole + more - kept) for whole, more, kept in zip(full, extra, out_hw, strict=True)]
-    upper = node.attributes.get("auto_pad", "NOTSET") == "SAME_UPPER"
-    return tuple(total // 2 if upper else total - total // 2 for total in totals)
+    return out_hw, tuple(total // 2 if mode == "SAME_UPPER" else total - total // 2 for total in totals)
 
 
 def _turned(draft: Draft, weight: Tensor, group: int) -> Tensor:

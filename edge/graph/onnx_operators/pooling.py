@@ -7,7 +7,8 @@ from edge.graph.onnx_operators.windows import finish, raised, window
 def pool(draft: Draft, node: Node) -> None:
     """AveragePool and MaxPool over one or two axes; what ceil_mode adds becomes pads at the end.
 
-    Those are never counted. Where the file's own pads are, they become a Pad in front.
+    Those are never counted, and a window that would lie in them alone is left out. Where the file's own pads are
+    counted beside them, these become a Pad in front.
     """
     x = draft.tensor(node.input(0))
     kernel = tuple(int(value) for value in node.attributes.get("kernel_shape", ()))
@@ -15,7 +16,7 @@ def pool(draft: Draft, node: Node) -> None:
         raise NotCanonical("the indices of the largest values")
     if len(x.shape) not in (3, 4):
         raise NotCanonical(f"a pool over {len(x.shape) - 2} axes; one and two are known")
-    seen = window(node, x.shape[2:], kernel)
+    seen, axes = window(node, x.shape[2:], kernel), len(x.shape) - 2
     if seen.dilations != (1, 1):
         raise NotCanonical("a dilated pool")
     average = node.kind == "AveragePool"
@@ -24,6 +25,13 @@ def pool(draft: Draft, node: Node) -> None:
     shape = draft.types[output][1] if output in draft.types else ()
     if len(shape) != len(x.shape):
         raise NotCanonical("output of unknown shape")
+    shape = draft.types[output][1][:2] + tuple(
+        made - 1 if (made - 1) * stride >= size + before else made
+        for made, stride, size, before in zip(
+            shape[2:], seen.strides[-axes:], x.shape[2:], seen.pads[:2][-axes:], strict=True
+        )
+    )
+    draft.types[output] = (x.dtype, shape)
     flat = raised(draft, node, x)
     size_hw, out_hw, pads = flat.shape[2:], (1, *shape[2:])[-2:], list(seen.pads)
     for side in range(2):

@@ -40,7 +40,8 @@ def multiplier(scale_in: np.float32, scale_weight: npt.NDArray[np.float32], scal
 def centred_weight(graph: Graph, operator: Operator, name: str) -> tuple[npt.NDArray[np.int32], Quantization]:
     """The integers q - zero_point of a weight (O, ...) and its parameters."""
     quantization = weight_quantization(graph, operator, name)
-    data = graph.constant(name).astype(np.int32)
+    # In C order: torch misreads some strided weights with axes of size 1 in grouped, dilated convolutions.
+    data = graph.constant(name).astype(np.int32, order="C")
     zero_point = quantization.zero_point.reshape((-1,) + (1,) * (data.ndim - 1))
     return (data - zero_point).astype(np.int32), quantization
 
