@@ -14,7 +14,8 @@ def integer_boundaries(graph: Graph) -> Graph:
     dropped: set[str] = set()
     for operator in graph.operators:
         source, target = (operator.inputs[0] if operator.inputs else ""), operator.outputs[0]
-        if operator.kind == "Quantize" and source in inputs and len(graph.consumers(source)) == 1:
+        is_boundary = source in inputs and graph.tensors[source].quantization is None
+        if operator.kind == "Quantize" and is_boundary and len(graph.consumers(source)) == 1:
             if source in outputs or target in outputs:
                 continue
             inputs[inputs.index(source)] = target

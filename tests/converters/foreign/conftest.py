@@ -60,12 +60,12 @@ class Network:
         return self.node("Resize", [x, "", scales], name, mode="linear", coordinate_transformation_mode="half_pixel")
 
     def save(self, path: Path, output: str, *, domains: tuple[str, ...] = (), shape: Any = None) -> Path:
-        """Write the file: input `image` (1, 3, SIZE, SIZE), one output."""
+        """Write the file: input `image` (1, 3, SIZE, SIZE), one float output, of `shape` if it cannot be inferred."""
         graph = helper.make_graph(
             self.nodes,
             "network",
-            [helper.make_tensor_value_info("image", TensorProto.FLOAT, shape or (1, 3, SIZE, SIZE))],
-            [helper.make_empty_tensor_value_info(output)],
+            [helper.make_tensor_value_info("image", TensorProto.FLOAT, (1, 3, SIZE, SIZE))],
+            [helper.make_tensor_value_info(output, TensorProto.FLOAT, shape)],
             list(self.constants.values()),
         )
         opsets = [helper.make_opsetid("", self.opset), *(helper.make_opsetid(name, 1) for name in domains)]
