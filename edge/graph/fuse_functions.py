@@ -17,7 +17,7 @@ from edge.graph.rewrite import real_values, rebuild
 
 Array = npt.NDArray[np.float64]
 
-MOST_STEPS = 12
+MOST_STEPS = 24
 SAMPLES: Array = np.concatenate([np.linspace(-12, 12, 193), np.linspace(-0.05, 0.05, 11)])
 TOLERANCE = 2e-6
 """Constants are written with 7 digits: 0.044715, 0.7978845, 1.414214."""
@@ -64,6 +64,8 @@ VALUES: Mapping[str, Callable[..., Array]] = MappingProxyType(
         "Relu": lambda x: np.maximum(x, 0),
         "Relu6": lambda x: np.clip(x, 0, 6),
         "Neg": np.negative,
+        "Quantize": np.asarray,
+        "Dequantize": np.asarray,
     }
 )
 # A written-out function holds one of these; nothing else is worth a look.
@@ -75,7 +77,8 @@ def fuse_functions(graph: Graph) -> Graph:
 
     Requires: rectifiers as operators of their own.
     Ensures: same outputs, to TOLERANCE where the file's constants are rounded. The fused operator takes the name and
-    output of the last one; what something else reads stays.
+    output of the last one; what something else reads stays. A Gelu by erf is taken also where a tool has quantized its
+    inner values, whose roundings then vanish: Erf itself has no integer kernel.
     """
     view = _View(graph)
     changed: dict[str, Operator] = {}
@@ -115,8 +118,15 @@ def _function(view: _View, last: Operator) -> Operator | None:
             for kind, attributes, function in KNOWN:
                 expected = function(SAMPLES)
                 if values.shape == expected.shape and np.allclose(values, expected, rtol=TOLERANCE, atol=TOLERANCE):
-                    return _replaced(last, kind, source, attributes)
+                    return _replaced(last, kind, _as_reals(view, source, inside), attributes)
     return None
+
+
+def _as_reals(view: _View, source: str, inside: Mapping[str, Operator]) -> str:
+    """The source, or its Dequantize where the region starts at the integers."""
+    if view.graph.tensors[source].quantization is None:
+        return source
+    return next(name for name, entry in inside.items() if entry.kind == "Dequantize" and entry.inputs[0] == source)
 
 
 def _regions(view: _View, last: Operator) -> Iterator[tuple[str, dict[str, Operator]]]:
@@ -136,21 +146,20 @@ def _regions(view: _View, last: Operator) -> Iterator[tuple[str, dict[str, Opera
         inside[name] = maker
         edge.discard(name)
         edge |= view.activations(maker) - set(inside)
-        if len(edge) == 1 and any(operator.kind in TELLING for operator in inside.values()):
+        kinds = {operator.kind for operator in inside.values()}
+        if len(edge) == 1 and kinds & TELLING and ("Quantize" not in kinds or "Erf" in kinds):
             yield next(iter(edge)), dict(inside)
 
 
 def _is_step(graph: Graph, operator: Operator) -> bool:
     """Whether an operator computes value by value, from activations and single numbers."""
+    if operator.kind in ("Quantize", "Dequantize"):
+        return len(operator.outputs) == 1
     if operator.kind not in VALUES and operator.kind not in ("Clip", "HardSigmoid"):
         return False
-    numbers = [graph.tensors[name] for name in operator.inputs if graph.tensors[name].data is not None]
-    plain = operator.attributes.get("activation", "none") == "none"
-    return (
-        plain
-        and all(tensor.data.size == 1 for tensor in numbers if tensor.data is not None)
-        and _is_float(graph, operator)
-    )
+    numbers = [graph.tensors[name].data for name in operator.inputs if name]
+    single = all(data is None or data.size == 1 for data in numbers)
+    return single and operator.attributes.get("activation", "none") == "none" and _is_float(graph, operator)
 
 
 def _is_float(graph: Graph, operator: Operator) -> bool:

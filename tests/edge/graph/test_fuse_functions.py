@@ -97,3 +97,24 @@ def test_a_written_out_function_between_dequantize_and_quantize_is_an_integer_op
     graph = graph_of(body + inner + "f = QuantizeLinear(e, two, zp) y = DequantizeLinear(f, two, zp)")
     assert kinds(graph) == ["Quantize", "Gelu", "Dequantize"]
     assert graph.tensors[graph.operators[1].outputs[0]].dtype == "int8"
+
+
+def quantized(name: str, made: str) -> str:
+    """A Quantize and Dequantize of `name` as `made`."""
+    return f"{made}q = QuantizeLinear({name}, sixth, zp) {made} = DequantizeLinear({made}q, sixth, zp) "
+
+
+def test_gelu_is_recognized_through_a_tools_quantization_of_its_inner_values() -> None:
+    body = (
+        quantized("x", "r") + "s = DequantizeLinear(rq, sixth, zp) a = Div(r, root) b = Erf(a) " + quantized("b", "b1")
+    )
+    body += "c = Add(b1, one) " + quantized("c", "c1") + "d = Mul(s, c1) " + quantized("d", "d1") + "e = Mul(d1, half) "
+    graph = graph_of(body + quantized("e", "y"))
+    assert kinds(graph) == ["Quantize", "Gelu", "Dequantize"]
+
+
+def test_a_hard_swish_of_integer_operators_keeps_every_rounding_of_the_file() -> None:
+    body = quantized("x", "r") + "a = Add(r, three) " + quantized("a", "a1") + "b = Clip(a1, zero, six) "
+    body += quantized("b", "b1") + "c = Mul(r, b1) " + quantized("c", "c1") + "d = Div(c1, six) "
+    graph = graph_of(body + quantized("d", "y"))
+    assert "HardSwish" not in kinds(graph)
