@@ -92,14 +92,14 @@ def convert_file(
     read = _read(source, head=head, batch=batch, shapes=shapes, allow_float=allow_float)
     nhwc, transposes = to_nhwc_with_reasons(read.graph, keep_nchw_io=keep_nchw_io)
     precision = precision_of(read.graph)
-    if precision == "int8":
+    if precision != "float32":
         require_integer_only(nhwc, allowed=allow_float)
     data = tflite_bytes(nhwc, description=f"edge-deploy {precision}")
     written = read_tflite(data)
-    floats = float_operators(nhwc) if precision == "int8" else []
+    floats = float_operators(nhwc) if precision != "float32" else []
     check = check_file(read.graph, data, keep_nchw_io=keep_nchw_io) if verify else None
     if check is not None:
-        refuse_wrong(source, check, integer=precision == "int8" and not floats)
+        refuse_wrong(source, check, integer=precision != "float32" and not floats)
     kept, changed = _parameters(read.quantized, written)
     write_bytes(target, data)
     return BareFile(

@@ -1,7 +1,7 @@
 """A graph becomes an artifact: files written, expected outputs simulated, this machine's runtimes compared."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,14 +56,18 @@ def build_artifact(
     return write_artifact(folder, written, description, selftest=selftest, allowed=allowed)
 
 
+def source_of(files: Sequence[ModelFile]) -> ModelFile:
+    """The file that the others were written from: `source.onnx` where there is one, else `model.onnx`."""
+    return min((file for file in files if file.format == "onnx"), key=lambda file: file.role != "source")
+
+
 def expected_outputs(
     written: ModelFiles, description: Description, images: npt.NDArray[np.uint8]
 ) -> dict[str, list[npt.NDArray[Any]]]:
     """What each file must answer: the integer simulation of the source, in the file's own layout and integers."""
-    source_name = "source.onnx" if written.precision == "int8" else "model.onnx"
-    source = next(file for file in written.files if file.path == source_name)
+    source = source_of(written.files)
     raw = model_input(images, source, description.preprocess)
-    if written.precision == "int8":
+    if written.precision != "float32":
         outputs = IntegerSimulation(written.graph).run([raw])
     else:
         every = run_float(written.graph, [raw])

@@ -176,7 +176,7 @@ def _load_onnx(
     expected = (1, 3, card.preprocess.height, card.preprocess.width)
     if len(graph.inputs) != 1 or shape != expected:
         raise UsageError(f"{source}: input '{graph.inputs[0]}' is {shape}, and {card_path} says {expected}")
-    quantized = precision_of(graph) == "int8"
+    quantized = precision_of(graph) != "float32"
     chosen: Any = (head or "logits") if card.task == "segment" else None
     description = Description(
         name=name or folder.name,
@@ -200,7 +200,7 @@ def foreign_facts(foreign: Foreign, calibration: Calibration | None) -> Quantiza
     split = None if calibration is None else calibration.chosen()
     return QuantizationInfo(
         method="foreign",
-        scheme=Scheme().model_dump(mode="json"),
+        scheme=Scheme(activation_bits=16 if precision_of(foreign.graph) == "int16x8" else 8).model_dump(mode="json"),
         calibration_sha256=None if split is None else split.sha256,
         calibration_images=None if split is None else len(split),
         ranges=None if calibration is None else calibration.ranges,

@@ -58,7 +58,7 @@ def check_file(source: Graph, data: bytes, *, keep_nchw_io: bool = False, seed: 
         UnsupportedError: an operator without a formula to compare with, by name.
     """
     random = np.random.default_rng(seed)
-    integer = precision_of(source) == "int8"
+    integer = precision_of(source) != "float32"
     simulation = IntegerSimulation(source) if integer else None
     found: list[list[Array]] = []
     expected: list[list[Array]] = []

@@ -2,28 +2,30 @@
 
 from collections.abc import Mapping
 from importlib.metadata import version
+from types import MappingProxyType
 
 import onnx
 from onnx import ValueInfoProto
 
-from converters.onnx_emitter import Emitter
+from converters.onnx_emitter import INT16_OPSET, OPSET, Emitter
 from converters.onnx_operators.node import Writer
 from converters.onnx_operators.table import WRITERS
 from edge.errors import UnsupportedError
 from edge.graph.graph import Graph
 from edge.graph.onnx_file import ELEMENT_OF
 
-OPSET = 17
-IR_VERSION = 8
+# operator set -> the IR version it came with
+IR_VERSIONS = MappingProxyType({OPSET: 8, INT16_OPSET: 10})
 
 
 def onnx_bytes(graph: Graph) -> bytes:
-    """Write an NCHW graph as ONNX, operator set 17; `read_onnx` gives back the same tensors, names and parameters.
+    """Write an NCHW graph as ONNX; `read_onnx` gives back the same tensors, names and parameters.
 
-    An integer graph becomes QDQ: every operator computes on real values between DequantizeLinear and QuantizeLinear,
-    except ArgMax, which reads the integers. Its inputs and outputs are the integers themselves. int8 weights and int32
-    biases stand behind a DequantizeLinear each. A rectifier is always written out, also where the output's range
-    implies it, so that the file says what was trained. The bytes depend on the graph alone.
+    The operator set is 17, or 21 where activations are int16. An integer graph becomes QDQ: every operator computes on
+    real values between DequantizeLinear and QuantizeLinear, except ArgMax, which reads the integers. Its inputs and
+    outputs are the integers themselves. int8 weights and int32 biases stand behind a DequantizeLinear each. A rectifier
+    is always written out, also where the output's range implies it, so that the file says what was trained. The bytes
+    depend on the graph alone.
 
     Raises:
         UnsupportedError: an NHWC graph, or an operator that ONNX cannot be written for, by name.
@@ -52,8 +54,8 @@ def write_model(graph: Graph, writers: Mapping[str, Writer]) -> bytes:
     )
     model = onnx.helper.make_model(
         proto,
-        opset_imports=[onnx.helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
+        opset_imports=[onnx.helper.make_opsetid("", out.opset)],
+        ir_version=IR_VERSIONS[out.opset],
         producer_name="edge-deploy",
         producer_version=version("edge-deploy"),
     )

@@ -1,4 +1,4 @@
-"""From a float checkpoint or ONNX file and calibration images to an INT8 artifact: the steps of `edge quantize`."""
+"""From a float checkpoint or ONNX file and calibration images to an integer artifact: the steps of `edge quantize`."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from converters.package import precision_of
 from edge.artifact import Artifact, QuantizationInfo
 from edge.errors import UsageError
 from edge.quantization.calibrate import calibrate
-from edge.quantization.scheme import Scheme, input_range
+from edge.quantization.scheme import INT8_SCHEME, Scheme, input_range
 from edge.vision.preprocess import normalize_table
 
 
@@ -25,12 +25,14 @@ def quantize_source(
     name: str | None = None,
     allow_float: frozenset[str] = frozenset(),
     io: Literal["uint8"] | None = None,
+    scheme: Scheme = INT8_SCHEME,
 ) -> Artifact:
     """Quantize a float model after training and write it as an artifact folder.
 
     Args:
         source: a float `.safetensors` checkpoint or a float `.onnx` file (with `card_path`).
         head, card_path, name, allow_float, io: as in `convert_source`.
+        scheme: int8 or int16 activations.
 
     Raises:
         FileError: a source, card or image that is missing, damaged or of another kind.
@@ -38,7 +40,7 @@ def quantize_source(
         UnsupportedError: an operator that cannot be quantized, by name.
     """
     graph, description = load_source(source, folder, head=head, card_path=card_path, name=name)
-    if precision_of(graph) == "int8":
+    if precision_of(graph) != "float32":
         raise UsageError(f"{source} is quantized already; turn it into an artifact with `edge convert`")
     preprocess = description.preprocess
     split = calibration.chosen()
@@ -46,11 +48,12 @@ def quantize_source(
         graph,
         calibration_batches(split, preprocess),
         estimator=calibration.ranges,
-        input_range=input_range(normalize_table(preprocess)),
+        scheme=scheme,
+        input_range=input_range(normalize_table(preprocess), scheme),
     )
     facts = QuantizationInfo(
         method="ptq",
-        scheme=Scheme().model_dump(mode="json"),
+        scheme=scheme.model_dump(mode="json"),
         calibration_sha256=split.sha256,
         calibration_images=len(split),
         ranges=calibration.ranges,

@@ -31,7 +31,7 @@ class Measured(Strict):
     file: str
     file_sha256: Sha256
     size_bytes: Count
-    precision: Literal["int8", "float32"]
+    precision: Literal["int8", "int16x8", "float32"]
     multiply_adds: Count
     parameters: Count
     unruled: tuple[str, ...] = ()

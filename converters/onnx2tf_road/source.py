@@ -35,7 +35,7 @@ def float_source(path: Path) -> FloatSource:
         UnsupportedError: a quantized model with an operator that this product cannot write as ONNX, by name.
     """
     graph = read_onnx(path, batch=1)
-    if precision_of(graph) == "int8":
+    if precision_of(graph) != "float32":
         try:
             return of_graph(canonical(graph))
         except UnsupportedError as error:

@@ -7,6 +7,15 @@ import numpy as np
 
 from edge.graph.graph import Operator, Tensor
 
+# Kinds with a kernel for int16 activations that the simulation knows (edge.quantization.integer_ops.int16_table).
+INT16_KINDS = frozenset(
+    {
+        *("Conv", "Gemm", "Add", "Sub", "Mul", "AveragePool", "MaxPool", "Mean", "Resize", "Softmax", "ArgMax"),
+        *("Concat", "Pad", "Reshape", "Transpose", "Slice", "Relu", "Relu6", "Clip", "Sigmoid", "Tanh", "Cast"),
+        *("Quantize", "Dequantize"),
+    }
+)
+
 Rule = Callable[[Operator, Mapping[str, Tensor]], str]
 
 
@@ -17,6 +26,8 @@ def integer_fault(operator: Operator, tensors: Mapping[str, Tensor]) -> str:
         operator: of a canonical kind, its inputs and output quantized.
         tensors: the graph's, with their parameters.
     """
+    if any(tensors[name].dtype == "int16" for name in (*operator.inputs, *operator.outputs) if name):
+        return "" if operator.kind in INT16_KINDS else "LiteRT has no kernel for int16 activations"
     rule = RULES.get(operator.kind)
     return "" if rule is None else rule(operator, tensors)
 

@@ -12,6 +12,7 @@ TYPES = {
     "float32": onnx.TensorProto.FLOAT,
     "int8": onnx.TensorProto.INT8,
     "uint8": onnx.TensorProto.UINT8,
+    "int16": onnx.TensorProto.INT16,
     "int32": onnx.TensorProto.INT32,
     "int64": onnx.TensorProto.INT64,
 }

@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from edge.errors import EdgeError
 from edge.quantization.fake_quant import FakeQuantize, LearnedFakeQuantize, round_to_grid
-from edge.quantization.scheme import INT8_MIN, NARROWEST_RANGE, activation_parameters
+from edge.quantization.scheme import INT8_MIN, INT8_SCHEME, NARROWEST_RANGE, Scheme, activation_parameters
 from edge.quantization.ties import RangeGroup
 
 
@@ -32,9 +32,17 @@ class ActivationQuantizer(nn.Module):
     source_high: Tensor
     batches: Tensor
 
-    def __init__(self, group: RangeGroup, *, momentum: float, fixed_range: tuple[float, float] | None = None) -> None:
+    def __init__(
+        self,
+        group: RangeGroup,
+        *,
+        momentum: float,
+        fixed_range: tuple[float, float] | None = None,
+        scheme: Scheme = INT8_SCHEME,
+    ) -> None:
         super().__init__()
         self.group = group
+        self.scheme = scheme
         self.momentum = momentum
         self.constant = fixed_range is not None or group.fixed is not None
         self.learning = False
@@ -65,7 +73,7 @@ class ActivationQuantizer(nn.Module):
         else:
             if low == high == 0.0 and not self.constant and not bool((self.batches > 0).any()):
                 raise EdgeError(f"'{self.group.name}' has no range yet; run batches with observing=True first")
-            scale32, zero_point = activation_parameters(*self._bounded(low, high))
+            scale32, zero_point = activation_parameters(*self._bounded(low, high), self.scheme)
             scale = float(scale32)
         if self._last != (scale, zero_point) or float(self.scale) != scale or int(self.zero_point) != zero_point:
             self.scale.fill_(scale)
@@ -139,12 +147,13 @@ class ActivationQuantizer(nn.Module):
         With zero point -128 the grid starts at 0, so rounding rectifies by itself, gradient included.
         """
         scale, zero_point = self.parameters_now()
+        limits = self.scheme.activation_limits
         if activation == "relu6" and not (zero_point == INT8_MIN and (127 - zero_point) * scale <= 6.0001):
             x = functional.relu6(x)
         elif activation == "relu" and zero_point != INT8_MIN:
             x = functional.relu(x)
         if not torch.is_grad_enabled():
-            return round_to_grid(x, scale, zero_point)
+            return round_to_grid(x, scale, zero_point, limits)
         if self.learning:
             return LearnedFakeQuantize.apply(x, self.low, self.high, scale, zero_point)  # type: ignore[no-any-return,no-untyped-call]  # torch's stub
-        return FakeQuantize.apply(x, scale, zero_point)  # type: ignore[no-any-return,no-untyped-call]  # torch's stub
+        return FakeQuantize.apply(x, scale, zero_point, limits)  # type: ignore[no-any-return,no-untyped-call]  # torch's stub

@@ -11,11 +11,11 @@ import numpy.typing as npt
 from edge.errors import EdgeError, UnsupportedError, UsageError, unknown_name
 from edge.graph.fuse_activations import fuse_activations
 from edge.graph.graph import Graph
-from edge.quantization.estimators import ESTIMATORS, Estimator, Range
+from edge.quantization.estimators import ESTIMATORS, Estimator, Range, estimate
 from edge.quantization.float_run import FloatRun
 from edge.quantization.histogram import Histogram
 from edge.quantization.quantize_graph import quantize_graph
-from edge.quantization.scheme import Scheme, activation_parameters
+from edge.quantization.scheme import INT8_SCHEME, Scheme, activation_parameters
 from edge.quantization.ties import RangeGroup, range_groups
 
 Batches = Iterable[npt.NDArray[np.float32]]
@@ -26,7 +26,7 @@ def calibrate(
     batches: Batches,
     *,
     estimator: Estimator = "mse",
-    scheme: Scheme | None = None,
+    scheme: Scheme = INT8_SCHEME,
     input_range: Range | None = None,
 ) -> Graph:
     """Quantize a float graph of any origin after training.
@@ -35,17 +35,17 @@ def calibrate(
         graph: float32, one input, batch norm folded, either layout. Rectifiers are fused here.
         batches: float32 images of the graph's input (n, ...), any n where the graph's batch is 1. Read once.
         estimator: how the range of an activation follows from its values; `estimators.ESTIMATORS`.
+        scheme: int8 or int16 activations.
         input_range: the range of the graph's input (see `scheme.input_range`); None estimates it.
 
     Returns:
-        The int8 graph: deterministic, and independent of the order of the batches.
+        The integer graph: deterministic, and independent of the order of the batches.
 
     Raises:
         UsageError: an unknown estimator, no images, or images of another shape.
         UnsupportedError: the graph is quantized already, or holds an operator without a float formula or a BatchNorm.
         EdgeError: an activation that is not finite, by name.
     """
-    del scheme  # one scheme so far
     if estimator not in ESTIMATORS:
         raise UsageError(unknown_name("estimator", estimator, ESTIMATORS))
     if any(tensor.quantization is not None for tensor in graph.tensors.values()):
@@ -54,7 +54,7 @@ def calibrate(
     if unfolded is not None:
         raise UnsupportedError(f"BatchNorm ({unfolded}) is not folded; fold it before calibration")
     graph = fuse_activations(graph)
-    groups = range_groups(graph)
+    groups = range_groups(graph, scheme)
     histograms = collect(graph, groups, batches, bounds_only=estimator == "minmax")
     parameters: dict[str, tuple[np.float32 | float, int]] = {}
     for group in groups:
@@ -62,11 +62,11 @@ def calibrate(
         if group.fixed is not None:
             found = group.fixed
         elif input_range is not None and set(group.tensors) & set(graph.inputs):
-            found = activation_parameters(*input_range)
+            found = activation_parameters(*input_range, scheme)
         else:
-            found = activation_parameters(*bounded(group, ESTIMATORS[estimator](histograms[group.name])))
+            found = activation_parameters(*bounded(group, estimate(estimator, histograms[group.name], scheme)), scheme)
         parameters.update(dict.fromkeys(group.tensors, found))
-    return quantize_graph(graph, parameters)
+    return quantize_graph(graph, parameters, scheme)
 
 
 def collect(

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.quantization.histogram import Histogram
-from edge.quantization.scheme import INT8_MAX, INT8_MIN, activation_parameters
+from edge.quantization.scheme import INT8_SCHEME, Scheme, activation_parameters
 
 Estimator = Literal["minmax", "percentile", "mse"]
 Range = tuple[float, float]
@@ -40,7 +40,7 @@ def percentile(histogram: Histogram, keep: float = PERCENTILE) -> Range:
     return (min(kept_low, 0.0) if low < 0.0 else 0.0), (max(kept_high, 0.0) if high > 0.0 else 0.0)
 
 
-def least_squares(histogram: Histogram) -> Range:
+def least_squares(histogram: Histogram, scheme: Scheme = INT8_SCHEME) -> Range:
     """The range of least squared error between values and their integers, by search over the bins.
 
     Both ends shrink together first, then each alone, twice; a range is replaced only by a better one, so ties keep
@@ -51,11 +51,11 @@ def least_squares(histogram: Histogram) -> Range:
         return low, high
     centres, counts = histogram.filled()
     weights = counts.astype(np.float64)
-    best, best_error = (low, high), squared_error((low, high), centres, weights)
+    best, best_error = (low, high), squared_error((low, high), centres, weights, scheme)
 
     def consider(candidate: Range) -> None:
         nonlocal best, best_error
-        error = squared_error(candidate, centres, weights)
+        error = squared_error(candidate, centres, weights, scheme)
         if error < best_error * (1 - 1e-9):
             best, best_error = candidate, error
 
@@ -71,11 +71,14 @@ def least_squares(histogram: Histogram) -> Range:
     return best
 
 
-def squared_error(candidate: Range, centres: Float64Array, weights: Float64Array) -> float:
+def squared_error(
+    candidate: Range, centres: Float64Array, weights: Float64Array, scheme: Scheme = INT8_SCHEME
+) -> float:
     """Weighted squared error of values quantized with a range."""
-    scale, zero_point = activation_parameters(*candidate)
+    scale, zero_point = activation_parameters(*candidate, scheme)
     step = float(scale)
-    grid = np.clip(np.rint(centres / step), INT8_MIN - zero_point, INT8_MAX - zero_point) * step
+    lowest, highest = scheme.activation_limits
+    grid = np.clip(np.rint(centres / step), lowest - zero_point, highest - zero_point) * step
     return float((np.square(grid - centres) * weights).sum())
 
 
@@ -84,3 +87,8 @@ ESTIMATORS: Mapping[Estimator, Callable[[Histogram], Range]] = {
     "percentile": percentile,
     "mse": least_squares,
 }
+
+
+def estimate(estimator: Estimator, histogram: Histogram, scheme: Scheme = INT8_SCHEME) -> Range:
+    """The range by an estimator of ESTIMATORS; only `mse` depends on the scheme's bits."""
+    return least_squares(histogram, scheme) if estimator == "mse" else ESTIMATORS[estimator](histogram)

@@ -1,9 +1,10 @@
 """Fake quantization: float tensors rounded to the grid of their integers, with gradients.
 
-Activations: q = rint(x * f32(1 / scale)), half to even, clamped to [-128 - zero_point, 127 - zero_point], times
-scale. Written with four in-place vector operations, because torch.fake_quantize_per_tensor_affine takes nearly four
-times as long on a CPU (torch 2.13, one thread, AVX-512: 4.0 ns against 1.1 ns per value). Gradient: straight through
-inside the range, zero outside and at its ends, so that a fused ReLU needs no pass of its own.
+Activations: q = rint(x * f32(1 / scale)), half to even, clamped to [-128 - zero_point, 127 - zero_point] (in 16 bits
+to [-32767, 32767]), times scale. Written with four in-place vector operations, because
+torch.fake_quantize_per_tensor_affine takes nearly four times as long on a CPU (torch 2.13, one thread, AVX-512: 4.0 ns
+against 1.1 ns per value). Gradient: straight through inside the range, zero outside and at its ends, so that a fused
+ReLU needs no pass of its own.
 """
 
 from typing import Any
@@ -12,34 +13,37 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
-from edge.quantization.scheme import BIAS_LIMIT, INT8_MAX, INT8_MIN, SMALLEST_WEIGHT, WEIGHT_MAX
+from edge.quantization.scheme import BIAS_LIMIT, INT8_SCHEME, SMALLEST_WEIGHT, WEIGHT_MAX
+
+Limits = tuple[int, int]
+INT8_LIMITS: Limits = INT8_SCHEME.activation_limits
 
 
-def round_to_grid(x: Tensor, scale: float, zero_point: int) -> Tensor:
-    """Values of `x` on the int8 grid, float32, same shape; no gradient."""
+def round_to_grid(x: Tensor, scale: float, zero_point: int, limits: Limits = INT8_LIMITS) -> Tensor:
+    """Values of `x` on the grid of integers within the limits, float32, same shape; no gradient."""
     grid = torch.mul(x, 1.0 / scale)
-    return grid.round_().clamp_(INT8_MIN - zero_point, INT8_MAX - zero_point).mul_(scale)
+    return grid.round_().clamp_(limits[0] - zero_point, limits[1] - zero_point).mul_(scale)
 
 
 class FakeQuantize(torch.autograd.Function):
     """Round to a fixed grid; the gradient passes where the value lies strictly inside the range."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, scale: float, zero_point: int) -> Tensor:
+    def forward(ctx: Any, x: Tensor, scale: float, zero_point: int, limits: Limits = INT8_LIMITS) -> Tensor:
         """Round float x, any shape."""
         ctx.save_for_backward(x)
-        ctx.ends = ((INT8_MIN - zero_point) * scale, (INT8_MAX - zero_point) * scale)
-        return round_to_grid(x, scale, zero_point)
+        ctx.ends = ((limits[0] - zero_point) * scale, (limits[1] - zero_point) * scale)
+        return round_to_grid(x, scale, zero_point, limits)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         """Mask the gradient."""
         (x,) = ctx.saved_tensors
-        return torch.ops.aten.hardtanh_backward(gradient, x, *ctx.ends), None, None
+        return torch.ops.aten.hardtanh_backward(gradient, x, *ctx.ends), None, None, None
 
 
 class LearnedFakeQuantize(torch.autograd.Function):
-    """Round to a grid whose real range [low, high] is learned.
+    """Round to an int8 grid whose real range [low, high] is learned.
 
     With s = (high - low) / 255 and the zero point treated as continuous, d y / d high is 1 above the range, 0 below
     it and (y - x) / (s * 255) inside; d y / d low is the mirror image (TQT, arXiv 1903.08066, eq. 8, and LSQ,
@@ -52,7 +56,8 @@ class LearnedFakeQuantize(torch.autograd.Function):
         """Round float x, any shape; low and high are 0-d and stand behind scale and zero_point."""
         y = round_to_grid(x, scale, zero_point)
         ctx.save_for_backward(x, y)
-        ctx.ends = ((INT8_MIN - zero_point) * scale, (INT8_MAX - zero_point) * scale)
+        lowest, highest = INT8_LIMITS
+        ctx.ends = ((lowest - zero_point) * scale, (highest - zero_point) * scale)
         ctx.scale = scale
         return y
 
@@ -65,7 +70,7 @@ class LearnedFakeQuantize(torch.autograd.Function):
         needs_low, needs_high = ctx.needs_input_grad[1:3]
         low_gradient = high_gradient = None
         if needs_low or needs_high:
-            rounding = torch.sub(y, x).mul_(inside).sum() / (ctx.scale * (INT8_MAX - INT8_MIN))
+            rounding = torch.sub(y, x).mul_(inside).sum() / (ctx.scale * (INT8_LIMITS[1] - INT8_LIMITS[0]))
             share = x.numel() ** -0.5
             if needs_high:
                 high_gradient = (torch.mul(gradient, x >= high_end).sum() + rounding) * share

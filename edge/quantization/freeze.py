@@ -1,4 +1,4 @@
-"""Freeze a module after quantization-aware training into the int8 graph that ships."""
+"""Freeze a module after quantization-aware training into the integer graph that ships."""
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ __all__ = ["float_graph", "freeze", "trained_graph"]
 
 
 def freeze(prepared: torch.nn.Module, *, name: str | None = None) -> Graph:
-    """The int8 graph (nchw) of a prepared module: scales and zero points are the buffers of its quantizers, bit for
+    """The integer graph (nchw) of a prepared module: scales and zero points are the buffers of its quantizers, bit for
     bit, and weights and biases the integers of its forward in evaluation mode.
 
     Raises:
@@ -23,7 +23,7 @@ def freeze(prepared: torch.nn.Module, *, name: str | None = None) -> Graph:
     graph = trained_graph(prepared, name=name)
     assert isinstance(prepared, QuantizedModel)  # checked by trained_graph
     parameters = {tensor: prepared.quantizer(tensor).parameters_now() for tensor in prepared.group_of}
-    return quantize_graph(graph, parameters)
+    return quantize_graph(graph, parameters, prepared.scheme)
 
 
 def trained_graph(prepared: torch.nn.Module, *, name: str | None = None) -> Graph:

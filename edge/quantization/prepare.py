@@ -72,10 +72,12 @@ class QuantizedModel(nn.Module):
         self.layer_of = {name: keys[path] for name, path in lowered.layer_of.items()}
         self.quantizers = nn.ModuleDict()
         self.group_of: dict[str, str] = {}
-        for group in range_groups(lowered.graph):
+        for group in range_groups(lowered.graph, scheme):
             fixed = options.input_range if set(group.tensors) & set(self.graph.inputs) else None
             key = group.name.replace(".", "/")
-            self.quantizers[key] = ActivationQuantizer(group, momentum=options.momentum, fixed_range=fixed)
+            self.quantizers[key] = ActivationQuantizer(
+                group, momentum=options.momentum, fixed_range=fixed, scheme=scheme
+            )
             self.group_of.update(dict.fromkeys(group.tensors, key))
         self.last_use = last_use(self.graph)
 
@@ -111,7 +113,9 @@ class QuantizedModel(nn.Module):
             live = self.training and not self.freeze_bn
             return self.finish(output, layer(inputs[0], scale, live_norm=live), operator.attributes["activation"])
         tied = operator.kind in TIED
-        parameters = self.quantizer(output).parameters_now() if tied and self.fake_quantizing else None
+        rounds = tied and self.fake_quantizing
+        # The kernels' own roundings are mirrored in 8 bits; in 16 the grid is finer than float32 training notices.
+        parameters = self.quantizer(output).parameters_now() if rounds and self.scheme.activation_bits == 8 else None
         result = run_operator(operator, inputs, parameters)
         activation = operator.attributes.get("activation", "none")
         if tied or output not in self.group_of:  # on the grid already, and its ends rectify to grid values
@@ -139,8 +143,12 @@ def prepare_qat(
 
     Raises:
         UnsupportedError: an operation that has no operator, named with its node.
+        UsageError: learned ranges of int16 activations, whose 65,535 steps leave nothing to learn.
     """
-    prepared = QuantizedModel(lower(model, example), scheme or Scheme(), options or QatOptions())
+    scheme, options = scheme or Scheme(), options or QatOptions()
+    if scheme.activation_bits == 16 and options.ranges == "learned":
+        raise UsageError("ranges = 'learned' is for int8 activations; take 'moving_average' with activation_bits 16")
+    prepared = QuantizedModel(lower(model, example), scheme, options)
     return prepared.train(model.training)
 
 

@@ -1,4 +1,4 @@
-"""Turn a float graph and the parameters of its activations into the int8 graph: integers are made here alone."""
+"""Turn a float graph and the parameters of its activations into the integer graph: integers are made here alone."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,9 +9,9 @@ import numpy.typing as npt
 from edge.errors import EdgeError, UnsupportedError
 from edge.graph.graph import Graph, Operator, Quantization, Tensor, per_tensor
 from edge.quantization.scheme import (
-    INT8_MAX,
-    INT8_MIN,
+    INT8_SCHEME,
     TIED,
+    Scheme,
     activation_parameters,
     quantize_bias,
     quantize_weight,
@@ -22,11 +22,13 @@ from edge.quantization.ties import activations
 LAYERS = ("Conv", "ConvTranspose", "Gemm")
 
 
-def quantize_graph(graph: Graph, parameters: Mapping[str, tuple[np.float32 | float, int]]) -> Graph:
+def quantize_graph(
+    graph: Graph, parameters: Mapping[str, tuple[np.float32 | float, int]], scheme: Scheme = INT8_SCHEME
+) -> Graph:
     """Quantize a float graph by given scales and zero points.
 
-    Weights become int8 per output channel, biases int32 (a missing bias becomes zeros), activations int8, other float
-    constants (an operand of Add, say) int8 per tensor; integer tensors stay.
+    Weights become int8 per output channel, biases int32 (a missing bias becomes zeros), activations and other
+    float constants (an operand of Add, say) int8 or int16 per tensor; integer tensors stay.
 
     Args:
         graph: float32, batch norm folded, either layout.
@@ -41,7 +43,9 @@ def quantize_graph(graph: Graph, parameters: Mapping[str, tuple[np.float32 | flo
         if name not in parameters:
             raise EdgeError(f"activation '{name}' of '{graph.name}' has no quantization parameters")
         scale, zero_point = parameters[name]
-        tensors[name] = replace(tensors[name], dtype="int8", quantization=per_tensor(scale, zero_point))
+        tensors[name] = replace(
+            tensors[name], dtype=scheme.activation_dtype, quantization=per_tensor(scale, zero_point)
+        )
     operators = []
     for operator in graph.operators:
         if operator.kind == "BatchNorm":
@@ -50,7 +54,7 @@ def quantize_graph(graph: Graph, parameters: Mapping[str, tuple[np.float32 | flo
             operator = _with_bias(graph, operator, tensors)
             _quantize_layer(graph, operator, tensors, float(parameters[operator.inputs[0]][0]))
         else:
-            _quantize_operands(graph, operator, tensors)
+            _quantize_operands(graph, operator, tensors, scheme)
         operators.append(operator)
     return replace(graph, operators=tuple(operators), tensors=tensors)
 
@@ -118,7 +122,7 @@ def _set(tensors: dict[str, Tensor], operator: Operator, tensor: Tensor) -> None
     tensors[tensor.name] = tensor
 
 
-def _quantize_operands(graph: Graph, operator: Operator, tensors: dict[str, Tensor]) -> None:
+def _quantize_operands(graph: Graph, operator: Operator, tensors: dict[str, Tensor], scheme: Scheme) -> None:
     for name in operator.inputs:
         tensor = graph.tensors[name] if name else None
         if tensor is None or tensor.data is None or tensor.dtype != "float32":
@@ -131,6 +135,10 @@ def _quantize_operands(graph: Graph, operator: Operator, tensors: dict[str, Tens
             assert found is not None
             scale, zero_point = found.scale[0], int(found.zero_point[0])
         else:
-            scale, zero_point = activation_parameters(float(values.min()), float(values.max()))
-        integers = np.clip(np.rint(values / scale) + zero_point, INT8_MIN, INT8_MAX).astype(np.int8)
-        tensors[name] = replace(tensor, dtype="int8", data=integers, quantization=per_tensor(scale, zero_point))
+            scale, zero_point = activation_parameters(float(values.min()), float(values.max()), scheme)
+        integers = np.clip(np.rint(values / scale) + zero_point, *scheme.activation_limits).astype(
+            scheme.activation_dtype
+        )
+        tensors[name] = replace(
+            tensor, dtype=scheme.activation_dtype, data=integers, quantization=per_tensor(scale, zero_point)
+        )

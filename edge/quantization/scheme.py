@@ -8,11 +8,12 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from edge.errors import EdgeError
 
 INT8_MIN, INT8_MAX = -128, 127
+INT16_MAX = 32767
 WEIGHT_MAX = 127
 BIAS_LIMIT = 2**30
 """Largest magnitude of an int32 bias; a channel with almost no weight but a bias gets a scale that keeps to it."""
@@ -57,14 +58,18 @@ FIXED: dict[str, tuple[float, int]] = {
 }
 """Kinds whose int8 kernels demand this output scale and zero point (TensorFlow Lite 8-bit specification)."""
 
+INT16_FIXED: dict[str, tuple[float, int]] = dict.fromkeys(("Softmax", "Sigmoid", "Tanh"), (1 / 32768, 0))
+"""The same for the int16 kernels."""
+
 Float32Array = npt.NDArray[np.float32]
 
 
 class Scheme(BaseModel):
-    """Bits, symmetry and granularity. The only scheme so far is the one that TFLite's int8 kernels run.
+    """Bits, symmetry and granularity: what TFLite's int8 kernels run, or its 16x8 kernels (`activation_bits` 16).
 
     Weights: int8, symmetric, one scale per output channel, in [-127, 127]. Activations: int8, asymmetric, per tensor,
-    float zero exactly representable. Bias: int32, scale = input scale * weight scale, zero point 0, no clipping.
+    float zero exactly representable; or int16, symmetric, in [-32767, 32767]. Bias: int32, scale = input scale *
+    weight scale, zero point 0, no clipping. `activation_symmetric` follows from the bits where it is left out.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -72,27 +77,60 @@ class Scheme(BaseModel):
     weight_bits: Literal[8] = 8
     weight_granularity: Literal["per_channel"] = "per_channel"
     weight_symmetric: Literal[True] = True
-    activation_bits: Literal[8] = 8
+    activation_bits: Literal[8, 16] = 8
     activation_granularity: Literal["per_tensor"] = "per_tensor"
-    activation_symmetric: Literal[False] = False
+    activation_symmetric: bool = False
     bias_bits: Literal[32] = 32
 
+    @model_validator(mode="before")
+    @classmethod
+    def _symmetry(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "activation_symmetric" not in data:
+            return {**data, "activation_symmetric": data.get("activation_bits") == 16}
+        return data
 
-def activation_parameters(low: float, high: float, scheme: Scheme | None = None) -> tuple[np.float32, int]:
+    @model_validator(mode="after")
+    def _fits(self) -> "Scheme":
+        if self.activation_symmetric != (self.activation_bits == 16):
+            raise ValueError("activations are asymmetric in 8 bits and symmetric in 16: TFLite has no other kernels")
+        return self
+
+    @property
+    def activation_dtype(self) -> Literal["int8", "int16"]:
+        """The type of the activations."""
+        return "int8" if self.activation_bits == 8 else "int16"
+
+    @property
+    def activation_limits(self) -> tuple[int, int]:
+        """The smallest and largest integer of an activation."""
+        return (INT8_MIN, INT8_MAX) if self.activation_bits == 8 else (-INT16_MAX, INT16_MAX)
+
+    @property
+    def fixed(self) -> dict[str, tuple[float, int]]:
+        """Kinds whose kernels demand an output scale and zero point, and those."""
+        return FIXED if self.activation_bits == 8 else INT16_FIXED
+
+
+INT8_SCHEME = Scheme()
+
+
+def activation_parameters(low: float, high: float, scheme: Scheme = INT8_SCHEME) -> tuple[np.float32, int]:
     """Scale and zero point of an activation whose values lie in [low, high].
 
     The range is first extended to hold 0. scale = f32(high - low) / 255; zero_point = rint(-128 - f32(low / scale)),
     half to even: every operation rounds to float32. The real range moves by up to half a quantum, so that 0 is exact.
+    In 16 bits: scale = f32(max(-low, high)) / 32767, zero point 0.
 
     Raises:
         EdgeError: low or high is not finite, or low > high.
     """
-    del scheme  # one scheme so far
     low_f32, high_f32 = np.float32(min(low, 0.0)), np.float32(max(high, 0.0))
     if not (np.isfinite(low_f32) and np.isfinite(high_f32)) or low > high or low != low or high != high:
         raise EdgeError(f"an activation range from {low} to {high} cannot be quantized")
     if high_f32 - low_f32 < np.float32(NARROWEST_RANGE):
         low_f32, high_f32 = np.float32(0.0), np.float32(1.0)
+    if scheme.activation_bits == 16:
+        return np.float32(max(-low_f32, high_f32) / np.float32(INT16_MAX)), 0
     scale = np.float32((high_f32 - low_f32) / np.float32(INT8_MAX - INT8_MIN))
     zero_point = int(np.rint(np.float32(INT8_MIN) - low_f32 / scale))
     return scale, min(max(zero_point, INT8_MIN), INT8_MAX)
@@ -146,11 +184,12 @@ def quantize_bias(
     return integers.astype(np.int32)
 
 
-def input_range(values: npt.NDArray[Any]) -> tuple[float, float]:
+def input_range(values: npt.NDArray[Any], scheme: Scheme = INT8_SCHEME) -> tuple[float, float]:
     """The range for a model input that takes only a few values, such as 256 grey levels after normalization.
 
     The plain range of x = p / 127.5 - 1 puts every grey level exactly between two integers: each would be off by
-    half a quantum. Ranges up to 3 quanta wider are tried, and the one of least squared error wins.
+    half a quantum. Ranges up to 3 quanta wider are tried, and the one of least squared error wins. In 16 bits the plain
+    range does.
 
     Args:
         values: float, any shape; every value that the input can take, finite.
@@ -158,6 +197,8 @@ def input_range(values: npt.NDArray[Any]) -> tuple[float, float]:
     levels = np.asarray(values, np.float32).reshape(-1)
     low, high = float(min(levels.min(), 0.0)), float(max(levels.max(), 0.0))
     best, best_error = (low, high), np.inf
+    if scheme.activation_bits == 16:
+        return best
     for below in (0.0, 0.5, 1.0, 1.5):
         for above in (0.0, 0.5, 1.0, 1.5):
             quantum = (high - low) / (INT8_MAX - INT8_MIN - below - above)

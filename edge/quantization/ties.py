@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edge.graph.graph import Graph, Operator
-from edge.quantization.scheme import FIXED, TIED
-
+from edge.quantization.scheme import INT8_SCHEME, TIED, Scheme
 
 # Cannot be negative, and an upper bound if there is one.
 Bound = tuple[bool, float | None]
@@ -33,11 +32,11 @@ class RangeGroup:
     fixed: tuple[float, int] | None
 
 
-def range_groups(graph: Graph) -> tuple[RangeGroup, ...]:
+def range_groups(graph: Graph, scheme: Scheme = INT8_SCHEME) -> tuple[RangeGroup, ...]:
     """Group the real-valued activations of a graph (float, or int with parameters) by the ties of the kernels.
 
-    Operators of `TIED` tie their inputs and output; the output of a `FIXED` kind has the fixed parameters. Integer
-    results (ArgMax) belong to no group.
+    Operators of `TIED` tie their inputs and output; the output of a kind of `scheme.fixed` has the fixed parameters.
+    Integer results (ArgMax) belong to no group.
     """
     order = activations(graph)
     root = {name: name for name in order}
@@ -58,7 +57,7 @@ def range_groups(graph: Graph) -> tuple[RangeGroup, ...]:
         members.setdefault(find(name), []).append(name)
     producers = {name: operator for operator in graph.operators for name in operator.outputs}
     bounds = _bounds(graph, producers, order)
-    return tuple(_group(first, names, producers, bounds) for first, names in members.items())
+    return tuple(_group(first, names, producers, bounds, scheme) for first, names in members.items())
 
 
 def activations(graph: Graph) -> tuple[str, ...]:
@@ -67,11 +66,14 @@ def activations(graph: Graph) -> tuple[str, ...]:
     return tuple(name for name in dict.fromkeys(names) if graph.tensors[name].dtype not in ("int32", "int64", "bool"))
 
 
-def _group(first: str, names: list[str], producers: Mapping[str, Operator], bounds: Mapping[str, Bound]) -> RangeGroup:
+def _group(
+    first: str, names: list[str], producers: Mapping[str, Operator], bounds: Mapping[str, Bound], scheme: Scheme
+) -> RangeGroup:
     sources = [name for name in names if name not in producers or _decides(producers[name], bounds)]
     ceilings = [bounds[name][1] for name in sources]
     known = [ceiling for ceiling in ceilings if ceiling is not None]
-    fixed = {FIXED[producers[name].kind] for name in sources if name in producers and producers[name].kind in FIXED}
+    kinds = [producers[name].kind for name in sources if name in producers]
+    fixed = {scheme.fixed[kind] for kind in kinds if kind in scheme.fixed}
     return RangeGroup(
         name=first,
         tensors=tuple(names),

@@ -187,8 +187,10 @@ def _encoder(given: TensorInfo, preprocess: Preprocess, folder: Path) -> Encode:
         return lambda pixels: np.ascontiguousarray(pixels[None].transpose(axes))
     if given.scale is None or given.zero_point is None:
         return lambda pixels: np.ascontiguousarray(normalize(pixels[None], preprocess).transpose(axes))
-    if given.dtype != "int8" and given.dtype != "uint8":
-        raise ArtifactError(folder, f"input '{given.name}' is {given.dtype}; frames go in as float32, int8 or uint8")
+    if given.dtype != "int8" and given.dtype != "uint8" and given.dtype != "int16":
+        raise ArtifactError(
+            folder, f"input '{given.name}' is {given.dtype}; frames go in as float32, int8, uint8 or int16"
+        )
     table = quantize_table(preprocess, given.scale, given.zero_point, given.dtype)
     return lambda pixels: np.ascontiguousarray(apply_table(pixels[None], table).transpose(axes))
 

@@ -58,7 +58,7 @@ def model_input(images: npt.NDArray[np.uint8], file: ModelFile, preprocess: Prep
         images: uint8 (n, height, width, 3) as `resize` returns them: the model's size and colour order.
 
     Returns:
-        float32, int8 or uint8, (n, height, width, 3) or (n, 3, height, width), as the file's first input says.
+        float32, int8, uint8 or int16, (n, height, width, 3) or (n, 3, height, width), as the file's first input says.
     """
     given = file.inputs[0]
     values: npt.NDArray[Any]
@@ -66,10 +66,12 @@ def model_input(images: npt.NDArray[np.uint8], file: ModelFile, preprocess: Prep
         values = images
     elif given.scale is None or given.zero_point is None:
         values = normalize(images, preprocess)
-    elif given.dtype == "int8" or given.dtype == "uint8":
+    elif given.dtype == "int8" or given.dtype == "uint8" or given.dtype == "int16":
         values = apply_table(images, quantize_table(preprocess, given.scale, given.zero_point, given.dtype))
     else:
-        raise EngineError(f"{file.path}: input '{given.name}' is {given.dtype}; images go in as float32, int8 or uint8")
+        raise EngineError(
+            f"{file.path}: input '{given.name}' is {given.dtype}; images go in as float32, int8, uint8 or int16"
+        )
     return np.ascontiguousarray(values.transpose(0, 3, 1, 2)) if given.layout == "nchw" else values
 
 

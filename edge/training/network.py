@@ -30,7 +30,7 @@ def prepared_module(recipe: Recipe, model: nn.Module) -> QuantizedModel:
     The range of the input follows from the preprocessing, not from images.
     """
     ranges = recipe.qat.ranges if recipe.qat is not None else "moving_average"
-    options = QatOptions(ranges=ranges, input_range=input_range(normalize_table(recipe.preprocess)))
+    options = QatOptions(ranges=ranges, input_range=input_range(normalize_table(recipe.preprocess), recipe.scheme))
     example = torch.zeros(1, 3, recipe.preprocess.height, recipe.preprocess.width)
     prepared = prepare_qat(model.eval(), example, recipe.scheme, options)
     set_phase(prepared, observing=False, fake_quantizing=True, freeze_bn=True, freeze_ranges=True)

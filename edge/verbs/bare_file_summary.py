@@ -32,7 +32,7 @@ def print_bare_file(file: "BareFile", *, as_json: bool) -> None:
         say(f"  {len(file.floats)} in float: {', '.join(file.floats)}")
     for line in transpose_lines(file.transposes):
         say(f"  {line}")
-    if file.precision == "int8":
+    if file.precision != "float32":
         total = file.parameters_kept + len(file.parameters_changed)
         say(f"  parameters of {file.parameters_kept} of {total} quantized tensors as in the source")
         for text in (*file.parameters_changed, *file.notes):

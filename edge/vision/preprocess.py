@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from edge.errors import UsageError
 
 Pixels = NDArray[np.uint8]
-Quantized = NDArray[np.int8] | NDArray[np.uint8]
+Quantized = NDArray[np.int8] | NDArray[np.uint8] | NDArray[np.int16]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Size = Annotated[int, Field(ge=1, le=16384)]
@@ -191,7 +191,9 @@ def float_input(image: Pixels, preprocess: Preprocess) -> NDArray[np.float32]:
     return normalize(resize(image, preprocess)[None], preprocess)
 
 
-def quantize_table(preprocess: Preprocess, scale: float, zero_point: int, dtype: Literal["int8", "uint8"]) -> Quantized:
+def quantize_table(
+    preprocess: Preprocess, scale: float, zero_point: int, dtype: Literal["int8", "uint8", "int16"]
+) -> Quantized:
     """Normalize-then-quantize folded into one table, exactly.
 
     An entry is clip(rint(normalized / scale) + zero_point), float32 and half to even: QuantizeLinear of ONNX.
@@ -200,14 +202,14 @@ def quantize_table(preprocess: Preprocess, scale: float, zero_point: int, dtype:
         scale, zero_point, dtype: the quantization of the model's input; scale is rounded to float32 first.
 
     Returns:
-        int8 or uint8 (3, 256), by input channel and pixel value.
+        int8, uint8 or int16 (3, 256), by input channel and pixel value.
     """
     if not np.float32(scale) > 0:
         raise UsageError(f"the input's scale must be positive, found {scale}")
     limits = np.iinfo(dtype)
     levels = np.rint(normalize_table(preprocess) / np.float32(scale)) + np.float32(zero_point)
     clipped: NDArray[np.float32] = np.clip(levels, limits.min, limits.max)
-    return clipped.astype(np.int8) if dtype == "int8" else clipped.astype(np.uint8)
+    return cast(Quantized, clipped.astype(dtype))
 
 
 def apply_table(pixels: Pixels, table: Quantized) -> Quantized:
@@ -225,6 +227,6 @@ def quantized_input(image: Pixels, preprocess: Preprocess, table: Quantized) -> 
         table: `quantize_table`'s result, made once.
 
     Returns:
-        int8 or uint8 (1, height, width, 3).
+        integers of the table's type (1, height, width, 3).
     """
     return apply_table(resize(image, preprocess)[None], table)

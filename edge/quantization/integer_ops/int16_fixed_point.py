@@ -90,7 +90,7 @@ def interpolation_table(
         middle = half_away(sample(start + step / number(2)))
         entries.append(here - half_away((half_away((ahead + here) / 2) - middle) / 2))
     entries.append(half_away(sample(high)))
-    return np.clip(np.array(entries), INT16_MIN, INT16_MAX).astype(np.int64)
+    return np.asarray(np.clip(entries, INT16_MIN, INT16_MAX), dtype=np.int64)
 
 
 def look_up(values: torch.Tensor, table: torch.Tensor) -> torch.Tensor:

@@ -67,7 +67,7 @@ def open_subject(artifact: Artifact) -> Subject:
 def _reference(artifact: Artifact, source: ModelFile, graph: Graph) -> IntegerSimulation | FloatRun | OnnxReference:
     if artifact.manifest.provenance.road == "onnx2tf" and source.format == "onnx":
         return OnnxReference(artifact.file(source.path))
-    return IntegerSimulation(graph) if artifact.manifest.precision == "int8" else FloatRun(graph)
+    return FloatRun(graph) if artifact.manifest.precision == "float32" else IntegerSimulation(graph)
 
 
 def in_form_of(array: Array, before: TensorInfo, after: TensorInfo) -> Array:

@@ -130,7 +130,7 @@ def test_an_artifact_whose_file_disagrees_with_its_manifest_is_refused(make_arti
     [
         ({"output": {"meaning": "class_map"}}, "output means 'class_map'"),
         ({"labels": {"names": ["only one"]}}, "3 classes in the output, 1 names"),
-        ({"input": {"dtype": "int32"}}, "frames go in as float32, int8 or uint8"),
+        ({"input": {"dtype": "int32"}}, "frames go in as float32, int8, uint8 or int16"),
     ],
 )
 def test_a_manifest_that_cannot_be_predicted_with_is_refused(
