@@ -12,6 +12,7 @@ from edge.quantization.sensitivity.ranking import LayerCost
 STANDS_OUT = 0.25
 """Share of all noise from which on a layer stands out, when both rankings say so."""
 TRAINING = "train with quantization in the loop"
+WIDER = "quantize activations to 16 bits, if the device has the time; or train with quantization in the loop"
 NARROW_CHANNELS = 0.5
 UNEVEN = 8.0
 """The widest channel over the median one, from which on the other channels' levels are few because of it."""
@@ -53,7 +54,9 @@ def advise(artifact: Artifact, costs: Sequence[LayerCost], facts: Sequence[Layer
         )
     outstanding = {cost.layer.place for cost in costs if stands_out(cost)}
     own = [(entry, _for_layer(artifact, entry)) for entry in facts]
-    return found + [one for entry, one in own if one.action != TRAINING or entry.layer.place in outstanding]
+    return found + [
+        one for entry, one in own if one.action not in (TRAINING, WIDER) or entry.layer.place in outstanding
+    ]
 
 
 def stands_out(cost: LayerCost) -> bool:
@@ -122,7 +125,9 @@ def _for_output(artifact: Artifact, output: OutputFacts) -> tuple[str, str, str]
         return reason, "calibrate again with images like these", _quantize(artifact)
     used = f"{min(seen / held, 1.0):.0%} used, {output.clipped_share:.2%} saturated"
     reason = f"its range fits ({used}): {output.levels} levels are few"
-    return reason, TRAINING, _train(artifact)
+    if output.levels > 256:
+        return reason, TRAINING, _train(artifact)
+    return reason, WIDER, _quantize(artifact, " --activations int16")
 
 
 def _quantize(artifact: Artifact, options: str = "") -> str:

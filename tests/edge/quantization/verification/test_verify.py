@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,12 +18,11 @@ from edge.errors import UsageError
 from edge.evaluation.thresholds import Limits
 from edge.graph.graph import Graph, Tensor, per_tensor
 from edge.graph.onnx import read_onnx
-from edge.quantization.verification.end_to_end import open_runtimes
 from edge.quantization.verification.images import choose_images
 from edge.quantization.verification.parameters import tensor_problems
 from edge.quantization.verification.record import record
+from edge.quantization.verification.runtimes import RuntimeChoice, open_runtimes
 from edge.quantization.verification.subject import open_subject
-from edge.quantization.verification.runtimes import RuntimeChoice
 from edge.quantization.verification.verify import Request, verify
 
 Make = Callable[[str, str], Artifact]
@@ -171,8 +171,9 @@ def test_an_unfit_parent_is_refused(make: Make, parent: str, problem: str) -> No
 def test_an_engine_that_cannot_take_part_is_refused(make: Make) -> None:
     """The null engine computes nothing."""
     artifact = make("classify", "int8")
-    with pytest.raises(UsageError, match="--engine null"):
-        open_runtimes(open_subject(artifact), choose_images(artifact, None, None), ("null",), None)
+    choice = RuntimeChoice(engines=("null",))
+    with ExitStack() as stack, pytest.raises(UsageError, match="--engine null"):
+        open_runtimes(open_subject(artifact), choose_images(artifact, None, None), choice, stack)
 
 
 def test_a_scale_that_differs_by_one_ulp_is_a_problem() -> None:
