@@ -129,7 +129,7 @@ class Sides:
     """A converted model and its answers to the same images.
 
     Attributes:
-        file: the graph of the TLite file, as read back from it.
+        file: the graph of the TFLite file, as read back from it.
         differing: values of LiteRT with XNNPACK that are not the integer simulation's.
         quanta: distance of the real outputs from ONNX Runtime's on the source, in steps of the output's scale.
     """
@@ -142,14 +142,14 @@ class Sides:
 
 @pytest.fixture(scope="session")
 def convert(tmp_path_factory: pytest.TempPathFactory) -> Converted:
-    """A function from a foreign model and the path of its source to `Sides`, over a few random images.
+    """A function from a foreign model and the path of its source to `Sides`.
 
-    ONNX Runtime executes the source literally: DequantizeLinear, operator, QuantizeLinear, without fusions. Sources
+    Both get the images `pixels`, float32 (n, h, w, 3) as the model takes them, or a few random ones. ONNX Runtime executes the source literally: DequantizeLinear, operator, QuantizeLinear, without fusions. Sources
     that it does not know give no quanta.
     """
     folder = tmp_path_factory.mktemp("files")
 
-    def run(foreign: Foreign, source: Path, *, images: int = 3, compare: bool = True) -> Sides:
+    def run(foreign: Foreign, source: Path, *, pixels: Any = None, compare: bool = True) -> Sides:
         data = tflite_bytes(to_nhwc(read_onnx(onnx_bytes(foreign.graph))))
         path = folder / "model.tflite"
         path.write_bytes(data)
@@ -157,13 +157,13 @@ def convert(tmp_path_factory: pytest.TempPathFactory) -> Converted:
         session = open_session("litert", path, threads=1, kernels="xnnpack")
         given, made = file.tensors[file.inputs[0]], file.tensors[file.outputs[0]]
         assert given.quantization is not None and made.quantization is not None
-        shape = (images, *given.shape[1:])
-        pixels = np.random.default_rng(1).normal(size=shape).astype(np.float32)
+        if pixels is None:
+            pixels = np.random.default_rng(1).normal(size=(3, *given.shape[1:])).astype(np.float32)
         limits = np.iinfo(given.dtype)
         integers = np.rint(pixels / given.quantization.scale[0]) + given.quantization.zero_point[0]
         integers = np.clip(integers, limits.min, limits.max).astype(given.dtype)
         expected = IntegerSimulation(file).run([integers])[0]
-        answers = np.concatenate([session.run([integers[k : k + 1]])[0] for k in range(images)])
+        answers = np.concatenate([session.run([integers[k : k + 1]])[0] for k in range(len(pixels))])
         quanta = np.zeros(1)
         if compare:
             real = (answers.astype(np.float64) - made.quantization.zero_point[0]) * made.quantization.scale[0]
