@@ -105,6 +105,15 @@ def _linear_scale(case: NodeCase) -> str | None:
     return "linear, pytorch_half_pixel to one pixel" if pytorch and one else None
 
 
+def _training(case: NodeCase) -> str | None:
+    mode = case.input(2)
+    return "training mode" if mode is not None and bool(np.asarray(mode)) else None
+
+
+def _many_scales(case: NodeCase) -> str | None:
+    return "an activation of several scales: TFLite has one" if np.asarray(case.input(1)).size > 1 else None
+
+
 BY_OPERATOR: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
     {
         "ArgMax": (attribute_is("select_last_index", (1,), "the last of equal values: TFLite takes the first"),),
@@ -112,9 +121,11 @@ BY_OPERATOR: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
         "BatchNormalization": (attribute_is("training_mode", (1,), "training mode"),),
         "Conv": (_spatial_rank,),
         "ConvTranspose": (_spatial_rank,),
-        "Dropout": (_several_outputs("a mask: training"),),
+        "DequantizeLinear": (_many_scales,),
+        "Dropout": (_several_outputs("a mask: training"), _training),
         "LayerNormalization": (_several_outputs("mean and deviation as outputs: training"),),
         "MaxPool": (_spatial_rank, _dilated, _several_outputs("indices of the largest values")),
+        "QuantizeLinear": (_many_scales,),
         "Resize": (
             attribute_is("mode", ("cubic",), "cubic: TFLite has none"),
             attribute_is("antialias", (1,), "antialias: TFLite has none"),

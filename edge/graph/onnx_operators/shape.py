@@ -13,6 +13,8 @@ def identity(draft: Draft, node: Node) -> None:
     """Identity and Dropout vanish: the output is the input."""
     if any(node.outputs[1:]):
         raise NotCanonical("a Dropout mask")
+    if node.kind == "Dropout" and node.input(2) and bool(draft.required_constant(node.input(2)).data):
+        raise NotCanonical("training mode")
     draft.tensor(node.input(0))
     draft.alias(node.outputs[0], node.input(0))
 
