@@ -52,6 +52,13 @@ def rescaled(values: torch.Tensor, real: float) -> torch.Tensor:
     return rescaled_by(values, factor, exponent)
 
 
+def rescaled_once(values: torch.Tensor, real: float) -> torch.Tensor:
+    """32-bit accumulators (in an int64 tensor) times a real factor up to 1, rounded half up, once."""
+    factor, exponent = mantissa(real, 31)
+    shift = 31 - exponent
+    return (values * factor + (1 << (shift - 1))) >> shift
+
+
 def rescaled_by(values: torch.Tensor, factor: int, exponent: int) -> torch.Tensor:
     """`rescaled` by factor * 2**(exponent - 31)."""
     moved = values << exponent if exponent > 0 else values
