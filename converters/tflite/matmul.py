@@ -9,12 +9,14 @@ LARGEST_RANK = 5
 
 
 def write_matmul(builder: FileBuilder, operator: Operator) -> None:
-    """Write a product of matrices. Refuses (UnsupportedError) operands of several dtypes, and over 5 axes."""
+    """Write a product of matrices. Refuses (UnsupportedError) operands of several dtypes, uint8, and over 5 axes."""
     graph = builder.graph
     names = (*operator.inputs, *operator.outputs)
     dtypes = {graph.tensors[name].dtype for name in names}
     if len(dtypes) != 1:
         raise UnsupportedError(f"MatMul '{operator.name}': operands of {', '.join(sorted(dtypes))}")
+    if "uint8" in dtypes:
+        raise UnsupportedError(f"MatMul '{operator.name}': uint8 operands; BATCH_MATMUL has int8 and float kernels")
     ranks = [len(builder.shape(name)) for name in names]
     if min(ranks[:2]) < 2 or max(ranks) > LARGEST_RANK:
         raise UnsupportedError(

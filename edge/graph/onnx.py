@@ -81,7 +81,7 @@ def read_onnx(
     graph = _literal_graph(file, file.model.graph.name or "graph" if name is None else name)
     try:
         graph = _spread_parameters(fuse_rounding(graph))
-        graph = fuse_functions(lift_from_reshape(merge_reshapes(graph)))
+        graph = fuse_functions(merge_reshapes(lift_from_reshape(graph)))
         graph = fuse_activations(fuse_bias(graph))
     except EdgeError as error:
         raise ModelFileError(file.label, str(error)) from error
