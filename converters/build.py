@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from converters.package import Description, ModelFiles, selftest_bytes, write_artifact, write_model_files
 from edge.artifact import Artifact, ModelFile
-from edge.errors import EngineError, UsageError
+from edge.errors import EngineError, UnsupportedError, UsageError
 from edge.graph.graph import Graph
 from edge.quantization.float_run import run_float
 from edge.quantization.integer import IntegerSimulation
@@ -72,6 +72,9 @@ def expected_outputs(
     else:
         every = run_float(written.graph, [raw])
         outputs = [np.asarray(every[name]) for name in written.graph.outputs]
+    for name, array in zip(written.graph.outputs, outputs, strict=True):
+        if not np.isfinite(array).all():
+            raise UnsupportedError(f"output '{name}' is not finite on the self-test's images: the weights overflow")
     return {file.path: [_as_file(array, source, file, k) for k, array in enumerate(outputs)] for file in written.files}
 
 

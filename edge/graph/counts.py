@@ -102,6 +102,8 @@ def _multiply_adds(graph: Graph, operator: Operator) -> int | None:
 def _alive_bytes(graph: Graph) -> list[int]:
     """Bytes of all activations alive while each operator runs: from the one that makes it to the last that reads it."""
     count = len(graph.operators)
+    if not count:
+        return []
     first = dict.fromkeys(graph.inputs, 0)
     last = dict.fromkeys(graph.inputs, 0)
     for index, operator in enumerate(graph.operators):

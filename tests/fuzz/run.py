@@ -120,12 +120,15 @@ def work(folder: Path, seeds: dict[str, str], seed: int, first: int, stop: int) 
             used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
             resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY_BYTES, resource.RLIM_INFINITY))
             limited = True
-        (private / "current").write_bytes(case.data)
-        print(json.dumps({"case": case.index, "file": str(private / "current"), "seed": case.seed_file}), file=report)
+        kept = private / f"case_{case.index}"
+        kept.write_bytes(case.data)
+        print(json.dumps({"case": case.index, "file": str(kept), "seed": case.seed_file}), file=report)
         report.flush()
         ended, line = outcome(private, case, seeds[case.seed_file])
         print(json.dumps({"case": case.index, "ended": ended, "line": line, "command": case.command}), file=report)
         report.flush()
+        if ended != "FAILED":
+            kept.unlink()
 
 
 def supervise(folder: Path, seed: int, first: int, stop: int) -> Iterator[dict[str, str]]:

@@ -62,6 +62,8 @@ def _builtin_sum(
 
 
 def _rescaled(values: torch.Tensor, factor: int, shift: int) -> torch.Tensor:
+    if shift > 31:  # QuantizeMultiplier flushes such a small factor to zero
+        return torch.zeros_like(values)
     product = values * factor
     high = torch.div(product + torch.where(product >= 0, 1 << 30, 1 - (1 << 30)), 1 << 31, rounding_mode="trunc")
     if shift <= 0:
