@@ -144,8 +144,9 @@ class Sides:
 def convert(tmp_path_factory: pytest.TempPathFactory) -> Converted:
     """A function from a foreign model and the path of its source to `Sides`.
 
-    Both get the images `pixels`, float32 (n, h, w, 3) as the model takes them, or a few random ones. ONNX Runtime executes the source literally: DequantizeLinear, operator, QuantizeLinear, without fusions. Sources
-    that it does not know give no quanta.
+    Both get the images `pixels`, float32 (n, h, w, 3) as the model takes them, or a few random ones. ONNX
+    Runtime executes the source literally: DequantizeLinear, operator, QuantizeLinear, without fusions. Without
+    `compare`, for sources that it does not know, there are no quanta.
     """
     folder = tmp_path_factory.mktemp("files")
 
