@@ -9,6 +9,7 @@ import numpy as np
 from converters.calibration import Calibration, activation_ranges
 from converters.onnx_passes.canonical import canonical
 from converters.onnx_passes.fold_batch_norm import fold_batch_norm
+from converters.onnx_passes.integer_batch_norm import integer_batch_norm
 from edge.errors import UnsupportedError, UsageError
 from edge.graph.graph import Graph
 from edge.graph.onnx import read_onnx
@@ -91,7 +92,7 @@ def read_foreign(
             raise UsageError(f"{source} is a float model; quantize it with `edge quantize`")
         if not weights or (calibration is None and not is_partly_quantized(graph)):
             return graph
-        graph, said = per_channel_activations(fold_batch_norm(graph))
+        graph, said = per_channel_activations(fold_batch_norm(integer_batch_norm(graph)))
         moved.extend(said)
 
         def from_images(names: tuple[str, ...]) -> dict[str, Range]:

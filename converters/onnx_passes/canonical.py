@@ -6,6 +6,7 @@ from converters.onnx_passes.channels_first_boundaries import channels_first_boun
 from converters.onnx_passes.fold_batch_norm import fold_batch_norm
 from converters.onnx_passes.fold_pad import fold_pad
 from converters.onnx_passes.fuse_depth_to_space import fuse_depth_to_space
+from converters.onnx_passes.integer_batch_norm import integer_batch_norm
 from converters.onnx_passes.integer_boundaries import integer_boundaries
 from converters.onnx_passes.lower_average_pool import lower_average_pool
 from converters.onnx_passes.lower_conv_transpose import lower_conv_transpose
@@ -14,6 +15,7 @@ from converters.onnx_passes.lower_integer import lower_integer
 from converters.onnx_passes.reciprocal_constants import reciprocal_constants
 from converters.onnx_passes.tie_parameters import tie_parameters
 from converters.onnx_passes.unshare_constants import unshare_constants
+from edge.graph.collapse_qdq import collapse_qdq
 from edge.graph.graph import Graph
 
 
@@ -31,7 +33,9 @@ def canonical(graph: Graph) -> Graph:
     own export comes back unchanged.
     """
     graph = reciprocal_constants(unshare_constants(fuse_depth_to_space(graph)))
-    graph = fold_pad(fold_batch_norm(graph))
+    if any(operator.kind == "BatchNorm" for operator in graph.operators):
+        graph = fold_batch_norm(collapse_qdq(integer_batch_norm(graph)))
+    graph = fold_pad(graph)
     graph = lower_average_pool(lower_conv_transpose(lower_depth_to_space(graph)))
     graph = integer_boundaries(tie_parameters(canonical_int8(graph)))
     return lower_integer(asymmetric_weights(channels_first_boundaries(graph)))

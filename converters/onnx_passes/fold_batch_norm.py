@@ -1,5 +1,6 @@
 """Folding batch norm into the convolution or Gemm before it."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -54,8 +55,10 @@ def _is_foldable_weight(weight: Tensor) -> bool:
     return weight.dtype in ("int8", "uint8") and weight.quantization.axis in (None, 0)
 
 
-def _affine(tensors: dict[str, Tensor], operator: Operator) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Factor and offset per channel, float64 (C,)."""
+def channel_affine(
+    tensors: Mapping[str, Tensor], operator: Operator
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Factor and offset per channel of a BatchNorm, float64 (C,)."""
     arrays = []
     for name in operator.inputs[1:]:
         data = tensors[name].data
@@ -67,7 +70,7 @@ def _affine(tensors: dict[str, Tensor], operator: Operator) -> tuple[npt.NDArray
 
 
 def _folded(tensors: dict[str, Tensor], producer: Operator, norm: Operator) -> Operator:
-    factor, offset = _affine(tensors, norm)
+    factor, offset = channel_affine(tensors, norm)
     weight = tensors[producer.inputs[1]]
     assert weight.data is not None
     if producer.inputs[2]:
@@ -125,7 +128,7 @@ def _rescaled_weight(tensors: dict[str, Tensor], weight: Tensor, factor: npt.NDA
 
 
 def _as_arithmetic(tensors: dict[str, Tensor], norm: Operator) -> tuple[Operator, Operator]:
-    factor, offset = _affine(tensors, norm)
+    factor, offset = channel_affine(tensors, norm)
     x, output = norm.inputs[0], norm.outputs[0]
     form = (-1,) + (1,) * (len(tensors[x].shape) - 2)
     scaled = fresh_name(f"{output}/scaled", tensors)
