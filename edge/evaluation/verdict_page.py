@@ -73,7 +73,7 @@ def _printable(value: Any) -> Any:
 
 
 def _percent(value: float | None) -> str:
-    return "not a number" if value is None else f"{value:.1%}"
+    return "not a number" if value is None else f"{value:.1%}".replace("-0.0%", "0.0%")
 
 
 def _decibels(value: float | None) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from converters.benchmarks.bad_layer import with_uneven_channel
 from converters.build import build_artifact
 from converters.onnx_file import onnx_bytes
 from converters.package import Description
@@ -23,7 +24,7 @@ from edge.quantization.scheme import input_range
 from edge.vision.preprocess import Preprocess, normalize, normalize_table, resize
 
 SIZE = 32
-UNEVEN_LAYER, READER = "project", "expand"
+UNEVEN_LAYER = "project"
 CLIPPED_LAYER = "narrow"
 
 
@@ -111,7 +112,7 @@ def make_bad(
 
 
 def _build(root: Path, name: str, network: Graph, pixels: np.ndarray, split: Split, preprocess: Preprocess) -> Made:
-    graph = with_uneven_channel(network) if name == "uneven" else network
+    graph = with_uneven_channel(network, UNEVEN_LAYER, 0, 1000.0) if name == "uneven" else network
     quantized = calibrate(graph, [pixels], estimator="minmax", input_range=input_range(normalize_table(preprocess)))
     if name == "clipped":
         quantized = with_clipped_range(graph, quantized)
@@ -130,19 +131,6 @@ def _build(root: Path, name: str, network: Graph, pixels: np.ndarray, split: Spl
     images = np.stack([resize(split.image(index), preprocess) for index in range(2)])
     artifact = build_artifact(quantized, description, folder, images=images)
     return Made(artifact=artifact, float_graph=graph, split=split)
-
-
-def with_uneven_channel(graph: Graph, factor: float = 1000.0) -> Graph:
-    """One output channel times a factor, and the weights that read it divided by it: the same function in float."""
-    by_name = {operator.name: operator for operator in graph.operators}
-    writer, reader = by_name[UNEVEN_LAYER], by_name[READER]
-    weight, bias = (np.array(graph.constant(name)) for name in writer.inputs[1:])
-    weight[0] *= factor
-    bias[0] *= factor
-    reading = np.array(graph.constant(reader.inputs[1]))
-    reading[:, 0] /= factor
-    arrays = {writer.inputs[1]: weight, writer.inputs[2]: bias, reader.inputs[1]: reading}
-    return graph.with_tensors([replace(graph.tensors[name], data=array) for name, array in arrays.items()])
 
 
 def with_clipped_range(graph: Graph, quantized: Graph) -> Graph:
