@@ -4,8 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 from edge.errors import UsageError
+from edge.graph.batch_axis import batch_axis_user
 from edge.graph.graph import Graph, Operator, Tensor
-from edge.quantization.execution import batch_axis_user
 
 # Attributes that say a size or a limit of axis 0.
 SIZES = ("shape", "end")

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from edge.artifact import TensorInfo
 from edge.evaluation.fidelity import RealDifference, real_difference
+from edge.graph.batch_axis import batch_axis_user
 from edge.graph.graph import Graph
-from edge.quantization.execution import batch_axis_user
 from edge.quantization.integer import IntegerSimulation
 from edge.quantization.sensitivity.mixed import FLOAT, WHOLE, Layer, MixedNetwork, Values
 from edge.quantization.sensitivity.real_weights import RealWeights, real_weights
