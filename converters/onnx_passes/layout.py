@@ -48,8 +48,8 @@ def to_nhwc_with_reasons(graph: Graph, *, keep_nchw_io: bool = False) -> tuple[G
             )
             raise UnsupportedError(f"operator '{operator.name}' ({operator.kind}) has no NHWC form{hint}")
         RULES[operator.kind](layout, operator)
-    outputs = tuple(_output(layout, name, keep_nchw_io) for name in graph.outputs)
-    result = replace(graph, layout="nhwc", operators=tuple(layout.operators), tensors=layout.tensors, outputs=outputs)
+    _name_outputs(layout, keep_nchw_io)
+    result = replace(graph, layout="nhwc", operators=tuple(layout.operators), tensors=layout.tensors)
     result = rebuild(result, result.operators)
     left = [operator.name for operator in result.operators if operator.kind == "Transpose"]
     return result, tuple(layout.reasons[name] for name in left)
@@ -59,19 +59,33 @@ def _boundary_order(rank: int, keep_nchw_io: bool) -> Perm:
     return tuple(range(rank)) if keep_nchw_io else natural_order(rank)
 
 
-def _output(layout: Layout, name: str, keep_nchw_io: bool) -> str:
-    """The graph output in the boundary's order and under its own name."""
-    if layout.graph.tensors[name].data is not None:
-        return name
-    ending = Operator(kind="Reshape", name=f"{name}/output", inputs=(), outputs=(), attributes={"shape": ()})
+def _name_outputs(layout: Layout, keep_nchw_io: bool) -> None:
+    """Store every graph output in the boundary's order and under its own name.
+
+    A tensor that is an input, or another output too, is copied by a Reshape to its own shape.
+    """
+    names = [name for name in dict.fromkeys(layout.graph.outputs) if layout.graph.tensors[name].data is None]
     reason = "the output stays NCHW" if keep_nchw_io else "a rank-4 output is NHWC"
-    stored = layout.stored(name, _boundary_order(layout.rank(name), keep_nchw_io), ending, reason)
-    if stored == name or stored in layout.graph.inputs or stored in layout.graph.outputs:
-        return stored
-    if name in layout.tensors:
-        layout.rename(name, fresh_name(f"{name}/stored", layout.tensors))
-    layout.rename(stored, name)
-    return name
+    held: dict[str, str] = {}
+    for name in names:
+        ending = Operator(kind="Reshape", name=f"{name}/output", inputs=(), outputs=(), attributes={"shape": ()})
+        held[name] = layout.stored(name, _boundary_order(layout.rank(name), keep_nchw_io), ending, reason)
+    for name in names:
+        stored = held[name]
+        if stored == name:
+            continue
+        if name in layout.tensors:
+            other = fresh_name(f"{name}/stored", layout.tensors)
+            layout.rename(name, other)
+            held = {key: other if value == name else value for key, value in held.items()}
+        shared = list(held.values()).count(stored) > 1 or stored in names
+        if shared or stored in layout.graph.inputs:
+            tensor = layout.tensors[stored]
+            layout.tensors[name] = replace(tensor, name=name)
+            layout.append_move("Reshape", f"{name}/output", stored, name, {"shape": tensor.shape})
+        else:
+            layout.rename(stored, name)
+        held[name] = name
 
 
 RULES: Mapping[str, Callable[[Layout, Operator], None]] = MappingProxyType(

@@ -153,7 +153,8 @@ def test_the_nhwc_form_computes_the_same(graph: Graph, keep_nchw_io: bool) -> No
     x = np.random.default_rng(3).normal(size=SHAPE).astype(np.float32)
     expected = run_float(graph, [x])
     found = run_float(nhwc, [x if keep_nchw_io else np.ascontiguousarray(x.transpose(0, 2, 3, 1))])
-    for before, after in zip(graph.outputs, nhwc.outputs, strict=True):
-        wanted = np.asarray(expected[before])
+    assert nhwc.outputs == graph.outputs
+    for name in graph.outputs:
+        wanted = np.asarray(expected[name])
         wanted = wanted.transpose(0, 2, 3, 1) if wanted.ndim == 4 and not keep_nchw_io else wanted
-        np.testing.assert_allclose(np.asarray(found[after]), wanted, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(np.asarray(found[name]), wanted, rtol=1e-4, atol=1e-4)
