@@ -5,9 +5,11 @@ from dataclasses import replace
 from edge.graph.graph import Graph, Operator
 from edge.graph.rewrite import fresh_name, rebuild
 
+LAYERS = ("Conv", "ConvTranspose", "Gemm")
+
 
 def unshare_constants(graph: Graph) -> Graph:
-    """Copy a weight or bias that several Conv or Gemm operators read: `NAME_2`, `NAME_3`, ... for the later ones.
+    """Copy a weight or bias that several layers read: `NAME_2`, `NAME_3`, ... for the later ones.
 
     Requires: nothing.
     Ensures: no two of them read the same constant (a layer's integers depend on its input's scale); same outputs.
@@ -16,7 +18,7 @@ def unshare_constants(graph: Graph) -> Graph:
     taken: set[str] = set()
     operators: list[Operator] = []
     for operator in graph.operators:
-        if operator.kind in ("Conv", "Gemm"):
+        if operator.kind in LAYERS:
             inputs = [operator.inputs[0]]
             for name in operator.inputs[1:]:
                 if name and name in taken and tensors[name].data is not None:

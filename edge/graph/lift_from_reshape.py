@@ -56,7 +56,8 @@ def merge_reshapes(graph: Graph) -> Graph:
         operator = replace(given, inputs=tuple(names.get(name, name) for name in given.inputs))
         if operator.kind == "Reshape":
             first = makers.get(operator.inputs[0])
-            if first is not None and first.kind == "Reshape":
+            inner = graph.tensors[operator.inputs[0]]
+            if first is not None and first.kind == "Reshape" and _same_form(graph.tensors[first.inputs[0]], inner):
                 operator = replace(operator, inputs=first.inputs)
             source, target = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
             if source.shape == target.shape and _same_form(source, target) and target.name not in graph.outputs:

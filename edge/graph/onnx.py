@@ -88,7 +88,7 @@ def read_onnx(
     if complete is not None:
         graph = complete(graph)
     try:
-        return fuse_activations(collapse_qdq(graph))
+        return fuse_activations(merge_reshapes(collapse_qdq(graph)))
     except EdgeError as error:
         raise ModelFileError(file.label, str(error)) from error
 

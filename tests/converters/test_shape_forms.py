@@ -54,6 +54,20 @@ def test_a_chain_of_one_axis_convolutions_fuses_and_reshapes_at_its_ends_alone()
     np.testing.assert_allclose(FloatRun(graph).run([x])[0], reference(data, x), atol=1e-4)
 
 
+def test_batch_norm_and_rectifier_go_into_a_transposed_convolution() -> None:
+    data = parsed(
+        "(float[1,4,5,5] x) => (float[1,6,10,10] y) { a = ConvTranspose<strides=[2,2]>(x, w)"
+        " b = BatchNormalization(a, g, g, g, v) y = Relu(b) }",
+        w=normal(4, 6, 2, 2),
+        g=normal(6),
+        v=np.abs(normal(6)) + 1,
+    )
+    graph = canonical(read_onnx(data))
+    assert kinds(graph) == ["ConvTranspose"]
+    x = normal(1, 4, 5, 5)
+    np.testing.assert_allclose(FloatRun(graph).run([x])[0], reference(data, x), atol=1e-4)
+
+
 def test_a_pixel_shuffle_reorders_the_convolution_in_front() -> None:
     data = parsed(
         "(float[1,4,5,5] x) => (float[1,2,10,10] y) { a = Conv(x, w, b) r = Relu(a)"
