@@ -4,15 +4,13 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from converters.export import export_checkpoint
-from converters.file_check import FileCheck, check_file, refuse_wrong
 from converters.foreign import read_foreign
 from converters.heads import append_head
 from converters.integer_only import float_operators, require_integer_only
 from converters.onnx_passes.axis_order import NeededTranspose
 from converters.onnx_passes.layout import to_nhwc_with_reasons
-from converters.onnx_passes.with_batch import with_batch
 from converters.package import Precision, precision_of
 from converters.tflite.writer import tflite_bytes
 from edge.atomic import write_bytes
@@ -21,7 +19,9 @@ from edge.graph.graph import Graph, Tensor
 from edge.graph.onnx import read_onnx
 from edge.graph.tflite import read_tflite
 from edge.quantization.verification.parameters import quantized_tensors, tensor_problems
-from edge.training.checkpoint import read_checkpoint
+
+if TYPE_CHECKING:
+    from converters.file_check import FileCheck
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class BareFile:
     parameters_kept: int
     parameters_changed: tuple[str, ...]
     notes: tuple[str, ...]
-    check: FileCheck | None
+    check: "FileCheck | None"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +97,11 @@ def convert_file(
     data = tflite_bytes(nhwc, description=f"edge-deploy {precision}")
     written = read_tflite(data)
     floats = float_operators(nhwc) if precision != "float32" else []
-    check = check_file(read.graph, data, keep_nchw_io=keep_nchw_io) if verify else None
-    if check is not None:
+    check = None
+    if verify:
+        from converters.file_check import check_file, refuse_wrong  # the references run in torch
+
+        check = check_file(read.graph, data, keep_nchw_io=keep_nchw_io)
         refuse_wrong(source, check, integer=precision != "float32" and not floats)
     kept, changed = _parameters(read.quantized, written)
     write_bytes(target, data)
@@ -137,11 +140,16 @@ def _read(
     elif source.suffix == ".safetensors":
         if shapes:
             raise UsageError("--input-shape is for ONNX files; a checkpoint carries its input's size")
+        from converters.export import export_checkpoint
+        from edge.training.checkpoint import read_checkpoint
+
         graph = export_checkpoint(read_checkpoint(source), head=head or "logits")
         quantized = quantized_tensors(graph)
     else:
         raise FileError(source, "is neither a checkpoint (.safetensors) nor an ONNX file (.onnx)")
     if batch is not None:
+        from converters.onnx_passes.with_batch import with_batch
+
         graph = with_batch(graph, batch)
     return _Source(graph=graph, quantized=quantized, notes=notes)
 

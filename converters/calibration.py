@@ -11,7 +11,6 @@ from edge.data.open_split import open_split
 from edge.data.splits import Split
 from edge.errors import UsageError, unknown_name
 from edge.graph.graph import Graph
-from edge.quantization.calibrate import collect
 from edge.quantization.estimators import ESTIMATORS, Estimator, Range
 from edge.quantization.ties import RangeGroup
 from edge.vision.preprocess import Preprocess, normalize, resize
@@ -84,6 +83,8 @@ def activation_ranges(
         UsageError: no images. DataError: an image that cannot be read.
         UnsupportedError: an operator without a float formula. EdgeError: an activation that is not finite.
     """
+    from edge.quantization.calibrate import collect  # brings torch
+
     groups = [
         RangeGroup(name=name, tensors=(name,), sources=(name,), nonnegative=False, ceiling=None, fixed=None)
         for name in names

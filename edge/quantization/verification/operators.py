@@ -17,8 +17,9 @@ from edge.graph.onnx_cut import OnnxCutter
 from edge.graph.tflite_cut import TfliteCutter
 from edge.quantization.integer import IntegerSimulation
 from edge.quantization.verification.operator_kinds import by_kind
+from edge.quantization.verification.parameters import INT8_TO_UINT8
 from edge.quantization.verification.runtimes import Runtime
-from edge.quantization.verification.subject import INT8_TO_UINT8, Subject
+from edge.quantization.verification.subject import Subject
 from edge.runtime.engine import Session
 from edge.runtime.selftest import model_input
 

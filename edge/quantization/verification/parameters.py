@@ -1,15 +1,20 @@
 """Check 1: scale and zero point of every tensor are the same numbers in every file of the artifact."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edge.evaluation.verdict import Finding
 from edge.graph.graph import Graph, Tensor
-from edge.quantization.verification.subject import INT8_TO_UINT8, Subject
+
+if TYPE_CHECKING:
+    from edge.quantization.verification.subject import Subject
+
+INT8_TO_UINT8 = 128
 
 
-def check_parameters(subject: Subject) -> list[Finding]:
+def check_parameters(subject: "Subject") -> list[Finding]:
     """Compare every quantized tensor of each file with the source's of the same name, bit for bit.
 
     An activation that is uint8 in one file and int8 in the other has its zero point shifted by 128. The integers of
@@ -26,7 +31,7 @@ def check_parameters(subject: Subject) -> list[Finding]:
     ]
 
 
-def _another_tools(subject: Subject) -> Finding:
+def _another_tools(subject: "Subject") -> Finding:
     """The integers were chosen by the tool that wrote the file: there is nothing to compare them with."""
     method = subject.artifact.manifest.quantization.method
     detail = f"{method}: scales and integers are that tool's own; the source has none to compare with"

@@ -14,8 +14,8 @@ from edge.errors import UsageError
 from edge.graph.graph import Graph
 from edge.graph.onnx import read_onnx
 from edge.quantization.float_run import FloatRun
-from edge.quantization.verification.onnx_reference import OnnxReference
 from edge.quantization.freeze import float_graph
+from edge.quantization.verification.onnx_reference import OnnxReference
 from edge.training.checkpoint import read_checkpoint, restore_module
 from edge.vision.preprocess import Preprocess, normalize
 

@@ -16,7 +16,6 @@ from edge.quantization.integer import IntegerSimulation
 from edge.quantization.verification.onnx_reference import OnnxReference
 
 Array = npt.NDArray[Any]
-INT8_TO_UINT8 = 128
 
 
 @dataclass(frozen=True, kw_only=True)
