@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from converters.calibration import Calibration, activation_ranges
+from converters.onnx_passes.asymmetric_weights import may_overflow
 from converters.onnx_passes.canonical import canonical
 from converters.onnx_passes.fold_batch_norm import fold_batch_norm
 from converters.onnx_passes.integer_batch_norm import integer_batch_norm
@@ -52,6 +53,11 @@ class Foreign:
         count = sum(int(np.count_nonzero(weight.data == -128)) for weight in weights if weight.dtype == "int8")
         if count:
             said.append(f"{count} weights are -128, which TFLite's specification leaves out of int8 weights; kept")
+        if any(may_overflow(weight) for weight in weights):
+            said.append(
+                "two weights of -128 in one output channel overflow in XNNPACK's kernels for aarch64 without dot "
+                "product (Raspberry Pi 4): its answers are wrong there; quantize the weights to [-127, 127]"
+            )
         return tuple(said)
 
 

@@ -121,14 +121,20 @@ def compare(source: Path, split: Split, calibration: Split, preprocess: Preproce
 @click.option("--images", required=True, type=click.Path(path_type=Path))
 @click.option("--calibration", required=True, type=click.Path(path_type=Path), help="Label file: the images it lists.")
 @click.option("--test", required=True, type=click.Path(path_type=Path), help="Label file: the images it lists.")
+@click.option("--write-inputs", type=click.Path(path_type=Path), help="Write every second calibration image, and stop.")
 @click.option("--model", "models", multiple=True, type=click.Path(path_type=Path), help="A file another tool wrote.")
-def main(artifact: Path, images: Path, calibration: Path, test: Path, models: tuple[Path, ...]) -> None:
+def main(
+    artifact: Path, images: Path, calibration: Path, test: Path, write_inputs: Path | None, models: tuple[Path, ...]
+) -> None:
     """Quantize, convert and compare."""
     logging.getLogger().setLevel(logging.ERROR)
     parent = open_artifact(artifact)
     preprocess, classes = parent.manifest.preprocess, model_classes(parent.manifest.labels)
     given = open_split(images=images, labels=calibration, classes=classes)
     split = open_split(images=images, labels=test, classes=classes)
+    if write_inputs is not None:
+        np.save(write_inputs, np.concatenate(list(calibration_batches(given, preprocess)))[::2])
+        return
     table = Table(title=f"{len(split)} photographs, calibrated on {len(given)}", title_justify="left")
     for column in ("source", "top-1 ONNX Runtime", "top-1 LiteRT", "same answer", "file", "not as simulated"):
         table.add_column(column)

@@ -44,18 +44,42 @@ def parameters(graph: Any, name: str) -> tuple[float, int]:
     return float(quantization.scale[0]), int(quantization.zero_point[0])
 
 
-def test_weights_of_minus_128_are_kept_and_said(network: Any, convert: Any, tmp_path: Path) -> None:
+def test_a_weight_of_minus_128_is_kept_and_said(network: Any, convert: Any, tmp_path: Path) -> None:
     data = integers(network, 4, 3, 1, 1)
-    data[0] = -128
+    data[:2, 0] = -128
     y = conv(network, image(network), "c", weight(network, "w", data, 0.01))
     quantize(network, y, "y", 0.1, np.int8(3))
     source = network.save(tmp_path / "m.onnx", "y/real")
     sides = convert(read_foreign(source), source)
     assert np.array_equal(sides.file.constant("w/q"), data)
-    assert sides.foreign.notes() == (
-        "3 weights are -128, which TFLite's specification leaves out of int8 weights; kept",
-    )
+    (note,) = sides.foreign.notes()
+    assert note.startswith("2 weights are -128")
     assert sides.differing == 0 and np.rint(sides.quanta.max()) <= 1
+
+
+def test_two_weights_of_minus_128_in_a_channel_make_a_uint8_file(network: Any, convert: Any, tmp_path: Path) -> None:
+    """int8 kernels for aarch64 without dot product overflow on them."""
+    data = integers(network, 4, 3, 1, 1)
+    data[0, :2] = -128
+    y = conv(network, image(network), "c", weight(network, "w", data, 0.01))
+    quantize(network, y, "y", 0.1, np.int8(3))
+    source = network.save(tmp_path / "m.onnx", "y/real")
+    sides = convert(read_foreign(source), source)
+    assert sides.file.tensors["w/q"].dtype == sides.file.tensors["y"].dtype == "uint8"
+    assert np.array_equal(sides.file.constant("w/q"), data.astype(int) + 128)
+    assert sides.differing == 0 and np.rint(sides.quanta.max()) <= 1
+
+
+def test_two_weights_of_minus_128_beside_scales_per_channel_are_kept_with_a_warning(
+    network: Any, tmp_path: Path
+) -> None:
+    data = integers(network, 4, 3, 1, 1)
+    data[0, :2] = -128
+    y = conv(network, image(network), "c", weight(network, "w", data, [0.01, 0.02, 0.03, 0.04], axis=0))
+    quantize(network, y, "y", 0.1, np.int8(3))
+    foreign = read_foreign(network.save(tmp_path / "m.onnx", "y/real"))
+    assert np.array_equal(foreign.graph.constant("w/q"), data)
+    assert "overflow in XNNPACK's kernels for aarch64" in foreign.notes()[1]
 
 
 def test_a_weight_with_a_zero_point_that_fits_loses_it(network: Any, convert: Any, tmp_path: Path) -> None:
