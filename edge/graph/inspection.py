@@ -1,6 +1,9 @@
 """What can be said about every operator and tensor of a graph, as plain data for a table or for JSON."""
 
+from math import prod
 from typing import Any
+
+import numpy as np
 
 from edge.graph.counts import GraphCost, OperatorCost
 from edge.graph.graph import Graph, Operator, Quantization, Tensor
@@ -35,7 +38,20 @@ def total_entry(graph: Graph, cost: GraphCost) -> dict[str, Any]:
         "weights_bytes": cost.weights_bytes,
         "peak_activation_bytes": cost.peak_activation_bytes,
         "unruled": list(cost.unruled),
+        "transposes": transposes(graph),
     }
+
+
+def transposes(graph: Graph) -> list[dict[str, Any]]:
+    """The operators that only move values from one axis order to another: name, perm, shape and bytes moved."""
+    found = []
+    for operator in graph.operators:
+        if operator.kind == "Transpose":
+            tensor = graph.tensors[operator.outputs[0]]
+            size_bytes = prod(tensor.shape) * np.dtype(tensor.dtype).itemsize
+            perm = list(operator.attributes["perm"])
+            found.append({"name": operator.name, "perm": perm, "shape": list(tensor.shape), "size_bytes": size_bytes})
+    return found
 
 
 def _tensor_entry(tensor: Tensor) -> dict[str, Any]:

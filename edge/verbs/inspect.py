@@ -77,6 +77,10 @@ def _print_file(path: Path, batch: int | None, *, as_json: bool) -> None:
     if metadata is not None:
         said = [f"{key} {value}" for key, value in metadata.items() if key != "labels"]
         console.print(f"metadata: {', '.join(said)}, {len(metadata['labels'])} labels", markup=False, soft_wrap=True)
+    for entry in total["transposes"]:
+        shape, perm = "x".join(str(size) for size in entry["shape"]), " ".join(str(axis) for axis in entry["perm"])
+        text = f"TRANSPOSE '{entry['name']}' to {shape} (axes {perm}), {entry['size_bytes'] / 1024:,.1f} KiB"
+        console.print(text, markup=False, highlight=False)
     if total["unruled"]:
         console.print(f"no rule for (not in the multiply-adds): {', '.join(total['unruled'])}", markup=False)
 
