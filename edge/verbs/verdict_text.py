@@ -62,7 +62,8 @@ def _print_ranking(examination: "Examination", console: Console) -> None:
     )
     table = Table()
     for column in ("layer", "", "alone: of all noise", "SQNR", "decisions kept", "left float: recovered", "place"):
-        table.add_column(column, overflow="fold", justify="left" if column in ("layer", "") else "right")
+        words = column in ("layer", "")
+        table.add_column(column, overflow="fold", no_wrap=words, justify="left" if words else "right")
     for cost in ranking.layers[:MOST_LAYERS]:
         agreement = cost.alone.participant.agreement
         table.add_row(

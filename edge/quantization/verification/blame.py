@@ -17,7 +17,7 @@ def blame(
 ) -> tuple[AtFault, ...]:
     """The operators at fault, in the order of the checks; accuracy is blamed by the ranking, which is its own step."""
     failed = [finding for finding in findings if finding.passed is False]
-    found: list[AtFault] = []
+    found = [entry for finding in failed if finding.check == "parameters" for entry in _owner(finding, subject)]
     for label, results in operators.items():
         if any(finding.check in FIDELITY and _about(finding, label) for finding in failed):
             found += _first_that_differs(label, results)
@@ -32,6 +32,15 @@ def _about(finding: Finding, label: str) -> bool:
     return label in (finding.subject, finding.data.get("runtime")) or (
         finding.check == "parameters" and label.startswith(finding.subject.split(" and ")[0])
     )
+
+
+def _owner(finding: Finding, subject: Subject) -> list[AtFault]:
+    """The operator of the source that reads (a constant) or writes the tensor whose parameters differ."""
+    tensor = finding.data.get("tensor")
+    graph = subject.graphs[subject.source.path]
+    owners = [operator for operator in graph.operators if tensor in (*operator.outputs, *operator.inputs)]
+    reason = f"its tensor '{tensor}' differs: {finding.detail}"
+    return [AtFault(check="parameters", operator=one.name, kind=one.kind, reason=reason) for one in owners[:1]]
 
 
 def _first_that_differs(label: str, results: Sequence[OperatorResult]) -> list[AtFault]:

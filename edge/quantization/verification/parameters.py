@@ -43,7 +43,9 @@ def _finding(name: str, source_name: str, source: Graph, graph: Graph) -> Findin
     shared = sorted(expected.keys() & found.keys())
     wrong = [problem for tensor in shared for problem in tensor_problems(expected[tensor], found[tensor])]
     missing = [tensor for tensor in activations(source) if tensor not in found]
-    data = {"tensors": len(shared), "differing": len(wrong), "missing": len(missing)}
+    first = next((tensor for tensor in shared if any(tensor_problems(expected[tensor], found[tensor]))), None)
+    tensor = first or next(iter(missing), None)
+    data = {"tensors": len(shared), "differing": len(wrong), "missing": len(missing), "tensor": tensor}
     subject = f"{name} and {source_name}"
     if wrong or missing:
         detail = wrong[0] if wrong else f"activation '{missing[0]}' is not in {name} (and {len(missing) - 1} more)"

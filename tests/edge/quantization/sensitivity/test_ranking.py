@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -150,3 +151,10 @@ def test_verify_ranks_a_sound_artifact_on_request_only(make_bad: MakeBad, capsys
         assert main(["verify", folder, option, "--rank-samples", "1", "--operator-samples", "0", "--json"]) == 0
         rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         assert any(row["row"] == "layer" for row in rows) is expected
+
+
+def test_a_float_artifact_has_no_layers_to_rank(road: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Asked for, it is refused: exit code 2."""
+    capsys.readouterr()
+    assert main(["verify", str(road / "float"), "--rank"]) == 2
+    assert "is a float artifact" in capsys.readouterr().err

@@ -80,6 +80,13 @@ def test_a_sound_float_artifact_ships(make: Make, splits: dict[str, Split], task
     assert report.images == 3
 
 
+def test_fewer_images_than_asked_for_is_said(make: Make, splits: dict[str, Split]) -> None:
+    """50 of 8."""
+    images = choose_images(make("classify", "int8"), splits["classify"], 50)
+    assert images.count == 8 and images.wording.endswith("(50 were asked for)")
+    assert "asked" not in choose_images(make("classify", "int8"), splits["classify"], 3).wording
+
+
 def test_without_data_the_selftest_is_used_and_said(make: Make) -> None:
     """No labels, so no accuracy; decisions are still compared with the parent's."""
     report = verify(make("classify", "int8"), Request())
@@ -98,6 +105,8 @@ def test_a_file_with_other_integers_does_not_ship(make: Make, tmp_path: Path) ->
     assert not report.verdict.ship
     assert report.verdict.faults[0].check == "parameters"
     assert "bias" in report.verdict.faults[0].detail
+    at_fault = report.verdict.at_fault[0]
+    assert (at_fault.check, at_fault.kind) == ("parameters", "Conv") and "bias" in at_fault.reason
     assert any(finding.check == "end to end" for finding in report.verdict.faults)
 
 
