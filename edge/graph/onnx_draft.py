@@ -192,7 +192,7 @@ class Draft:
 def plain_node(draft: Draft, proto: NodeProto, index: int) -> Node:
     """A node with resolved inputs and plain attributes. Refuses (ModelFileError) attributes that are no values."""
     domain = "" if proto.domain in ("", "ai.onnx") else proto.domain
-    kind = f"{domain}.{proto.op_type}" if domain else proto.op_type
+    kind = f"{domain}.{proto.op_type}" if domain and not _contributed_rounding(proto) else proto.op_type
     attributes: dict[str, Any] = {}
     for attribute in proto.attribute:
         try:
@@ -209,6 +209,11 @@ def plain_node(draft: Draft, proto: NodeProto, index: int) -> Node:
     )
 
 
+def _contributed_rounding(proto: NodeProto) -> bool:
+    """Whether a node is ONNX Runtime's own QuantizeLinear or DequantizeLinear, for 16 bits before opset 21."""
+    return proto.domain == "com.microsoft" and proto.op_type in ("QuantizeLinear", "DequantizeLinear")
+
+
 def infer_outputs(draft: Draft, proto: NodeProto) -> None:
     """Infer the types of a node's outputs from its inputs and from the constants computed so far.
 
@@ -216,6 +221,11 @@ def infer_outputs(draft: Draft, proto: NodeProto) -> None:
     Refuses (ModelFileError) a node whose inputs contradict its definition; leaves unknown what stays unknown.
     """
     known = all(name in draft.types for name in proto.input if name)
+    if known and _contributed_rounding(proto):
+        zero_point = draft.types[proto.input[2]][0] if len(proto.input) > 2 and proto.input[2] else "uint8"
+        dtype = zero_point if proto.op_type == "QuantizeLinear" else "float32"
+        draft.types[proto.output[0]] = (dtype, draft.types[proto.input[0]][1])
+        return
     if not known or proto.domain not in ("", "ai.onnx"):
         return
     types, data = {}, {}
