@@ -114,6 +114,12 @@ def _many_scales(case: NodeCase) -> str | None:
     return "an activation of several scales: TFLite has one" if np.asarray(case.input(1)).size > 1 else None
 
 
+def _int16_offset(case: NodeCase) -> str | None:
+    zero_point = case.input(2)
+    is_offset = zero_point is not None and np.asarray(zero_point).dtype == np.int16 and bool(np.any(zero_point))
+    return "int16 with a zero point: TFLite's 16-bit activations are symmetric" if is_offset else None
+
+
 BY_OPERATOR: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
     {
         "ArgMax": (attribute_is("select_last_index", (1,), "the last of equal values: TFLite takes the first"),),
@@ -125,7 +131,7 @@ BY_OPERATOR: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
         "Dropout": (_several_outputs("a mask: training"), _training),
         "LayerNormalization": (_several_outputs("mean and deviation as outputs: training"),),
         "MaxPool": (_spatial_rank, _dilated, _several_outputs("indices of the largest values")),
-        "QuantizeLinear": (_many_scales,),
+        "QuantizeLinear": (_many_scales, _int16_offset),
         "Resize": (
             attribute_is("mode", ("cubic",), "cubic: TFLite has none"),
             attribute_is("antialias", (1,), "antialias: TFLite has none"),
