@@ -11,11 +11,11 @@ from edge.artifact import Artifact
 from edge.verbs.bare_file_summary import transpose_entries, transpose_lines
 
 
-def print_artifact(artifact: Artifact, *, as_json: bool, transposes: Any = ()) -> None:
+def print_artifact(artifact: Artifact, *, as_json: bool, transposes: Any = None) -> None:
     """Print the files, sizes and counts of an artifact: a table, or one JSON object.
 
     Args:
-        transposes: those that stayed in the TFLite file, see `remaining_transposes`.
+        transposes: those that stayed in the TFLite file, see `remaining_transposes`; None says nothing about them.
     """
     manifest = artifact.manifest
     if as_json:
@@ -34,7 +34,7 @@ def print_artifact(artifact: Artifact, *, as_json: bool, transposes: Any = ()) -
                     "peak_activation_bytes": manifest.cost.peak_activation_bytes,
                     "derived": [entry.model_dump() for entry in manifest.quantization.derived],
                     "notes": list(manifest.quantization.notes),
-                    "transposes": transpose_entries(transposes),
+                    **({} if transposes is None else {"transposes": transpose_entries(transposes)}),
                 }
             )
         )

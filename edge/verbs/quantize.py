@@ -77,6 +77,7 @@ def command(
     from edge.errors import UsageError, unknown_name
     from edge.quantization.estimators import ESTIMATORS
     from edge.quantization.scheme import Scheme
+    from converters.layout_report import remaining_transposes
     from edge.verbs.artifact_summary import print_artifact
 
     if ranges not in ESTIMATORS:
@@ -95,7 +96,7 @@ def command(
         io=io,
         scheme=Scheme(activation_bits=16 if activations == "int16" else 8),
     )
-    print_artifact(artifact, as_json=as_json)
+    print_artifact(artifact, as_json=as_json, transposes=remaining_transposes(artifact))
     if no_verify:
         return 0
     from edge.verbs.verify import verify_written
