@@ -71,7 +71,8 @@ def mirror_pad(site: Site) -> Reading | None:
 
 
 def cast(site: Site) -> Reading | None:
-    """CAST between plain numbers."""
-    if site.x.quantization is not None or site.output.quantization is not None:
+    """CAST between plain numbers, or of the integers of an int16 tensor (before an ARG_MAX, which takes int32)."""
+    widened = site.x.dtype == "int16" and site.output.dtype in ("int32", "int64")
+    if (site.x.quantization is not None and not widened) or site.output.quantization is not None:
         return None
     return Reading(kind="Cast", attributes={})
