@@ -72,12 +72,12 @@ def command(
     --no-verify is given.
     """
     from converters.calibration import Calibration
+    from converters.layout_report import remaining_transposes
     from converters.quantize import quantize_source
     from edge.data.open_split import open_split
     from edge.errors import UsageError, unknown_name
     from edge.quantization.estimators import ESTIMATORS
     from edge.quantization.scheme import Scheme
-    from converters.layout_report import remaining_transposes
     from edge.verbs.artifact_summary import print_artifact
 
     if ranges not in ESTIMATORS:
