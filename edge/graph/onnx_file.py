@@ -65,11 +65,7 @@ def open_onnx(
     """
     label = "onnx" if isinstance(source, bytes) else str(source)
     data = _read(source, label)
-    model = ModelProto()
-    try:
-        model.ParseFromString(data)
-    except Exception as error:  # protobuf's own error type differs between its implementations
-        raise ModelFileError(label, f"is not an ONNX file: {error}") from error
+    model = _parsed(data, label)
     if not model.HasField("graph") or not model.graph.output:
         raise ModelFileError(label, "is not an ONNX file, or is cut short: it has no graph with an output")
     for graph in _graphs(model.graph):
@@ -87,6 +83,32 @@ def open_onnx(
     except Exception as error:  # the C++ checker throws several unrelated types
         raise ModelFileError(label, f"is refused by the ONNX checker: {str(error)[:300]}") from error
     return OnnxFile(label=label, model=model, opset=opset, types=_types(model.graph, label), size_bytes=len(data))
+
+
+def open_inputs(source: Path | bytes) -> tuple[str, ...]:
+    """Names of the inputs whose sizes, the first aside, the file leaves open.
+
+    Raises:
+        ModelFileError: missing, too large or not ONNX.
+    """
+    label = "onnx" if isinstance(source, bytes) else str(source)
+    model = _parsed(_read(source, label), label)
+    constants = {tensor.name for tensor in model.graph.initializer}
+    return tuple(
+        value.name
+        for value in model.graph.input
+        if value.name not in constants
+        and any(not size.HasField("dim_value") for size in value.type.tensor_type.shape.dim[1:])
+    )
+
+
+def _parsed(data: bytes, label: str) -> ModelProto:
+    model = ModelProto()
+    try:
+        model.ParseFromString(data)
+    except Exception as error:  # protobuf's own error type differs between its implementations
+        raise ModelFileError(label, f"is not an ONNX file: {error}") from error
+    return model
 
 
 def _read(source: Path | bytes, label: str) -> bytes:

@@ -13,6 +13,7 @@ from edge.artifact import Artifact, Meaning, TensorInfo, file_sha256, open_artif
 from edge.errors import UsageError
 from edge.graph.graph import Graph
 from edge.graph.onnx import read_onnx
+from edge.graph.onnx_file import open_inputs
 from edge.quantization.float_run import FloatRun
 from edge.quantization.freeze import float_graph
 from edge.quantization.verification.onnx_reference import OnnxReference
@@ -89,17 +90,25 @@ def _from_artifact(path: Path, preprocess: Preprocess) -> Parent:
 
 
 def _from_onnx(path: Path, preprocess: Preprocess, artifact: Artifact) -> Parent:
-    graph = read_onnx(path, batch=1)
+    graph = _read_parent(path, artifact)
     shape = graph.tensors[graph.outputs[0]].shape
+    channels_last = graph.tensors[graph.inputs[0]].shape == (1, preprocess.height, preprocess.width, 3)
     # What came by onnx2tf may hold operators without a formula here.
     run = OnnxReference(path) if artifact.manifest.provenance.road == "onnx2tf" else FloatRun(graph)
     info = _logits(shape, artifact)
-    return Parent(
-        name=str(path),
-        info=info,
-        answer=lambda pixels: run.run([_nchw(pixels, preprocess)])[0],
-        graph=lambda: graph,
-    )
+
+    def answer(pixels: Pixels) -> Array:
+        given = normalize(pixels, preprocess) if channels_last else _nchw(pixels, preprocess)
+        return run.run([np.ascontiguousarray(given, np.float32)])[0]
+
+    return Parent(name=str(path), info=info, answer=answer, graph=lambda: graph)
+
+
+def _read_parent(path: Path, artifact: Artifact) -> Graph:
+    """The file's graph; sizes that it leaves open are those of the artifact's input of the same name."""
+    files = sorted(artifact.manifest.files, key=lambda file: (file.role != "source", file.format != "onnx"))
+    known = {given.name: given.shape for given in files[0].inputs}
+    return read_onnx(path, batch=1, shapes={name: known[name] for name in open_inputs(path) if name in known})
 
 
 def _from_checkpoint(path: Path, artifact: Artifact) -> Parent:
@@ -133,6 +142,8 @@ def _logits(shape: tuple[int, ...], artifact: Artifact) -> TensorInfo:
     layout = {2: "nc", 3: "nhw", 4: "nchw"}.get(len(shape), "flat")
     meaning: Meaning = "class_map" if layout == "nhw" else "logits"
     classes = len(artifact.manifest.labels.names)
+    if layout == "nchw" and classes == shape[3] != shape[1]:
+        layout = "nhwc"
     if layout in ("nc", "nchw") and classes and shape[1] != classes:
         raise UsageError(f"the float parent has {shape[1]} classes, the artifact {classes}")
     return TensorInfo(name="output", shape=shape, dtype="float32", layout=layout, meaning=meaning)
