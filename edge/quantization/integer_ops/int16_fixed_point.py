@@ -1,8 +1,8 @@
 """The built-in kernels' fixed-point arithmetic on 16-bit activations, over int64 tensors.
 
 A real factor is m * 2**(exponent - 31) with a 31-bit m, rounded half away from zero. Accumulators of 64 bits are
-multiplied by m (a fully connected layer) or by its upper 15 bits (a convolution) and rounded half up, once;
-accumulators of 32 bits by all of m, and round twice: half up on the product, half away from zero on the shift.
+multiplied by m's upper 15 bits and rounded half up, once; accumulators of 32 bits by all of m, and round twice: half up
+on the product, half away from zero on the shift.
 """
 
 from collections.abc import Callable
@@ -20,14 +20,8 @@ TABLE_STEPS = 512
 Int16Table = npt.NDArray[np.int64]
 
 
-def full_factor(real: float) -> tuple[int, int]:
-    """(m, shift) of `rescaled_wide`: (x * m + 2**(shift - 1)) >> shift; m has 31 bits."""
-    value, exponent = mantissa(real, 31)
-    return value, 31 - exponent
-
-
 def wide_factor(real: float) -> tuple[int, int]:
-    """(m, shift) of `rescaled_wide` with the upper 15 bits of the multiplier."""
+    """(m, shift) of `rescaled_wide`: (x * m + 2**(shift - 1)) >> shift; m has 15 bits."""
     value, exponent = mantissa(real, 31)
     reduced = (value + (1 << 15)) >> 16 if value < 0x7FFF0000 else 0x7FFF
     return reduced, 15 - exponent
@@ -37,13 +31,6 @@ def rescaled_wide(values: torch.Tensor, factor: torch.Tensor, shift: torch.Tenso
     """64-bit accumulators times factors that broadcast against them; int64 in and out."""
     half = torch.ones_like(shift).bitwise_left_shift(shift - 1)
     return (values * factor + half).bitwise_right_shift(shift)
-
-
-def rescaled_full(values: torch.Tensor, factor: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
-    """`rescaled_wide` for factors of 31 bits, whose product may need more than 64: in two parts, the same result."""
-    half = torch.ones_like(shift).bitwise_left_shift(shift - 1)
-    low = ((values & 0xFFFF) * factor + half) >> 16
-    return ((values >> 16) * factor + low).bitwise_right_shift(shift - 16)
 
 
 def rescaled(values: torch.Tensor, real: float) -> torch.Tensor:

@@ -1,8 +1,8 @@
 """Convolution and fully connected layers over int16 activations and int8 weights, with 64-bit accumulators.
 
-acc = the exact integer sum of q * w, + bias; factor = (s_in * s_w) / s_out in float64, as an m and a shift, m of 15
-bits in a convolution and of 31 in a fully connected layer; q = (acc * m + 2**(shift - 1)) >> shift, then clamped. All
-zero points are 0. (The built-in 16x8 kernels; XNNPACK has none.)
+acc = the exact integer sum of q * w, + bias; r = (s_in * s_w) / s_out in float64. A convolution takes r as an m of 15
+bits and a shift: q = (acc * m + 2**(shift - 1)) >> shift. A fully connected layer rounds acc * r, in float64, half away
+from zero. Then clamped. All zero points are 0. (The built-in 16x8 kernels; XNNPACK has none.)
 """
 
 from collections.abc import Callable, Sequence
@@ -26,9 +26,7 @@ from edge.quantization.integer_ops.affine import (
 )
 from edge.quantization.integer_ops.convolution import centred_weight
 from edge.quantization.integer_ops.int16_fixed_point import (
-    full_factor,
     int16_bounds,
-    rescaled_full,
     rescaled_wide,
     wide_factor,
 )
@@ -67,12 +65,9 @@ def bias_values(graph: Graph, operator: Operator, outputs: int) -> npt.NDArray[n
     return data.astype(np.int64)
 
 
-def factors(
-    source: Affine, scales: npt.NDArray[np.float32], target: Affine, factor: Callable[[float], tuple[int, int]]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Multipliers and shifts per output channel, int64."""
-    made = [factor(float(source.scale) * float(scale) / float(target.scale)) for scale in scales]
-    return torch.tensor([m for m, _ in made]), torch.tensor([shift for _, shift in made])
+def real_factors(source: Affine, scales: npt.NDArray[np.float32], target: Affine) -> npt.NDArray[np.float64]:
+    """(s_in * s_w) / s_out per output channel, each step in float64."""
+    return np.float64(source.scale) * scales.astype(np.float64) / np.float64(target.scale)
 
 
 def conv(graph: Graph, operator: Operator) -> Kernel:
@@ -82,7 +77,8 @@ def conv(graph: Graph, operator: Operator) -> Kernel:
     strides, dilations, group = pair(operator, "strides"), pair(operator, "dilations"), operator.attributes["group"]
     top, left, bottom, right = pads(operator)
     bias = torch.from_numpy(bias_values(graph, operator, len(weight))).reshape(1, -1, 1, 1)
-    factor, shift = (part.reshape(1, -1, 1, 1) for part in factors(source, quantization.scale, target, wide_factor))
+    made = [wide_factor(float(real)) for real in real_factors(source, quantization.scale, target)]
+    factor, shift = (torch.tensor(part).reshape(1, -1, 1, 1) for part in zip(*made, strict=True))
     bounds = int16_bounds(target, operator.attributes["activation"])
 
     def convolve(value: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
@@ -103,12 +99,13 @@ def gemm(graph: Graph, operator: Operator) -> Kernel:
     source, target = (affine(graph, operator, name) for name in (operator.inputs[0], operator.outputs[0]))
     weight, quantization = centred_weight(graph, operator, operator.inputs[1])
     bias = torch.from_numpy(bias_values(graph, operator, len(weight)))
-    factor, shift = factors(source, quantization.scale, target, full_factor)
+    factor = torch.from_numpy(real_factors(source, quantization.scale, target))
     bounds = int16_bounds(target, operator.attributes["activation"])
     total = exact_sum(weight, functional.linear)
 
     def kernel(values: Sequence[torch.Tensor | None]) -> torch.Tensor:
-        accumulated = total(given(values, 0)) + bias
-        return rescaled_full(accumulated, factor, shift).clamp_(*bounds).to(target.dtype)
+        scaled = (total(given(values, 0)) + bias).double() * factor
+        rounded = torch.trunc(scaled + torch.copysign(torch.tensor(0.5, dtype=scaled.dtype), scaled))
+        return rounded.clamp_(*bounds).to(target.dtype)
 
     return kernel

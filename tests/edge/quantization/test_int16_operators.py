@@ -22,6 +22,7 @@ from edge.errors import UnsupportedError
 from edge.graph.graph import Graph, Tensor
 from edge.graph.integer_form import INT16_KINDS
 from edge.quantization.integer import IntegerSimulation
+from edge.quantization.integer_ops.fixed_point import mantissa
 from edge.quantization.integer_ops.int16_table import INT16_BUILDERS
 
 F32 = np.float32
@@ -88,7 +89,7 @@ def test_convolution_is_exact(form: str, seed: int) -> None:
 @FEW
 @given(seed=SEEDS)
 def test_fully_connected_is_exact_beyond_32_bits(seed: int) -> None:
-    """Accumulators up to 2**33: the kernel multiplies 64 bits by a 31-bit multiplier."""
+    """Accumulators up to 2**33."""
     random = np.random.default_rng(seed)
     inputs, outputs = int(random.integers(1, 2000)), int(random.integers(1, 40))
     weight = random.integers(60, 128, (outputs, inputs))
@@ -97,6 +98,38 @@ def test_fully_connected_is_exact_beyond_32_bits(seed: int) -> None:
     source, target = int16("x", (1, inputs), 1e-3), int16("y", (1, outputs), float(F32(inputs * 1e-4)))
     graph = graph_of("Gemm", (source,), target, {"activation": "none"}, constants)
     assert_exact(graph, random, [random.integers(20000, 32768, (1, inputs)).astype(np.int16)])
+
+
+def test_fully_connected_rounds_in_double_half_away_from_zero() -> None:
+    """Accumulators (the bias, over an input of zeros) for which a 31-bit multiplier answers otherwise, and ties."""
+    random = np.random.default_rng(0)
+    zeros = np.zeros((1, 4), np.int16)
+    compared = 0
+    for _ in range(60):
+        scale_in, scale, scale_out = (F32(scale_of(random)) for _ in range(3))
+        real = float(scale_in) * float(scale) / float(scale_out)
+        multiplier, exponent = mantissa(real, 31)
+        sums = np.rint((random.integers(20000, 32000, 4000) + 0.5) / real).astype(np.int64)
+        sums = sums[np.abs(sums) < 2**31 - 1]
+        fixed = np.array([(int(value) * multiplier + (1 << (30 - exponent))) >> (31 - exponent) for value in sums])
+        sums = sums[fixed != np.floor(sums * real + 0.5)][:40]
+        compared += len(sums)
+        if len(sums):
+            assert_exact(_bias_alone(sums, float(scale_in), scale, float(scale_out)), random, [zeros])
+    assert compared > 200
+    ties = np.arange(-2000, 2001)
+    assert_exact(_bias_alone(ties, 2.0**-8, F32(2.0**-9), 2.0**-14), random, [zeros])
+
+
+def _bias_alone(sums: np.ndarray, scale_in: float, scale: np.float32, scale_out: float) -> Graph:
+    constants = weight_and_bias(np.ones((len(sums), 4)), np.full(len(sums), scale), sums, F32(scale_in))
+    return graph_of(
+        "Gemm",
+        (int16("x", (1, 4), scale_in),),
+        int16("y", (1, len(sums)), scale_out),
+        {"activation": "none"},
+        constants,
+    )
 
 
 @pytest.mark.parametrize("kind", ["Add", "Sub", "Mul"])
