@@ -91,7 +91,7 @@ def check_values(expected: Sequence[Array], found: Sequence[Array], *, quantized
     ratio_db = float("inf") if noise == 0 else 10 * float(np.log10(max(signal, 1e-30) / noise))
     if ratio_db < LEAST_SQNR_DB:
         raise UnsupportedError(
-            f"onnx2tf's quantized file has {ratio_db:.1f} dB of signal to noise; at least {LEAST_SQNR_DB:g} are asked for"
+            f"onnx2tf's quantized file has {ratio_db:.1f} dB of signal to noise; {LEAST_SQNR_DB:g} are the least"
         )
     return f"signal to quantization noise {ratio_db:.1f} dB against the float source"
 

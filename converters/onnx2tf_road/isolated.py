@@ -28,13 +28,15 @@ class Made:
     """What onnx2tf wrote.
 
     Attributes:
-        tflite: the file's bytes. versions: of onnx2tf and TensorFlow. seconds: in onnx2tf and TensorFlow, their import
-            included. peak_bytes: largest resident size of the process; 0 where the system does not tell.
+        tflite: the file's bytes. versions: of onnx2tf and TensorFlow.
+        seconds: in onnx2tf and TensorFlow, their import included; conversion_seconds: without it.
+        peak_bytes: largest resident size of the process; 0 where the system does not tell.
     """
 
     tflite: bytes
     versions: dict[str, str]
     seconds: float
+    conversion_seconds: float
     peak_bytes: int
 
 
@@ -81,6 +83,7 @@ def run_onnx2tf(
             tflite=path.read_bytes(),
             versions=dict(result["versions"]),
             seconds=float(result["seconds"]),
+            conversion_seconds=float(result["conversion_seconds"]),
             peak_bytes=int(result["peak_bytes"]),
         )
 
