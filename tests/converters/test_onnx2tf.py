@@ -162,6 +162,7 @@ def test_a_file_far_larger_than_its_source_is_refused() -> None:
         check_file(b"\0" * (17 * 1024 * 1024), 10)
 
 
+@pytest.mark.slow
 def test_what_the_writer_refuses_becomes_an_artifact(
     python: Path, refused: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -176,6 +177,7 @@ def test_what_the_writer_refuses_becomes_an_artifact(
     assert (manifest.precision, manifest.quantization.method) == ("float32", "none")
 
 
+@pytest.mark.slow
 def test_its_own_quantization_is_called_that_and_promises_nothing(
     python: Path, refused: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -192,6 +194,7 @@ def test_its_own_quantization_is_called_that_and_promises_nothing(
     assert any("stayed in float: LOCAL_RESPONSE_NORMALIZATION" in note for note in manifest.quantization.notes)
 
 
+@pytest.mark.slow
 def test_a_quantized_source_loses_its_parameters_and_the_manifest_says_so(
     python: Path, road: Path, tmp_path: Path
 ) -> None:
@@ -203,6 +206,7 @@ def test_a_quantized_source_loses_its_parameters_and_the_manifest_says_so(
     assert any("they were dropped" in note for note in manifest.quantization.notes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["classify", "segment"])
 def test_writer_and_onnx2tf_agree_on_the_same_network(python: Path, road: Path, tmp_path: Path, task: str) -> None:
     """Two independent converters, one float network: outputs within 1e-4 of the largest, and no more TRANSPOSE here."""
