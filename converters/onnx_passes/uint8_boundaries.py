@@ -8,12 +8,11 @@ integers inside stay exactly the same.
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from edge.errors import UnsupportedError, UsageError
 from edge.graph.graph import Graph, Operator, Quantization, Tensor
 from edge.graph.rewrite import fresh_name, rebuild
-from edge.vision.preprocess import Preprocess, quantize_table
+from edge.vision.preprocess import Preprocess, Quantized, quantize_table
 
 SHIFT = 128
 
@@ -32,7 +31,7 @@ class _Draft:
         self.tensors[chosen] = Tensor(name=chosen, shape=shape, dtype=dtype, quantization=quantization)
         return chosen
 
-    def constant(self, name: str, data: npt.NDArray[np.int8], quantization: Quantization) -> str:
+    def constant(self, name: str, data: Quantized, quantization: Quantization) -> str:
         chosen = fresh_name(name, self.taken)
         self.taken.add(chosen)
         self.tensors[chosen] = Tensor(
@@ -49,17 +48,17 @@ class _Draft:
 def uint8_boundaries(graph: Graph, preprocess: Preprocess) -> Graph:
     """Put pixels in front of an integer model's input, and uint8 behind its int8 outputs.
 
-    Requires: nhwc, one int8 input (1, height, width, 3), int8 or integer outputs.
+    Requires: nhwc, one int8 or uint8 input (1, height, width, 3), 8-bit or integer outputs.
     Ensures: the same integers inside. The input `pixels` is uint8 (1, height, width, 3) in the model's colour order.
-    It becomes the old input by one Quantize where the look-up only subtracts 128, else by a Gather out of a table of
-    256 integers, one for all channels where they share it. An int8 output becomes uint8, its zero point 128 higher:
-    the same real values. Class maps stay as they are.
+    It becomes the old input by one Quantize where the look-up only subtracts 128 (by nothing where a uint8 input takes
+    pixels already), else by a Gather out of a table of 256 integers, one for all channels where they share it. An int8
+    output becomes uint8, its zero point 128 higher: the same real values. Class maps stay as they are.
 
     Raises:
         UsageError: a float model, another input, or channels in BGR order, which task libraries do not deliver.
     """
     given = graph.tensors[graph.inputs[0]]
-    if given.dtype != "int8" or given.quantization is None:
+    if given.dtype not in ("int8", "uint8") or given.quantization is None:
         raise UsageError(f"--io uint8 is for INT8 models; input '{given.name}' is {given.dtype}")
     if graph.layout != "nhwc" or len(graph.inputs) != 1 or given.shape[0] != 1 or given.shape[3:] != (3,):
         raise UsageError(f"--io uint8: input '{given.name}' is {given.shape}; expected one (1, height, width, 3)")
@@ -74,8 +73,13 @@ def uint8_boundaries(graph: Graph, preprocess: Preprocess) -> Graph:
 
 def _input(draft: _Draft, given: Tensor, parameters: Quantization, preprocess: Preprocess) -> str:
     scale, zero_point = float(parameters.scale[0]), int(parameters.zero_point[0])
-    table = quantize_table(preprocess, scale, zero_point, "int8").astype(np.int8)  # (3, 256)
-    if np.array_equal(table, np.broadcast_to(np.arange(-SHIFT, SHIFT, dtype=np.int8), table.shape)):
+    if given.dtype == "uint8":
+        table = quantize_table(preprocess, scale, zero_point, "uint8")  # (3, 256)
+        if (table == np.arange(256)).all():
+            return given.name
+    else:
+        table = quantize_table(preprocess, scale, zero_point, "int8")
+    if given.dtype == "int8" and (table == np.arange(-SHIFT, SHIFT)).all():
         pixels = draft.tensor("pixels", given.shape, "uint8", _shifted(parameters))
         draft.operator("Quantize", (pixels,), given.name)
         return pixels
@@ -89,7 +93,7 @@ def _input(draft: _Draft, given: Tensor, parameters: Quantization, preprocess: P
         plane = draft.tensor(f"pixels_{channel}", (n, height, width, 1), "uint8")
         begin, end = (0, 0, 0, channel), (n, height, width, channel + 1)
         draft.operator("Slice", (pixels,), plane, begin=begin, end=end, strides=(1, 1, 1, 1))
-        looked_up = draft.tensor(f"{given.name}_{channel}", (n, height, width, 1), "int8", parameters)
+        looked_up = draft.tensor(f"{given.name}_{channel}", (n, height, width, 1), given.dtype, parameters)
         _look_up(draft, plane, (n, height, width, 1), table[channel], parameters, looked_up)
         planes.append(looked_up)
     draft.operator("Concat", tuple(planes), given.name, axis=3)
@@ -100,7 +104,7 @@ def _look_up(
     draft: _Draft,
     pixels: str,
     shape: tuple[int, ...],
-    table: npt.NDArray[np.int8],
+    table: Quantized,
     parameters: Quantization,
     result: str,
 ) -> None:
@@ -110,7 +114,7 @@ def _look_up(
 
 
 def _output(draft: _Draft, answer: Tensor) -> str:
-    if answer.quantization is None and answer.dtype in ("int32", "int64"):
+    if answer.dtype == "uint8" or (answer.quantization is None and answer.dtype in ("int32", "int64")):
         return answer.name
     if answer.dtype != "int8" or answer.quantization is None:
         raise UnsupportedError(f"--io uint8: output '{answer.name}' is {answer.dtype}; expected int8 or a class map")

@@ -83,3 +83,18 @@ def test_a_model_that_takes_no_image_is_refused(preprocess: Preprocess) -> None:
     x, y = activation("x", (1, 8, 8, 4), parameters), activation("y", (1, 8, 8, 4), parameters)
     with pytest.raises(UsageError, match="expected one"):
         uint8_boundaries(graph_of("Relu", (x,), y, {}), preprocess)
+
+
+def test_a_uint8_model_gets_the_same_look_up(preprocess: Preprocess) -> None:
+    """Models whose weights ask for uint8: pixels give what their look-up gives, and outputs stay as they are."""
+    parameters = Parameters(scale=0.0079, zero_point=127)
+    size = (1, preprocess.height, preprocess.width, 3)
+    x, y = activation("x", size, parameters, "uint8"), activation("y", size, parameters, "uint8")
+    graph = graph_of("Relu", (x,), y, {})
+    around = uint8_boundaries(graph, preprocess)
+    assert [operator.kind for operator in around.operators] == ["Cast", "Gather", "Relu"]
+    pixels = np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8)
+    expected = IntegerSimulation(graph).run([apply_table(pixels, quantize_table(preprocess, 0.0079, 127, "uint8"))])[0]
+    assert np.array_equal(IntegerSimulation(around).run([pixels])[0], expected)
+    straight = preprocess.model_copy(update={"mean": (127.0,) * 3, "std": (1 / 0.0079,) * 3})
+    assert uint8_boundaries(graph, straight).inputs == ("x",)
