@@ -15,6 +15,7 @@ from converters.foreign import Foreign, read_foreign
 from converters.heads import append_head
 from converters.package import Description, precision_of, refuse_other_folder
 from converters.provenance import provenance
+from converters.stored_weights import Form
 from edge.artifact import Artifact, DerivedRange, QuantizationInfo, file_sha256
 from edge.data.card import read_card
 from edge.data.scene import scene
@@ -40,6 +41,7 @@ def convert_source(
     io: Literal["uint8"] | None = None,
     keep_nchw_io: bool = False,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
+    weights: Form | None = None,
 ) -> Artifact:
     """Turn a checkpoint or an ONNX file into an artifact folder.
 
@@ -52,6 +54,7 @@ def convert_source(
         io: `uint8`: pixels in and uint8 out in an INT8 TFLite file, see `uint8_boundaries`.
         keep_nchw_io: the TFLite file's rank-4 inputs and outputs stay NCHW, a TRANSPOSE at each.
         shapes: input name -> its shape, for sizes that an ONNX file leaves open.
+        weights: how the weights of a float model are stored; see `converters.stored_weights`.
 
     Raises:
         FileError: a file that is missing, damaged or neither of the two.
@@ -69,7 +72,10 @@ def convert_source(
         shapes=shapes,
     )
     images = selftest_images(description.preprocess)
-    description = replace(description, io=io, keep_nchw_io=keep_nchw_io)
+    description = replace(description, io=io, keep_nchw_io=keep_nchw_io, weights=weights)
+    if weights is not None:
+        facts = description.quantization.model_copy(update={"weights": weights})
+        description = with_quantization(description, facts)
     return build_artifact(graph, description, folder, images=images, allow_float=allow_float)
 
 

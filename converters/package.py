@@ -17,6 +17,7 @@ from converters.onnx_passes.layout import to_nhwc
 from converters.onnx_passes.lower_integer import lower_integer
 from converters.onnx_passes.uint8_boundaries import uint8_boundaries
 from converters.onnxruntime_form import onnxruntime_form
+from converters.stored_weights import Form, onnx_with_stored_weights, tflite_with_stored_weights
 from converters.tflite.writer import tflite_bytes
 from edge.artifact import (
     MANIFEST_NAME,
@@ -55,6 +56,7 @@ class Description:
         quantization: how its integers came to be, for the manifest.
         io: `uint8` gives the INT8 TFLite file pixels as its input and uint8 outputs, see `uint8_boundaries`.
         keep_nchw_io: the TFLite file's rank-4 inputs and outputs stay NCHW.
+        weights: how a float model's weights are stored; None: float32.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Description:
     provenance: Provenance
     io: Literal["uint8"] | None = None
     keep_nchw_io: bool = False
+    weights: Form | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +112,10 @@ def write_model_files(graph: Graph, description: Description, *, allow_float: fr
     """
     precision = precision_of(graph)
     source = onnx_bytes(lower_integer(graph))
+    if description.weights is not None:
+        if precision != "float32":
+            raise UsageError(f"--weights {description.weights} is for float models; this one is {precision}")
+        source = onnx_with_stored_weights(source, description.weights)
     read = read_onnx(source)
     nhwc = to_nhwc(read, keep_nchw_io=description.keep_nchw_io)
     if precision != "float32":
@@ -117,7 +124,10 @@ def write_model_files(graph: Graph, description: Description, *, allow_float: fr
         raise UsageError("--io uint8 is for task libraries, which feed NHWC; leave out --keep-nchw-io")
     if description.io == "uint8":
         nhwc = uint8_boundaries(nhwc, description.preprocess)
-    tflite = described(tflite_bytes(nhwc, description=f"edge-deploy {precision}"), description)
+    tflite = tflite_bytes(nhwc, description=f"edge-deploy {precision}")
+    if description.weights is not None:
+        tflite = tflite_with_stored_weights(tflite, description.weights)
+    tflite = described(tflite, description)
     contents = {"model.tflite": tflite, "model.onnx": source}
     if precision == "int8":
         contents = {"model.tflite": tflite, "model.onnx": onnxruntime_form(read), "source.onnx": source}

@@ -7,6 +7,7 @@ import numpy as np
 
 from edge.errors import ModelFileError
 from edge.graph.graph import KINDS, Graph, Operator, Quantization, Tensor
+from edge.graph.rewrite import real_values
 from edge.graph.tflite_file import DAMAGE, FileModel, FileOperator, FileTensor, load_bytes, parse
 from edge.graph.tflite_operators.site import Reading
 from edge.graph.tflite_operators.table import read_operator
@@ -19,7 +20,7 @@ def read_tflite(source: Path | bytes) -> Graph:
     """Read a TFLite file's first subgraph as an nhwc Graph.
 
     SAME and VALID become explicit pads, constant axes, shapes and sizes become attributes, weights become
-    (O, I / group, h, w), and float16 constants behind a DEQUANTIZE become float32 constants. Operators are named by
+    (O, I / group, h, w), and float16 or int8 constants behind a DEQUANTIZE become float32 constants. Operators are named by
     their first output tensor; a repeated tensor name gets `#index`. Constants are views of the file's bytes.
 
     Args:
@@ -70,17 +71,21 @@ class _Assembly:
         )
 
     def _folded(self, operator: FileOperator) -> bool:
-        """Turn a float16 constant behind a DEQUANTIZE into a float32 constant: how half-precision files are stored."""
+        """Turn a float16 or int8 constant behind a DEQUANTIZE into a float32 one: how weights are stored smaller."""
         if operator.code != "DEQUANTIZE" or len(operator.inputs) != 1 or len(operator.outputs) != 1:
             return False
         data, output = self.tensors_of_file[operator.inputs[0]].data, self.tensors_of_file[operator.outputs[0]]
-        if data is None or data.dtype != np.float16 or output.dtype != "float32" or data.shape != output.shape:
+        quantization = self.tensors_of_file[operator.inputs[0]].quantization
+        if data is None or output.dtype != "float32" or data.shape != output.shape:
             return False
-        self.unfolded_bytes -= 2 * data.nbytes
+        if data.dtype != np.float16 and (data.dtype != np.int8 or quantization is None):
+            return False
+        self.unfolded_bytes -= 4 * data.size
         if self.unfolded_bytes < 0:
-            raise ValueError("more float16 constants are converted than the file can hold")
+            raise ValueError("more stored constants are unpacked than the file can hold")
+        packed = Tensor(name=output.name, shape=data.shape, dtype=data.dtype.name, data=data, quantization=quantization)
         self.tensors_of_file[operator.outputs[0]] = FileTensor(
-            name=output.name, shape=output.shape, dtype="float32", data=data.astype(np.float32), quantization=None
+            name=output.name, shape=output.shape, dtype="float32", data=real_values(packed), quantization=None
         )
         return True
 

@@ -55,6 +55,11 @@ from edge.verbs.onnx2tf_options import convert_there, prepare
     multiple=True,
     help="Shape of an input whose sizes the ONNX file leaves open: NAME=1x3x224x224. May be repeated.",
 )
+@click.option(
+    "--weights",
+    type=click.Choice(["int8", "float16"]),
+    help="Store the weights of a float model smaller; it computes in float32 all the same.",
+)
 @click.option("--via", type=click.Choice(["onnx2tf"]), help="Another road, for operators that the writer refuses.")
 @click.option(
     "--prepare-onnx2tf",
@@ -83,6 +88,7 @@ def command(
     samples: int | None,
     ranges: Any,
     via: str | None,
+    weights: Literal["int8", "float16"] | None,
 ) -> int:
     """Turn SOURCE (a checkpoint, or an ONNX file with its card) into an artifact.
 
@@ -101,13 +107,19 @@ def command(
             calibration=calibration,
             samples=samples,
             ranges=ranges,
-            writer_options={"--io": io, "--keep-nchw-io": keep_nchw_io, "--batch": batch, "--input-shape": shapes},
+            writer_options={
+                "--io": io,
+                "--keep-nchw-io": keep_nchw_io,
+                "--batch": batch,
+                "--input-shape": shapes,
+                "--weights": weights,
+            },
             no_verify=no_verify,
             as_json=as_json,
         )
     if output.suffix == ".tflite":
         given = {"--card": card, "--name": name, "--io": io, "--calibration": calibration, "--samples": samples}
-        _refuse_artifact_options(output, given)
+        _refuse_artifact_options(output, {**given, "--weights": weights})
         from converters.bare_file import convert_file
         from edge.verbs.bare_file_summary import print_bare_file
 
@@ -141,6 +153,7 @@ def command(
         io=io,
         keep_nchw_io=keep_nchw_io,
         shapes=shapes,
+        weights=weights,
     )
     print_artifact(artifact, as_json=as_json, transposes=remaining_transposes(artifact))
     if no_verify:
