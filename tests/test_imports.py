@@ -17,6 +17,7 @@ LIGHT_PARTS = (
     "edge.runtime.engine",
     "edge.runtime.litert",
     "edge.runtime.null",
+    "edge.runtime.other_python",
     "edge.runtime.onnx_session",
     "edge.runtime.predictor",
     "edge.runtime.selftest",
