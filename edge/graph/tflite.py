@@ -20,8 +20,8 @@ def read_tflite(source: Path | bytes) -> Graph:
     """Read a TFLite file's first subgraph as an nhwc Graph.
 
     SAME and VALID become explicit pads, constant axes, shapes and sizes become attributes, weights become
-    (O, I / group, h, w), and float16 or int8 constants behind a DEQUANTIZE become float32 constants. Operators are named by
-    their first output tensor; a repeated tensor name gets `#index`. Constants are views of the file's bytes.
+    (O, I / group, h, w), and float16 or int8 constants behind a DEQUANTIZE become float32 constants. Operators are
+    named by their first output tensor; a repeated tensor name gets `#index`. Constants are views of the file's bytes.
 
     Args:
         source: a path, or a whole file's bytes.
