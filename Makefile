@@ -27,6 +27,21 @@ $(LIGHT)/.ready: pyproject.toml constraints.txt
 	$(RETRY) $(LIGHT)/bin/pip install --quiet --constraint constraints.txt --editable '.[litert]' pytest pytest-timeout
 	touch $@
 
+# Other people's tools whose files or answers the tests compare with: pinned whole, one environment each.
+TOOLS := nncf mediapipe ai-edge-quantizer
+.PRECIOUS: .venvs/%/.ready
+.venvs/%/.ready: tests/constraints-%.txt
+	$(PYTHON) -m venv .venvs/$*
+	$(RETRY) .venvs/$*/bin/pip install --quiet --no-deps --requirement $<
+	touch $@
+
+# onnx2tf and TensorFlow, as `edge convert --prepare-onnx2tf` pins them.
+ONNX2TF := .venvs/onnx2tf
+$(ONNX2TF)/.ready: converters/onnx2tf_road/requirements.txt
+	$(PYTHON) -m venv $(ONNX2TF)
+	$(RETRY) $(ONNX2TF)/bin/pip install --quiet --no-deps --requirement $<
+	touch $@
+
 # An aarch64 userland under qemu-user, from Debian packages and aarch64 wheels: build.sh says what it needs.
 EMULATED_PI := .venvs/emulated-pi
 .PHONY: emulated-pi
@@ -37,10 +52,12 @@ demo: $(VENV)/.ready
 	$(VENV)/bin/python docs/demo.py
 
 # The emulated userland needs Debian 12's apt: elsewhere its tests are skipped, but not in CI.
-test: $(VENV)/.ready $(TFLITE)/.ready $(LIGHT)/.ready
+test: $(VENV)/.ready $(TFLITE)/.ready $(LIGHT)/.ready $(ONNX2TF)/.ready $(TOOLS:%=.venvs/%/.ready)
 	tests/emulated_pi/build.sh $(EMULATED_PI) $(VENV)/bin/python || test -z "$$CI"
 	EDGE_TFLITE_RUNTIME_PYTHON=$(CURDIR)/$(TFLITE)/bin/python EDGE_LIGHT_PYTHON=$(CURDIR)/$(LIGHT)/bin/python \
-	EDGE_EMULATED_PI_PYTHON=$(CURDIR)/$(EMULATED_PI)/python3 \
+	EDGE_EMULATED_PI_PYTHON=$(CURDIR)/$(EMULATED_PI)/python3 EDGE_ONNX2TF_PYTHON=$(CURDIR)/$(ONNX2TF)/bin/python \
+	EDGE_NNCF_PYTHON=$(CURDIR)/.venvs/nncf/bin/python EDGE_MEDIAPIPE_PYTHON=$(CURDIR)/.venvs/mediapipe/bin/python \
+	EDGE_AI_EDGE_QUANTIZER_PYTHON=$(CURDIR)/.venvs/ai-edge-quantizer/bin/python \
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 check: $(VENV)/.ready

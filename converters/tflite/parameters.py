@@ -19,6 +19,9 @@ BIAS_DTYPES: Mapping[str, str] = MappingProxyType({"int8": "int32", "uint8": "in
 # The kernels refuse a bias scale further than 1e-6 (relative) from the product of the input's and the weight's scale.
 BIAS_SCALE_TOLERANCE = 1e-6
 
+# Above this, one step of an input is beyond every output.
+LARGEST_RATIO = 2.0**24
+
 # The output that the int16 kernels of Softmax, Sigmoid and Tanh are fixed to.
 INT16_FIXED_OUTPUT = (1 / 32768, 0)
 
@@ -48,6 +51,27 @@ def require_same_parameters(graph: Graph, operator: Operator) -> None:
             raise UnsupportedError(
                 f"{operator.kind} '{operator.name}': input '{name}' has {_said(tensor.quantization)}, the output "
                 f"{_said(output.quantization)}; TFLite needs the same, tie them when quantizing"
+            )
+
+
+def require_sane_ratio(graph: Graph, operator: Operator) -> None:
+    """Refuse (UnsupportedError) an operator one step of whose input is LARGEST_RATIO steps of its output or more.
+
+    Every value but zero would saturate, and LiteRT's kernels do not check: a ratio of 2**100 ends the process.
+    """
+    output = graph.tensors[operator.outputs[0]]
+    if output.quantization is None:
+        return
+    for name in operator.inputs:
+        given = graph.tensors[name].quantization if name else None
+        if given is None or graph.tensors[name].dtype not in QUANTIZED_DTYPES:
+            continue
+        with np.errstate(over="ignore"):
+            ratio = float(given.scale.max()) / float(output.quantization.scale.min())
+        if ratio >= LARGEST_RATIO:
+            raise UnsupportedError(
+                f"{operator.kind} '{operator.name}': the scale of '{name}' is {ratio:.3g} times the output's; every "
+                "value but zero saturates, quantize it with a wider range"
             )
 
 

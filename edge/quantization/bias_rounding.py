@@ -45,6 +45,11 @@ def _rounding(operator: Operator, x: Tensor, weight: Tensor, bias: Tensor, outpu
     if x.quantization is None or weight.quantization is None or output.quantization is None or bias.data is None:
         return None
     scale = (x.quantization.scale * weight.quantization.scale).astype(np.float32)
+    if not (np.isfinite(scale) & (scale > 0)).all():
+        raise UnsupportedError(
+            f"{operator.kind} '{operator.name}': input scale * weight scale is {scale.min():g} to {scale.max():g}: "
+            "no int32 bias can have that; give the layer other scales"
+        )
     given = bias.data.astype(np.float64)
     if bias.quantization is not None:
         if bias.dtype == "int32" and np.array_equal(np.broadcast_to(bias.quantization.scale, scale.shape), scale):

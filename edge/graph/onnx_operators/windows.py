@@ -9,6 +9,8 @@ from edge.graph.onnx_draft import Draft, Node, NotCanonical
 Pair = tuple[int, int]
 Pads = tuple[int, int, int, int]
 
+LARGEST_STEP = 2**31 - 1  # of strides, dilations and pads: what a model file holds
+
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
@@ -43,6 +45,8 @@ def window(node: Node, size: tuple[int, ...], kernel: tuple[int, ...]) -> Window
         sides = (*(before for before, _ in pairs), *(after for _, after in pairs))
     elif mode != "VALID":
         raise NotCanonical(f"auto_pad {mode}")
+    if max(*strides, *dilations, *sides) > LARGEST_STEP:
+        raise NotCanonical(f"strides {strides}, dilations {dilations}, pads {sides}: over {LARGEST_STEP}")
     half = len(size)
     before, after = _in_two(sides[:half], 0), _in_two(sides[half:], 0)
     return Window(
