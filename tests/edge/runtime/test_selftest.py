@@ -56,7 +56,7 @@ def test_input_is_the_table_for_integers_and_normalized_for_floats(make_artifact
 
 def test_an_input_that_no_image_fits_is_refused(make_artifact: MakeArtifact) -> None:
     manifest = open_artifact(make_artifact(input={"dtype": "int32"})).manifest
-    with pytest.raises(EngineError, match="images go in as float32, int8 or uint8"):
+    with pytest.raises(EngineError, match="images go in as float32, int8, uint8 or int16"):
         model_input(np.zeros((1, 8, 8, 3), np.uint8), manifest.files[0], manifest.preprocess)
 
 
