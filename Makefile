@@ -75,3 +75,4 @@ clean:
 .PHONY: schema
 schema: $(VENV)/.ready
 	$(VENV)/bin/python -c "import json; from edge.artifact import Manifest; print(json.dumps(Manifest.model_json_schema(), indent=2))" > docs/manifest.schema.json
+	$(VENV)/bin/python -c "import json; from device_bench.record import record_schema; print(json.dumps(record_schema(), indent=2))" > docs/record.schema.json
