@@ -35,7 +35,8 @@ def collapse_qdq(graph: Graph) -> Graph:
     Requires: Quantize and Dequantize operators as the file has them; integer tensors carry their parameters.
     Ensures: the integers are those that the file describes. What stays: Quantize at a float input, Dequantize at a
     float output or before an operator that the file leaves in float or that no integer kernel computes, and Quantize
-    from integers to integers where only the parameters change. A float bias of an integer Conv or Gemm becomes int32 with scale s_in * s_w.
+    from integers to integers where only the parameters change. A float bias of an integer Conv or Gemm becomes int32
+    with scale s_in * s_w.
     """
     graph = _merge_equal_quantizes(graph)
     graph = _lift_quantize(graph)
