@@ -19,7 +19,10 @@ def arg_max(out: Emitter, operator: Operator) -> None:
     dtype = out.graph.tensors[name].dtype
     index = name if dtype == "int64" else f"{name}/int64"
     attributes = {"axis": operator.attributes["axis"], "keepdims": int(operator.attributes["keepdims"])}
-    out.node("ArgMax", (out.raw(operator.inputs[0]),), (index,), operator.name, **attributes)
+    # ONNX Runtime has no ArgMax of int16; the real values are in the same order.
+    wide = out.graph.tensors[operator.inputs[0]].dtype == "int16"
+    source = out.real(operator.inputs[0]) if wide else out.raw(operator.inputs[0])
+    out.node("ArgMax", (source,), (index,), operator.name, **attributes)
     if index != name:
         out.node("Cast", (index,), (name,), f"{operator.name}/cast", to=ELEMENT_OF[dtype])
 
