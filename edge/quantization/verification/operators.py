@@ -167,4 +167,7 @@ def _finding(
         detail += f"; not exact: {'; '.join(not_exact)} (worst '{worst.operator.name}'; {allowed} quanta allowed)"
     if skipped:
         detail += f"; not compared: {', '.join(skipped[:3])}" + (f" and {len(skipped) - 3} more" * (len(skipped) > 3))
-    return Finding(check="operators", subject=runtime.name, passed=largest <= allowed, detail=detail, data=data)
+    # ONNX Runtime computes an int16 model in float between its roundings: a fact, not held to integer kernels.
+    in_float = runtime.session.info.engine == "onnxruntime" and runtime.file.inputs[0].dtype == "int16"
+    passed = None if in_float else largest <= allowed
+    return Finding(check="operators", subject=runtime.name, passed=passed, detail=detail, data=data)
