@@ -4,9 +4,10 @@ from collections.abc import Collection
 
 import numpy as np
 
-from edge.errors import UnsupportedError
-from edge.graph.graph import Graph, Operator
+from edge.errors import UnsupportedError, UsageError, unknown_name
+from edge.graph.graph import KINDS, Graph, Operator
 from edge.graph.integer_form import integer_fault
+from edge.graph.onnx_operators.table import READERS
 
 
 def float_operators(graph: Graph) -> list[Operator]:
@@ -26,7 +27,12 @@ def require_integer_only(graph: Graph, *, allowed: Collection[str] = ()) -> None
 
     Args:
         allowed: kinds, source names or operator names that may stay in float; see `--allow-float`.
+
+    Raises:
+        UnsupportedError: operators that would stay in float.
+        UsageError: an allowed name that is neither a kind nor an operator of this graph.
     """
+    _refuse_unknown(graph, allowed)
     left = [
         operator
         for operator in float_operators(graph)
@@ -39,6 +45,14 @@ def require_integer_only(graph: Graph, *, allowed: Collection[str] = ()) -> None
     count = "1 operator would" if len(left) == 1 else f"{len(left)} operators would"
     them = "it" if len(left) == 1 else "them"
     raise UnsupportedError(f"{count} stay in float: {said}; allow {them} with --allow-float {kinds}")
+
+
+def _refuse_unknown(graph: Graph, allowed: Collection[str]) -> None:
+    names = {name for operator in graph.operators for name in (operator.kind, operator.source, operator.name)}
+    kinds = {*KINDS, *READERS}
+    for name in allowed:
+        if name not in kinds and name not in names:
+            raise UsageError(f"--allow-float: {unknown_name('operator', name, kinds)}")
 
 
 def _touches_float(graph: Graph, operator: Operator) -> bool:

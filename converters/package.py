@@ -108,7 +108,7 @@ def write_model_files(graph: Graph, description: Description, *, allow_float: fr
 
     Raises:
         UnsupportedError: an operator would stay in float and is not allowed to; or cannot be written.
-        UsageError: the class names are not as many as the scores.
+        UsageError: the class names are not as many as the scores, or the task is not the model's.
     """
     precision = precision_of(graph)
     source = onnx_bytes(lower_integer(graph))
@@ -167,8 +167,10 @@ def described(tflite: bytes, description: Description) -> bytes:
 
 
 def _check_labels(tflite: ModelFile, description: Description) -> None:
-    """Refuse (UsageError) class names that are not as many as the scores of the model."""
+    """Refuse (UsageError) class names that are not as many as the model's scores, and scores of another task."""
     scores = tflite.outputs[0]
+    if description.task == "segment" and scores.layout == "nc":
+        raise UsageError(f"task 'segment' for a model whose output is {scores.shape}, the scores of a classifier")
     count = scores.shape[1] if scores.layout == "nchw" else scores.shape[-1]
     if scores.meaning in ("logits", "probabilities") and count != len(description.labels.names):
         raise UsageError(

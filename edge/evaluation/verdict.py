@@ -10,6 +10,9 @@ Check = Literal["parameters", "end to end", "operators", "accuracy", "agreement"
 ROUNDING = 1e-12
 """A ratio of two accuracies that equals its floor up to float64 rounding passes."""
 
+# Subject of the accuracy finding which says that there are labels and no float parent.
+NO_PARENT = "float parent"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
@@ -57,11 +60,16 @@ class Verdict:
         return not self.faults and any(finding.passed for finding in self.findings)
 
     @property
+    def _why_not_judged(self) -> str:
+        without = any(finding.check == "accuracy" and finding.subject == NO_PARENT for finding in self.findings)
+        return "there is no float parent to compare with" if without else "no labelled images were given"
+
+    @property
     def sentence(self) -> str:
         """The verdict in one line."""
         if self.ship:
             judged = any(finding.check == "accuracy" and finding.passed for finding in self.findings)
-            return "ship" if judged else "ship (accuracy not judged: no labelled images were given)"
+            return "ship" if judged else f"ship (accuracy not judged: {self._why_not_judged})"
         if not self.faults:
             return "do not ship: nothing could be checked"
         first = self.faults[0]

@@ -253,11 +253,11 @@ def _refusal(graph: Graph, missing: list[str]) -> str:
     for name in missing:
         maker = graph.producer(name)
         said.append(f"'{name}' ({'an input' if maker is None else f'{maker.kind} {maker.name}'})")
-        touching = [maker] if maker is not None else list(graph.consumers(name))
+        touching = [*([] if maker is None else [maker]), *graph.consumers(name)]
         operators += [operator for operator in touching if operator.kind not in ("Quantize", "Dequantize")]
     kinds = ",".join(dict.fromkeys(operator.kind for operator in operators))
     count = "1 activation has" if len(missing) == 1 else f"{len(missing)} activations have"
     return (
         f"{count} no scale in the source and none can be derived: {', '.join(said)}; take ranges from images with "
-        f"--calibration SPLIT, or keep the operators in float with --allow-float {kinds}"
+        f"--card and --calibration SPLIT, or keep the operators in float with --allow-float {kinds}"
     )

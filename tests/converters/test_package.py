@@ -320,3 +320,20 @@ def test_class_names_that_do_not_fit_the_scores_are_refused(
     assert main([*words, "-o", str(tmp_path / "out")]) == 2
     assert "7 class names for a model with 8 scores" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_segmenters_card_on_a_classifier_is_refused(
+    road: Path, tiny_card: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything is written."""
+    (tmp_path / "card.toml").write_text(tiny_card.replace('"classify"', '"segment"'))
+    words = ["convert", str(road / "int8" / "source.onnx"), "--card", str(tmp_path / "card.toml")]
+    assert main([*words, "-o", str(tmp_path / "out")]) == 2
+    assert "task 'segment' for a model whose output is (1, 8)" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_misspelt_kind_is_not_allowed_to_stay_in_float() -> None:
+    """The nearest one is named."""
+    with pytest.raises(UsageError, match="unknown operator 'Sigmod'; did you mean 'Sigmoid'"):
+        require_integer_only(integer_graph_with_a_float_tail(), allowed=frozenset({"Sigmod"}))

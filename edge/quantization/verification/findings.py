@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from edge.evaluation.thresholds import Limits
-from edge.evaluation.verdict import Finding, accuracy_finding, agreement_finding, size_finding
+from edge.evaluation.verdict import NO_PARENT, Finding, accuracy_finding, agreement_finding, size_finding
 from edge.quantization.verification.accuracy import METRICS, Participant
 from edge.quantization.verification.end_to_end import Comparison
 from edge.quantization.verification.images import Images
@@ -101,7 +101,7 @@ def accuracy_findings(comparison: Comparison, images: Images, limits: Limits) ->
             findings.append(Finding(check="accuracy", subject=subject, passed=None, detail=detail, data=data))
     if images.labelled and comparison.parent is None:
         detail = "no float parent at hand, so no accuracy is compared; name it with --parent"
-        findings.append(Finding(check="accuracy", subject="float parent", passed=None, detail=detail))
+        findings.append(Finding(check="accuracy", subject=NO_PARENT, passed=None, detail=detail))
     if limits.agreement_floor is not None:
         unit = DECISIONS[images.artifact.manifest.task]
         agreements = [(participant.subject, participant.agreement) for participant in participants(comparison)]

@@ -53,7 +53,7 @@ def test_activations_without_a_range_are_refused_with_both_ways_out(network: Any
     message = str(raised.value)
     assert message.startswith("2 activations have no scale in the source")
     assert "'branch' (Conv branch), 'scores' (Gemm scores)" in message
-    assert "--calibration SPLIT" in message and "--allow-float Conv,Gemm" in message
+    assert "--calibration SPLIT" in message and "--allow-float Conv,Add,Gemm" in message
 
 
 def test_calibration_images_give_what_nothing_else_tells(network: Any, convert: Any, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Ship or do not ship."""
 
-from edge.evaluation.verdict import Finding, accuracy_finding, agreement_finding, size_finding, verdict
+from edge.evaluation.verdict import NO_PARENT, Finding, accuracy_finding, agreement_finding, size_finding, verdict
 
 GOOD = Finding(check="end to end", subject="model.tflite", passed=True, detail="0 differ")
 BAD = Finding(check="operators", subject="model.onnx", passed=False, detail="worst Resize 'up': 3 quanta")
@@ -55,3 +55,11 @@ def test_agreement_and_size_are_held_against_their_bounds() -> None:
 def test_accuracy_without_a_parent_decides_nothing() -> None:
     """It is a fact."""
     assert accuracy_finding("model.tflite", "top1", 0.7, None, None, floor=0.99).passed is None
+
+
+def test_the_sentence_says_why_accuracy_was_not_judged() -> None:
+    """No labels, or labels and no float parent."""
+    good = Finding(check="end to end", subject="model.tflite", passed=True, detail="0 values differ")
+    assert "no labelled images were given" in verdict([good]).sentence
+    alone = Finding(check="accuracy", subject=NO_PARENT, passed=None, detail="no float parent at hand")
+    assert verdict([good, alone]).sentence == "ship (accuracy not judged: there is no float parent to compare with)"

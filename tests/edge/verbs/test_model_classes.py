@@ -84,3 +84,9 @@ def test_images_without_labels_are_refused_by_eval(
     """The message says what to give."""
     assert main(["eval", str(road / "int8"), "--images", str(pictures / "flat")]) == 2
     assert "has no labels; give --labels FILE" in capsys.readouterr().err
+
+
+def test_masks_are_refused_for_a_classifier(road: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By verify as by eval."""
+    assert main(["verify", str(road / "int8"), "--split", "generated:segment:val:4"]) == 2
+    assert "is for 'classify', generated:segment:val for 'segment'" in capsys.readouterr().err
