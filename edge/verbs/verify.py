@@ -106,7 +106,8 @@ def _request(artifact: Artifact, recorded: bool, **options: Any) -> "Request":
         names = classes or (model_classes(artifact.manifest.labels) if images is not None else None)
         chosen = open_split(images=images, labels=labels, masks=masks, split=options["split"], classes=names)
         if chosen.task not in ("images", artifact.manifest.task):
-            raise UsageError(f"{artifact.folder} is for '{artifact.manifest.task}', {chosen.origin} for '{chosen.task}'")
+            task = artifact.manifest.task
+            raise UsageError(f"{artifact.folder} is for '{task}', {chosen.origin} for '{chosen.task}'")
         require_model_classes(chosen, artifact.manifest.labels.names, str(artifact.folder))
     latency = latency_findings(
         artifact,
