@@ -14,6 +14,8 @@ from edge.graph.tflite_schema import DTYPES, FUSED_ACTIVATIONS, SCHEMA_VERSION, 
 
 Array = npt.NDArray[Any]
 
+LARGEST_SIZE = 2**31 - 1
+
 
 class FileBuilder:
     """The file under construction. Buffers of equal bytes are shared; everything keeps the order of its first use."""
@@ -165,6 +167,8 @@ class FileBuilder:
             return self._index_of[key]
         if dtype not in DTYPES:
             raise UnsupportedError(f"tensor '{name}': a TFLite file has no {dtype}")
+        if any(size > LARGEST_SIZE for size in shape):
+            raise UnsupportedError(f"tensor '{name}' would have the shape {shape}; a TFLite file holds 32-bit sizes")
         self._tensors.append(
             self.schema.TensorT(
                 shape=np.array(shape, np.int32),

@@ -69,7 +69,8 @@ def real_values(tensor: Tensor) -> npt.NDArray[np.float32]:
     """
     assert tensor.data is not None
     if tensor.quantization is None:
-        return tensor.data.astype(np.float32)
+        with np.errstate(over="ignore"):  # a float64 beyond float32 is infinite there
+            return tensor.data.astype(np.float32)
     scale, zero_point = broadcast_parameters(tensor.quantization, tensor.shape)
     return ((tensor.data.astype(np.int64) - zero_point).astype(np.float32) * scale).astype(np.float32)
 

@@ -9,7 +9,7 @@ from edge.graph.onnx_draft import Draft, Node, NotCanonical
 Pair = tuple[int, int]
 Pads = tuple[int, int, int, int]
 
-LARGEST_STEP = 2**31 - 1  # of strides, dilations and pads: what a model file holds
+LARGEST_STEP = 2**24  # of strides, dilations and pads: no map is larger, and every size still fits 32 bits
 
 
 @dataclass(frozen=True, kw_only=True)
