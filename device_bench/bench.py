@@ -14,9 +14,10 @@ import numpy.typing as npt
 from device_bench.machine import Machine, read_machine
 from device_bench.machine_state import MachineState, read_state
 from device_bench.measure import Clock, Progress, Subject, measure, timed
-from device_bench.percentiles import summarize
 from device_bench.plan import Plan
-from device_bench.record import EngineUsed, Measured, Record, SelftestSeen
+from device_bench.record import Record, latency_of, throughput
+from device_bench.record_parts import ColdTimes, EngineUsed, Measured, SelftestSeen, TargetUsed, WarmupSeen
+from device_bench.taints import taints
 from device_bench.versions import package_versions
 from edge.artifact import MANIFEST_NAME, Artifact, ModelFile, file_sha256
 from edge.errors import EngineError
@@ -155,9 +156,12 @@ def _record(
     after: MachineState,
     command: str,
 ) -> Record:
-    manifest, file = entry.artifact.manifest, entry.file
+    manifest, file, engine = entry.artifact.manifest, entry.file, entry.subject.session.info
+    emulated = machine.emulation is not None or engine.emulated is not None
     return Record(
-        schema_version=1,
+        schema_version=2,
+        run_id="local",
+        target=TargetUsed(kind="local", name="local"),
         measured=Measured(
             name=manifest.name,
             manifest_sha256=file_sha256(entry.artifact.folder / MANIFEST_NAME),
@@ -165,21 +169,32 @@ def _record(
             file_sha256=file.sha256,
             size_bytes=file.size_bytes,
             precision=manifest.precision,
+            task=manifest.task,
             multiply_adds=manifest.cost.multiply_adds,
             parameters=manifest.cost.parameters,
+            weights_bytes=manifest.cost.weights_bytes,
+            peak_activation_bytes=manifest.cost.peak_activation_bytes,
             unruled=manifest.cost.unruled,
         ),
-        engine=EngineUsed(**asdict(entry.subject.session.info)),
+        engine=EngineUsed(**asdict(engine)),
         plan=plan,
         position=position,
-        load_ns=entry.load_ns,
-        first_inference_ns=entry.first_inference_ns,
+        cold=ColdTimes(import_ns=None, load_ns=entry.load_ns, first_inference_ns=entry.first_inference_ns),
+        warmup=WarmupSeen(runs=plan.warmup_runs, duration_ns=plan.warmup_duration_ns, stable=False),
         samples_ns=tuple(samples_ns),
-        latency_ns=summarize(samples_ns),
+        samples_per_query=plan.samples_per_query,
+        latency_ns=latency_of(samples_ns, emulated),
+        throughput_per_s=throughput(samples_ns, plan, emulated),
         selftest=entry.selftest,
         machine=machine,
-        before=before,
-        after=after,
+        states=(before, after),
+        taints=taints(
+            machine,
+            (before, after),
+            threads=plan.threads,
+            emulated=engine.emulated,
+            self_tested=entry.selftest is not None or engine.engine == "null",
+        ),
         versions=package_versions(),
         command=command,
         time_utc=datetime.now(UTC).isoformat(timespec="seconds"),

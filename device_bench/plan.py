@@ -1,42 +1,70 @@
 """How a measurement is made: what is repeated, how often and in which order."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Count = Annotated[int, Field(ge=1)]
+Nanoseconds = Annotated[int, Field(ge=0)]
+Scenario = Literal["single-stream", "multi-stream", "offline"]
 
 
 class Plan(BaseModel):
     """A measurement plan.
 
-    The subjects (artifact and engine) are measured in `rounds`: in every round each one, in turn (A B A B ...), gets
-    one block, so that a slow change of the machine meets all of them alike. A block opens with one unmeasured run,
+    The subjects (model file and engine) are measured in `rounds`: in every round each one, in turn (A B A B ...), gets
+    one block, so that a slow change of the machine meets all of them alike. A block opens with one unmeasured query,
     which brings the subject's weights back into the caches, and ends when its share of `min_runs` and of
     `min_duration_ns` is reached, or its share of `max_runs`.
 
     Attributes:
+        scenario: by MLPerf's names. `single-stream`: a query is one sample, the next follows when it is answered.
+            `multi-stream`: a query is `streams` samples, its latency lasts until all of them are answered. `offline`:
+            a query is `samples` samples, and the throughput is what counts.
         threads: threads that the engine may use.
-        kernels: kernel set asked of the engine; None is its default.
-        warmup_runs, warmup_duration_ns: unmeasured runs before the first round: at least so many, at least so long.
-        min_duration_ns: sum of the measured samples of one subject.
+        affinity: processors that the measuring process is bound to; None leaves it to the system.
+        kernels: kernel set asked of every engine that names none itself; None is the engine's default.
+        warmup_runs, warmup_duration_ns: unmeasured queries before the first round: at least so many, at least so long,
+            and then until the running median is stable, but not longer than `max_warmup_duration_ns`.
+        min_runs, max_runs: measured queries of one subject, over all rounds.
+        min_duration_ns: sum of the measured queries of one subject.
+        end_to_end: measure the stages from an encoded picture to the answer too.
+        selftest: False measures without proving that the runtime computes the right thing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
+    scenario: Scenario = "single-stream"
+    streams: Count = 1
+    samples: Count = 1
     threads: Count = 1
+    affinity: tuple[Annotated[int, Field(ge=0)], ...] | None = None
     kernels: str | None = None
     rounds: Count = 10
     warmup_runs: Count = 10
-    warmup_duration_ns: Annotated[int, Field(ge=0)] = 500_000_000
+    warmup_duration_ns: Nanoseconds = 500_000_000
+    max_warmup_duration_ns: Nanoseconds = 5_000_000_000
     min_runs: Count = 50
-    min_duration_ns: Annotated[int, Field(ge=0)] = 2_000_000_000
+    min_duration_ns: Nanoseconds = 2_000_000_000
     max_runs: Count = 20_000
+    end_to_end: bool = False
+    selftest: bool = True
+
+    @property
+    def samples_per_query(self) -> int:
+        """Inferences behind one measured latency."""
+        return {"single-stream": 1, "multi-stream": self.streams, "offline": self.samples}[self.scenario]
 
     @model_validator(mode="after")
-    def _most_is_not_below_least(self) -> "Plan":
+    def _holds_together(self) -> "Plan":
         if self.max_runs < self.min_runs:
             raise ValueError(f"max_runs {self.max_runs} is below min_runs {self.min_runs}")
+        if self.streams != 1 and self.scenario != "multi-stream":
+            raise ValueError(f"streams {self.streams} belong to the scenario multi-stream, not {self.scenario}")
+        if self.samples != 1 and self.scenario != "offline":
+            raise ValueError(f"samples {self.samples} belong to the scenario offline, not {self.scenario}")
+        if self.affinity is not None and len(set(self.affinity)) != max(len(self.affinity), 1):
+            raise ValueError(f"affinity {list(self.affinity)} names no processor, or one twice")
         return self
 
 

@@ -1,100 +1,174 @@
 """A record: one measurement, one JSON line, understood without any other file."""
 
+import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from device_bench.machine import Machine
 from device_bench.machine_state import MachineState
 from device_bench.percentiles import Latency, summarize
 from device_bench.plan import Plan
+from device_bench.record_parts import (
+    STAGES,
+    ColdTimes,
+    Count,
+    EndToEnd,
+    EnergyUsed,
+    EngineUsed,
+    Instructions,
+    Measured,
+    Memory,
+    Samples,
+    SelftestSeen,
+    Strict,
+    TargetUsed,
+    Transfers,
+    WarmupSeen,
+)
+from device_bench.taints import Taint, taints
 from edge import atomic
 from edge.errors import FileError
 
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Count = Annotated[int, Field(ge=0)]
-
-
-class Strict(BaseModel):
-    """Frozen; no unknown key, no conversion between types."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class Measured(Strict):
-    """What was measured. `manifest_sha256` pins every byte of the artifact, `file_sha256` the model file that ran."""
-
-    name: str
-    manifest_sha256: Sha256
-    file: str
-    file_sha256: Sha256
-    size_bytes: Count
-    precision: Literal["int8", "int16x8", "float32"]
-    multiply_adds: Count
-    parameters: Count
-    unruled: tuple[str, ...] = ()
-
-
-class EngineUsed(Strict):
-    """What really ran it: the fields of `edge.runtime.engine.EngineInfo`."""
-
-    engine: str
-    version: str
-    kernels: str
-    delegate: str | None
-    operators: int | None
-    delegated_operators: int | None
-    threads: int
-    machine: str | None = None
-    emulated: str | None = None
-
-
-class SelftestSeen(Strict):
-    """The artifact's self-test on this machine, which came before any timing."""
-
-    kernels: str
-    samples: Count
-    largest: float
-    allowed: float
+SCHEMA_VERSION = 2
 
 
 class Record(Strict):
     """One measurement.
 
     Attributes:
-        load_ns: opening the model file, after the runtime's package was imported. first_inference_ns: the run after it.
-        samples_ns: every measured run, in order. latency_ns: their order statistics.
+        run_id: the job: equal for everything that was measured in turn.
         position: place of this subject in the turn (`0 of 4` is [0, 4]).
-        selftest: None where it was skipped, and for the null engine, which computes nothing.
-        before, after: the machine around the whole measurement.
+        samples_ns: every measured query, in order. latency_ns: their order statistics; None exactly when the machine
+            is emulated, whose time is no latency.
+        samples_per_query: inferences behind one sample. throughput_per_s: inferences per second of the measured time;
+            None in the scenario single-stream, and when emulated.
+        selftest: None where it was skipped or there is none, and for the null engine, which computes nothing.
+        states: the machine before, between the rounds, and after.
+        taints: what forbids to take the figures as clean; they follow from the other fields.
     """
 
-    schema_version: Literal[1]
+    schema_version: Literal[2]
+    run_id: str
+    target: TargetUsed
     measured: Measured
     engine: EngineUsed
     plan: Plan
-    position: tuple[int, int]
-    load_ns: Count
-    first_inference_ns: Count
-    samples_ns: tuple[Count, ...]
-    latency_ns: Latency
+    position: tuple[Count, Count]
+    cold: ColdTimes
+    warmup: WarmupSeen
+    samples_ns: Samples
+    samples_per_query: Annotated[int, Field(ge=1)]
+    latency_ns: Latency | None
+    throughput_per_s: float | None = None
+    transfers: Transfers | None = None
+    end_to_end: EndToEnd | None = None
+    memory: Memory = Memory()
+    instructions: Instructions | None = None
     selftest: SelftestSeen | None
     machine: Machine
-    before: MachineState
-    after: MachineState
+    states: Annotated[tuple[MachineState, ...], Field(min_length=2)]
+    energy: EnergyUsed | None = None
+    taints: tuple[Taint, ...]
     versions: dict[str, str]
     command: str
     time_utc: str
 
+    @property
+    def emulated(self) -> bool:
+        """Whether a program played the processor: then no time in the record is a latency."""
+        return self.machine.emulation is not None or self.engine.emulated is not None
+
+    @property
+    def before(self) -> MachineState:
+        """The machine before the first round."""
+        return self.states[0]
+
+    @property
+    def after(self) -> MachineState:
+        """The machine after the last round."""
+        return self.states[-1]
+
     @model_validator(mode="after")
-    def _latency_is_that_of_the_samples(self) -> "Record":
+    def _follows_from_the_samples(self) -> "Record":
         if not self.samples_ns:
             raise ValueError("samples_ns is empty")
-        if summarize(self.samples_ns) != self.latency_ns:
+        if self.samples_per_query != self.plan.samples_per_query:
+            raise ValueError(f"samples_per_query is not the plan's {self.plan.samples_per_query}")
+        if self.latency_ns != latency_of(self.samples_ns, self.emulated):
             raise ValueError("latency_ns does not follow from samples_ns")
+        expected = throughput(self.samples_ns, self.plan, self.emulated)
+        if not _equal(self.throughput_per_s, expected):
+            raise ValueError("throughput_per_s does not follow from samples_ns")
+        if self.transfers is not None and not (
+            len(self.transfers.to_device_ns) == len(self.transfers.to_host_ns) == len(self.samples_ns)
+        ):
+            raise ValueError("transfers are not one per sample")
+        if self.end_to_end is not None and self.end_to_end.total_ns != total_of(self.end_to_end, self.emulated):
+            raise ValueError("end_to_end.total_ns does not follow from its stages")
         return self
+
+    @model_validator(mode="after")
+    def _taints_follow_from_the_rest(self) -> "Record":
+        if self.taints != record_taints(self):
+            raise ValueError("taints do not follow from machine, engine, plan and states")
+        return self
+
+
+def record_taints(record: Record) -> tuple[Taint, ...]:
+    """What forbids to take a record's figures as clean."""
+    return taints(
+        record.machine,
+        record.states,
+        threads=record.plan.threads,
+        emulated=record.engine.emulated,
+        self_tested=record.selftest is not None or record.engine.engine == "null",
+    )
+
+
+def rederived(record: Record) -> Record:
+    """A record whose other fields were changed, with latency, throughput and taints as they follow from them."""
+    return record.model_copy(
+        update={
+            "latency_ns": latency_of(record.samples_ns, record.emulated),
+            "throughput_per_s": throughput(record.samples_ns, record.plan, record.emulated),
+            "taints": record_taints(record),
+        }
+    )
+
+
+def latency_of(samples_ns: Sequence[int], emulated: bool) -> Latency | None:
+    """Order statistics of samples; None on an emulated machine."""
+    return None if emulated else summarize(samples_ns)
+
+
+def throughput(samples_ns: Sequence[int], plan: Plan, emulated: bool) -> float | None:
+    """Inferences per second of the measured time, for the scenarios that are about it."""
+    if emulated or plan.scenario == "single-stream":
+        return None
+    return len(samples_ns) * plan.samples_per_query * 1e9 / max(sum(samples_ns), 1)
+
+
+def total_of(measured: EndToEnd, emulated: bool) -> Latency | None:
+    """Order statistics of the sums over the stages; None on an emulated machine and where there are no stages.
+
+    Raises:
+        ValueError: the stages are not STAGES, or not equally long.
+    """
+    if measured.missing is not None and not measured.stages:
+        return None
+    if tuple(measured.stages) != STAGES or len({len(samples) for samples in measured.stages.values()}) != 1:
+        raise ValueError(f"end_to_end.stages are not {', '.join(STAGES)}, equally long")
+    return latency_of([sum(run) for run in zip(*measured.stages.values(), strict=True)], emulated)
+
+
+def _equal(found: float | None, expected: float | None) -> bool:
+    if found is None or expected is None:
+        return found is expected
+    return math.isclose(found, expected, rel_tol=1e-9)
 
 
 def record_line(record: Record) -> str:
@@ -108,17 +182,29 @@ def parse_records(text: str, path: str | Path) -> list[Record]:
     Raises:
         FileError: a line that is not a record, named with its number and its first wrong key.
     """
-    records = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            records.append(Record.model_validate_json(line))
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "record"
-            raise FileError(path, f"line {number} is not a record: {where}: {first['msg']}") from error
-    return records
+    return [_parse_line(line, number, path) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+
+
+def _parse_line(line: str, number: int, path: str | Path) -> Record:
+    try:
+        return Record.model_validate_json(line)
+    except ValidationError as error:
+        version = _schema_version(line)
+        if version is not None and version != SCHEMA_VERSION:
+            told = f"line {number} is a record of schema {version}, this version reads {SCHEMA_VERSION}: measure again"
+            raise FileError(path, told) from error
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "record"
+        raise FileError(path, f"line {number} is not a record: {where}: {first['msg']}") from error
+
+
+def _schema_version(line: str) -> int | None:
+    try:
+        fields = json.loads(line)
+    except ValueError:
+        return None
+    version = fields.get("schema_version") if isinstance(fields, dict) and "measured" in fields else None
+    return version if type(version) is int else None
 
 
 def read_records(path: str | Path) -> list[Record]:

@@ -34,7 +34,9 @@ def float_counterpart(record: Record, records: Sequence[Record]) -> Record | Non
         if other.measured.precision == "float32"
         and other.engine.engine == record.engine.engine
         and other.engine.threads == record.engine.threads
+        and other.target == record.target
         and other.measured.multiply_adds == record.measured.multiply_adds
+        and other.measured.multiply_adds is not None
     ]
     return fitting[0] if len(fitting) == 1 else None
 
@@ -47,32 +49,62 @@ def kernels_used(record: Record) -> str:
     return engine.kernels
 
 
+def marked(figure: str, record: Record) -> str:
+    """A figure with `~` before it where the record is tainted."""
+    return f"~{figure}" if record.taints else figure
+
+
 def latency_table(records: Sequence[Record]) -> Table:
-    """One row per record: latency percentiles in milliseconds, and int8 against float32 where both are there."""
+    """One row per record: latency percentiles in milliseconds, and int8 against float32 where both are there.
+
+    A tainted record's figures carry a `~`; an emulated one has none, because emulated time is no latency.
+    """
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("artifact", "type", "engine", "kernels"):
+    several = len({record.target.name for record in records}) > 1
+    for name in (*(("target",) if several else ()), "artifact", "type", "engine", "kernels"):
         table.add_column(name, no_wrap=True)
     for name in ("p50 ms", "p90", "p99", "vs float", "runs", "load", "first", "KiB", "MMAdds"):
         table.add_column(name, justify="right", no_wrap=True)
+    if any(record.throughput_per_s is not None for record in records):
+        table.add_column("per s", justify="right", no_wrap=True)
     for record in records:
-        parent = float_counterpart(record, records)
-        latency = record.latency_ns
+        measured = record.measured
+        adds = "" if measured.multiply_adds is None else f"{measured.multiply_adds / 1e6:.1f}"
         table.add_row(
-            record.measured.name,
-            record.measured.precision,
+            *((record.target.name,) if several else ()),
+            measured.name,
+            measured.precision or "",
             record.engine.engine,
             kernels_used(record),
-            milliseconds(latency.p50_ns),
-            milliseconds(latency.p90_ns),
-            milliseconds(latency.p99_ns),
-            f"{parent.latency_ns.p50_ns / max(latency.p50_ns, 1):.2f}x" if parent else "",
-            str(latency.runs),
-            milliseconds(record.load_ns),
-            milliseconds(record.first_inference_ns),
-            f"{record.measured.size_bytes / 1024:.0f}",
-            f"{record.measured.multiply_adds / 1e6:.1f}" + ("+" if record.measured.unruled else ""),
+            *_latencies(record, float_counterpart(record, records)),
+            str(len(record.samples_ns)),
+            *_cold(record),
+            f"{measured.size_bytes / 1024:.0f}",
+            adds + ("+" if measured.unruled else ""),
+            *(() if record.throughput_per_s is None else (marked(f"{record.throughput_per_s:.1f}", record),)),
         )
     return table
+
+
+def _latencies(record: Record, parent: Record | None) -> tuple[str, ...]:
+    latency = record.latency_ns
+    if latency is None:
+        return "emulated", "", "", ""
+    ratio = ""
+    if parent is not None and parent.latency_ns is not None:
+        ratio = f"{parent.latency_ns.p50_ns / max(latency.p50_ns, 1):.2f}x"
+        ratio = f"~{ratio}" if record.taints or parent.taints else ratio
+    figures = (latency.p50_ns, latency.p90_ns, latency.p99_ns)
+    return (*(marked(milliseconds(figure), record) for figure in figures), ratio)
+
+
+def _cold(record: Record) -> tuple[str, str]:
+    if record.emulated:
+        return "", ""
+    return (
+        marked(milliseconds(record.cold.load_ns), record),
+        marked(milliseconds(record.cold.first_inference_ns), record),
+    )
 
 
 def print_table(table: Table, console: Console) -> None:

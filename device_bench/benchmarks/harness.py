@@ -29,7 +29,7 @@ HELP_LIMIT_MS = 400
 def null_engine(artifact: Artifact) -> Latency:
     """One run of the null engine, as the bench times it."""
     (record,) = bench([artifact], ["null"], PLAN, command="device_bench.benchmarks.harness")
-    return record.latency_ns
+    return summarize(record.samples_ns)
 
 
 def predictor(artifact: Artifact) -> Latency:

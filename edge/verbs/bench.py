@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.progress import Progress
 
 from device_bench.bench import bench
-from device_bench.disturbances import disturbances
 from device_bench.plan import Plan
 from device_bench.record import append_records, read_records, record_line
 from device_bench.table import latency_table, print_table
@@ -95,6 +94,5 @@ def command(
             click.echo(record_line(record))
         return
     print_table(latency_table(records), Console())
-    first = records[0]
-    for sentence in disturbances(first.machine, first.before, first.after, plan.threads):
-        click.echo(f"note: {sentence}", err=True)
+    for sentence in dict.fromkeys(taint.sentence for record in records for taint in record.taints):
+        click.echo(f"~ {sentence}", err=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from device_bench.bench import bench
-from device_bench.disturbances import disturbances
+from device_bench.percentiles import summarize
 from device_bench.plan import Plan
 from device_bench.record import Record, read_records
 from device_bench.table import kernels_used
@@ -83,7 +83,8 @@ def fitting_records(artifact: Artifact, path: Path, engines: Sequence[str] = ())
 
 def from_record(record: Record, where: str = "") -> LatencyMeasured:
     """A record as plain values. `where` goes before the machine's name."""
-    machine, engine, latency = record.machine, record.engine, record.latency_ns
+    machine, engine = record.machine, record.engine
+    latency = record.latency_ns or summarize(record.samples_ns)  # emulated: never judged, `emulated` says so
     name = machine.board or machine.processor or machine.architecture
     threads = f"{engine.threads} thread" + ("s" if engine.threads != 1 else "")
     return LatencyMeasured(
@@ -93,6 +94,6 @@ def from_record(record: Record, where: str = "") -> LatencyMeasured:
         runs=latency.runs,
         percentiles_ns={50: latency.p50_ns, 90: latency.p90_ns, 99: latency.p99_ns},
         self_tested=record.selftest is not None,
-        emulated=machine.emulation,
-        disturbances=tuple(disturbances(machine, record.before, record.after, record.plan.threads)),
+        emulated=machine.emulation or engine.emulated,
+        disturbances=tuple(taint.sentence for taint in record.taints if taint.kind not in ("emulated", "untested")),
     )

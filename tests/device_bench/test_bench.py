@@ -12,7 +12,7 @@ from rich.console import Console
 
 from device_bench.bench import bench
 from device_bench.plan import Plan
-from device_bench.record import Record, append_records, read_records, record_line, record_schema
+from device_bench.record import Record, append_records, read_records, record_line, record_schema, rederived
 from device_bench.table import float_counterpart, kernels_used, latency_table, milliseconds, print_table
 from edge.artifact import open_artifact
 from edge.cli import main
@@ -39,6 +39,7 @@ def test_a_record_stands_alone(two_records: list[Record]) -> None:
     assert (first.measured.name, second.measured.name) == ("float", "int8")
     assert (first.position, second.position) == ((0, 2), (1, 2))
     assert (first.engine.engine, first.engine.kernels) == ("null", "none")
+    assert first.latency_ns is not None
     assert len(first.samples_ns) == first.latency_ns.runs == 4
     assert (first.measured.multiply_adds, first.measured.parameters) == (1000, 10)
     assert first.before.time_utc <= first.after.time_utc
@@ -55,10 +56,51 @@ def test_records_survive_a_file_and_are_added_to_it(two_records: list[Record], t
 
 def test_a_file_of_something_else_is_refused_and_kept(two_records: list[Record], tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
-    path.write_text('{"schema_version": 2}\n')
+    path.write_text('{"schema_version": 3}\n')
     with pytest.raises(FileError, match=r"notes\.txt: line 1 is not a record"):
         append_records(path, two_records)
-    assert path.read_text() == '{"schema_version": 2}\n'
+    assert path.read_text() == '{"schema_version": 3}\n'
+
+
+def test_a_record_of_an_earlier_schema_is_refused_in_one_clear_line(two_records: list[Record], tmp_path: Path) -> None:
+    path = tmp_path / "old.jsonl"
+    path.write_text(json.dumps(json.loads(record_line(two_records[0])) | {"schema_version": 1}) + "\n")
+    with pytest.raises(FileError, match="is a record of schema 1, this version reads 2: measure again"):
+        read_records(path)
+
+
+def emulated(record: Record) -> Record:
+    machine = record.machine.model_copy(update={"emulation": "qemu-user"})
+    return rederived(record.model_copy(update={"machine": machine}))
+
+
+def test_emulated_time_is_never_a_latency(two_records: list[Record]) -> None:
+    record = emulated(two_records[0])
+    assert record.latency_ns is None and record.samples_ns and "emulated" in {taint.kind for taint in record.taints}
+    assert Record.model_validate_json(record_line(record)) == record
+    fields = json.loads(record_line(record)) | {"latency_ns": json.loads(record_line(two_records[0]))["latency_ns"]}
+    with pytest.raises(ValidationError, match="does not follow"):
+        Record.model_validate_json(json.dumps(fields))
+    text = io.StringIO()
+    print_table(latency_table([record]), Console(file=text, width=40))
+    assert "emulated" in text.getvalue()
+
+
+def test_taints_cannot_be_taken_off_a_record(two_records: list[Record]) -> None:
+    fields = json.loads(record_line(emulated(two_records[0]))) | {"taints": []}
+    with pytest.raises(ValidationError, match="taints do not follow"):
+        Record.model_validate_json(json.dumps(fields))
+
+
+def test_a_tainted_figure_is_marked_in_the_table(two_records: list[Record]) -> None:
+    tainted = rederived(
+        two_records[0].model_copy(
+            update={"machine": two_records[0].machine.model_copy(update={"virtual_machine": "hypervisor"})}
+        )
+    )
+    text = io.StringIO()
+    print_table(latency_table([tainted]), Console(file=text, width=40))
+    assert "~" in text.getvalue()
 
 
 def test_a_record_whose_percentiles_do_not_follow_from_its_samples_is_refused(two_records: list[Record]) -> None:

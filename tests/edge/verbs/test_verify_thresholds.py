@@ -9,7 +9,7 @@ import pytest
 
 from device_bench.bench import bench
 from device_bench.plan import Plan
-from device_bench.record import Record, append_records
+from device_bench.record import Record, append_records, rederived
 from edge.artifact import MANIFEST_NAME, open_artifact
 from edge.cli import main
 from edge.errors import RecipeError
@@ -54,7 +54,7 @@ def quieted(record: Record) -> Record:
             "cores": 4,
         }
     )
-    return record.model_copy(update={"machine": machine, "before": state, "after": state})
+    return rederived(record.model_copy(update={"machine": machine, "states": (state, state)}))
 
 
 def written(folder: Path, *records: Record) -> str:
@@ -101,7 +101,8 @@ def test_a_disturbed_record_never_passes_as_a_clean_one(
     artifact: Path, measured: Record, tmp_path: Path, capsys: Capture
 ) -> None:
     """Not judged, and so not shipped; accepted only on request."""
-    busy = measured.model_copy(update={"before": measured.before.model_copy(update={"load_average_1m": 9.0})})
+    loaded = measured.before.model_copy(update={"load_average_1m": 9.0})
+    busy = rederived(measured.model_copy(update={"states": (loaded, measured.after)}))
     arguments = [str(artifact), "--records", written(tmp_path, busy), "--latency-budget", "100s"]
     code, rows = answer(capsys, arguments)
     assert code == 1 and "not judged" in str(rows[-1]["verdict"])
@@ -120,11 +121,7 @@ def test_the_latest_record_of_an_engine_counts(
 ) -> None:
     """An older, faster one is passed over."""
     slow_ns = 10**12
-    samples = tuple(slow_ns for _ in measured.samples_ns)
-    latency = measured.latency_ns.model_copy(
-        update=dict.fromkeys(("min_ns", "p50_ns", "p90_ns", "p99_ns", "max_ns", "mean_ns"), slow_ns)
-    )
-    slow = measured.model_copy(update={"samples_ns": samples, "latency_ns": latency})
+    slow = rederived(measured.model_copy(update={"samples_ns": tuple(slow_ns for _ in measured.samples_ns)}))
     records = written(tmp_path, measured, slow)
     assert answer(capsys, [str(artifact), "--records", records, "--latency-budget", "100s"])[0] == 1
 
