@@ -12,12 +12,14 @@ MODULES = (
     "edge/errors.py",
     "edge/runtime/__init__.py",
     "edge/runtime/agent.py",
+    "edge/runtime/cpu_features.py",
     "edge/runtime/emulation.py",
     "edge/runtime/engine.py",
     "edge/runtime/framing.py",
     "edge/runtime/inputs.py",
     "edge/runtime/litert.py",
     "edge/runtime/onnx_session.py",
+    "edge/runtime/package_facts.py",
     "edge/runtime/quiet.py",
 )
 # Python 3.9 evaluates no `X | None`, and Python below 3.10 knows neither keyword-only dataclasses nor a strict zip.

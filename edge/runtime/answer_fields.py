@@ -9,6 +9,9 @@ from edge.runtime.engine import EngineInfo, Port
 MAX_TEXT = 4096
 MAX_RANK = 8
 COUNTS = ("operators", "delegated_operators")
+TEXTS = ("delegate", "emulated", "package", "wheel_tag", "kernels_isa", "device", "precision")
+MAX_PROCESSORS = 4096
+MAX_OPTIONS = 256
 
 
 def read_text(answer: Mapping[str, Any], name: str) -> str:
@@ -38,17 +41,40 @@ def read_count(answer: Mapping[str, Any], name: str) -> int:
 def read_info(answer: Mapping[str, Any]) -> EngineInfo:
     """What really runs, as another process says."""
     optional = {name: read_count(answer, name) for name in COUNTS if answer.get(name) is not None}
+    texts = {name: read_text(answer, name) for name in TEXTS if answer.get(name) is not None}
     return EngineInfo(
         engine=read_text(answer, "engine"),
         version=read_text(answer, "version"),
         kernels=read_text(answer, "kernels"),
-        delegate=None if answer.get("delegate") is None else read_text(answer, "delegate"),
+        delegate=texts.get("delegate"),
         operators=optional.get("operators"),
         delegated_operators=optional.get("delegated_operators"),
         threads=read_count(answer, "threads"),
         machine=read_text(answer, "machine"),
-        emulated=None if answer.get("emulated") is None else read_text(answer, "emulated"),
+        emulated=texts.get("emulated"),
+        package=texts.get("package"),
+        wheel_tag=texts.get("wheel_tag"),
+        kernels_isa=texts.get("kernels_isa"),
+        affinity=_processors(answer.get("affinity")),
+        provider_options=_options(answer.get("provider_options", {})),
+        device=texts.get("device"),
+        precision=texts.get("precision"),
     )
+
+
+def _processors(value: Any) -> tuple[int, ...] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) > MAX_PROCESSORS:
+        raise EngineError(f"an answer whose 'affinity' is {str(value)[:80]!r}")
+    return tuple(read_count({"affinity": number}, "affinity") for number in value)
+
+
+def _options(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict) or len(value) > MAX_OPTIONS:
+        raise EngineError(f"an answer whose 'provider_options' is {str(value)[:80]!r}")
+    checked = {read_text({"name": name}, "name"): text for name, text in value.items()}
+    return {name: read_text({name: text}, name) for name, text in checked.items()}
 
 
 def read_port(answer: Any) -> Port:

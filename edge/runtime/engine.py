@@ -7,12 +7,13 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from edge.errors import UsageError, unknown_name
+from edge.runtime.cpu_features import affinity
 from edge.runtime.emulation import emulator
 
 
@@ -38,12 +39,20 @@ class EngineInfo:
 
     Attributes:
         engine: key of ENGINES. version: of the runtime package.
-        kernels: the kernel set: `xnnpack`, `builtin`, `reference`, `mlas`, `aten`, `none`.
+        kernels: the kernel set: `xnnpack`, `builtin`, `reference`, `mlas`, `aten`, `eager`, `cuda`, `none` and others.
         delegate: name of the delegate or provider, None without one.
         operators, delegated_operators: nodes of the file, and how many of them the delegate took; None if unknown.
         threads: threads the kernels may use.
         machine: of the process that runs it, as `platform.machine()` says: `x86_64`, `aarch64`.
         emulated: the program that plays this machine (`qemu-aarch64`), None on a real one, or where it cannot be told.
+        package: the installed package behind the engine (`ai-edge-litert`). wheel_tag: of its wheel. None if unknown.
+        kernels_isa: the widest instruction set that the kernels can use on this processor (see `cpu_features`); None
+            if unknown.
+        affinity: processors that the process may run on, when the model was loaded; None where the system does not say.
+        provider_options: what a provider or framework says of its settings, by name.
+        device: name of the GPU; None on the CPU.
+        precision: what real numbers are computed in (`float32`, `float16`, `bfloat16`), where the engine decides it;
+            None where the file alone does.
     """
 
     engine: str
@@ -55,6 +64,13 @@ class EngineInfo:
     threads: int
     machine: str = field(default_factory=platform.machine)
     emulated: str | None = field(default_factory=emulator)
+    package: str | None = None
+    wheel_tag: str | None = None
+    kernels_isa: str | None = None
+    affinity: tuple[int, ...] | None = field(default_factory=affinity)
+    provider_options: Mapping[str, str] = field(default_factory=dict, hash=False)
+    device: str | None = None
+    precision: str | None = None
 
 
 class Session(Protocol):
@@ -77,6 +93,28 @@ class Session(Protocol):
 
     def run(self, inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
         """Run once. The returned arrays are the caller's: a later run does not change them."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceTimes:
+    """One run on a device with memory of its own, by the device's own clock.
+
+    Attributes:
+        to_device_ns, to_host_ns: copying the inputs there and the outputs back. compute_ns: between the two.
+    """
+
+    to_device_ns: int
+    compute_ns: int
+    to_host_ns: int
+
+
+@runtime_checkable
+class DeviceSession(Session, Protocol):
+    """A session on a device with memory of its own. `run` copies in, computes and copies out, as any session does."""
+
+    def run_timed(self, inputs: Sequence[npt.NDArray[Any]]) -> DeviceTimes:
+        """Run once, transfers and compute apart; returns when the device has finished. The outputs are dropped."""
         ...
 
 

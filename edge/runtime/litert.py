@@ -10,13 +10,22 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.errors import EngineError, ModelFileError, UsageError, unknown_name
+from edge.runtime.cpu_features import kernels_isa
 from edge.runtime.engine import EngineInfo, Port, Session
 from edge.runtime.inputs import check_inputs
+from edge.runtime.package_facts import wheel_tag
 from edge.runtime.quiet import quiet_native_log
 
 # kernel set -> name of the interpreter's op resolver.
 RESOLVERS: Mapping[str, str] = MappingProxyType(
     {"xnnpack": "AUTO", "builtin": "BUILTIN_WITHOUT_DEFAULT_DELEGATES", "reference": "BUILTIN_REF"}
+)
+# kernel set -> family of `edge.runtime.cpu_features`; the reference kernels are plain C++ for any processor.
+FAMILIES: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "litert": {"xnnpack": "xnnpack", "builtin": "ruy"},
+        "tflite-runtime": {"xnnpack": "xnnpack-2.14", "builtin": "ruy"},
+    }
 )
 IDENTIFIER = b"TFL3"  # bytes 4..8 of a TFLite flatbuffer
 
@@ -68,14 +77,18 @@ def _open(engine: str, package: str, module_name: str, path: Path, threads: int,
             f"{engine}: {path}: XNNPACK took none of {len(operators)} operators here "
             "(an old runtime, or /sys is not mounted); leave the kernels open or ask for 'builtin'"
         )
+    applied = "reference" if kernels == "reference" else "xnnpack" if delegated else "builtin"
     info = EngineInfo(
         engine=engine,
         version=metadata.version(package),
-        kernels="reference" if kernels == "reference" else "xnnpack" if delegated else "builtin",
+        kernels=applied,
         delegate="XNNPACK" if delegated else None,
         operators=len(operators),
         delegated_operators=delegated,
         threads=threads,
+        package=package,
+        wheel_tag=wheel_tag(package),
+        kernels_isa=kernels_isa(FAMILIES[engine].get(applied, "")),
     )
     return LiteRtSession(interpreter, info)
 

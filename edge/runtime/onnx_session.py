@@ -8,8 +8,10 @@ from typing import Any
 import numpy.typing as npt
 
 from edge.errors import EngineError, ModelFileError, UsageError, unknown_name
+from edge.runtime.cpu_features import kernels_isa
 from edge.runtime.engine import EngineInfo, Port, Session
 from edge.runtime.inputs import check_inputs
+from edge.runtime.package_facts import installed_package, wheel_tag
 
 DTYPES: Mapping[str, str] = MappingProxyType(
     {
@@ -27,6 +29,8 @@ DTYPES: Mapping[str, str] = MappingProxyType(
 KERNELS = ("mlas",)
 PROVIDER = "CPUExecutionProvider"
 ERRORS_ONLY = 3
+# Packages that bring the module `onnxruntime`; which of them is installed decides the providers.
+PACKAGES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml", "onnxruntime-qnn")
 
 
 def open_onnxruntime(path: Path, *, threads: int = 1, kernels: str | None = None) -> Session:
@@ -60,14 +64,19 @@ def open_onnxruntime(path: Path, *, threads: int = 1, kernels: str | None = None
         session = onnxruntime.InferenceSession(str(path), sess_options=options, providers=[PROVIDER])
     except Exception as error:  # the runtime's exceptions share no base class below Exception
         raise EngineError(f"onnxruntime: {path}: refused by the runtime: {_one_line(error)}") from error
+    version = str(onnxruntime.__version__)
+    package = installed_package(PACKAGES, version)
     info = EngineInfo(
         engine="onnxruntime",
-        version=str(onnxruntime.__version__),
+        version=version,
         kernels="mlas",
         delegate=str(session.get_providers()[0]),
         operators=None,
         delegated_operators=None,
         threads=int(session.get_session_options().intra_op_num_threads),
+        package=package,
+        wheel_tag=wheel_tag(package),
+        kernels_isa=kernels_isa("mlas"),
     )
     return OnnxSession(session, info, path)
 
