@@ -41,7 +41,8 @@ class EngineInfo:
         engine: key of ENGINES. version: of the runtime package.
         kernels: the kernel set: `xnnpack`, `builtin`, `reference`, `mlas`, `aten`, `eager`, `cuda`, `none` and others.
         delegate: name of the delegate or provider, None without one.
-        operators, delegated_operators: nodes of the file, and how many of them the delegate took; None if unknown.
+        operators, delegated_operators: nodes of the file (ONNX Runtime: those that run, after its own fusions), and how
+            many of them the delegate or provider took; None if unknown.
         threads: threads the kernels may use.
         machine: of the process that runs it, as `platform.machine()` says: `x86_64`, `aarch64`.
         emulated: the program that plays this machine (`qemu-aarch64`), None on a real one, or where it cannot be told.
@@ -98,7 +99,7 @@ class Session(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceTimes:
-    """One run on a device with memory of its own, by the device's own clock.
+    """One run on a device with memory of its own: by its events (torch), or between synchronizations (ONNX Runtime).
 
     Attributes:
         to_device_ns, to_host_ns: copying the inputs there and the outputs back. compute_ns: between the two.
@@ -115,6 +116,14 @@ class DeviceSession(Session, Protocol):
 
     def run_timed(self, inputs: Sequence[npt.NDArray[Any]]) -> DeviceTimes:
         """Run once, transfers and compute apart; returns when the device has finished. The outputs are dropped."""
+        ...
+
+
+class PreparedSession(Session, Protocol):
+    """A session that can check and bind one set of inputs, so that every later call is the runtime's work alone."""
+
+    def prepared(self, inputs: Sequence[npt.NDArray[Any]]) -> Callable[[], list[npt.NDArray[Any]]]:
+        """A function that hands these inputs over, runs, and gives the outputs, as `run` does without its checks."""
         ...
 
 

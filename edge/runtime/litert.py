@@ -164,6 +164,30 @@ class LiteRtSession:
             raise EngineError(f"{self._info.engine}: the model failed: {' '.join(str(error).split())}") from error
         return [self._get(index) for index in self._output_indices]
 
+    def prepared(self, inputs: Sequence[npt.NDArray[Any]]) -> Callable[[], list[npt.NDArray[Any]]]:
+        """The inputs checked once; see `edge.runtime.engine.PreparedSession`. A failing model raises as it does."""
+        check_inputs(self._info.engine, self._inputs, inputs)
+        put, invoke, get = self._interpreter.set_tensor, self._interpreter.invoke, self._get
+        outputs = self._output_indices
+        if len(inputs) == len(outputs) == 1:
+            (index,), (array,), (output,) = self._input_indices, inputs, outputs
+
+            def run_one() -> list[npt.NDArray[Any]]:
+                put(index, array)
+                invoke()
+                return [get(output)]
+
+            return run_one
+        pairs = tuple(zip(self._input_indices, inputs, strict=True))
+
+        def run_all() -> list[npt.NDArray[Any]]:
+            for place, value in pairs:
+                put(place, value)
+            invoke()
+            return [get(place) for place in outputs]
+
+        return run_all
+
 
 def _port(detail: Mapping[str, Any]) -> Port:
     scales = detail["quantization_parameters"]["scales"]

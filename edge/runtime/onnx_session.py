@@ -1,6 +1,7 @@
-"""ONNX files with ONNX Runtime's CPU kernels (MLAS)."""
+"""ONNX files with ONNX Runtime: its CPU kernels (MLAS) and its other execution providers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -9,8 +10,11 @@ import numpy.typing as npt
 
 from edge.errors import EngineError, ModelFileError, UsageError, unknown_name
 from edge.runtime.cpu_features import kernels_isa
-from edge.runtime.engine import EngineInfo, Port, Session
+from edge.runtime.engine import DeviceTimes, EngineInfo, Port, Session
 from edge.runtime.inputs import check_inputs
+from edge.runtime.nvidia_smi import gpu_name, read_gpus
+from edge.runtime.onnx_binding import DeviceBinding
+from edge.runtime.onnx_providers import PROVIDERS, one_line, ran_by_provider, start_session
 from edge.runtime.package_facts import installed_package, wheel_tag
 
 DTYPES: Mapping[str, str] = MappingProxyType(
@@ -26,26 +30,29 @@ DTYPES: Mapping[str, str] = MappingProxyType(
         "tensor(bool)": "bool",
     }
 )
-KERNELS = ("mlas",)
-PROVIDER = "CPUExecutionProvider"
-ERRORS_ONLY = 3
 # Packages that bring the module `onnxruntime`; which of them is installed decides the providers.
 PACKAGES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml", "onnxruntime-qnn")
 
 
 def open_onnxruntime(path: Path, *, threads: int = 1, kernels: str | None = None) -> Session:
-    """Load an ONNX file with ONNX Runtime on the CPU.
+    """Load an ONNX file with ONNX Runtime, on the CPU or with another of its execution providers.
 
     Ports carry no scale: an ONNX file does not state the parameters of an integer input or output; an artifact's
     manifest does. A symbolic batch size is taken as 1.
 
+    Args:
+        kernels: key of PROVIDERS: `mlas` (the CPU, also for None), `xnnpack`, `cuda`, `tensorrt`. A session of the
+            last two is a DeviceSession.
+
     Raises:
-        EngineError: onnxruntime is not installed, refuses the file, or the file leaves a size open.
+        EngineError: onnxruntime or the provider is not installed or does not start, refuses the file, or the file
+            leaves a size open.
         ModelFileError: the file is missing.
-        UsageError: a kernel set other than `mlas`.
+        UsageError: an unknown kernel set.
     """
-    if kernels is not None and kernels not in KERNELS:
-        raise UsageError(unknown_name("kernel set of onnxruntime", kernels, KERNELS))
+    chosen = "mlas" if kernels is None else kernels
+    if chosen not in PROVIDERS:
+        raise UsageError(unknown_name("kernel set of onnxruntime", chosen, PROVIDERS))
     try:
         import onnxruntime
     except ImportError as error:
@@ -54,39 +61,17 @@ def open_onnxruntime(path: Path, *, threads: int = 1, kernels: str | None = None
         ) from error
     if not path.is_file():
         raise ModelFileError(path, "no such file")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.log_severity_level = ERRORS_ONLY
-    try:
-        session = onnxruntime.InferenceSession(str(path), sess_options=options, providers=[PROVIDER])
-    except Exception as error:  # the runtime's exceptions share no base class below Exception
-        raise EngineError(f"onnxruntime: {path}: refused by the runtime: {_one_line(error)}") from error
-    version = str(onnxruntime.__version__)
-    package = installed_package(PACKAGES, version)
-    info = EngineInfo(
-        engine="onnxruntime",
-        version=version,
-        kernels="mlas",
-        delegate=str(session.get_providers()[0]),
-        operators=None,
-        delegated_operators=None,
-        threads=int(session.get_session_options().intra_op_num_threads),
-        package=package,
-        wheel_tag=wheel_tag(package),
-        kernels_isa=kernels_isa("mlas"),
-    )
-    return OnnxSession(session, info, path)
+    session = start_session(onnxruntime, path, chosen, threads)
+    kind = OnnxDeviceSession if PROVIDERS[chosen].on_gpu else OnnxSession
+    return kind(onnxruntime, session, path, chosen, threads)
 
 
 class OnnxSession:
     """A loaded ONNX model; owns the runtime's session."""
 
-    def __init__(self, session: Any, info: EngineInfo, path: Path) -> None:
-        self._session = session
-        self._info = info
+    def __init__(self, runtime: Any, session: Any, path: Path, kernels: str, threads: int) -> None:
+        self._runtime, self._session, self._path = runtime, session, path
+        self._kernels, self._threads = kernels, threads
         self._inputs = tuple(_port(value, path) for value in session.get_inputs())
         self._outputs = tuple(_port(value, path) for value in session.get_outputs())
         self._output_names = [port.name for port in self._outputs]
@@ -101,10 +86,36 @@ class OnnxSession:
         """The model's outputs, in the file's order."""
         return self._outputs
 
-    @property
+    @cached_property
     def info(self) -> EngineInfo:
-        """What really runs."""
-        return self._info
+        """What really runs. The operators are those of the runtime's own graph, counted when this is first read.
+
+        The count is a second session's: neither the load nor a run of this one carries it.
+
+        Raises:
+            EngineError: the provider that was asked for runs none of them.
+        """
+        provider, version = PROVIDERS[self._kernels], str(self._runtime.__version__)
+        counted = ran_by_provider(self._runtime, self._path, self._kernels, self._inputs)
+        taken = counted[provider.names[0]]
+        if taken == 0 and counted.total() > 0:
+            others = ", ".join(f"{count} on the {name}" for name, count in sorted(counted.items()))
+            raise EngineError(f"onnxruntime: {self._path}: {provider.names[0]} runs none of its operators ({others})")
+        package = installed_package(PACKAGES, version)
+        return EngineInfo(
+            engine="onnxruntime",
+            version=version,
+            kernels=self._kernels,
+            delegate=provider.names[0],
+            operators=counted.total(),
+            delegated_operators=taken,
+            threads=self._threads,
+            package=package,
+            wheel_tag=wheel_tag(package),
+            kernels_isa=kernels_isa(provider.family),
+            provider_options=self._provider_options(),
+            device=gpu_name(read_gpus()) if provider.on_gpu else None,
+        )
 
     def run(self, inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
         """Run once; arrays as in the file. Refuses (EngineError) other shapes or dtypes."""
@@ -113,7 +124,27 @@ class OnnxSession:
         try:
             return list(self._session.run(self._output_names, feed))
         except Exception as error:  # the runtime's exceptions share no base class below Exception
-            raise EngineError(f"onnxruntime: the model failed: {_one_line(error)}") from error
+            raise EngineError(f"onnxruntime: the model failed: {one_line(error)}") from error
+
+    def _provider_options(self) -> dict[str, str]:
+        told = self._session.get_provider_options().get(PROVIDERS[self._kernels].names[0], {})
+        return {str(name): str(value) for name, value in told.items()}
+
+
+class OnnxDeviceSession(OnnxSession):
+    """A model in a GPU's memory. `run` copies in and out; `run_timed` tells the parts."""
+
+    @cached_property
+    def _bound(self) -> DeviceBinding:
+        return DeviceBinding(self._runtime, self._session, self._inputs, self._outputs, device="cuda")
+
+    def run_timed(self, inputs: Sequence[npt.NDArray[Any]]) -> DeviceTimes:
+        """Run once, transfers and compute apart; see `DeviceBinding`. Refuses (EngineError) other shapes or dtypes."""
+        check_inputs("onnxruntime", self._inputs, inputs)
+        try:
+            return self._bound.run(inputs)[1]
+        except Exception as error:  # the runtime's exceptions share no base class below Exception
+            raise EngineError(f"onnxruntime: the model failed: {one_line(error)}") from error
 
 
 def _port(value: Any, path: Path) -> Port:
@@ -124,7 +155,3 @@ def _port(value: Any, path: Path) -> Port:
         shown = ", ".join(str(size) for size in value.shape)
         raise EngineError(f"onnxruntime: {path}: '{value.name}' has an open size ({shown}); export it with fixed sizes")
     return Port(name=value.name, shape=tuple(sizes), dtype=DTYPES[value.type])
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

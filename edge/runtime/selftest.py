@@ -11,10 +11,12 @@ import numpy.typing as npt
 
 from edge.artifact import SELFTEST_NAME, Artifact, ModelFile, TensorInfo
 from edge.errors import ArtifactError, EngineError
-from edge.runtime.engine import EngineInfo, Session
+from edge.runtime.engine import Session
+from edge.runtime.output_difference import ANY_KERNELS as ANY_KERNELS
+from edge.runtime.output_difference import allowed_difference, output_difference
+from edge.runtime.output_difference import kernel_key as kernel_key
 from edge.vision.preprocess import Preprocess, apply_table, normalize, quantize_table
 
-ANY_KERNELS = "*"
 # The simulation is exact for these kernels: an INT8 file is held to 0 quanta there, whatever was measured.
 EXACT_KERNELS = "litert/xnnpack/x86_64"
 
@@ -39,11 +41,6 @@ class SelftestResult:
     def passed(self) -> bool:
         """Whether the difference is within what the manifest allows."""
         return self.largest <= self.allowed
-
-
-def kernel_key(info: EngineInfo) -> str:
-    """The kernel set of a session as the manifest names it: `litert/xnnpack/x86_64`."""
-    return f"{info.engine}/{info.kernels}/{info.machine}"
 
 
 def takes_pixels(given: TensorInfo) -> bool:
@@ -77,14 +74,7 @@ def model_input(images: npt.NDArray[np.uint8], file: ModelFile, preprocess: Prep
 
 def difference(expected: npt.NDArray[Any], found: npt.NDArray[Any], output: TensorInfo) -> float:
     """How far two outputs are apart: quanta for integers, share of cells for class maps, absolute for floats."""
-    if expected.shape != found.shape:
-        return float("inf")
-    if output.meaning == "class_map":
-        return float(np.mean(expected != found))
-    if np.issubdtype(expected.dtype, np.floating):
-        apart = np.abs(expected.astype(np.float64) - found.astype(np.float64))
-        return float("inf") if np.isnan(apart).any() else float(apart.max(initial=0.0))
-    return float(np.abs(expected.astype(np.int64) - found.astype(np.int64)).max(initial=0))
+    return output_difference(expected, found, class_map=output.meaning == "class_map")
 
 
 def read_selftest(artifact: Artifact) -> dict[str, npt.NDArray[Any]]:
@@ -135,5 +125,5 @@ def run_selftest(artifact: Artifact, file_name: str, session: Session) -> Selfte
             largest = max(largest, difference(expected[index : index + 1], outputs[k], output))
     bounds = artifact.manifest.selftest.allowed.get(file_name, {})
     kernels = kernel_key(session.info)
-    allowed = bounds.get(kernels, bounds.get(ANY_KERNELS, 0.0))
+    allowed = allowed_difference(bounds, kernels)
     return SelftestResult(file=file_name, kernels=kernels, samples=len(images), largest=largest, allowed=allowed)

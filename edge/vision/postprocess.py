@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import UsageError
-from edge.vision.preprocess import Placement, Preprocess, placement
+from edge.vision.pixels import Geometry, Placement, placement
 
 Pixels = NDArray[np.uint8]
 
@@ -99,7 +99,7 @@ def frame_class_map(
     meaning: Literal["logits", "class_map"],
     layout: Literal["nhwc", "nchw", "nhw", "hw"],
     frame_hw: tuple[int, int],
-    preprocess: Preprocess,
+    preprocess: Geometry,
     *,
     outside: int = 255,
 ) -> Pixels:
@@ -129,7 +129,7 @@ def frame_class_map(
     return _in_frame(answer, place, frame_hw, outside)
 
 
-def restore_map(class_map: Pixels, frame_hw: tuple[int, int], preprocess: Preprocess, *, outside: int = 255) -> Pixels:
+def restore_map(class_map: Pixels, frame_hw: tuple[int, int], preprocess: Geometry, *, outside: int = 255) -> Pixels:
     """A map in the model's geometry back in the frame's, at the nearest pixel: the inverse of `resize_mask`.
 
     Args:

@@ -2,26 +2,31 @@
 
 Calibration, training's evaluation, verify, bench and the camera all call these functions, so they all see the same
 input. Normalize-then-quantize acts on one 8-bit value of one channel at a time, so for integer models it is a look-up
-table of 3 x 256 entries, exactly, and no float arithmetic is left on the device.
+table of 3 x 256 entries, exactly, and no float arithmetic is left on the device. The arithmetic itself stands in
+`edge.vision.pixels`, which travels to devices without pydantic.
 """
 
-from dataclasses import dataclass
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from edge.errors import UsageError
+from edge.vision.pixels import Geometry as Geometry
+from edge.vision.pixels import Pixels as Pixels
+from edge.vision.pixels import Placement as Placement
+from edge.vision.pixels import Quantized as Quantized
+from edge.vision.pixels import apply_table as apply_table
+from edge.vision.pixels import float_input as float_input
+from edge.vision.pixels import normalize as normalize
+from edge.vision.pixels import normalize_table as normalize_table
+from edge.vision.pixels import placement as placement
+from edge.vision.pixels import quantize_table as quantize_table
+from edge.vision.pixels import quantized_input as quantized_input
+from edge.vision.pixels import resize as resize
+from edge.vision.pixels import resize_mask as resize_mask
 
-Pixels = NDArray[np.uint8]
-Quantized = NDArray[np.int8] | NDArray[np.uint8] | NDArray[np.int16]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Size = Annotated[int, Field(ge=1, le=16384)]
-
-_INTERPOLATIONS = {"bilinear": cv2.INTER_LINEAR, "nearest": cv2.INTER_NEAREST_EXACT, "area": cv2.INTER_AREA}
 
 
 class Preprocess(BaseModel):
@@ -55,178 +60,3 @@ class Preprocess(BaseModel):
                 f"crop_fraction is {self.crop_fraction}, and fit '{self.fit}' takes the whole frame: set 1"
             )
         return self
-
-
-@dataclass(frozen=True, kw_only=True)
-class Placement:
-    """Which window of the frame lands where in the model's input, both in pixels.
-
-    The frame's window `top, left, height, width` is resized to `to_height, to_width` and laid at `to_top, to_left`.
-    """
-
-    top: int
-    left: int
-    height: int
-    width: int
-    to_top: int
-    to_left: int
-    to_height: int
-    to_width: int
-
-
-def placement(frame_hw: tuple[int, int], preprocess: Preprocess) -> Placement:
-    """Where a frame of this size lands. A crop of a square input has the side round(crop_fraction * short side)."""
-    frame_height, frame_width = frame_hw
-    height, width = preprocess.height, preprocess.width
-    if preprocess.fit == "crop":
-        # Multiplied before it is divided, so that a square input gives whole numbers before crop_fraction comes in.
-        largest_height = min(frame_height, frame_width * height / width)
-        largest_width = min(frame_width, frame_height * width / height)
-        cut_height = min(frame_height, max(1, round(preprocess.crop_fraction * largest_height)))
-        cut_width = min(frame_width, max(1, round(preprocess.crop_fraction * largest_width)))
-        top, left = (frame_height - cut_height) // 2, (frame_width - cut_width) // 2
-        return Placement(
-            top=top,
-            left=left,
-            height=cut_height,
-            width=cut_width,
-            to_top=0,
-            to_left=0,
-            to_height=height,
-            to_width=width,
-        )
-    to_height, to_width = height, width
-    if preprocess.fit == "letterbox":
-        scale = min(height / frame_height, width / frame_width)
-        to_height = min(height, max(1, round(frame_height * scale)))
-        to_width = min(width, max(1, round(frame_width * scale)))
-    return Placement(
-        top=0,
-        left=0,
-        height=frame_height,
-        width=frame_width,
-        to_top=(height - to_height) // 2,
-        to_left=(width - to_width) // 2,
-        to_height=to_height,
-        to_width=to_width,
-    )
-
-
-def resize(image: Pixels, preprocess: Preprocess) -> Pixels:
-    """A frame at the model's size and in its colour order, still uint8.
-
-    Args:
-        image: RGB uint8 (h, w, 3).
-
-    Returns:
-        uint8 (height, width, 3), a new array.
-    """
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
-        raise UsageError(f"a frame must be RGB uint8 (h, w, 3), found {image.dtype} {image.shape}")
-    place = placement(image.shape[:2], preprocess)
-    window = image[place.top : place.top + place.height, place.left : place.left + place.width]
-    if window.shape[:2] == (place.to_height, place.to_width):
-        content = window.copy()
-    else:
-        interpolation = _INTERPOLATIONS[preprocess.interpolation]
-        content = np.asarray(cv2.resize(window, (place.to_width, place.to_height), interpolation=interpolation))
-    if preprocess.colour_order == "bgr":
-        content = np.ascontiguousarray(content[:, :, ::-1])
-    if (place.to_height, place.to_width) == (preprocess.height, preprocess.width):
-        return content
-    filled = np.empty((preprocess.height, preprocess.width, 3), dtype=np.uint8)
-    filled[:] = np.clip(np.rint(np.asarray(preprocess.mean)), 0, 255).astype(np.uint8)
-    filled[place.to_top : place.to_top + place.to_height, place.to_left : place.to_left + place.to_width] = content
-    return filled
-
-
-def resize_mask(mask: Pixels, preprocess: Preprocess, ignore_index: int) -> Pixels:
-    """A mask in the model's geometry: what `resize` does to the frame, at the nearest pixel.
-
-    Args:
-        mask: uint8 (h, w) of the frame's size.
-        ignore_index: fills what lies outside the frame (letterbox).
-
-    Returns:
-        uint8 (height, width).
-    """
-    place = placement(mask.shape[:2], preprocess)
-    window = np.ascontiguousarray(mask[place.top : place.top + place.height, place.left : place.left + place.width])
-    content = cv2.resize(window, (place.to_width, place.to_height), interpolation=cv2.INTER_NEAREST_EXACT)
-    filled = np.full((preprocess.height, preprocess.width), ignore_index, dtype=np.uint8)
-    filled[place.to_top : place.to_top + place.to_height, place.to_left : place.to_left + place.to_width] = content
-    return filled
-
-
-def normalize_table(preprocess: Preprocess) -> NDArray[np.float32]:
-    """float32 (3, 256): the float input for each channel and 8-bit value, (value - mean) / std in float32."""
-    values = np.arange(256, dtype=np.float32)
-    mean = np.asarray(preprocess.mean, dtype=np.float32)[:, None]
-    std = np.asarray(preprocess.std, dtype=np.float32)[:, None]
-    return np.asarray((values - mean) / std, dtype=np.float32)
-
-
-def normalize(pixels: Pixels, preprocess: Preprocess) -> NDArray[np.float32]:
-    """Pixels at the model's size (`resize`'s result, or a stack of them) to float32 of the same shape.
-
-    One look-up per value in `normalize_table`: the same floats as the arithmetic, in a seventh of its time.
-
-    Args:
-        pixels: uint8 (..., height, width, 3), in the model's colour order.
-    """
-    table = np.ascontiguousarray(normalize_table(preprocess).T).reshape(1, 256, 3)
-    looked_up = cv2.LUT(pixels.reshape(-1, pixels.shape[-2], 3), table)
-    return np.asarray(looked_up, dtype=np.float32).reshape(pixels.shape)
-
-
-def float_input(image: Pixels, preprocess: Preprocess) -> NDArray[np.float32]:
-    """The input of a float model, NHWC.
-
-    Args:
-        image: RGB uint8 (h, w, 3) of any size.
-
-    Returns:
-        float32 (1, height, width, 3).
-    """
-    return normalize(resize(image, preprocess)[None], preprocess)
-
-
-def quantize_table(
-    preprocess: Preprocess, scale: float, zero_point: int, dtype: Literal["int8", "uint8", "int16"]
-) -> Quantized:
-    """Normalize-then-quantize folded into one table, exactly.
-
-    An entry is clip(rint(normalized / scale) + zero_point), float32 and half to even: QuantizeLinear of ONNX.
-
-    Args:
-        scale, zero_point, dtype: the quantization of the model's input; scale is rounded to float32 first.
-
-    Returns:
-        int8, uint8 or int16 (3, 256), by input channel and pixel value.
-    """
-    if not np.float32(scale) > 0:
-        raise UsageError(f"the input's scale must be positive, found {scale}")
-    limits = np.iinfo(dtype)
-    levels = np.rint(normalize_table(preprocess) / np.float32(scale)) + np.float32(zero_point)
-    clipped: NDArray[np.float32] = np.clip(levels, limits.min, limits.max)
-    return cast(Quantized, clipped.astype(dtype))
-
-
-def apply_table(pixels: Pixels, table: Quantized) -> Quantized:
-    """Look every pixel of (height, width, 3) or a stack (n, height, width, 3) up in a (3, 256) table; same shape."""
-    stacked = pixels.reshape(-1, pixels.shape[-2], 3)
-    looked_up = cv2.LUT(stacked, np.ascontiguousarray(table.T).reshape(1, 256, 3))
-    return cast(Quantized, np.asarray(looked_up, dtype=table.dtype).reshape(pixels.shape))
-
-
-def quantized_input(image: Pixels, preprocess: Preprocess, table: Quantized) -> Quantized:
-    """The input of an integer model, NHWC.
-
-    Args:
-        image: RGB uint8 (h, w, 3) of any size.
-        table: `quantize_table`'s result, made once.
-
-    Returns:
-        integers of the table's type (1, height, width, 3).
-    """
-    return apply_table(resize(image, preprocess)[None], table)

@@ -1,0 +1,61 @@
+"""A session that computes nothing: the same protocol and the same arrays. It measures the harness itself."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.runtime.engine import EngineInfo, Port
+from edge.runtime.inputs import check_inputs
+
+
+class NullSession:
+    """Answers every input with the same outputs: zeros, or the given arrays."""
+
+    def __init__(
+        self,
+        *,
+        inputs: tuple[Port, ...],
+        outputs: tuple[Port, ...],
+        values: Sequence[npt.NDArray[Any]] | None = None,
+        threads: int = 1,
+    ) -> None:
+        self._inputs = inputs
+        self._outputs = outputs
+        self._values = list(values or (np.zeros(port.shape, port.dtype) for port in outputs))
+        self._threads = threads
+
+    @property
+    def inputs(self) -> tuple[Port, ...]:
+        """The given inputs."""
+        return self._inputs
+
+    @property
+    def outputs(self) -> tuple[Port, ...]:
+        """The given outputs."""
+        return self._outputs
+
+    @property
+    def info(self) -> EngineInfo:
+        """Nothing runs."""
+        return EngineInfo(
+            engine="null",
+            version="0",
+            kernels="none",
+            delegate=None,
+            operators=0,
+            delegated_operators=0,
+            threads=self._threads,
+        )
+
+    def run(self, inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        """Copy the outputs, as a real engine has to. Refuses (EngineError) other shapes or dtypes."""
+        check_inputs("null", self._inputs, inputs)
+        return [value.copy() for value in self._values]
+
+    def prepared(self, inputs: Sequence[npt.NDArray[Any]]) -> Callable[[], list[npt.NDArray[Any]]]:
+        """The inputs checked once; see `edge.runtime.engine.PreparedSession`."""
+        check_inputs("null", self._inputs, inputs)
+        values = self._values
+        return lambda: [value.copy() for value in values]
