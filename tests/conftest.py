@@ -36,6 +36,17 @@ def emulated_pi() -> str:
     return found
 
 
+@pytest.fixture(scope="session")
+def cuda() -> str:
+    """The name of the first CUDA device; tests that take it are skipped where there is none."""
+    from edge.runtime.nvidia_smi import read_gpus
+
+    gpus = read_gpus()
+    if not gpus:
+        pytest.skip("no CUDA device here: nvidia-smi lists none")
+    return gpus[0].name
+
+
 @pytest.fixture
 def make_artifact(tmp_path: Path) -> MakeArtifact:
     """A function that writes an artifact by hand, from any bytes as its model file.

@@ -69,8 +69,8 @@ BUILDERS: Mapping[str, Builder] = MappingProxyType(
 )
 
 
-def build_steps(graph: Graph) -> list[tuple[Operator, Step]]:
-    """The float kernels of a graph, in order.
+def build_steps(graph: Graph, builders: Mapping[str, Builder] = BUILDERS) -> list[tuple[Operator, Step]]:
+    """The float kernels of a graph, in order, by a table of builders.
 
     Raises:
         UnsupportedError: a quantized tensor, or an operator without a float formula, by name.
@@ -80,9 +80,9 @@ def build_steps(graph: Graph) -> list[tuple[Operator, Step]]:
         for name in (*operator.inputs, *operator.outputs):
             if name and graph.tensors[name].quantization is not None:
                 raise UnsupportedError(f"float run: '{name}' of {operator.kind} '{operator.name}' is quantized")
-        if operator.kind not in BUILDERS or len(operator.outputs) != 1:
+        if operator.kind not in builders or len(operator.outputs) != 1:
             raise UnsupportedError(f"float run: no float formula for {operator.kind} '{operator.name}'")
-        steps.append((operator, BUILDERS[operator.kind](graph, operator)))
+        steps.append((operator, builders[operator.kind](graph, operator)))
     return steps
 
 

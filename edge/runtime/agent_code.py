@@ -3,6 +3,7 @@
 import hashlib
 import io
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,7 +18,11 @@ MODULES = (
     "edge/runtime/engine.py",
     "edge/runtime/framing.py",
     "edge/runtime/inputs.py",
+    "edge/runtime/kernel_sets.py",
     "edge/runtime/litert.py",
+    "edge/runtime/nvidia_smi.py",
+    "edge/runtime/onnx_binding.py",
+    "edge/runtime/onnx_providers.py",
     "edge/runtime/onnx_session.py",
     "edge/runtime/package_facts.py",
     "edge/runtime/quiet.py",
@@ -52,7 +57,7 @@ try:
     sys.path[0] = archive
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    from edge.runtime.agent import serve
+    from {module} import serve
     serve(sys.stdin.buffer, answers)
 finally:
     shutil.rmtree(folder, ignore_errors=True)
@@ -60,15 +65,19 @@ finally:
 )
 
 
-def agent_archive() -> bytes:
+def agent_archive(modules: Sequence[str] = MODULES) -> bytes:
     """The modules as a zip archive, the same bytes every time."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        for name in MODULES:
+        for name in modules:
             archive.writestr(zipfile.ZipInfo(name), LATE_ANNOTATIONS + (ROOT / name).read_text(encoding="utf-8"))
     return buffer.getvalue()
 
 
-def start_arguments(archive: bytes) -> list[str]:
-    """Arguments for a Python that then reads the archive from standard input, checks it and answers messages."""
-    return ["-c", START, str(len(archive)), hashlib.sha256(archive).hexdigest()]
+def start_arguments(archive: bytes, module: str = "edge.runtime.agent") -> list[str]:
+    """Arguments for a Python that then reads the archive from standard input, checks it and answers messages.
+
+    Args:
+        module: of the archive; its function `serve(source, sink)` answers.
+    """
+    return ["-c", START.replace("{module}", module), str(len(archive)), hashlib.sha256(archive).hexdigest()]

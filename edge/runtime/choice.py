@@ -6,6 +6,7 @@ from types import MappingProxyType
 from edge.artifact import Artifact, ModelFile
 from edge.errors import EngineError, UsageError, unknown_name
 from edge.runtime.engine import ENGINES, installed_engines
+from edge.runtime.kernel_sets import KERNEL_SETS
 
 # engine -> formats it reads, the preferred one first.
 FORMATS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -17,10 +18,14 @@ FORMATS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "null": ("tflite", "onnx"),
     }
 )
+# The kernel set of torch that executes either format as it is stored; see `edge.runtime.torch_engine`.
+TORCH_DEFAULT = KERNEL_SETS["torch"][0]
 
 
-def file_for(artifact: Artifact, engine: str) -> ModelFile:
+def file_for(artifact: Artifact, engine: str, kernels: str | None = None) -> ModelFile:
     """The file of an artifact that an engine runs: one that devices run, and only for torch else the source.
+
+    torch's native kernel sets take the ONNX file first: its layout is torch's own.
 
     Raises:
         UsageError: unknown engine.
@@ -29,8 +34,11 @@ def file_for(artifact: Artifact, engine: str) -> ModelFile:
     if engine not in FORMATS:
         raise UsageError(unknown_name("engine", engine, ENGINES))
     roles = ("run", "source") if engine == "torch" else ("run",)
+    formats = FORMATS[engine]
+    if engine == "torch" and kernels not in (None, TORCH_DEFAULT):
+        formats = tuple(sorted(formats))  # onnx, tflite
     for role in roles:
-        for wanted in FORMATS[engine]:
+        for wanted in formats:
             for file in artifact.manifest.files:
                 if file.role == role and file.format == wanted:
                     return file

@@ -41,8 +41,8 @@ class EngineInfo:
         engine: key of ENGINES. version: of the runtime package.
         kernels: the kernel set: `xnnpack`, `builtin`, `reference`, `mlas`, `aten`, `eager`, `cuda`, `none` and others.
         delegate: name of the delegate or provider, None without one.
-        operators, delegated_operators: nodes of the file (ONNX Runtime: those that run, after its own fusions), and how
-            many of them the delegate or provider took; None if unknown.
+        operators, delegated_operators: nodes of the file (ONNX Runtime: of its own graph when it deals them out), and
+            how many of them the delegate or provider took; None if unknown.
         threads: threads the kernels may use.
         machine: of the process that runs it, as `platform.machine()` says: `x86_64`, `aarch64`.
         emulated: the program that plays this machine (`qemu-aarch64`), None on a real one, or where it cannot be told.

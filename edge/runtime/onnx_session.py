@@ -1,6 +1,6 @@
 """ONNX files with ONNX Runtime: its CPU kernels (MLAS) and its other execution providers."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -14,7 +14,7 @@ from edge.runtime.engine import DeviceTimes, EngineInfo, Port, Session
 from edge.runtime.inputs import check_inputs
 from edge.runtime.nvidia_smi import gpu_name, read_gpus
 from edge.runtime.onnx_binding import DeviceBinding
-from edge.runtime.onnx_providers import PROVIDERS, one_line, ran_by_provider, start_session
+from edge.runtime.onnx_providers import PROVIDERS, nodes_by_provider, one_line, start_session
 from edge.runtime.package_facts import installed_package, wheel_tag
 
 DTYPES: Mapping[str, str] = MappingProxyType(
@@ -88,27 +88,20 @@ class OnnxSession:
 
     @cached_property
     def info(self) -> EngineInfo:
-        """What really runs. The operators are those of the runtime's own graph, counted when this is first read.
-
-        The count is a second session's: neither the load nor a run of this one carries it.
-
-        Raises:
-            EngineError: the provider that was asked for runs none of them.
-        """
+        """What really runs. Refuses (EngineError) a session whose provider took none of the operators."""
         provider, version = PROVIDERS[self._kernels], str(self._runtime.__version__)
-        counted = ran_by_provider(self._runtime, self._path, self._kernels, self._inputs)
-        taken = counted[provider.names[0]]
-        if taken == 0 and counted.total() > 0:
-            others = ", ".join(f"{count} on the {name}" for name, count in sorted(counted.items()))
-            raise EngineError(f"onnxruntime: {self._path}: {provider.names[0]} runs none of its operators ({others})")
+        counted = nodes_by_provider(self._runtime, self._session, self._path, self._kernels, self._inputs)
+        if counted and not counted[provider.names[0]]:
+            others = ", ".join(f"{name}: {count}" for name, count in sorted(counted.items()))
+            raise EngineError(f"onnxruntime: {self._path}: {provider.names[0]} took none of its operators ({others})")
         package = installed_package(PACKAGES, version)
         return EngineInfo(
             engine="onnxruntime",
             version=version,
             kernels=self._kernels,
             delegate=provider.names[0],
-            operators=counted.total(),
-            delegated_operators=taken,
+            operators=None if counted is None else sum(counted.values()),
+            delegated_operators=None if counted is None else counted[provider.names[0]],
             threads=self._threads,
             package=package,
             wheel_tag=wheel_tag(package),

@@ -38,6 +38,17 @@ def test_a_source_is_never_run_on_a_device(make_artifact: MakeArtifact) -> None:
     assert file_for(alone, "torch").path == "source.onnx"
 
 
+def test_native_torch_takes_the_layout_that_is_its_own(make_artifact: MakeArtifact) -> None:
+    artifact = open_artifact(make_artifact())
+    run = artifact.manifest.files[0]
+    files = (run, run.model_copy(update={"path": "model.onnx", "format": "onnx"}))
+    both = replace(artifact, manifest=artifact.manifest.model_copy(update={"files": files}))
+    assert file_for(both, "torch").path == file_for(both, "torch", "aten").path == "model.tflite"
+    assert file_for(both, "torch", "cuda-fp16").path == file_for(both, "torch", "eager").path == "model.onnx"
+    assert file_for(artifact, "torch", "eager").path == "model.tflite"  # there is no other
+    assert file_for(both, "litert", "builtin").path == "model.tflite"
+
+
 def test_the_first_installed_engine_with_a_file_is_chosen(make_artifact: MakeArtifact) -> None:
     artifact = open_artifact(make_artifact())
     fitting = [engine for engine in installed_engines() if "tflite" in FORMATS[engine]]
