@@ -66,8 +66,3 @@ class Plan(BaseModel):
         if self.affinity is not None and len(set(self.affinity)) != max(len(self.affinity), 1):
             raise ValueError(f"affinity {list(self.affinity)} names no processor, or one twice")
         return self
-
-
-def share(total: int, rounds: int) -> int:
-    """What one of `rounds` blocks has to bring so that all of them together reach `total`: rounded up."""
-    return -(-total // rounds)

@@ -118,6 +118,11 @@ class Record(Strict):
         return self
 
 
+def complete(**fields: Any) -> Record:
+    """A record of all its fields but `latency_ns`, `throughput_per_s` and `taints`, which follow from the others."""
+    return Record.model_validate(rederived(Record.model_construct(**fields)).__dict__)
+
+
 def record_taints(record: Record) -> tuple[Taint, ...]:
     """What forbids to take a record's figures as clean."""
     return taints(

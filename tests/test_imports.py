@@ -17,6 +17,8 @@ LIGHT_PARTS = (
     "edge.runtime.engine",
     "edge.runtime.litert",
     "edge.runtime.null",
+    "edge.runtime.null_session",
+    "edge.runtime.output_difference",
     "edge.runtime.other_python",
     "edge.runtime.onnx_session",
     "edge.runtime.predictor",

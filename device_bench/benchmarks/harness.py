@@ -7,15 +7,17 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import click
 import numpy as np
 
+from device_bench.agent.loop import block
 from device_bench.bench import bench
-from device_bench.measure import timed
 from device_bench.percentiles import Latency, summarize
 from device_bench.plan import Plan
+from device_bench.targets.in_process import InProcess
 from edge.artifact import Artifact, open_artifact
 from edge.runtime.predictor import Predictor
 
@@ -28,7 +30,7 @@ HELP_LIMIT_MS = 400
 
 def null_engine(artifact: Artifact) -> Latency:
     """One run of the null engine, as the bench times it."""
-    (record,) = bench([artifact], ["null"], PLAN, command="device_bench.benchmarks.harness")
+    (record,) = bench([artifact], ["null"], PLAN, InProcess(), command="device_bench.benchmarks.harness")
     return summarize(record.samples_ns)
 
 
@@ -36,17 +38,17 @@ def predictor(artifact: Artifact) -> Latency:
     """One prediction on a frame of FRAME_HW without a model."""
     predict = Predictor.load(artifact, engine="null", selftest=False)
     frame = np.random.default_rng(0).integers(0, 256, (*FRAME_HW, 3), dtype=np.uint8)
-    return summarize([timed(lambda: predict(frame)).duration_ns for _ in range(FRAMES)])
+    return summarize(block(lambda: predict(frame), time.perf_counter_ns, FRAMES, 0, FRAMES))
 
 
 def start() -> Latency:
     """A whole process of `edge --help`."""
     code = "import sys; from edge.cli import main; sys.exit(main(['--help']))"
-    calls = [
-        timed(lambda: subprocess.run([sys.executable, "-c", code], capture_output=True, check=True))
-        for _ in range(STARTS)
-    ]
-    return summarize([call.duration_ns for call in calls])
+
+    def call() -> None:
+        subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+
+    return summarize(block(call, time.perf_counter_ns, STARTS, 0, STARTS))
 
 
 @click.command()

@@ -1,7 +1,6 @@
 """Predictor: an artifact on camera frames, with a time for every stage."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -13,13 +12,13 @@ from edge.artifact import Artifact, ModelFile, TensorInfo, open_artifact
 from edge.errors import ArtifactError, EngineError, UnsupportedError, UsageError, unknown_name
 from edge.runtime.choice import choose_engine, file_for
 from edge.runtime.engine import EngineInfo, Session, open_session
-from edge.runtime.selftest import run_selftest, takes_pixels
+from edge.runtime.selftest import run_selftest
+from edge.vision.encoding import frame_encoder
 from edge.vision.postprocess import ClassScores, class_scores, frame_class_map
-from edge.vision.preprocess import Preprocess, apply_table, normalize, quantize_table, resize
+from edge.vision.preprocess import resize
 
 Pixels = npt.NDArray[np.uint8]
 ColourOrder = Literal["bgr", "rgb"]
-Encode = Callable[[Pixels], npt.NDArray[Any]]
 COLOUR_ORDERS: tuple[ColourOrder, ...] = ("bgr", "rgb")
 TOP = 5
 
@@ -83,7 +82,10 @@ class Predictor:
         self._session = session
         self._preprocess = artifact.manifest.preprocess
         self._output = _checked_output(artifact, file, session)
-        self._encode = _encoder(file.inputs[0], self._preprocess, artifact.folder)
+        try:
+            self._encode = frame_encoder(file.inputs[0], self._preprocess)
+        except UsageError as error:
+            raise ArtifactError(artifact.folder, str(error)) from error
         # `resize` takes RGB and makes the model's order; for a BGR frame the swap is the opposite one.
         opposite: ColourOrder = "rgb" if self._preprocess.colour_order == "bgr" else "bgr"
         swapped = self._preprocess.model_copy(update={"colour_order": opposite})
@@ -175,24 +177,6 @@ class Predictor:
         layout = cast(Literal["nhwc", "nchw", "nhw", "hw"], info.layout)
         segment_meaning = cast(Literal["logits", "class_map"], info.meaning)
         return frame_class_map(output, segment_meaning, layout, frame_hw, self._preprocess)
-
-
-def _encoder(given: TensorInfo, preprocess: Preprocess, folder: Path) -> Encode:
-    """From a resized frame (height, width, 3) to the file's raw input, batch axis included.
-
-    An integer input is one table look-up; the same arithmetic as `edge.runtime.selftest.model_input`.
-    """
-    axes = (0, 3, 1, 2) if given.layout == "nchw" else (0, 1, 2, 3)
-    if takes_pixels(given):
-        return lambda pixels: np.ascontiguousarray(pixels[None].transpose(axes))
-    if given.scale is None or given.zero_point is None:
-        return lambda pixels: np.ascontiguousarray(normalize(pixels[None], preprocess).transpose(axes))
-    if given.dtype != "int8" and given.dtype != "uint8" and given.dtype != "int16":
-        raise ArtifactError(
-            folder, f"input '{given.name}' is {given.dtype}; frames go in as float32, int8, uint8 or int16"
-        )
-    table = quantize_table(preprocess, given.scale, given.zero_point, given.dtype)
-    return lambda pixels: np.ascontiguousarray(apply_table(pixels[None], table).transpose(axes))
 
 
 def _checked_output(artifact: Artifact, file: ModelFile, session: Session) -> TensorInfo:

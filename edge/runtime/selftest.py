@@ -15,6 +15,7 @@ from edge.runtime.engine import Session
 from edge.runtime.output_difference import ANY_KERNELS as ANY_KERNELS
 from edge.runtime.output_difference import allowed_difference, output_difference
 from edge.runtime.output_difference import kernel_key as kernel_key
+from edge.vision.encoding import takes_pixels
 from edge.vision.preprocess import Preprocess, apply_table, normalize, quantize_table
 
 # The simulation is exact for these kernels: an INT8 file is held to 0 quanta there, whatever was measured.
@@ -41,11 +42,6 @@ class SelftestResult:
     def passed(self) -> bool:
         """Whether the difference is within what the manifest allows."""
         return self.largest <= self.allowed
-
-
-def takes_pixels(given: TensorInfo) -> bool:
-    """Whether an input takes the resized pixels as they are: the model looks them up itself (`--io uint8`)."""
-    return given.dtype == "uint8" and given.scale is None
 
 
 def model_input(images: npt.NDArray[np.uint8], file: ModelFile, preprocess: Preprocess) -> npt.NDArray[Any]:

@@ -11,8 +11,9 @@ from rich.progress import Progress
 from device_bench.bench import bench
 from device_bench.plan import Plan
 from device_bench.record import append_records, read_records, record_line
+from device_bench.subjects import open_subject
 from device_bench.table import latency_table, print_table
-from edge.artifact import open_artifact
+from device_bench.targets.local import LocalTarget
 from edge.errors import UsageError
 
 
@@ -66,10 +67,11 @@ def command(
         min_runs=min_runs,
         min_duration_ns=round(min_seconds * 1e9),
         max_runs=max_runs,
+        selftest=not no_selftest,
     )
     if out is not None and out.exists():
         read_records(out)  # refused before minutes of measuring, not after
-    opened = [open_artifact(folder) for folder in artifacts]
+    opened = [open_subject(path) for path in artifacts]
     screen = Console(stderr=True)
     # no refresh thread: the bar moves between blocks only, and not at all where nobody looks
     with Progress(console=screen, transient=True, auto_refresh=False, disable=not screen.is_terminal) as progress:
@@ -83,8 +85,8 @@ def command(
             opened,
             engines,
             plan,
+            LocalTarget(),
             command=shlex.join(["edge", *sys.argv[1:]]),
-            selftest=not no_selftest,
             progress=show,
         )
     if out is not None:

@@ -10,6 +10,7 @@ from device_bench.percentiles import summarize
 from device_bench.plan import Plan
 from device_bench.record import Record, read_records
 from device_bench.table import kernels_used
+from device_bench.targets.local import LocalTarget
 from edge.artifact import Artifact
 from edge.errors import EngineError, UsageError
 from edge.evaluation.latency import LatencyMeasured, latency_finding, unjudged_latency
@@ -49,7 +50,7 @@ def latency_findings(
         plan = SHORT_PLAN.model_copy(update={"kernels": kernels})
         try:
             command = shlex.join(["edge", *sys.argv[1:]])
-            chosen, where = bench([artifact], engines, plan, command=command), "this machine, "
+            chosen, where = bench([artifact], engines, plan, LocalTarget(), command=command), "this machine, "
         except EngineError as error:
             return (unjudged_latency("this machine", str(error), budget_ns, demanded=True),)
     measured = [from_record(record, where) for record in chosen]

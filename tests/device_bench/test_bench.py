@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,11 @@ from device_bench.bench import bench
 from device_bench.plan import Plan
 from device_bench.record import Record, append_records, read_records, record_line, record_schema, rederived
 from device_bench.table import float_counterpart, kernels_used, latency_table, milliseconds, print_table
+from device_bench.targets.in_process import InProcess
 from edge.artifact import open_artifact
 from edge.cli import main
 from edge.errors import EngineError, FileError
-from edge.runtime.engine import Port, Session
+from edge.runtime.engine import EngineInfo, Port, Session
 from edge.runtime.null import NullSession
 
 MakeArtifact = Callable[..., Path]
@@ -31,7 +33,8 @@ def two_records(make_artifact: MakeArtifact) -> list[Record]:
     wide = {"dtype": "float32", "scale": None, "zero_point": None}
     parent = make_artifact("float", precision="float32", input=wide, output={"scale": None, "zero_point": None})
     folders = [parent, make_artifact("int8")]
-    return bench([open_artifact(folder) for folder in folders], ["null"], QUICK, command="edge bench float int8")
+    opened = [open_artifact(folder) for folder in folders]
+    return bench(opened, ["null"], QUICK, InProcess(), command="edge bench float int8")
 
 
 def test_a_record_stands_alone(two_records: list[Record]) -> None:
@@ -141,17 +144,23 @@ def test_milliseconds_keep_three_digits(ns: int, text: str) -> None:
 
 
 def test_a_failed_self_test_stops_the_bench(make_artifact: MakeArtifact) -> None:
+    class Other(NullSession):
+        @property
+        def info(self) -> EngineInfo:
+            return replace(super().info, engine="litert")
+
     ports = (Port(name="o", shape=(1, 3), dtype="int8"),)
 
     def wrong(engine: str, path: Path, *, threads: int, kernels: str | None) -> Session:
         given = (Port(name="i", shape=(1, 8, 8, 3), dtype="int8"),)
-        return NullSession(inputs=given, outputs=ports, values=[np.full((1, 3), 5, np.int8)])
+        return Other(inputs=given, outputs=ports, values=[np.full((1, 3), 5, np.int8)])
 
     artifact = open_artifact(make_artifact())
     with pytest.raises(EngineError, match=r"self-test of model\.tflite: differs by 5, 0 is allowed"):
-        bench([artifact], ["litert"], QUICK, command="", opener=wrong)
-    (record,) = bench([artifact], ["litert"], QUICK, command="", opener=wrong, selftest=False)
-    assert record.selftest is None
+        bench([artifact], ["litert"], QUICK, InProcess(opener=wrong), command="")
+    unproved = QUICK.model_copy(update={"selftest": False})
+    (record,) = bench([artifact], ["litert"], unproved, InProcess(opener=wrong), command="")
+    assert record.selftest is None and "untested" in {taint.kind for taint in record.taints}
 
 
 def test_json_lines_are_records_and_the_only_output(

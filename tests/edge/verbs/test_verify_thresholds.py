@@ -10,6 +10,7 @@ import pytest
 from device_bench.bench import bench
 from device_bench.plan import Plan
 from device_bench.record import Record, append_records, rederived
+from device_bench.targets.in_process import InProcess
 from edge.artifact import MANIFEST_NAME, open_artifact
 from edge.cli import main
 from edge.errors import RecipeError
@@ -29,7 +30,7 @@ def artifact(road: Path) -> Path:
 def measured(artifact: Path) -> Record:
     """A real record of the artifact, made quiet: this machine may be anything."""
     plan = Plan(rounds=1, warmup_runs=1, warmup_duration_ns=0, min_runs=20, min_duration_ns=0)
-    return quieted(bench([open_artifact(artifact)], ("litert",), plan, command="edge bench")[0])
+    return quieted(bench([open_artifact(artifact)], ("litert",), plan, InProcess(), command="edge bench")[0])
 
 
 def quieted(record: Record) -> Record:

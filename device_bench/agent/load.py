@@ -1,0 +1,189 @@
+"""One subject of a job, loaded: its cold times taken, its self-test passed, its query bound."""
+
+import io
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from device_bench.agent.loop import Clock, Subject
+from device_bench.agent.resident import PeakMemory
+from edge.errors import EngineError
+from edge.runtime.emulation import emulator
+from edge.runtime.engine import ENGINES, Opener, Port, Session
+from edge.runtime.null_session import NullSession
+from edge.runtime.output_difference import allowed_difference, kernel_key, output_difference
+
+# The package behind an engine: its import is timed by itself, so that the load of a file is not the package's.
+RUNTIME_PACKAGES: Mapping[str, str] = MappingProxyType(
+    {
+        "litert": "ai_edge_litert.interpreter",
+        "tflite-runtime": "tflite_runtime.interpreter",
+        "onnxruntime": "onnxruntime",
+        "torch": "torch",
+    }
+)
+Arrays = Sequence[npt.NDArray[Any]]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Loaded:
+    """A subject ready to be measured; `facts` are the fields of its answer that are known before the loop."""
+
+    session: Session
+    subject: Subject
+    facts: Mapping[str, Any]
+
+
+def load(
+    spec: Mapping[str, Any], plan: Mapping[str, Any], folder: Path, opener: Opener, clock: Clock, *, first: bool
+) -> Loaded:
+    """Load one subject.
+
+    Args:
+        spec: an entry of the job's subjects. folder: holds the job's files by hash.
+        first: nothing was loaded in this process before.
+
+    Raises:
+        EngineError: missing runtime, refused file, or a self-test beyond the allowed difference.
+    """
+    import_ns = _import_runtime(spec["engine"], clock)
+    memory = PeakMemory(first=first, emulated=emulator() is not None)
+    start_ns = clock()
+    session = _open(spec, plan, folder, opener)
+    load_ns = clock() - start_ns
+    archive = _archive(spec, folder)
+    inputs = _inputs(spec, session.inputs, archive)
+    start_ns = clock()
+    session.run(inputs)
+    first_inference_ns = clock() - start_ns
+    tested = _selftest(spec, session, archive) if plan["selftest"] and archive and spec["engine"] != "null" else None
+    facts = {
+        "info": _info(session),
+        "inputs": [_port(port) for port in session.inputs],
+        "outputs": [_port(port) for port in session.outputs],
+        "cold": {"import_ns": import_ns, "load_ns": load_ns, "first_inference_ns": first_inference_ns},
+        "memory": memory.fields(),
+        "selftest": tested,
+    }
+    return Loaded(session=session, subject=_subject(session, inputs, samples_per_query(plan)), facts=facts)
+
+
+def samples_per_query(plan: Mapping[str, Any]) -> int:
+    """Inferences of one query, by the plan's scenario."""
+    return int({"single-stream": 1, "multi-stream": plan["streams"], "offline": plan["samples"]}[plan["scenario"]])
+
+
+def _import_runtime(engine: str, clock: Clock) -> int | None:
+    """Nanoseconds that the import of the runtime took; None if it was there already, or there is none."""
+    package = RUNTIME_PACKAGES.get(engine)
+    if package is None or engine not in ENGINES or package in sys.modules:
+        return None
+    start_ns = clock()
+    try:
+        import_module(package)
+    except ImportError:  # the opener refuses a missing runtime, with what to install
+        return None
+    import_module(ENGINES[engine][0])
+    return clock() - start_ns
+
+
+def _open(spec: Mapping[str, Any], plan: Mapping[str, Any], folder: Path, opener: Opener) -> Session:
+    if spec["engine"] == "null":
+        ports = [tuple(Port(**{**port, "shape": tuple(port["shape"])}) for port in ports) for ports in spec["ports"]]
+        return NullSession(inputs=ports[0], outputs=ports[1], threads=plan["threads"])
+    path = folder / f"{spec['file_sha256']}.{spec['format']}"
+    return opener(spec["engine"], path, threads=plan["threads"], kernels=spec["kernels"])
+
+
+def _archive(spec: Mapping[str, Any], folder: Path) -> dict[str, npt.NDArray[Any]]:
+    """`input_K` and `expected_K`, each with the samples as its first axis; empty for a bare model file."""
+    if spec["inputs_sha256"] is None:
+        return {}
+    data = (folder / f"{spec['inputs_sha256']}.npz").read_bytes()
+    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def _inputs(spec: Mapping[str, Any], ports: Sequence[Port], archive: Mapping[str, npt.NDArray[Any]]) -> Arrays:
+    """The first sample of the self-test: real data, not zeros; random values by the job's seed for a bare file."""
+    if not archive:
+        generator = np.random.default_rng(spec["seed"])
+        return [_random(port, generator) for port in ports]
+    inputs = [archive[f"input_{index}"][:1] for index in range(len(ports))]
+    for port, array in zip(ports, inputs, strict=True):
+        if array.shape != port.shape:
+            raise EngineError(f"{spec['name']}: {spec['file']} takes {port.shape}, its self-test holds {array.shape}")
+    return inputs
+
+
+def _random(port: Port, generator: np.random.Generator) -> npt.NDArray[Any]:
+    dtype = np.dtype(port.dtype)
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        return generator.integers(limits.min, limits.max, port.shape, dtype=dtype, endpoint=True)
+    if dtype.kind == "b":
+        return generator.integers(0, 2, port.shape).astype(dtype)
+    return generator.uniform(-1.0, 1.0, port.shape).astype(dtype)
+
+
+def _selftest(spec: Mapping[str, Any], session: Session, archive: Mapping[str, npt.NDArray[Any]]) -> dict[str, Any]:
+    """Every self-test sample through the session, held to what the manifest allows for its kernels."""
+    samples = len(archive["input_0"])
+    largest = 0.0
+    for index in range(samples):
+        given = [archive[f"input_{k}"][index : index + 1] for k in range(len(session.inputs))]
+        for k, found in enumerate(session.run(given)):
+            expected = archive[f"expected_{k}"][index : index + 1]
+            largest = max(largest, output_difference(expected, found, class_map=spec["class_maps"][k]))
+    kernels = kernel_key(session.info)
+    allowed = allowed_difference(spec["allowed"], kernels)
+    if not largest <= allowed:
+        raise EngineError(
+            f"{spec['name']}: self-test of {spec['file']}: differs by {largest:g}, {allowed:g} is allowed for "
+            f"{kernels}; no time of it would mean anything"
+        )
+    return {"kernels": kernels, "samples": samples, "largest": largest, "allowed": allowed}
+
+
+def _subject(session: Session, inputs: Arrays, count: int) -> Subject:
+    prepared = getattr(session, "prepared", None)
+    once: Callable[[], Any] = partial(session.run, inputs) if prepared is None else prepared(inputs)
+    run_timed = getattr(session, "run_timed", None)
+    timed = None if run_timed is None else partial(_device_times, run_timed, inputs, count)
+    return Subject(query=once if count == 1 else _repeated(once, count), timed_query=timed)
+
+
+def _repeated(once: Callable[[], Any], count: int) -> Callable[[], None]:
+    def query() -> None:
+        for _ in range(count):
+            once()
+
+    return query
+
+
+def _device_times(run_timed: Callable[[Arrays], Any], inputs: Arrays, count: int) -> tuple[int, int, int]:
+    to_device_ns = compute_ns = to_host_ns = 0
+    for _ in range(count):
+        times = run_timed(inputs)
+        to_device_ns += times.to_device_ns
+        compute_ns += times.compute_ns
+        to_host_ns += times.to_host_ns
+    return to_device_ns, compute_ns, to_host_ns
+
+
+def _info(session: Session) -> dict[str, Any]:
+    fields = dict(vars(session.info))
+    fields["provider_options"] = dict(fields["provider_options"])
+    return fields
+
+
+def _port(port: Port) -> dict[str, Any]:
+    return {**vars(port), "shape": list(port.shape)}

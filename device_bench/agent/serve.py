@@ -1,0 +1,76 @@
+"""Answer messages on standard input: probe this machine, take files, run a job.
+
+A message is framed by `edge.runtime.framing`. Requests: `{"do": "probe"}`, `{"do": "file", "name": ...}` with the
+file as payload, `{"do": "run"}` with the job's JSON as payload. Answers: `{"answer": true}` with JSON as payload,
+`{"progress": [done, total]}` before it, or `{"error": ..., "kind": ...}`.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from device_bench.agent.run_job import probe, run_job
+from edge.errors import EngineError
+from edge.runtime.framing import Ended, read_message, write_message
+
+FILE_NAME = re.compile(r"([0-9a-f]{64})\.(tflite|onnx|npz|jpg)")
+
+
+def keep_file(folder: Path, name: Any, data: bytes) -> None:
+    """Write one of the job's files. Refuses (EngineError) another name than HASH.FORMAT, and another content."""
+    matched = FILE_NAME.fullmatch(name) if isinstance(name, str) else None
+    if matched is None:
+        raise EngineError(f"a file named {str(name)[:80]!r}; it must be HASH.FORMAT")
+    if hashlib.sha256(data).hexdigest() != matched.group(1):
+        raise EngineError(f"{name} arrived damaged: its SHA-256 is another")
+    (folder / name).write_bytes(data)
+
+
+def serve(source: BinaryIO, sink: BinaryIO) -> None:
+    """Answer messages until there are no more. What goes wrong is answered in one line, with the error's name."""
+    folder = Path(tempfile.mkdtemp(prefix="edge-bench-"))
+
+    def tell(done: int, total: int) -> None:
+        write_message(sink, {"progress": [done, total]})
+
+    try:
+        while True:
+            try:
+                header, payload = read_message(source)
+            except Ended:
+                return
+            try:
+                told: dict[str, Any] = {}
+                if header.get("do") == "file":
+                    keep_file(folder, header.get("name"), payload)
+                elif header.get("do") == "run":
+                    told = run_job(json.loads(payload), folder, progress=tell)
+                elif header.get("do") == "probe":
+                    told = probe()
+                else:
+                    raise EngineError(f"a request to {str(header.get('do'))[:80]!r}")
+                data = json.dumps(told).encode()
+            except Exception as error:  # whatever a native runtime raises: the other side decides
+                text = " ".join(str(error).split()).replace(f"{folder}{os.sep}", "")
+                write_message(sink, {"error": text or "no reason given", "kind": type(error).__name__})
+            else:
+                write_message(sink, {"answer": True}, data)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def main() -> None:
+    """Answer on the real standard streams; what native code prints to standard output goes to standard error."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    serve(sys.stdin.buffer, answers)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""From an encoded picture to the answer, with a time for every stage: the arithmetic of a Predictor, without its host.
+
+OpenCV is needed here and nowhere else on a device: this module is imported only when the stages are asked for.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from device_bench.agent.loop import Clock
+from edge.errors import EngineError
+from edge.runtime.engine import Session
+from edge.vision.encoding import frame_encoder
+from edge.vision.pixels import Pixels, Triple, resize
+from edge.vision.postprocess import class_scores, frame_class_map
+
+TOP = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeometryFacts:
+    """The fields of `edge.vision.preprocess.Preprocess`."""
+
+    colour_order: Literal["rgb", "bgr"]
+    height: int
+    width: int
+    interpolation: Literal["bilinear", "nearest", "area"]
+    fit: Literal["stretch", "crop", "letterbox"]
+    crop_fraction: float
+    mean: Triple
+    std: Triple
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorFacts:
+    """The fields of `edge.artifact.TensorInfo` that the stages read."""
+
+    name: str
+    dtype: str
+    layout: str
+    meaning: str
+    scale: float | None
+    zero_point: int | None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stages:
+    """`run` takes the picture through all stages once and gives their nanoseconds, in the order of STAGES."""
+
+    frame_hw: tuple[int, int]
+    run: Callable[[], tuple[int, ...]]
+
+
+def stages(spec: Mapping[str, Any], jpeg: bytes, session: Session, clock: Clock) -> Stages:
+    """Prepare the stages of one subject.
+
+    Args:
+        spec: `preprocess`, `input`, `output` (fields as above), `task`, `classes`.
+
+    Raises:
+        EngineError: the picture does not decode.
+    """
+    numbers = {**spec["preprocess"], "mean": tuple(spec["preprocess"]["mean"]), "std": tuple(spec["preprocess"]["std"])}
+    model_order = GeometryFacts(**numbers)
+    # `resize` takes RGB and makes the model's order; for OpenCV's BGR the swap is the opposite one.
+    from_bgr = GeometryFacts(**{**numbers, "colour_order": "rgb" if model_order.colour_order == "bgr" else "bgr"})
+    encode = frame_encoder(TensorFacts(**spec["input"]), model_order)
+    answer = _answer(spec, TensorFacts(**spec["output"]), model_order)
+    encoded = np.frombuffer(jpeg, np.uint8)
+    first = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    if first is None:
+        raise EngineError(f"a picture of {len(jpeg)} bytes that OpenCV {cv2.__version__} does not decode")
+    frame_hw = (int(first.shape[0]), int(first.shape[1]))
+
+    def run() -> tuple[int, ...]:
+        start = clock()
+        frame = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR))
+        decoded = clock()
+        resized = resize(cast(Pixels, frame), from_bgr)
+        after_resize = clock()
+        raw = encode(resized)
+        quantized = clock()
+        output = session.run([raw])[0]
+        inferred = clock()
+        answer(output, frame_hw)
+        return (
+            decoded - start,
+            after_resize - decoded,
+            quantized - after_resize,
+            inferred - quantized,
+            clock() - inferred,
+        )
+
+    return Stages(frame_hw=frame_hw, run=run)
+
+
+def _answer(
+    spec: Mapping[str, Any], output: TensorFacts, preprocess: GeometryFacts
+) -> Callable[[npt.NDArray[Any], tuple[int, int]], object]:
+    if spec["task"] == "classify":
+        names = tuple(str(index) for index in range(spec["classes"]))
+        score = cast(Literal["logits", "probabilities"], output.meaning)
+        return lambda raw, frame_hw: class_scores(
+            raw, score, names, scale=output.scale, zero_point=output.zero_point, top=TOP
+        )
+    meaning, layout = cast(Any, output.meaning), cast(Any, output.layout)
+    return lambda raw, frame_hw: frame_class_map(raw, meaning, layout, frame_hw, preprocess)

@@ -1,0 +1,45 @@
+"""The measuring code as it travels to a device: one zip archive, the same bytes every time."""
+
+import hashlib
+from functools import cache
+
+from edge.runtime.agent_code import MODULES, agent_archive, start_arguments
+
+SERVE = "device_bench.agent.serve"
+# They import the standard library, numpy and each other; a runtime, and OpenCV, inside the function that needs it.
+BENCH_MODULES = (
+    *MODULES,
+    "edge/percentile.py",
+    "edge/runtime/null_session.py",
+    "edge/runtime/output_difference.py",
+    "edge/vision/__init__.py",
+    "edge/vision/encoding.py",
+    "edge/vision/pixels.py",
+    "edge/vision/postprocess.py",
+    "device_bench/__init__.py",
+    "device_bench/versions.py",
+    "device_bench/agent/__init__.py",
+    "device_bench/agent/load.py",
+    "device_bench/agent/loop.py",
+    "device_bench/agent/readers.py",
+    "device_bench/agent/resident.py",
+    "device_bench/agent/run_job.py",
+    "device_bench/agent/serve.py",
+    "device_bench/agent/stages.py",
+)
+
+
+@cache
+def bench_archive() -> bytes:
+    """The modules as a zip archive."""
+    return agent_archive(BENCH_MODULES)
+
+
+def bench_archive_sha256() -> str:
+    """What a record's `target.agent_sha256` says."""
+    return hashlib.sha256(bench_archive()).hexdigest()
+
+
+def bench_start_arguments() -> list[str]:
+    """Arguments for a Python that reads the archive from standard input and then answers messages."""
+    return start_arguments(bench_archive(), SERVE)

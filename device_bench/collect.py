@@ -1,0 +1,227 @@
+"""Records out of a target's answer. The answer is distrusted: what does not hold is refused in one line."""
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+
+from device_bench.job import Job
+from device_bench.machine import Machine
+from device_bench.machine_state import MachineState
+from device_bench.plan import Plan
+from device_bench.record import SCHEMA_VERSION, Record, complete, total_of
+from device_bench.record_parts import (
+    STAGES,
+    ColdTimes,
+    Count,
+    EndToEnd,
+    EngineUsed,
+    Measured,
+    Memory,
+    Precision,
+    Samples,
+    SelftestSeen,
+    Strict,
+    TargetUsed,
+    Transfers,
+    WarmupSeen,
+)
+from device_bench.subjects import Subject
+from device_bench.targets.target import Target
+from edge.errors import EngineError, one_line
+from edge.runtime.output_difference import allowed_difference
+
+MAX_TEXT = 4096
+MAX_DEPTH = 8
+INTEGER_PRECISIONS: Mapping[str, Precision] = {"int8": "int8", "uint8": "uint8", "int16": "int16x8"}
+
+
+class PortSeen(Strict):
+    """A port as the runtime showed it."""
+
+    name: str
+    shape: tuple[Count, ...]
+    dtype: str
+    scale: float | None
+    zero_point: int | None
+
+
+class EndToEndSeen(Strict):
+    """The stages before their sums are taken."""
+
+    frame_hw: tuple[Count, Count] | None
+    encoded_bytes: Count
+    missing: str | None
+    stages: dict[str, Samples]
+
+
+class SubjectAnswer(Strict):
+    """One subject of an answer."""
+
+    info: EngineUsed
+    inputs: tuple[PortSeen, ...]
+    outputs: tuple[PortSeen, ...]
+    cold: ColdTimes
+    warmup: WarmupSeen
+    samples_ns: Annotated[Samples, Field(min_length=1)]
+    transfers: Transfers | None
+    memory: Memory
+    selftest: SelftestSeen | None
+    end_to_end: EndToEndSeen | None
+
+
+class Answer(Strict):
+    """What a target answers to a job."""
+
+    job_version: Literal[1]
+    machine: Machine
+    states: Annotated[tuple[MachineState, ...], Field(min_length=2)]
+    versions: dict[str, str]
+    time_utc: str
+    subjects: tuple[SubjectAnswer, ...]
+
+
+def records(job: Job, answer: Mapping[str, Any], target: Target, *, command: str) -> list[Record]:
+    """One record per subject of a job.
+
+    Raises:
+        EngineError: the answer is not one to this job: a wrong type, a missing field, counts that do not agree, a
+            self-test that was not made.
+    """
+    where = target.name
+    _check_texts(answer, where, 0)
+    try:
+        told = Answer.model_validate_json(json.dumps(answer))
+    except (ValidationError, ValueError, TypeError) as error:
+        raise EngineError(one_line(f"{where}: its answer does not hold: {_first(error)}")) from error
+    if len(told.subjects) != len(job.subjects):
+        raise EngineError(f"{where}: its answer has {len(told.subjects)} subjects, the job {len(job.subjects)}")
+    used = TargetUsed(kind=target.kind, name=where, agent_sha256=target.agent_sha256)
+    found = []
+    for place, (subject, seen) in enumerate(zip(job.subjects, told.subjects, strict=True)):
+        _check(subject, seen, job.plan, f"{where}: {subject.measured.name}")
+        found.append(_record(job, told, place, used, command))
+    return found
+
+
+def _record(job: Job, told: Answer, place: int, used: TargetUsed, command: str) -> Record:
+    subject, seen = job.subjects[place], told.subjects[place]
+    emulated = told.machine.emulation is not None or seen.info.emulated is not None
+    return complete(
+        schema_version=SCHEMA_VERSION,
+        run_id=job.id,
+        target=used,
+        measured=_measured(subject, seen),
+        engine=seen.info,
+        plan=job.plan,
+        position=(place, len(job.subjects)),
+        cold=seen.cold,
+        warmup=seen.warmup,
+        samples_ns=seen.samples_ns,
+        samples_per_query=job.plan.samples_per_query,
+        transfers=seen.transfers,
+        end_to_end=_end_to_end(seen.end_to_end, emulated),
+        memory=seen.memory,
+        selftest=seen.selftest,
+        machine=told.machine,
+        states=told.states,
+        versions=told.versions,
+        command=command,
+        time_utc=told.time_utc,
+    )
+
+
+def _measured(subject: Subject, seen: SubjectAnswer) -> Measured:
+    """With the precision of a bare file, as far as its input shows it: an integer input with a scale, else unknown."""
+    if subject.artifact is not None:
+        return subject.measured
+    first = seen.inputs[0]
+    precision = INTEGER_PRECISIONS.get(first.dtype) if first.scale is not None else None
+    return subject.measured.model_copy(update={"precision": precision})
+
+
+def _end_to_end(seen: EndToEndSeen | None, emulated: bool) -> EndToEnd | None:
+    if seen is None:
+        return None
+    stages = {name: seen.stages[name] for name in STAGES if name in seen.stages}
+    plain = EndToEnd(
+        frame_hw=seen.frame_hw,
+        encoded_bytes=seen.encoded_bytes,
+        stages=stages,
+        total_ns=None,
+        missing=seen.missing,
+    )
+    return plain.model_copy(update={"total_ns": total_of(plain, emulated)})
+
+
+def _check(subject: Subject, seen: SubjectAnswer, plan: Plan, where: str) -> None:
+    """Refuse what cannot be an answer to this subject and this plan."""
+    if seen.info.engine != subject.engine:
+        raise EngineError(f"{where}: {subject.engine} was asked for, {seen.info.engine} answered")
+    if not seen.inputs:
+        raise EngineError(f"{where}: the answer knows no input of the model")
+    _check_counts(seen, plan, where)
+    end = seen.end_to_end
+    if (end is not None) != plan.end_to_end:
+        raise EngineError(f"{where}: end-to-end stages were {'not ' * (not plan.end_to_end)}asked for")
+    if end is not None and end.missing is None:
+        lengths = {len(column) for column in end.stages.values()}
+        if set(end.stages) != set(STAGES) or len(lengths) != 1 or 0 in lengths or end.frame_hw is None:
+            raise EngineError(f"{where}: the end-to-end stages are not {', '.join(STAGES)}, equally long")
+    if subject.artifact is not None and plan.selftest and subject.engine != "null":
+        _check_selftest(subject, seen, where)
+
+
+def _check_counts(seen: SubjectAnswer, plan: Plan, where: str) -> None:
+    """As many samples as the plan's rule gives: in every block at least and at most the shares."""
+    count, total_ns = len(seen.samples_ns), sum(seen.samples_ns)
+    most = plan.rounds * -(-plan.max_runs // plan.rounds)
+    enough = count >= plan.min_runs and (total_ns >= plan.min_duration_ns or count >= plan.max_runs)
+    if not enough or count > most:
+        raise EngineError(
+            f"{where}: {count} samples of {total_ns} ns in all; the plan asks for {plan.min_runs} to {most} and "
+            f"{plan.min_duration_ns} ns"
+        )
+    if seen.transfers is not None and not (len(seen.transfers.to_device_ns) == len(seen.transfers.to_host_ns) == count):
+        raise EngineError(f"{where}: the transfers are not one per sample")
+
+
+def _check_selftest(subject: Subject, seen: SubjectAnswer, where: str) -> None:
+    assert subject.artifact is not None and subject.file is not None
+    found = seen.selftest
+    if found is None:
+        raise EngineError(f"{where}: the self-test was asked for, and the answer has none")
+    kernels = f"{seen.info.engine}/{seen.info.kernels}/{seen.info.machine}"
+    manifest = subject.artifact.manifest.selftest
+    allowed = allowed_difference(manifest.allowed.get(subject.file.path, {}), kernels)
+    if found.kernels != kernels or found.allowed != allowed or found.samples != manifest.samples:
+        raise EngineError(
+            f"{where}: a self-test of {found.samples} samples with {found.kernels}, {found.allowed:g} allowed; it "
+            f"must be {manifest.samples} with {kernels}, {allowed:g} allowed"
+        )
+    if not 0 <= found.largest <= allowed:
+        raise EngineError(f"{where}: self-test: differs by {found.largest:g}, {allowed:g} is allowed for {kernels}")
+
+
+def _check_texts(value: Any, where: str, depth: int) -> None:
+    """Refuse texts that are long or cannot be printed, anywhere in an answer: they reach a person's terminal."""
+    if depth > MAX_DEPTH:
+        raise EngineError(f"{where}: its answer is nested deeper than {MAX_DEPTH} levels")
+    if isinstance(value, str):
+        if len(value) > MAX_TEXT or not value.isprintable():
+            raise EngineError(one_line(f"{where}: its answer holds the text {value[:80]!r}"))
+    elif isinstance(value, Mapping):
+        for name, entry in value.items():
+            _check_texts(name, where, depth + 1)
+            _check_texts(entry, where, depth + 1)
+    elif isinstance(value, list | tuple) and not all(type(entry) is int for entry in value):
+        for entry in value:
+            _check_texts(entry, where, depth + 1)
+
+
+def _first(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(str(part) for part in first['loc']) or 'answer'}: {first['msg']}"
+    return str(error)

@@ -1,0 +1,150 @@
+"""What is measured: a model file with an engine. An artifact brings its self-test; a bare file brings nothing."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from device_bench.plan import Plan
+from device_bench.record_parts import Measured, MeasuredAccuracy
+from edge.artifact import MANIFEST_NAME, Artifact, ModelFile, file_sha256, open_artifact
+from edge.errors import EngineError, ModelFileError, UsageError, unknown_name
+from edge.runtime.choice import FORMATS, file_for
+from edge.runtime.engine import ENGINES, PREFERENCE
+
+BARE_FORMATS = {".tflite": "tflite", ".onnx": "onnx"}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Subject:
+    """A model file with an engine.
+
+    Attributes:
+        measured: what a record says of it; the precision of a bare file is not known before it was loaded.
+        kernels: kernel set asked of the engine, None for its default.
+        artifact, file: None for a bare file.
+    """
+
+    measured: Measured
+    path: Path
+    format: str
+    engine: str
+    kernels: str | None
+    artifact: Artifact | None
+    file: ModelFile | None
+
+
+def parse_engine(spec: str) -> tuple[str, str | None]:
+    """`litert:builtin` as engine and kernel set; the kernel set is None where none is named.
+
+    Raises:
+        UsageError: an unknown engine, or nothing behind the colon.
+    """
+    engine, colon, kernels = spec.partition(":")
+    if engine not in ENGINES:
+        raise UsageError(unknown_name("engine", engine, ENGINES))
+    if colon and not kernels:
+        raise UsageError(f"--engine {spec}: no kernel set behind the colon")
+    return engine, kernels or None
+
+
+def open_subject(path: Path) -> Artifact | Path:
+    """An artifact folder, opened, or the path of a bare model file.
+
+    Raises:
+        ArtifactError: a folder that is no artifact. ModelFileError: no such file, or another kind of file.
+    """
+    if path.is_dir():
+        return open_artifact(path)
+    if not path.is_file():
+        raise ModelFileError(path, "no such artifact folder or model file")
+    if path.suffix not in BARE_FORMATS:
+        raise ModelFileError(path, f"is neither an artifact folder nor a {' or '.join(BARE_FORMATS)} file")
+    return path
+
+
+def make_subjects(
+    opened: Iterable[Artifact | Path], engines: Sequence[str], plan: Plan, installed: Sequence[str]
+) -> list[Subject]:
+    """Every artifact and file with every engine, in turn.
+
+    Args:
+        engines: `NAME[:KERNELS]`; none takes for each one the preferred engine of those that the target has.
+        installed: engines of the target.
+
+    Raises:
+        UsageError: an unknown engine, or the null engine for a bare file. EngineError: no file for an engine.
+    """
+    parsed = [parse_engine(spec) for spec in engines]
+    subjects = []
+    for entry in opened:
+        for engine, kernels in parsed or [(_preferred(entry, installed), None)]:
+            asked = kernels if kernels is not None or engine == "null" else plan.kernels
+            make = _of_artifact if isinstance(entry, Artifact) else _of_file
+            subjects.append(make(entry, engine, asked))  # type: ignore[arg-type]
+    return subjects
+
+
+def _preferred(entry: Artifact | Path, installed: Sequence[str]) -> str:
+    if isinstance(entry, Artifact):
+        where, formats = entry.folder, {file.format for file in entry.manifest.files if file.role == "run"}
+    else:
+        where, formats = entry, {BARE_FORMATS[entry.suffix]}  # type: ignore[arg-type]
+    for engine in PREFERENCE:
+        if engine in installed and formats.intersection(FORMATS[engine]):
+            return engine
+    raise EngineError(
+        f"{where}: no engine there runs its {' or '.join(sorted(formats))} file "
+        f"(installed: {', '.join(installed) or 'none'}); install one, or name one with --engine"
+    )
+
+
+def _of_artifact(artifact: Artifact, engine: str, kernels: str | None) -> Subject:
+    file, manifest = file_for(artifact, engine), artifact.manifest
+    measured = Measured(
+        name=manifest.name,
+        manifest_sha256=file_sha256(artifact.folder / MANIFEST_NAME),
+        file=file.path,
+        file_sha256=file.sha256,
+        size_bytes=file.size_bytes,
+        precision=manifest.precision,
+        task=manifest.task,
+        multiply_adds=manifest.cost.multiply_adds,
+        parameters=manifest.cost.parameters,
+        weights_bytes=manifest.cost.weights_bytes,
+        peak_activation_bytes=manifest.cost.peak_activation_bytes,
+        unruled=manifest.cost.unruled,
+        accuracy=tuple(
+            MeasuredAccuracy(metric=entry.metric, value=entry.value, split=entry.split, images=entry.images)
+            for entry in manifest.accuracy
+            if entry.subject == file.path
+        ),
+    )
+    return Subject(
+        measured=measured,
+        path=artifact.file(file.path),
+        format=file.format,
+        engine=engine,
+        kernels=kernels,
+        artifact=artifact,
+        file=file,
+    )
+
+
+def _of_file(path: Path, engine: str, kernels: str | None) -> Subject:
+    if engine == "null":
+        raise UsageError(f"{path}: the null engine takes the ports from an artifact's manifest; a bare file has none")
+    form = BARE_FORMATS[path.suffix]
+    if form not in FORMATS[engine]:
+        raise EngineError(f"{path}: {engine} reads {' and '.join(FORMATS[engine])} files")
+    try:
+        measured = Measured(
+            name=path.stem,
+            manifest_sha256=None,
+            file=path.name,
+            file_sha256=file_sha256(path),
+            size_bytes=path.stat().st_size,
+            precision=None,
+        )
+    except OSError as error:
+        raise ModelFileError(path, f"cannot be read: {error.strerror}") from error
+    return Subject(measured=measured, path=path, format=form, engine=engine, kernels=kernels, artifact=None, file=None)

@@ -1,0 +1,87 @@
+"""Where a job runs: the protocol, and the table of targets."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Protocol
+
+from device_bench.job import Job
+from edge.errors import UsageError, unknown_name
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetOptions:
+    """What the command line says beside the target's name; a target refuses what it cannot heed.
+
+    Attributes:
+        python: interpreter on the target. timeout_s: for a whole job; None: the target's own.
+        resume: collect a job that still runs or has ended there instead of starting it.
+        cpu, userland: of an emulated machine. benchmark_binary: for a device without Python.
+    """
+
+    python: str | None = None
+    timeout_s: float | None = None
+    resume: bool = False
+    cpu: str | None = None
+    userland: Path | None = None
+    benchmark_binary: Path | None = None
+
+
+class Target(Protocol):
+    """A place that runs jobs, one at a time."""
+
+    @property
+    def kind(self) -> str:
+        """The key of TARGETS."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Leads there: `local`, `ssh://pi@host:22`."""
+        ...
+
+    @property
+    def agent_sha256(self) -> str | None:
+        """Of the code that measures there; None where it is not ours."""
+        ...
+
+    def probe(self) -> Mapping[str, Any]:
+        """`python`, `numpy`, `engines`, `machine`, `state`, `versions`: what it is, not yet believed."""
+        ...
+
+    def run(self, job: Job, progress: Progress | None = None) -> Mapping[str, Any]:
+        """The answer of `device_bench.agent.run_job.run_job`, not yet believed. Raises EngineError in one line."""
+        ...
+
+    def close(self) -> None:
+        """Free what is held for it; nothing of ours runs there afterwards."""
+        ...
+
+
+# kind -> (module, function). Each opener takes (name, TargetOptions).
+TARGETS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "local": ("device_bench.targets.local", "open_local"),
+    }
+)
+
+
+def open_target(name: str, options: TargetOptions) -> Target:
+    """Open a target by its name; nothing is started on it yet.
+
+    Args:
+        name: `local`, `ssh://pi@host:22`, `adb:SERIAL`, `emulated-arm64`.
+
+    Raises:
+        UsageError: an unknown kind, or a name that the kind refuses.
+    """
+    kind = name.split(":", 1)[0]
+    if kind not in TARGETS:
+        raise UsageError(unknown_name("target", kind, TARGETS))
+    module, function = TARGETS[kind]
+    opener: Callable[[str, TargetOptions], Target] = getattr(import_module(module), function)
+    return opener(name, options)
