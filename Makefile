@@ -42,18 +42,18 @@ $(ONNX2TF)/.ready: converters/onnx2tf_road/requirements.txt
 	$(RETRY) $(ONNX2TF)/bin/pip install --quiet --no-deps --requirement $<
 	touch $@
 
-# An aarch64 userland under qemu-user, from Debian packages and aarch64 wheels: build.sh says what it needs.
+# An aarch64 userland under qemu-user, as `edge bench --prepare --on emulated-arm64` builds it: build.sh says what it needs.
 EMULATED_PI := .venvs/emulated-pi
 .PHONY: emulated-pi
 emulated-pi: $(VENV)/.ready
-	tests/emulated_pi/build.sh $(EMULATED_PI) $(VENV)/bin/python
+	device_bench/emulated_arm64/build.sh $(EMULATED_PI) $(VENV)/bin/python
 
 demo: $(VENV)/.ready
 	$(VENV)/bin/python docs/demo.py
 
 # The emulated userland needs Debian 12's apt: elsewhere its tests are skipped, but not in CI.
 test: $(VENV)/.ready $(TFLITE)/.ready $(LIGHT)/.ready $(ONNX2TF)/.ready $(TOOLS:%=.venvs/%/.ready)
-	tests/emulated_pi/build.sh $(EMULATED_PI) $(VENV)/bin/python || test -z "$$CI"
+	device_bench/emulated_arm64/build.sh $(EMULATED_PI) $(VENV)/bin/python || test -z "$$CI"
 	EDGE_TFLITE_RUNTIME_PYTHON=$(CURDIR)/$(TFLITE)/bin/python EDGE_LIGHT_PYTHON=$(CURDIR)/$(LIGHT)/bin/python \
 	EDGE_EMULATED_PI_PYTHON=$(CURDIR)/$(EMULATED_PI)/python3 EDGE_ONNX2TF_PYTHON=$(CURDIR)/$(ONNX2TF)/bin/python \
 	EDGE_NNCF_PYTHON=$(CURDIR)/.venvs/nncf/bin/python EDGE_MEDIAPIPE_PYTHON=$(CURDIR)/.venvs/mediapipe/bin/python \
