@@ -16,7 +16,9 @@ from device_bench.record_parts import (
     ColdTimes,
     Count,
     EndToEnd,
+    EnergyUsed,
     EngineUsed,
+    Instructions,
     Measured,
     Memory,
     Precision,
@@ -69,6 +71,7 @@ class SubjectAnswer(Strict):
     memory: Memory
     selftest: SelftestSeen | None
     end_to_end: EndToEndSeen | None
+    instructions: Instructions | None = None
 
 
 class Answer(Strict):
@@ -79,6 +82,7 @@ class Answer(Strict):
     states: Annotated[tuple[MachineState, ...], Field(min_length=2)]
     versions: dict[str, str]
     time_utc: str
+    energy: EnergyUsed | None = None
     subjects: tuple[SubjectAnswer, ...]
 
 
@@ -123,7 +127,9 @@ def _record(job: Job, told: Answer, place: int, used: TargetUsed, command: str) 
         transfers=seen.transfers,
         end_to_end=_end_to_end(seen.end_to_end, emulated),
         memory=seen.memory,
+        instructions=seen.instructions,
         selftest=seen.selftest,
+        energy=told.energy,
         machine=told.machine,
         states=told.states,
         versions=told.versions,

@@ -6,7 +6,9 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
+from device_bench.percentiles import summarize
 from device_bench.record import Record
+from device_bench.record_parts import STAGES
 
 DIGITS = ((100, 1), (1, 2), (0.1, 3))  # from this many milliseconds on: digits behind the point
 SMALLEST_DIGITS = 5
@@ -83,6 +85,26 @@ def latency_table(records: Sequence[Record]) -> Table:
             adds + ("+" if measured.unruled else ""),
             *(() if record.throughput_per_s is None else (marked(f"{record.throughput_per_s:.1f}", record),)),
         )
+    return table
+
+
+def stage_table(records: Sequence[Record]) -> Table:
+    """One row per record with end-to-end stages: the median of every stage and of their sum, in milliseconds."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("end to end", "engine"):
+        table.add_column(name, no_wrap=True)
+    for name in (*STAGES, "p50 ms", "p99"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for record in records:
+        end = record.end_to_end
+        if end is None:
+            continue
+        if end.total_ns is None:
+            table.add_row(record.measured.name, record.engine.engine, end.missing or "emulated")
+            continue
+        medians = [marked(milliseconds(summarize(end.stages[name]).p50_ns), record) for name in STAGES]
+        totals = (marked(milliseconds(figure), record) for figure in (end.total_ns.p50_ns, end.total_ns.p99_ns))
+        table.add_row(record.measured.name, record.engine.engine, *medians, *totals)
     return table
 
 

@@ -64,13 +64,14 @@ def load(
     start_ns = clock()
     session.run(inputs)
     first_inference_ns = clock() - start_ns
+    peak = memory.fields()  # before the engine is asked what it runs: some find out by running
     tested = _selftest(spec, session, archive) if plan["selftest"] and archive and spec["engine"] != "null" else None
     facts = {
         "info": _info(session),
         "inputs": [_port(port) for port in session.inputs],
         "outputs": [_port(port) for port in session.outputs],
         "cold": {"import_ns": import_ns, "load_ns": load_ns, "first_inference_ns": first_inference_ns},
-        "memory": memory.fields(),
+        "memory": peak,
         "selftest": tested,
     }
     return Loaded(session=session, subject=_subject(session, inputs, samples_per_query(plan)), facts=facts)

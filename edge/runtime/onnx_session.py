@@ -1,6 +1,6 @@
 """ONNX files with ONNX Runtime: its CPU kernels (MLAS) and its other execution providers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -118,6 +118,13 @@ class OnnxSession:
             return list(self._session.run(self._output_names, feed))
         except Exception as error:  # the runtime's exceptions share no base class below Exception
             raise EngineError(f"onnxruntime: the model failed: {one_line(error)}") from error
+
+    def prepared(self, inputs: Sequence[npt.NDArray[Any]]) -> Callable[[], list[npt.NDArray[Any]]]:
+        """The inputs checked once; see `edge.runtime.engine.PreparedSession`. A failing model raises as it does."""
+        check_inputs("onnxruntime", self._inputs, inputs)
+        feed = {port.name: array for port, array in zip(self._inputs, inputs, strict=True)}
+        run, names = self._session.run, self._output_names
+        return lambda: list(run(names, feed))
 
     def _provider_options(self) -> dict[str, str]:
         told = self._session.get_provider_options().get(PROVIDERS[self._kernels].names[0], {})

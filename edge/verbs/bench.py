@@ -1,20 +1,26 @@
-"""edge bench: latency of artifacts on this machine."""
+"""edge bench: latency of artifacts and model files, here and on devices."""
 
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.progress import Progress
 
-from device_bench.bench import bench
-from device_bench.plan import Plan
-from device_bench.record import append_records, read_records, record_line
+from device_bench.fleet import Order, Outcome, bench_fleet
+from device_bench.record import Record, append_records, read_records, record_line
 from device_bench.subjects import open_subject
-from device_bench.table import latency_table, print_table
-from device_bench.targets.local import LocalTarget
-from edge.errors import UsageError
+from device_bench.table import latency_table, print_table, stage_table
+from device_bench.targets.target import Progress as Tell
+from device_bench.targets.target import Target
+from edge.errors import EdgeError, FileError, UsageError
+from edge.verbs.bench_plan import make_plan, plan_options
+from edge.verbs.bench_targets import open_targets, target_options
+
+OWN_PICTURE = ""
+JPEG_START = b"\xff\xd8"
 
 
 @click.command(
@@ -22,17 +28,22 @@ from edge.errors import UsageError
 )
 @click.argument("artifacts", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
-    "--engine", "engines", multiple=True, help="litert, tflite-runtime, onnxruntime, torch or null; repeatable."
+    "--engine",
+    "engines",
+    multiple=True,
+    metavar="NAME[:KERNELS]",
+    help="litert, tflite-runtime, onnxruntime, torch or null, and a kernel set of it; repeatable.",
 )
-@click.option("--kernels", help="Kernel set of the engine; for litert xnnpack, builtin or reference.")
-@click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1))
-@click.option("--min-runs", default=50, show_default=True, type=click.IntRange(min=1))
-@click.option("--min-seconds", default=2.0, show_default=True, type=click.FloatRange(min=0, max=86400))
-@click.option("--max-runs", default=20_000, show_default=True, type=click.IntRange(min=1))
-@click.option("--warmup-runs", default=10, show_default=True, type=click.IntRange(min=1))
-@click.option("--warmup-seconds", default=0.5, show_default=True, type=click.FloatRange(min=0, max=3600))
-@click.option("--rounds", default=10, show_default=True, type=click.IntRange(min=1), help="Blocks of every subject.")
-@click.option("--no-selftest", is_flag=True, help="Measure without proving that the runtime computes the right thing.")
+@target_options
+@plan_options
+@click.option(
+    "--end-to-end",
+    "picture",
+    is_flag=False,
+    flag_value=OWN_PICTURE,
+    metavar="[IMAGE]",
+    help="Measure decode, resize, quantize, infer and postprocess too, of a JPEG or of one from the self-test.",
+)
 @click.option(
     "-o", "--out", "--output", "out", type=click.Path(path_type=Path), help="Add the records to this JSON lines file."
 )
@@ -40,61 +51,92 @@ from edge.errors import UsageError
 def command(
     artifacts: tuple[Path, ...],
     engines: tuple[str, ...],
-    kernels: str | None,
-    threads: int,
-    min_runs: int,
-    min_seconds: float,
-    max_runs: int,
-    warmup_runs: int,
-    warmup_seconds: float,
-    rounds: int,
-    no_selftest: bool,
+    on: tuple[str, ...],
+    picture: str | None,
     out: Path | None,
     as_json: bool,
-) -> None:
-    """Measure latency of ARTIFACTS, in turn, with every engine named and with the machine's state.
+    **options: Any,
+) -> int | None:
+    """Measure latency of ARTIFACTS (and bare .tflite or .onnx files), in turn, with every engine named.
 
-    Without --engine each one runs on the engine that a Predictor would take.
+    Without --engine each one runs on the engine that the target prefers. Without --on: on this machine.
     """
-    if max_runs < min_runs:
-        raise UsageError(f"--max-runs {max_runs} is below --min-runs {min_runs}")
-    plan = Plan(
-        threads=threads,
-        kernels=kernels,
-        rounds=rounds,
-        warmup_runs=warmup_runs,
-        warmup_duration_ns=round(warmup_seconds * 1e9),
-        min_runs=min_runs,
-        min_duration_ns=round(min_seconds * 1e9),
-        max_runs=max_runs,
-        selftest=not no_selftest,
+    plan = make_plan(options, end_to_end=picture is not None)
+    held = read_records(out) if out is not None and out.exists() else []  # refused before minutes of measuring
+    if options["resume"] and out is None:
+        raise UsageError("--resume without -o: name the file that holds what was measured before")
+    order = Order(
+        opened=[open_subject(path) for path in artifacts],
+        engines=engines,
+        plan=plan,
+        command=shlex.join(["edge", *sys.argv[1:]]),
+        jpeg=read_picture(picture),
+        held=held if options["resume"] else (),
     )
-    if out is not None and out.exists():
-        read_records(out)  # refused before minutes of measuring, not after
-    opened = [open_subject(path) for path in artifacts]
+
+    def done(records: list[Record]) -> None:
+        if out is not None:
+            append_records(out, records)
+        if as_json:
+            for record in records:
+                click.echo(record_line(record))
+
+    outcomes = _measured(open_targets(on, options), order, done)
+    _print(outcomes, as_json)
+    if len(outcomes) == 1 and outcomes[0].error is not None:
+        raise outcomes[0].error
+    return 1 if any(outcome.error for outcome in outcomes) else None
+
+
+def _measured(targets: list[Target], order: Order, done: Any) -> list[Outcome]:
+    """With a bar per device; it moves between blocks only, and not at all where nobody looks."""
     screen = Console(stderr=True)
-    # no refresh thread: the bar moves between blocks only, and not at all where nobody looks
     with Progress(console=screen, transient=True, auto_refresh=False, disable=not screen.is_terminal) as progress:
-        task = progress.add_task("measuring", total=None)
 
-        def show(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
-            progress.refresh()
+        def bar(target: Target) -> Tell:
+            task = progress.add_task(target.name, total=None)
 
-        records = bench(
-            opened,
-            engines,
-            plan,
-            LocalTarget(),
-            command=shlex.join(["edge", *sys.argv[1:]]),
-            progress=show,
-        )
-    if out is not None:
-        append_records(out, records)
-    if as_json:
-        for record in records:
-            click.echo(record_line(record))
-        return
-    print_table(latency_table(records), Console())
-    for sentence in dict.fromkeys(taint.sentence for record in records for taint in record.taints):
-        click.echo(f"~ {sentence}", err=True)
+            def show(finished: int, total: int) -> None:
+                progress.update(task, completed=finished, total=total)
+                progress.refresh()
+
+            return show
+
+        return bench_fleet(targets, order, done=done, progress=bar)
+
+
+def _print(outcomes: list[Outcome], as_json: bool) -> None:
+    """The table on standard output; failures, taints and what was there already on standard error."""
+    records = [record for outcome in outcomes for record in outcome.records]
+    if records and not as_json:
+        console = Console()
+        print_table(latency_table(records), console)
+        if any(record.end_to_end is not None for record in records):
+            print_table(stage_table(records), console)
+    for outcome in outcomes:
+        if outcome.resumed:
+            click.echo(f"{outcome.target}: measured before; taken from the file", err=True)
+        if outcome.error is not None and len(outcomes) > 1:
+            click.echo(f"edge bench: {_placed(outcome.target, outcome.error)}", err=True)
+        for taint in dict.fromkeys(taint for record in outcome.records for taint in record.taints):
+            where = f"{outcome.target}: " if len(outcomes) > 1 else ""
+            click.echo(f"~ {where}{taint.kind}: {taint.sentence}", err=True)
+
+
+def _placed(target: str, error: EdgeError) -> str:
+    """The message with its target before it, once."""
+    text = str(error)
+    return text if text.startswith(target) else f"{target}: {text}"
+
+
+def read_picture(name: str | None) -> bytes | None:
+    """The bytes of a JPEG; None where none is named. Refuses (FileError) a missing file and other formats."""
+    if not name:
+        return None
+    try:
+        data = Path(name).read_bytes()
+    except OSError as error:
+        raise FileError(name, f"cannot be read: {error.strerror}; --end-to-end takes a JPEG") from error
+    if not data.startswith(JPEG_START):
+        raise FileError(name, f"is not a JPEG: it starts with {data[:2]!r}")
+    return data

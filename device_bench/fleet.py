@@ -1,0 +1,98 @@
+"""The same measurement on several devices at once: one thread per device, never two jobs on one device."""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from device_bench.bench import plan_job
+from device_bench.collect import records
+from device_bench.job import Job
+from device_bench.plan import Plan
+from device_bench.record import Record
+from device_bench.targets.target import Progress, Target
+from edge.artifact import Artifact
+from edge.errors import EdgeError, UsageError
+
+Done = Callable[[list[Record]], None]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Outcome:
+    """What came of one device.
+
+    Attributes:
+        records: one per subject; empty when it failed.
+        error: why it failed. resumed: the records stood there already and nothing was measured.
+    """
+
+    target: str
+    records: tuple[Record, ...]
+    error: EdgeError | None = None
+    resumed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Order:
+    """What is measured on every device.
+
+    Attributes:
+        held: records of an earlier call: where they answer the same job on the same target, it is not run again.
+    """
+
+    opened: Sequence[Artifact | Path]
+    engines: Sequence[str]
+    plan: Plan
+    command: str
+    jpeg: bytes | None = None
+    held: Sequence[Record] = ()
+
+
+def bench_fleet(
+    targets: Sequence[Target], order: Order, *, done: Done, progress: Callable[[Target], Progress | None]
+) -> list[Outcome]:
+    """Measure on every target, in parallel; one that fails does not stop the others.
+
+    Args:
+        done: called with a device's records as soon as it is done, one call at a time.
+        progress: the function that a target's progress is told to.
+
+    Returns:
+        One outcome per target, in their order.
+
+    Raises:
+        UsageError: the same target twice.
+    """
+    names = [target.name for target in targets]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UsageError(f"--on {twice[0]} is named twice; two jobs on one device would disturb each other")
+    lock = threading.Lock()
+
+    def one(target: Target) -> Outcome:
+        try:
+            job = plan_job(order.opened, order.engines, order.plan, target, jpeg=order.jpeg)
+            if earlier := held_records(order.held, job, target.name):
+                return Outcome(target=target.name, records=tuple(earlier), resumed=True)
+            found = records(job, target.run(job, progress(target)), target, command=order.command)
+            with lock:
+                done(found)
+        except EdgeError as error:
+            return Outcome(target=target.name, records=(), error=error)
+        return Outcome(target=target.name, records=tuple(found))
+
+    try:
+        with ThreadPoolExecutor(max_workers=len(targets)) as pool:
+            return list(pool.map(one, targets))
+    finally:
+        for target in targets:
+            target.close()
+
+
+def held_records(held: Sequence[Record], job: Job, target: str) -> list[Record]:
+    """The records of a whole earlier run of the same job on the same target, the latest one; else none."""
+    found: dict[int, Record] = {}
+    for record in held:
+        if record.run_id == job.id and record.target.name == target:
+            found[record.position[0]] = record
+    return [found[place] for place in sorted(found)] if len(found) == len(job.subjects) else []

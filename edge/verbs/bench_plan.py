@@ -1,0 +1,76 @@
+"""The options of `edge bench` that make a plan."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+from pydantic import ValidationError
+
+from device_bench.plan import Plan
+from edge.errors import UsageError
+
+SCENARIOS = ("single-stream", "multi-stream", "offline")
+NANOSECONDS = 1_000_000_000
+OPTIONS = (
+    click.option("--kernels", help="Kernel set of every engine that names none itself (NAME:KERNELS)."),
+    click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1)),
+    click.option("--affinity", help="Processors to bind the measuring process to: 2,3."),
+    click.option("--scenario", default=SCENARIOS[0], show_default=True, type=click.Choice(SCENARIOS)),
+    click.option("--streams", default=None, type=click.IntRange(min=1), help="Samples of a multi-stream query."),
+    click.option("--samples", default=None, type=click.IntRange(min=1), help="Samples of an offline query."),
+    click.option("--min-runs", default=50, show_default=True, type=click.IntRange(min=1)),
+    click.option("--min-seconds", default=2.0, show_default=True, type=click.FloatRange(min=0, max=86400)),
+    click.option("--max-runs", default=20_000, show_default=True, type=click.IntRange(min=1)),
+    click.option("--warmup-runs", default=10, show_default=True, type=click.IntRange(min=1)),
+    click.option("--warmup-seconds", default=0.5, show_default=True, type=click.FloatRange(min=0, max=3600)),
+    click.option("--max-warmup-seconds", default=5.0, show_default=True, type=click.FloatRange(min=0, max=3600)),
+    click.option("--rounds", default=10, show_default=True, type=click.IntRange(min=1), help="Blocks of each subject."),
+    click.option("--no-selftest", is_flag=True, help="Do not let the runtime prove its answers first."),
+)
+
+
+def plan_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options to a command; it is called with their names as keywords."""
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
+
+
+def make_plan(options: dict[str, Any], *, end_to_end: bool) -> Plan:
+    """The plan that the options ask for. Refuses (UsageError) options that do not hold together."""
+    if options["max_runs"] < options["min_runs"]:
+        raise UsageError(f"--max-runs {options['max_runs']} is below --min-runs {options['min_runs']}")
+    if options["scenario"] == "multi-stream" and options["streams"] is None:
+        raise UsageError("--scenario multi-stream: say how many samples a query has with --streams")
+    if options["scenario"] == "offline" and options["samples"] is None:
+        raise UsageError("--scenario offline: say how many samples a query has with --samples")
+    warmup_ns = round(options["warmup_seconds"] * NANOSECONDS)
+    try:
+        return Plan(
+            scenario=options["scenario"],
+            streams=options["streams"] or 1,
+            samples=options["samples"] or 1,
+            threads=options["threads"],
+            affinity=_processors(options["affinity"]),
+            kernels=options["kernels"],
+            rounds=options["rounds"],
+            warmup_runs=options["warmup_runs"],
+            warmup_duration_ns=warmup_ns,
+            max_warmup_duration_ns=max(warmup_ns, round(options["max_warmup_seconds"] * NANOSECONDS)),
+            min_runs=options["min_runs"],
+            min_duration_ns=round(options["min_seconds"] * NANOSECONDS),
+            max_runs=options["max_runs"],
+            end_to_end=end_to_end,
+            selftest=not options["no_selftest"],
+        )
+    except ValidationError as error:
+        raise UsageError(error.errors()[0]["msg"].removeprefix("Value error, ")) from error
+
+
+def _processors(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    words = text.split(",")
+    if not all(word.isdecimal() for word in words):
+        raise UsageError(f"--affinity {text}: give processor numbers, as in 2,3")
+    return tuple(int(word) for word in words)
