@@ -6,6 +6,7 @@ from functools import cache
 from edge.runtime.agent_code import MODULES, agent_archive, start_arguments
 
 SERVE = "device_bench.agent.serve"
+COUNT = "device_bench.agent.count_job"
 # They import the standard library, numpy and each other; a runtime, and OpenCV, inside the function that needs it.
 BENCH_MODULES = (
     *MODULES,
@@ -19,6 +20,7 @@ BENCH_MODULES = (
     "device_bench/__init__.py",
     "device_bench/versions.py",
     "device_bench/agent/__init__.py",
+    "device_bench/agent/count_job.py",
     "device_bench/agent/load.py",
     "device_bench/agent/loop.py",
     "device_bench/agent/readers.py",
@@ -40,6 +42,6 @@ def bench_archive_sha256() -> str:
     return hashlib.sha256(bench_archive()).hexdigest()
 
 
-def bench_start_arguments() -> list[str]:
+def bench_start_arguments(module: str = SERVE) -> list[str]:
     """Arguments for a Python that reads the archive from standard input and then answers messages."""
-    return start_arguments(bench_archive(), SERVE)
+    return start_arguments(bench_archive(), module)

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from device_bench.percentiles import Latency
+from edge.percentile import nearest_rank
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
@@ -134,11 +135,29 @@ class Memory(Strict):
 
 
 class Instructions(Strict):
-    """Instructions that an emulated processor executed per inference; `runs` are the counts behind it."""
+    """Instructions that an emulated processor executed.
+
+    Attributes:
+        per_inference: median of `runs` less `harness`. cpu: the core that was emulated.
+        runs: between two readings of the clock, one figure per measured run, in order.
+        harness: the median between two readings around a query that does nothing.
+    """
 
     per_inference: Count
     cpu: str
-    runs: Samples
+    runs: Annotated[Samples, Field(min_length=1)]
+    harness: Count
+
+    @model_validator(mode="after")
+    def _follows_from_the_runs(self) -> "Instructions":
+        if self.per_inference != max(nearest_rank(sorted(self.runs), 50) - self.harness, 0):
+            raise ValueError("per_inference does not follow from runs and harness")
+        return self
+
+    @property
+    def spread(self) -> float:
+        """Largest less smallest run, as a share of the median."""
+        return (max(self.runs) - min(self.runs)) / max(nearest_rank(sorted(self.runs), 50), 1)
 
 
 class SelftestSeen(Strict):

@@ -12,6 +12,7 @@ import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -32,8 +33,12 @@ def keep_file(folder: Path, name: Any, data: bytes) -> None:
     (folder / name).write_bytes(data)
 
 
-def serve(source: BinaryIO, sink: BinaryIO) -> None:
-    """Answer messages until there are no more. What goes wrong is answered in one line, with the error's name."""
+def serve(source: BinaryIO, sink: BinaryIO, run: Callable[..., dict[str, Any]] = run_job) -> None:
+    """Answer messages until there are no more. What goes wrong is answered in one line, with the error's name.
+
+    Args:
+        run: called with a job's document, the folder of its files, and `progress`.
+    """
     folder = Path(tempfile.mkdtemp(prefix="edge-bench-"))
 
     def tell(done: int, total: int) -> None:
@@ -50,7 +55,7 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
                 if header.get("do") == "file":
                     keep_file(folder, header.get("name"), payload)
                 elif header.get("do") == "run":
-                    told = run_job(json.loads(payload), folder, progress=tell)
+                    told = run(json.loads(payload), folder, progress=tell)
                 elif header.get("do") == "probe":
                     told = probe()
                 else:

@@ -66,6 +66,7 @@ class Target(Protocol):
 TARGETS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "local": ("device_bench.targets.local", "open_local"),
+        "emulated-arm64": ("device_bench.targets.emulated_arm64", "open_emulated_arm64"),
     }
 )
 
