@@ -153,6 +153,11 @@ class LiteRtSession:
         """What really runs."""
         return self._info
 
+    @property
+    def interpreter(self) -> Any:
+        """The runtime's own interpreter."""
+        return self._interpreter
+
     def run(self, inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
         """Run once; arrays as in the file. Refuses (EngineError) other shapes or dtypes."""
         check_inputs(self._info.engine, self._inputs, inputs)
