@@ -69,6 +69,9 @@ def latency_table(records: Sequence[Record]) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     if any(record.throughput_per_s is not None for record in records):
         table.add_column("per s", justify="right", no_wrap=True)
+    counting = any(record.instructions is not None for record in records)
+    if counting:
+        table.add_column("M instructions", justify="right", no_wrap=True)
     for record in records:
         measured = record.measured
         adds = "" if measured.multiply_adds is None else f"{measured.multiply_adds / 1e6:.1f}"
@@ -83,9 +86,24 @@ def latency_table(records: Sequence[Record]) -> Table:
             *_cold(record),
             f"{measured.size_bytes / 1024:.0f}",
             adds + ("+" if measured.unruled else ""),
-            *(() if record.throughput_per_s is None else (marked(f"{record.throughput_per_s:.1f}", record),)),
+            *_rate(record, records),
+            *_instructions(record, counting),
         )
     return table
+
+
+def _rate(record: Record, records: Sequence[Record]) -> tuple[str, ...]:
+    """Inferences per second, in a table where any record has them."""
+    if all(other.throughput_per_s is None for other in records):
+        return ()
+    return ("" if record.throughput_per_s is None else marked(f"{record.throughput_per_s:.1f}", record),)
+
+
+def _instructions(record: Record, counting: bool) -> tuple[str, ...]:
+    """Millions of instructions per inference: exact where the processor is emulated, so without a mark."""
+    if not counting:
+        return ()
+    return ("" if record.instructions is None else f"{record.instructions.per_inference / 1e6:.3f}",)
 
 
 def stage_table(records: Sequence[Record]) -> Table:

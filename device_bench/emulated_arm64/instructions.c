@@ -3,10 +3,10 @@
  * The program marks a place by a system call that the kernel refuses and that has no other effect:
  * getpriority(MARK, tag). Every mark adds one line to the file of the argument out=FILE:
  *
- *     TAG INSTRUCTIONS PROCESSORS
+ *     TAG INSTRUCTIONS OTHERS
  *
- * the instructions of all threads since the start, and how many processors (threads) have been started so far: with
- * more than one the count is not exact, because the counter is not atomic. Instructions are added block by block, when
+ * the instructions that the marking thread has executed since its start, and those of all other threads: what they
+ * execute between two marks is not in the count, so the reader refuses it. Instructions are added block by block, when
  * a block is entered; a system call ends its block, so a mark is exact.
  *
  * The interface's header is not in a Debian package, hence the prototypes.
@@ -24,42 +24,43 @@
 typedef uint64_t plugin_id;
 struct qemu_plugin_tb;
 struct qemu_info;
-enum inline_operation { INLINE_ADD_U64 };
+enum callback_flags { NO_REGISTERS };
 typedef void (*block_translated)(plugin_id, struct qemu_plugin_tb *);
-typedef void (*processor_started)(plugin_id, unsigned int);
+typedef void (*block_entered)(unsigned int, void *);
 typedef void (*system_called)(plugin_id, unsigned int, int64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t,
                               uint64_t, uint64_t, uint64_t);
 extern size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *);
-extern void qemu_plugin_register_vcpu_tb_exec_inline(struct qemu_plugin_tb *, enum inline_operation, void *, uint64_t);
+extern void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *, block_entered, enum callback_flags, void *);
 extern void qemu_plugin_register_vcpu_tb_trans_cb(plugin_id, block_translated);
-extern void qemu_plugin_register_vcpu_init_cb(plugin_id, processor_started);
 extern void qemu_plugin_register_vcpu_syscall_cb(plugin_id, system_called);
 
 EXPORT int qemu_plugin_version = 1;
 
-static uint64_t executed;
-static unsigned int processors;
+#define MOST_THREADS 1024
+static uint64_t executed[MOST_THREADS]; /* every thread writes its own */
 static FILE *marks;
+
+static void on_entry(unsigned int thread, void *instructions)
+{
+    executed[thread % MOST_THREADS] += (uintptr_t)instructions;
+}
 
 static void on_block(plugin_id id, struct qemu_plugin_tb *block)
 {
     (void)id;
-    qemu_plugin_register_vcpu_tb_exec_inline(block, INLINE_ADD_U64, &executed, qemu_plugin_tb_n_insns(block));
+    qemu_plugin_register_vcpu_tb_exec_cb(block, on_entry, NO_REGISTERS, (void *)(uintptr_t)qemu_plugin_tb_n_insns(block));
 }
 
-static void on_processor(plugin_id id, unsigned int index)
-{
-    (void)id, (void)index;
-    processors++;
-}
-
-static void on_system_call(plugin_id id, unsigned int index, int64_t number, uint64_t which, uint64_t tag, uint64_t a3,
+static void on_system_call(plugin_id id, unsigned int thread, int64_t number, uint64_t which, uint64_t tag, uint64_t a3,
                            uint64_t a4, uint64_t a5, uint64_t a6, uint64_t a7, uint64_t a8)
 {
-    (void)id, (void)index, (void)a3, (void)a4, (void)a5, (void)a6, (void)a7, (void)a8;
+    (void)id, (void)a3, (void)a4, (void)a5, (void)a6, (void)a7, (void)a8;
     if (number != GETPRIORITY || (uint32_t)which != MARK)
         return;
-    fprintf(marks, "%" PRIu32 " %" PRIu64 " %u\n", (uint32_t)tag, executed, processors);
+    uint64_t own = executed[thread % MOST_THREADS], others = 0;
+    for (int i = 0; i < MOST_THREADS; i++)
+        others += executed[i];
+    fprintf(marks, "%" PRIu32 " %" PRIu64 " %" PRIu64 "\n", (uint32_t)tag, own, others - own);
     fflush(marks);
 }
 
@@ -74,7 +75,6 @@ EXPORT int qemu_plugin_install(plugin_id id, const struct qemu_info *info, int c
         return 1;
     }
     qemu_plugin_register_vcpu_tb_trans_cb(id, on_block);
-    qemu_plugin_register_vcpu_init_cb(id, on_processor);
     qemu_plugin_register_vcpu_syscall_cb(id, on_system_call);
     return 0;
 }

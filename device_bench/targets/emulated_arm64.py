@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from device_bench.agent_archive import COUNT, SERVE, bench_archive, bench_archive_sha256, bench_start_arguments
-from device_bench.emulated_arm64.userland import CPUS, Userland, open_userland
+from device_bench.emulated_arm64.userland import CPUS, Userland, build_userland, open_userland
 from device_bench.job import Job
 from device_bench.targets.agent_process import ANSWER_SECONDS, AgentProcess
 from device_bench.targets.target import Progress, TargetOptions
@@ -101,28 +101,32 @@ class EmulatedArm64:
         )
 
 
-def parse_marks(text: str) -> list[int]:
-    """The counts of the plugin's lines `TAG INSTRUCTIONS PROCESSORS`, tags 0, 1, 2, ...
-
-    Raises:
-        ValueError: a tag is missing, or more than one thread ran: then the count is not exact.
-    """
-    counts = []
+def parse_marks(text: str) -> list[tuple[int, int]]:
+    """The plugin's lines `TAG INSTRUCTIONS OTHERS`, tags 0, 1, 2, ..., as pairs. Raises ValueError on a missing tag."""
+    marks = []
     for number, line in enumerate(text.splitlines()):
-        tag, count, processors = map(int, line.split())
+        tag, count, others = map(int, line.split())
         if tag != number:
             raise ValueError(f"mark {number} is missing")
-        if processors != 1:
-            raise ValueError(f"{processors} threads ran; the count holds for one")
-        counts.append(count)
-    return counts
+        marks.append((count, others))
+    return marks
 
 
-def differences(marks: list[int], first: int, runs: int) -> list[int]:
-    """Instructions of `runs` runs with two marks each, from the mark `first` on. Raises LookupError beyond the last."""
+def differences(marks: list[tuple[int, int]], first: int, runs: int) -> list[int]:
+    """Instructions of `runs` runs with two marks each, from the mark `first` on.
+
+    Raises:
+        LookupError: beyond the last mark. ValueError: another thread executed something meanwhile.
+    """
     if first < 0 or runs < 1 or first + 2 * runs > len(marks):
         raise LookupError(f"marks {first} to {first + 2 * runs} of {len(marks)}")
-    return [marks[first + 2 * run + 1] - marks[first + 2 * run] for run in range(runs)]
+    counts = []
+    for place in range(first, first + 2 * runs, 2):
+        (start, start_others), (end, end_others) = marks[place], marks[place + 1]
+        if end_others != start_others:
+            raise ValueError(f"another thread executed {end_others - start_others} instructions of a run")
+        counts.append(end - start)
+    return counts
 
 
 def fixed_addresses() -> list[str]:
@@ -171,3 +175,8 @@ def folder_of(name: str, options: TargetOptions) -> Path | None:
     if behind and options.userland is not None and Path(behind) != options.userland:
         raise UsageError(f"--on {name}: --userland {options.userland} is another folder")
     return Path(os.path.expanduser(behind)) if behind else options.userland
+
+
+def prepare_emulated_arm64(name: str, options: TargetOptions) -> str:
+    """Build the userland of `emulated-arm64[:FOLDER]` unless it stands. Raises EngineError where it cannot be built."""
+    return f"{name}: ready in {build_userland(folder_of(name, options)).folder}"

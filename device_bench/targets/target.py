@@ -86,3 +86,27 @@ def open_target(name: str, options: TargetOptions) -> Target:
     module, function = TARGETS[kind]
     opener: Callable[[str, TargetOptions], Target] = getattr(import_module(module), function)
     return opener(name, options)
+
+
+# kind -> (module, function) that sets a bare target up. Each takes (name, TargetOptions) and says what is there now.
+PREPARERS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "emulated-arm64": ("device_bench.targets.emulated_arm64", "prepare_emulated_arm64"),
+    }
+)
+
+
+def prepare_target(name: str, options: TargetOptions) -> str:
+    """Set a target up so that jobs run there, and say what is there now.
+
+    Raises:
+        UsageError: an unknown kind, or one that needs nothing.
+    """
+    kind = name.split(":", 1)[0]
+    if kind not in TARGETS:
+        raise UsageError(unknown_name("target", kind, TARGETS))
+    if kind not in PREPARERS:
+        raise UsageError(f"--prepare --on {name}: {kind} is not set up by us; known: {', '.join(PREPARERS)}")
+    module, function = PREPARERS[kind]
+    preparer: Callable[[str, TargetOptions], str] = getattr(import_module(module), function)
+    return preparer(name, options)

@@ -16,8 +16,9 @@ from device_bench.table import latency_table, print_table, stage_table
 from device_bench.targets.target import Progress as Tell
 from device_bench.targets.target import Target
 from edge.errors import EdgeError, FileError, UsageError
+from edge.verbs.bench_counting import counted, counting_options, hold_to_baseline
 from edge.verbs.bench_plan import make_plan, plan_options
-from edge.verbs.bench_targets import open_targets, target_options
+from edge.verbs.bench_targets import open_targets, prepare_targets, target_options
 
 OWN_PICTURE = ""
 JPEG_START = b"\xff\xd8"
@@ -26,7 +27,7 @@ JPEG_START = b"\xff\xd8"
 @click.command(
     "bench", epilog="Example: edge bench artifacts/street_float artifacts/street_int8 --engine litert -o records.jsonl"
 )
-@click.argument("artifacts", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("artifacts", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--engine",
     "engines",
@@ -36,6 +37,8 @@ JPEG_START = b"\xff\xd8"
 )
 @target_options
 @plan_options
+@counting_options
+@click.option("--prepare", is_flag=True, help="Set the targets up instead of measuring; no artifact is needed.")
 @click.option(
     "--end-to-end",
     "picture",
@@ -53,6 +56,7 @@ def command(
     engines: tuple[str, ...],
     on: tuple[str, ...],
     picture: str | None,
+    prepare: bool,
     out: Path | None,
     as_json: bool,
     **options: Any,
@@ -61,6 +65,12 @@ def command(
 
     Without --engine each one runs on the engine that the target prefers. Without --on: on this machine.
     """
+    if prepare:
+        prepare_targets(on, options, artifacts)
+        return None
+    if not artifacts:
+        raise UsageError("no artifact or model file is named; see edge bench --help")
+    options = counted(on, options)
     plan = make_plan(options, end_to_end=picture is not None)
     held = read_records(out) if out is not None and out.exists() else []  # refused before minutes of measuring
     if options["resume"] and out is None:
@@ -85,7 +95,8 @@ def command(
     _print(outcomes, as_json)
     if len(outcomes) == 1 and outcomes[0].error is not None:
         raise outcomes[0].error
-    return 1 if any(outcome.error for outcome in outcomes) else None
+    holds = hold_to_baseline([record for outcome in outcomes for record in outcome.records], options)
+    return 1 if not holds or any(outcome.error for outcome in outcomes) else None
 
 
 def _measured(targets: list[Target], order: Order, done: Any) -> list[Outcome]:

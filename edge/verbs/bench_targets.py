@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from device_bench.targets.target import Target, TargetOptions, open_target
+from device_bench.targets.target import Target, TargetOptions, open_target, prepare_target
+from edge.errors import UsageError
 
 OPTIONS = (
     click.option("--on", "on", multiple=True, metavar="TARGET", help="local, or another target; repeatable."),
@@ -31,3 +32,14 @@ def open_targets(on: Sequence[str], options: dict[str, Any]) -> list[Target]:
     """The targets named, this machine when there is none."""
     chosen = TargetOptions(**{name: options[name] for name in NAMES})
     return [open_target(name, chosen) for name in on or ("local",)]
+
+
+def prepare_targets(on: Sequence[str], options: dict[str, Any], artifacts: Sequence[Path]) -> None:
+    """Set the named targets up, one after the other, and print what is there."""
+    if artifacts:
+        raise UsageError("--prepare measures nothing: leave the artifacts away, then call edge bench again")
+    if not on:
+        raise UsageError("--prepare: say which target with --on")
+    chosen = TargetOptions(**{name: options[name] for name in NAMES})
+    for name in on:
+        click.echo(prepare_target(name, chosen))
