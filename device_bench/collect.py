@@ -32,7 +32,9 @@ from device_bench.record_parts import (
 from device_bench.subjects import Subject
 from device_bench.targets.target import Target
 from edge.errors import EngineError, one_line
-from edge.runtime.output_difference import allowed_difference
+from edge.runtime.engine import EngineInfo
+from edge.runtime.output_difference import difference_allowed_here
+from edge.runtime.selftest import read_selftest
 
 MAX_TEXT = 4096
 MAX_DEPTH = 8
@@ -198,9 +200,16 @@ def _check_selftest(subject: Subject, seen: SubjectAnswer, where: str) -> None:
     found = seen.selftest
     if found is None:
         raise EngineError(f"{where}: the self-test was asked for, and the answer has none")
-    kernels = f"{seen.info.engine}/{seen.info.kernels}/{seen.info.machine}"
+    info = EngineInfo(**seen.info.model_dump())
+    kernels = kernel_key(info)
     manifest = subject.artifact.manifest.selftest
-    allowed = allowed_difference(manifest.allowed.get(subject.file.path, {}), kernels)
+    arrays = read_selftest(subject.artifact)
+    allowed = difference_allowed_here(
+        manifest.allowed.get(subject.file.path, {}),
+        info,
+        [arrays[f"output_{subject.file.path}_{k}"] for k in range(len(subject.file.outputs))],
+        [output.meaning == "class_map" for output in subject.file.outputs],
+    )
     if found.kernels != kernels or found.allowed != allowed or found.samples != manifest.samples:
         raise EngineError(
             f"{where}: a self-test of {found.samples} samples with {found.kernels}, {found.allowed:g} allowed; it "

@@ -17,9 +17,9 @@ from device_bench.agent.loop import Clock, Subject
 from device_bench.agent.resident import PeakMemory
 from edge.errors import EngineError
 from edge.runtime.emulation import emulator
-from edge.runtime.engine import ENGINES, Opener, Port, Session
+from edge.runtime.engine import ENGINES, DeviceSession, Opener, Port, Session
 from edge.runtime.null_session import NullSession
-from edge.runtime.output_difference import allowed_difference, kernel_key, output_difference
+from edge.runtime.output_difference import difference_allowed_here, kernel_key, output_difference
 
 # The package behind an engine: its import is timed by itself, so that the load of a file is not the package's.
 RUNTIME_PACKAGES: Mapping[str, str] = MappingProxyType(
@@ -145,7 +145,8 @@ def _selftest(spec: Mapping[str, Any], session: Session, archive: Mapping[str, n
             expected = archive[f"expected_{k}"][index : index + 1]
             largest = max(largest, output_difference(expected, found, class_map=spec["class_maps"][k]))
     kernels = kernel_key(session.info)
-    allowed = allowed_difference(spec["allowed"], kernels)
+    answers = [archive[f"expected_{k}"] for k in range(len(session.outputs))]
+    allowed = difference_allowed_here(spec["allowed"], session.info, answers, spec["class_maps"])
     if not largest <= allowed:
         raise EngineError(
             f"{spec['name']}: self-test of {spec['file']}: differs by {largest:g}, {allowed:g} is allowed for "
@@ -157,8 +158,7 @@ def _selftest(spec: Mapping[str, Any], session: Session, archive: Mapping[str, n
 def _subject(session: Session, inputs: Arrays, count: int) -> Subject:
     prepared = getattr(session, "prepared", None)
     once: Callable[[], Any] = partial(session.run, inputs) if prepared is None else prepared(inputs)
-    run_timed = getattr(session, "run_timed", None)
-    timed = None if run_timed is None else partial(_device_times, run_timed, inputs, count)
+    timed = partial(_device_times, session, inputs, count) if isinstance(session, DeviceSession) else None
     return Subject(query=once if count == 1 else _repeated(once, count), timed_query=timed)
 
 
@@ -170,10 +170,10 @@ def _repeated(once: Callable[[], Any], count: int) -> Callable[[], None]:
     return query
 
 
-def _device_times(run_timed: Callable[[Arrays], Any], inputs: Arrays, count: int) -> tuple[int, int, int]:
+def _device_times(session: DeviceSession, inputs: Arrays, count: int) -> tuple[int, int, int]:
     to_device_ns = compute_ns = to_host_ns = 0
     for _ in range(count):
-        times = run_timed(inputs)
+        times = session.run_timed(inputs)
         to_device_ns += times.to_device_ns
         compute_ns += times.compute_ns
         to_host_ns += times.to_host_ns

@@ -1,6 +1,7 @@
 """How far two outputs of one model file are apart, and how far they may be."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,13 @@ from edge.runtime.engine import EngineInfo
 ANY_KERNELS = "*"
 
 
+# What a float model may differ when it is computed in fewer bits than its file's float32: logits as a share of the
+# largest answer, class maps as a share of the cells. TF32 has float16's fraction.
+REDUCED: Mapping[str, tuple[float, float]] = MappingProxyType(
+    {"float16": (0.05, 0.02), "tf32": (0.05, 0.02), "bfloat16": (0.2, 0.05)}
+)
+
+
 def kernel_key(info: EngineInfo) -> str:
     """The kernel set of a session as the manifest names it: `litert/xnnpack/x86_64`."""
     return f"{info.engine}/{info.kernels}/{info.machine}"
@@ -19,6 +27,40 @@ def kernel_key(info: EngineInfo) -> str:
 def allowed_difference(bounds: Mapping[str, float], kernels: str) -> float:
     """The largest difference that a manifest allows for a kernel set; 0 where it names neither it nor ANY_KERNELS."""
     return bounds.get(kernels, bounds.get(ANY_KERNELS, 0.0))
+
+
+def reduced_precision(info: EngineInfo) -> str | None:
+    """Key of REDUCED that a session computes in; None for full float32, and where the file alone decides.
+
+    A GPU that may use TF32 says so in its provider's options (`cudnn.allow_tf32`, `use_tf32`).
+    """
+    if info.precision in REDUCED:
+        return info.precision
+    tf32 = any(name.endswith("tf32") and value in ("1", "True") for name, value in info.provider_options.items())
+    return "tf32" if tf32 and info.device is not None else None
+
+
+def difference_allowed_here(
+    bounds: Mapping[str, float], info: EngineInfo, expected: Sequence[npt.NDArray[Any]], class_maps: Sequence[bool]
+) -> float:
+    """The largest difference that a session may show: the manifest's, or what its reduced precision explains.
+
+    Args:
+        expected: the expected outputs, every one with all its samples.
+
+    A bound that the manifest names for these very kernels holds, whatever their precision.
+    """
+    kernels, precision = kernel_key(info), reduced_precision(info)
+    allowed = allowed_difference(bounds, kernels)
+    if precision is None or kernels in bounds:
+        return allowed
+    share_of_largest, share_of_cells = REDUCED[precision]
+    explained = [
+        share_of_cells if is_map else share_of_largest * float(np.abs(array).max(initial=0.0))
+        for array, is_map in zip(expected, class_maps, strict=True)
+        if is_map or np.issubdtype(array.dtype, np.floating)
+    ]
+    return max([allowed, *explained])
 
 
 def output_difference(expected: npt.NDArray[Any], found: npt.NDArray[Any], *, class_map: bool) -> float:

@@ -13,7 +13,7 @@ from edge.artifact import SELFTEST_NAME, Artifact, ModelFile, TensorInfo
 from edge.errors import ArtifactError, EngineError
 from edge.runtime.engine import Session
 from edge.runtime.output_difference import ANY_KERNELS as ANY_KERNELS
-from edge.runtime.output_difference import allowed_difference, output_difference
+from edge.runtime.output_difference import difference_allowed_here, output_difference
 from edge.runtime.output_difference import kernel_key as kernel_key
 from edge.vision.encoding import takes_pixels
 from edge.vision.preprocess import Preprocess, apply_table, normalize, quantize_table
@@ -121,5 +121,7 @@ def run_selftest(artifact: Artifact, file_name: str, session: Session) -> Selfte
             largest = max(largest, difference(expected[index : index + 1], outputs[k], output))
     bounds = artifact.manifest.selftest.allowed.get(file_name, {})
     kernels = kernel_key(session.info)
-    allowed = allowed_difference(bounds, kernels)
+    expected_all = [arrays[f"output_{file_name}_{k}"] for k in range(len(file.outputs))]
+    class_maps = [output.meaning == "class_map" for output in file.outputs]
+    allowed = difference_allowed_here(bounds, session.info, expected_all, class_maps)
     return SelftestResult(file=file_name, kernels=kernels, samples=len(images), largest=largest, allowed=allowed)

@@ -1,4 +1,8 @@
-"""A model file executed by torch: an integer graph by the integer simulation, a float graph operator by operator."""
+"""A model file executed by torch: integers by the integer simulation, floats by torch's own functions.
+
+`aten` takes every file: an integer graph runs in the integer simulation, a float graph by the float run's formulas.
+The other kernel sets take float graphs and run them as a person would in torch; see `edge.runtime.torch_module`.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,8 +21,11 @@ from edge.quantization.float_run import run_float
 from edge.quantization.integer import IntegerSimulation
 from edge.runtime.engine import EngineInfo, Port, Session
 from edge.runtime.inputs import check_inputs
+from edge.runtime.package_facts import wheel_tag
+from edge.runtime.torch_kernels import KERNELS
+from edge.runtime.torch_native import open_native
 
-KERNELS = ("aten",)
+ATEN = "aten"
 READERS: Mapping[str, Callable[[Path], Graph]] = MappingProxyType({".onnx": read_onnx, ".tflite": read_tflite})
 Execute = Callable[[Sequence[npt.NDArray[Any]]], list[npt.NDArray[Any]]]
 
@@ -28,18 +35,25 @@ def open_torch(path: Path, *, threads: int = 1, kernels: str | None = None) -> S
 
     The thread count is torch's own and holds for the whole process.
 
+    Args:
+        kernels: `aten` (also for None), or key of `edge.runtime.torch_kernels.KERNELS`; those on a GPU give a
+            DeviceSession.
+
     Raises:
-        EngineError: neither an `.onnx` nor a `.tflite` file.
+        EngineError: neither an `.onnx` nor a `.tflite` file; no CUDA device, no C++ compiler, a quantized file, where
+            the kernel set needs or refuses it.
         ModelFileError: the file does not hold.
         UnsupportedError: an operator that has no formula here, by name.
-        UsageError: a kernel set other than `aten`.
+        UsageError: an unknown kernel set.
     """
-    if kernels is not None and kernels not in KERNELS:
-        raise UsageError(unknown_name("kernel set of torch", kernels, KERNELS))
+    if kernels is not None and kernels != ATEN and kernels not in KERNELS:
+        raise UsageError(unknown_name("kernel set of torch", kernels, (ATEN, *KERNELS)))
     if path.suffix not in READERS:
         raise EngineError(f"torch: {path}: reads {' and '.join(sorted(READERS))} files")
     torch.set_num_threads(threads)
-    return TorchSession(READERS[path.suffix](path), threads)
+    if kernels is None or kernels == ATEN:
+        return TorchSession(READERS[path.suffix](path), threads)
+    return open_native(path, READERS[path.suffix], kernels, threads)
 
 
 class TorchSession:
@@ -69,11 +83,14 @@ class TorchSession:
         return EngineInfo(
             engine="torch",
             version=str(torch.__version__),
-            kernels="aten",
+            kernels=ATEN,
             delegate=None,
             operators=self._operators,
             delegated_operators=0,
             threads=self._threads,
+            package="torch",
+            wheel_tag=wheel_tag("torch"),
+            kernels_isa=torch.backends.cpu.get_cpu_capability().lower(),
         )
 
     def run(self, inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:

@@ -1,0 +1,55 @@
+"""How far outputs may be apart: the manifest's bound, or what fewer bits explain."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from edge.runtime.engine import EngineInfo
+from edge.runtime.output_difference import difference_allowed_here, reduced_precision
+
+FULL = EngineInfo(
+    engine="torch",
+    version="2",
+    kernels="cuda",
+    delegate=None,
+    operators=1,
+    delegated_operators=0,
+    threads=1,
+    machine="x86_64",
+    precision="float32",
+)
+LOGITS = np.array([[1.0, -8.0], [2.0, 4.0]], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({}, None),
+        ({"precision": "bfloat16"}, "bfloat16"),
+        ({"precision": None, "provider_options": {"use_tf32": "1"}, "device": "NVIDIA A10"}, "tf32"),
+        ({"provider_options": {"cudnn.allow_tf32": "True"}, "device": "NVIDIA A10"}, "tf32"),
+        ({"provider_options": {"cudnn.allow_tf32": "False"}, "device": "NVIDIA A10"}, None),
+        ({"provider_options": {"cudnn.allow_tf32": "True"}}, None),  # no GPU
+    ],
+)
+def test_fewer_bits_are_told_by_what_really_runs(changed: dict[str, object], expected: str | None) -> None:
+    assert reduced_precision(replace(FULL, **changed)) == expected  # type: ignore[arg-type]
+
+
+def test_the_bound_of_any_kernels_gives_way_to_what_the_precision_explains() -> None:
+    half = replace(FULL, precision="float16")
+    assert difference_allowed_here({"*": 0.001}, FULL, [LOGITS], [False]) == 0.001
+    assert difference_allowed_here({"*": 0.001}, half, [LOGITS], [False]) == pytest.approx(0.05 * 8)
+    assert difference_allowed_here({"*": 0.5}, half, [LOGITS], [False]) == 0.5
+    assert difference_allowed_here({"*": 0.01}, half, [np.zeros((1, 4), np.int32)], [True]) == 0.02
+
+
+def test_a_bound_for_these_very_kernels_holds() -> None:
+    half = replace(FULL, precision="float16")
+    assert difference_allowed_here({"torch/cuda/x86_64": 0.003, "*": 1.0}, half, [LOGITS], [False]) == 0.003
+
+
+def test_integers_have_no_such_excuse() -> None:
+    half = replace(FULL, precision="float16")
+    assert difference_allowed_here({"*": 1.0}, half, [np.array([[100]], np.int8)], [False]) == 1.0
