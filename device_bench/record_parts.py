@@ -146,7 +146,7 @@ class Instructions(Strict):
     per_inference: Count
     cpu: str
     runs: Annotated[Samples, Field(min_length=1)]
-    harness: Count
+    harness: Count = 0
 
     @model_validator(mode="after")
     def _follows_from_the_runs(self) -> "Instructions":
