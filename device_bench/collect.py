@@ -33,7 +33,7 @@ from device_bench.subjects import Subject
 from device_bench.targets.target import Target
 from edge.errors import EngineError, one_line
 from edge.runtime.engine import EngineInfo
-from edge.runtime.output_difference import difference_allowed_here
+from edge.runtime.output_difference import difference_allowed_here, kernel_key
 from edge.runtime.selftest import read_selftest
 
 MAX_TEXT = 4096

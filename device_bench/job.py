@@ -103,7 +103,7 @@ def _spec(subject: Subject) -> dict[str, Any]:
     if artifact is not None and file is not None:
         spec["allowed"] = dict(artifact.manifest.selftest.allowed.get(file.path, {}))
         spec["class_maps"] = [output.meaning == "class_map" for output in file.outputs]
-        spec["ports"] = [[asdict(port_of(tensor)) for tensor in ports] for ports in (file.inputs, file.outputs)]
+        spec["ports"] = [[_port(tensor) for tensor in ports] for ports in (file.inputs, file.outputs)]
     return spec
 
 
@@ -161,6 +161,10 @@ def _own_picture(artifact: Artifact) -> bytes:
     frame = cv2.resize(image, FRAME_WH, interpolation=cv2.INTER_CUBIC)
     encoded = cv2.imencode(".jpg", frame[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
     return bytes(np.asarray(encoded).tobytes())
+
+
+def _port(info: TensorInfo) -> dict[str, Any]:
+    return {**asdict(port_of(info)), "shape": list(info.shape)}
 
 
 def _tensor(info: TensorInfo) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from pathlib import Path
 from device_bench.plan import Plan
 from device_bench.record_parts import Measured, MeasuredAccuracy
 from edge.artifact import MANIFEST_NAME, Artifact, ModelFile, file_sha256, open_artifact
-from edge.errors import EngineError, ModelFileError, UsageError, unknown_name
+from edge.errors import EngineError, ModelFileError, UsageError
 from edge.runtime.choice import FORMATS, file_for
-from edge.runtime.engine import ENGINES, PREFERENCE
+from edge.runtime.engine import PREFERENCE
+from edge.runtime.kernel_sets import engine_spec
 
 BARE_FORMATS = {".tflite": "tflite", ".onnx": "onnx"}
 
@@ -31,20 +32,6 @@ class Subject:
     kernels: str | None
     artifact: Artifact | None
     file: ModelFile | None
-
-
-def parse_engine(spec: str) -> tuple[str, str | None]:
-    """`litert:builtin` as engine and kernel set; the kernel set is None where none is named.
-
-    Raises:
-        UsageError: an unknown engine, or nothing behind the colon.
-    """
-    engine, colon, kernels = spec.partition(":")
-    if engine not in ENGINES:
-        raise UsageError(unknown_name("engine", engine, ENGINES))
-    if colon and not kernels:
-        raise UsageError(f"--engine {spec}: no kernel set behind the colon")
-    return engine, kernels or None
 
 
 def open_subject(path: Path) -> Artifact | Path:
@@ -74,21 +61,25 @@ def make_subjects(
     Raises:
         UsageError: an unknown engine, or the null engine for a bare file. EngineError: no file for an engine.
     """
-    parsed = [parse_engine(spec) for spec in engines]
+    parsed = [engine_spec(text) for text in engines]
     subjects = []
     for entry in opened:
-        for engine, kernels in parsed or [(_preferred(entry, installed), None)]:
-            asked = kernels if kernels is not None or engine == "null" else plan.kernels
-            make = _of_artifact if isinstance(entry, Artifact) else _of_file
-            subjects.append(make(entry, engine, asked))  # type: ignore[arg-type]
+        for spec in parsed or [engine_spec(_preferred(entry, installed))]:
+            kernels = spec.kernels if spec.kernels is not None or spec.engine == "null" else plan.kernels
+            if isinstance(entry, Artifact):
+                subjects.append(_of_artifact(entry, spec.engine, kernels))
+            else:
+                subjects.append(_of_file(entry, spec.engine, kernels))
     return subjects
 
 
 def _preferred(entry: Artifact | Path, installed: Sequence[str]) -> str:
+    where = entry.folder if isinstance(entry, Artifact) else entry
+    formats: set[str] = set()
     if isinstance(entry, Artifact):
-        where, formats = entry.folder, {file.format for file in entry.manifest.files if file.role == "run"}
+        formats.update(file.format for file in entry.manifest.files if file.role == "run")
     else:
-        where, formats = entry, {BARE_FORMATS[entry.suffix]}  # type: ignore[arg-type]
+        formats.add(BARE_FORMATS[entry.suffix])
     for engine in PREFERENCE:
         if engine in installed and formats.intersection(FORMATS[engine]):
             return engine
@@ -99,7 +90,7 @@ def _preferred(entry: Artifact | Path, installed: Sequence[str]) -> str:
 
 
 def _of_artifact(artifact: Artifact, engine: str, kernels: str | None) -> Subject:
-    file, manifest = file_for(artifact, engine), artifact.manifest
+    file, manifest = file_for(artifact, engine, kernels), artifact.manifest
     measured = Measured(
         name=manifest.name,
         manifest_sha256=file_sha256(artifact.folder / MANIFEST_NAME),

@@ -1,0 +1,133 @@
+"""A job run in process: scenarios, cold times, memory, stages that give the Predictor's answers, clear refusals."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from device_bench.agent.readers import Readers
+from device_bench.agent.resident import PeakMemory, resident_bytes
+from device_bench.agent.run_job import run_job
+from device_bench.agent.stages import stages
+from device_bench.bench import bench
+from device_bench.job import make_job
+from device_bench.plan import Plan
+from device_bench.subjects import make_subjects
+from device_bench.targets.in_process import InProcess
+from edge.artifact import open_artifact
+from edge.errors import EngineError
+from edge.runtime.null_session import NullSession
+from edge.runtime.predictor import Predictor
+
+MakeArtifact = Callable[..., Path]
+
+
+@pytest.mark.parametrize(
+    ("changes", "runs"),
+    [({}, 1), ({"scenario": "multi-stream", "streams": 3}, 3), ({"scenario": "offline", "samples": 8}, 8)],
+)
+def test_a_query_is_as_many_inferences_as_the_scenario_says(
+    make_artifact: MakeArtifact, quick: Plan, opener: Any, readers: Readers, changes: dict[str, Any], runs: int
+) -> None:
+    calls: list[int] = []
+
+    class Counting(NullSession):
+        def prepared(self, inputs: Sequence[npt.NDArray[Any]]) -> Callable[[], list[npt.NDArray[Any]]]:
+            def run() -> list[npt.NDArray[Any]]:
+                calls.append(1)
+                return self.run(inputs)
+
+            return run
+
+        info = property(lambda self: opener("litert", Path(), threads=1, kernels=None).info)
+
+    def open_counting(engine: str, path: Path, *, threads: int, kernels: str | None) -> NullSession:
+        plain = opener(engine, path, threads=threads, kernels=kernels)
+        return Counting(inputs=plain.inputs, outputs=plain.outputs)
+
+    plan = Plan.model_validate({**quick.model_dump(), **changes})
+    target = InProcess(opener=open_counting, readers=readers)
+    (record,) = bench([open_artifact(make_artifact())], ["litert"], plan, target, command="")
+    # one query of warm-up, and per round one unmeasured and two measured ones
+    assert len(calls) == (1 + 2 * 3) * runs
+    assert (len(record.samples_ns), record.samples_per_query) == (4, runs)
+    if runs == 1:
+        assert record.throughput_per_s is None
+    else:
+        assert record.throughput_per_s == pytest.approx(4 * runs * 1e9 / sum(record.samples_ns))
+
+
+def test_subjects_take_turns_in_one_job(
+    make_artifact: MakeArtifact, quick: Plan, opener: Any, readers: Readers
+) -> None:
+    folders = [make_artifact("a"), make_artifact("b")]
+    target = InProcess(opener=opener, readers=readers)
+    found = bench([open_artifact(folder) for folder in folders], ["litert", "null"], quick, target, command="")
+    assert [(record.measured.name, record.engine.engine) for record in found] == [
+        ("a", "litert"),
+        ("a", "null"),
+        ("b", "litert"),
+        ("b", "null"),
+    ]
+    assert [record.position for record in found] == [(0, 4), (1, 4), (2, 4), (3, 4)]
+    assert len({record.run_id for record in found}) == 1
+
+
+def test_the_stages_hand_the_model_what_a_predictor_hands_it(make_artifact: MakeArtifact, quick: Plan) -> None:
+    """The same raw input from the same picture, and one time per stage."""
+    artifact = open_artifact(make_artifact())
+    plan = quick.model_copy(update={"end_to_end": True})
+    job = make_job(make_subjects([artifact], ["litert"], plan, ()), plan)
+    spec = job.document["subjects"][0]["end_to_end"]
+    rng = np.random.default_rng(5)
+    picture = cv2.GaussianBlur(rng.integers(0, 256, (60, 90, 3), dtype=np.uint8), (5, 5), 0)
+    jpeg = cv2.imencode(".jpg", picture)[1].tobytes()
+    seen: list[npt.NDArray[Any]] = []
+
+    class Keeping(NullSession):
+        def run(self, inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+            seen.append(inputs[0].copy())
+            return super().run(inputs)
+
+    predictor = Predictor.load(artifact, engine="null", selftest=False)
+    keeping = Keeping(inputs=predictor._session.inputs, outputs=predictor._session.outputs)
+    ticks = iter(range(0, 100_000, 7))
+    prepared = stages(spec, jpeg, keeping, lambda: next(ticks))
+    assert prepared.frame_hw == (60, 90)
+    assert prepared.run() == (7, 7, 7, 7, 7)
+    Predictor(artifact, artifact.manifest.files[0], keeping)(cv2.imdecode(np.frombuffer(jpeg, np.uint8), 1))
+    np.testing.assert_array_equal(seen[0], seen[1])
+    with pytest.raises(EngineError, match="does not decode"):
+        stages(spec, b"\xff\xd8 no picture", keeping, lambda: 0)
+
+
+def test_an_older_or_newer_job_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="a job of version 7; this agent runs version 1"):
+        run_job({"job_version": 7}, tmp_path)
+
+
+def test_processors_that_are_not_there_are_refused_with_those_that_are(
+    make_artifact: MakeArtifact, quick: Plan, opener: Any, readers: Readers
+) -> None:
+    plan = quick.model_copy(update={"affinity": (4000,)})
+    target = InProcess(opener=opener, readers=readers)
+    with pytest.raises(EngineError, match="cannot be bound to the processors 4000; usable here: "):
+        bench([open_artifact(make_artifact())], ["litert"], plan, target, command="")
+
+
+def test_the_peak_of_one_model_is_told_apart_from_that_of_the_one_before() -> None:
+    if resident_bytes("VmHWM") is None:
+        pytest.skip("this system does not say what is resident")
+    size = 64 << 20
+    first = PeakMemory(first=True, emulated=False)
+    held = np.ones(size, np.uint8)
+    told = first.fields()
+    assert told["peak_rss_bytes"] - told["rss_before_bytes"] > size * 0.9
+    del held
+    later = PeakMemory(first=False, emulated=False).fields()
+    assert later["peak_rss_bytes"] is None or later["peak_rss_bytes"] < told["peak_rss_bytes"] - size // 2
+    assert PeakMemory(first=True, emulated=True).fields()["peak_rss_bytes"] is None

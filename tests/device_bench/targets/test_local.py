@@ -1,0 +1,107 @@
+"""This machine as a target: real runs in a process of their own, and every way that such a process can fail."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from device_bench.bench import bench
+from device_bench.plan import Plan
+from device_bench.targets.agent_process import AgentProcess
+from device_bench.targets.local import LocalTarget
+from device_bench.targets.target import TargetOptions, open_target
+from edge.cli import main
+from edge.errors import EngineError, UsageError
+
+
+@pytest.fixture
+def tiny_file(test_data: Path) -> Path:
+    return test_data / "models" / "vww_96_int8.tflite"
+
+
+@pytest.mark.data
+def test_an_official_file_is_measured_bare_in_a_process_of_its_own(tiny_file: Path, quick: Plan) -> None:
+    pytest.importorskip("ai_edge_litert", reason="the litert engine is not installed")
+    seen: list[tuple[int, int]] = []
+    target = LocalTarget()
+    found = bench(
+        [tiny_file], ["litert", "litert:builtin"], quick, target, command="", progress=lambda *at: seen.append(at)
+    )
+    assert [(record.engine.kernels, record.measured.precision) for record in found] == [
+        ("xnnpack", "int8"),
+        ("builtin", "int8"),
+    ]
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    first, second = found
+    assert first.cold.import_ns is not None and second.cold.import_ns is None
+    assert first.selftest is None and "untested" in {taint.kind for taint in first.taints}
+    peak, before = first.memory.peak_rss_bytes, first.memory.rss_before_bytes
+    assert peak is None or (before is not None and before < peak < 1 << 30)
+    assert first.target.agent_sha256 is not None
+
+
+@pytest.mark.data
+def test_another_python_measures_without_the_product(tiny_file: Path, quick: Plan) -> None:
+    python = os.environ.get("EDGE_TFLITE_RUNTIME_PYTHON")
+    if not python:
+        pytest.skip("EDGE_TFLITE_RUNTIME_PYTHON is not set; `make test` makes the environment")
+    (record,) = bench([tiny_file], [], quick, LocalTarget(python), command="")
+    assert (record.engine.engine, record.target.name) == ("tflite-runtime", f"local:{python}")
+
+
+@pytest.mark.data
+def test_the_command_measures_a_bare_file_and_resumes(
+    tiny_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("ai_edge_litert", reason="the litert engine is not installed")
+    out = tmp_path / "records.jsonl"
+    arguments = ["bench", str(tiny_file), "-o", str(out), "--min-runs", "4", "--min-seconds", "0", "--rounds", "2"]
+    assert main(arguments) == 0
+    once = out.read_text()
+    assert main([*arguments, "--resume"]) == 0
+    assert out.read_text() == once
+    assert "measured before" in capsys.readouterr().err
+
+
+def test_a_missing_runtime_is_one_line(tmp_path: Path, quick: Plan) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(b"0000TFL3")
+    with pytest.raises(EngineError, match=r"^local: tflite-runtime: tflite-runtime is not installed here"):
+        bench([path], ["tflite-runtime"], quick, LocalTarget(), command="")
+
+
+def test_an_unknown_kernel_set_is_the_askers_mistake(tmp_path: Path, quick: Plan) -> None:
+    pytest.importorskip("ai_edge_litert", reason="the litert engine is not installed")
+    path = tmp_path / "model.tflite"
+    path.write_bytes(b"0000TFL3")
+    with pytest.raises(UsageError, match="did you mean 'builtin'"):
+        bench([path], ["litert:bultin"], quick, LocalTarget(), command="")
+
+
+@pytest.mark.parametrize(
+    ("code", "problem"),
+    [
+        ("import sys; sys.exit(3)", r"x: it ended without an answer \(exit code 3\)"),
+        ("import sys; sys.exit('no numpy here')", r"exit code 1\); it said: no numpy here"),
+        ("import time; time.sleep(60)", "x: no answer within 1 s"),
+        ("print('hello' * 20, flush=True); import time; time.sleep(60)", "a message starts with b'hell'"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", r"exit code -9"),
+    ],
+)
+def test_a_process_that_fails_is_one_line(code: str, problem: str) -> None:
+    with (
+        AgentProcess([sys.executable, "-c", code], name="x", answer_seconds=1.0) as agent,
+        pytest.raises(EngineError, match=problem) as caught,
+    ):
+        agent.ask({"do": "probe"})
+    assert str(caught.value).isprintable()
+
+
+def test_a_target_that_is_none_is_refused_with_the_nearest_one() -> None:
+    with pytest.raises(UsageError, match="unknown target 'locale'; did you mean 'local'"):
+        open_target("locale", TargetOptions())
+    with pytest.raises(UsageError, match="no such interpreter"):
+        open_target("local", TargetOptions(python="/nowhere/python3"))
+    with pytest.raises(UsageError, match="belong to emulated-arm64"):
+        open_target("local", TargetOptions(cpu="cortex-a76"))

@@ -1,0 +1,76 @@
+"""Several devices at once: each record is kept when it is there, a failed device stops no other one."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from device_bench.agent.readers import Readers
+from device_bench.fleet import Order, bench_fleet
+from device_bench.job import Job
+from device_bench.plan import Plan
+from device_bench.record import Record
+from device_bench.targets.in_process import InProcess
+from device_bench.targets.target import Progress, Target
+from edge.artifact import open_artifact
+from edge.errors import EngineError, UsageError
+
+MakeArtifact = Callable[..., Path]
+
+
+class Device(InProcess):
+    """A named device in memory that counts its jobs, and fails when it is told to."""
+
+    def __init__(self, name: str, opener: Any, readers: Readers, *, fails: bool = False) -> None:
+        super().__init__(opener=opener, readers=readers)
+        self.name, self._fails, self.jobs, self.closed = name, fails, 0, False
+
+    def run(self, job: Job, progress: Progress | None = None) -> Mapping[str, Any]:
+        self.jobs += 1
+        if self._fails:
+            raise EngineError(f"{self.name}: connection cut")
+        return super().run(job, progress)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def silent(target: Target) -> None:
+    return None
+
+
+@pytest.fixture
+def order(make_artifact: MakeArtifact, quick: Plan) -> Order:
+    return Order(opened=[open_artifact(make_artifact())], engines=["litert"], plan=quick, command="edge bench")
+
+
+def test_a_failed_device_is_one_outcome_and_the_others_finish(order: Order, opener: Any, readers: Readers) -> None:
+    devices = [Device("a", opener, readers), Device("b", opener, readers, fails=True), Device("c", opener, readers)]
+    written: list[Record] = []
+    outcomes = bench_fleet(devices, order, done=written.extend, progress=silent)
+    assert [(outcome.target, len(outcome.records)) for outcome in outcomes] == [("a", 1), ("b", 0), ("c", 1)]
+    assert str(outcomes[1].error) == "b: connection cut"
+    assert sorted(record.target.name for record in written) == ["a", "c"]
+    assert all(device.closed for device in devices)
+
+
+def test_the_same_device_twice_is_refused(order: Order, opener: Any, readers: Readers) -> None:
+    with pytest.raises(UsageError, match="--on a is named twice"):
+        bench_fleet([Device("a", opener, readers)] * 2, order, done=print, progress=silent)
+
+
+def test_what_was_measured_before_is_not_measured_again(order: Order, opener: Any, readers: Readers) -> None:
+    written: list[Record] = []
+    bench_fleet([Device("a", opener, readers)], order, done=written.extend, progress=silent)
+    again = Order(
+        opened=order.opened, engines=order.engines, plan=order.plan, command=order.command, held=tuple(written)
+    )
+    same, other = Device("a", opener, readers), Device("b", opener, readers)
+    outcomes = bench_fleet([same, other], again, done=written.extend, progress=silent)
+    assert (same.jobs, other.jobs) == (0, 1)
+    assert outcomes[0].resumed and list(outcomes[0].records) == written[:1]
+    changed = order.plan.model_copy(update={"threads": 2})
+    longer = Order(opened=order.opened, engines=order.engines, plan=changed, command="", held=tuple(written))
+    bench_fleet([same], longer, done=written.extend, progress=silent)
+    assert same.jobs == 1
