@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from device_bench.agent.machine_facts import machine_facts
+from device_bench.agent.machine_state_facts import state_facts
 from edge.percentile import nearest_rank
 
 
@@ -21,18 +23,6 @@ class Readers:
     stable: Callable[[Sequence[int]], bool]
 
 
-def _machine() -> dict[str, Any]:
-    from device_bench.machine import read_machine
-
-    return read_machine().model_dump(mode="json")
-
-
-def _state() -> dict[str, Any]:
-    from device_bench.machine_state import read_state
-
-    return read_state().model_dump(mode="json")
-
-
 def _stable(samples_ns: Sequence[int]) -> bool:
     """Whether the medians of the last two thirds of the samples are within 2 % of each other."""
     third = len(samples_ns) // 3
@@ -42,4 +32,4 @@ def _stable(samples_ns: Sequence[int]) -> bool:
     return abs(medians[0] - medians[1]) * 50 <= max(medians)
 
 
-READERS = Readers(machine=_machine, state=_state, stable=_stable)
+READERS = Readers(machine=machine_facts, state=state_facts, stable=_stable)
