@@ -1,7 +1,9 @@
-"""Two small INT8 artifacts with generated weights, for instruction counts: `python tests/emulated_pi/small_models.py FOLDER`.
+"""Two small INT8 artifacts with generated weights, to count instructions of.
 
-Weights come from a fixed seed, batch norm and ranges from generated images: the same networks on every machine, with the
-operators, shapes and padding of the trained ones.
+    python tests/emulated_pi/small_models.py FOLDER
+
+Weights come from a fixed seed, batch norm and ranges from generated images: the same networks on every machine, with
+the operators, shapes and padding of the trained ones.
 """
 
 import sys
