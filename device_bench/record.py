@@ -187,10 +187,11 @@ def parse_records(text: str, path: str | Path) -> list[Record]:
     Raises:
         FileError: a line that is not a record, named with its number and its first wrong key.
     """
-    return [_parse_line(line, number, path) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    return [parse_line(line, number, path) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
 
 
-def _parse_line(line: str, number: int, path: str | Path) -> Record:
+def parse_line(line: str, number: int, path: str | Path) -> Record:
+    """Read one record. Refuses (FileError) what is none, with the line's number and the first wrong key."""
     try:
         return Record.model_validate_json(line)
     except ValidationError as error:

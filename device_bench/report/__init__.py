@@ -1,0 +1,1 @@
+"""The report: many records as one page, one table, one list."""
