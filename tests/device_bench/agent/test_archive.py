@@ -18,6 +18,15 @@ def test_python_39_can_read_a_module(name: str) -> None:
     ast.parse((ROOT / name).read_text(), feature_version=(3, 9))
 
 
+@pytest.mark.parametrize("name", BENCH_MODULES)
+def test_no_module_evaluates_a_union_of_types_at_import(name: str) -> None:
+    """Annotations are evaluated late on a device; aliases are not, and Python 3.9 has no `X | None`."""
+    module = ast.parse((ROOT / name).read_text())
+    values = [node.value for node in module.body if isinstance(node, ast.Assign | ast.AnnAssign) and node.value]
+    unions = [node for value in values for node in ast.walk(value) if isinstance(getattr(node, "op", None), ast.BitOr)]
+    assert not unions
+
+
 def test_the_archive_is_the_same_every_time_and_whole(tmp_path: Path) -> None:
     path = tmp_path / "agent.zip"
     path.write_bytes(bench_archive())
