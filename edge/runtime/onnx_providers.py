@@ -86,7 +86,7 @@ def start_session(runtime: Any, path: Path, kernels: str, threads: int, *, profi
         with quiet_native_log(everything=True):
             session = runtime.InferenceSession(
                 str(path),
-                sess_options=_options(runtime, threads, profile),
+                sess_options=_options(runtime, kernels, threads, profile),
                 providers=[name for name in provider.names if name in available],
                 provider_options=[
                     {"intra_op_num_threads": str(threads)} if name == "XnnpackExecutionProvider" else {}
@@ -103,9 +103,13 @@ def start_session(runtime: Any, path: Path, kernels: str, threads: int, *, profi
     return session
 
 
-def _options(runtime: Any, threads: int, profile: Path | None) -> Any:
+def _options(runtime: Any, kernels: str, threads: int, profile: Path | None) -> Any:
     options = runtime.SessionOptions()
-    options.intra_op_num_threads = threads
+    if kernels == "xnnpack":  # it has threads of its own; the runtime's would only contend with them
+        options.intra_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    else:
+        options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_ALL
@@ -129,7 +133,8 @@ def nodes_by_provider(
         counted: Counter[str] = Counter()
         for part in session.get_provider_graph_assignment_info():
             counted[str(part.ep_name)] += len(part.get_nodes())
-        return counted
+        if counted:
+            return counted
     return None if PROVIDERS[kernels].names[0] == CPU else profiled_nodes(runtime, path, kernels, inputs)
 
 

@@ -2,7 +2,8 @@
 
 import inspect
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +38,14 @@ def open_native(path: Path, read: Callable[[Path], Graph], kernels: str, threads
         module = GraphModule(graph, REAL_DTYPES[chosen.precision])
     except UnsupportedError as error:
         raise EngineError(f"torch: {path}: kernel set '{kernels}': {error}") from error
-    session = (CpuSession if chosen.device == "cpu" else DeviceMemorySession)(graph, module, kernels, threads)
+    with _failing_as_an_engine():
+        session = (CpuSession if chosen.device == "cpu" else DeviceMemorySession)(graph, module, kernels, threads)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns of its own modules while it compiles
             session.run([np.zeros(port.shape, port.dtype) for port in session.inputs])
-    except Exception as error:  # a kernel that is missing for a dtype, or whatever a compiler says
-        told = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise EngineError(f"torch: {path}: kernel set '{kernels}' failed: {told}") from error
+    except EngineError as error:
+        raise EngineError(f"{error}; {path} with kernel set '{kernels}'") from error
     return session
 
 
@@ -98,12 +99,20 @@ class CpuSession:
 
     def run(self, inputs: Arrays) -> list[npt.NDArray[Any]]:
         """Run once; arrays as in the file. Refuses (EngineError) other shapes or dtypes."""
+        return self.prepared(inputs)()
+
+    def prepared(self, inputs: Arrays) -> Callable[[], list[npt.NDArray[Any]]]:
+        """The inputs checked once and taken as tensors; see `edge.runtime.engine.PreparedSession`."""
         check_inputs("torch", self._inputs, inputs)
         given = [_tensor(array) for array in inputs]
-        with torch.inference_mode():
-            made = self._computed(given)
         borrowed = self._constants | {value.untyped_storage().data_ptr() for value in given}
-        return [_own_array(value, borrowed) for value in made]
+
+        def run() -> list[npt.NDArray[Any]]:
+            with _failing_as_an_engine(), torch.inference_mode():
+                made = self._computed(given)
+            return [_own_array(value, borrowed) for value in made]
+
+        return run
 
     def _computed(self, given: Sequence[torch.Tensor]) -> Tensors:
         """Outputs in the files' dtypes, of inputs on the module's device."""
@@ -137,15 +146,24 @@ class DeviceMemorySession(CpuSession):
 
     def run(self, inputs: Arrays) -> list[npt.NDArray[Any]]:
         """Copy in, compute, copy out; the arrays are the caller's."""
-        self.run_timed(inputs)
-        return [np.array(value.numpy()) for value in self._back]
+        return self.prepared(inputs)()
+
+    def prepared(self, inputs: Arrays) -> Callable[[], list[npt.NDArray[Any]]]:
+        """The whole way of every call: into pinned memory, there, computed, back, and a copy that is the caller's."""
+        check_inputs("torch", self._inputs, inputs)
+
+        def run() -> list[npt.NDArray[Any]]:
+            self.run_timed(inputs)
+            return [np.array(value.numpy()) for value in self._back]
+
+        return run
 
     def run_timed(self, inputs: Arrays) -> DeviceTimes:
         """Run once, transfers and compute apart. Refuses (EngineError) other shapes or dtypes."""
         check_inputs("torch", self._inputs, inputs)
         for staged, array in zip(self._staged, inputs, strict=True):
             staged.copy_(_tensor(array))
-        with torch.inference_mode():
+        with _failing_as_an_engine(), torch.inference_mode():
             return device_times(self._events, self._copy_in, self._compute, self._copy_out)
 
     def _copy_in(self) -> None:
@@ -158,6 +176,16 @@ class DeviceMemorySession(CpuSession):
     def _copy_out(self) -> None:
         for back, value in zip(self._back, self._made, strict=True):
             back.copy_(value, non_blocking=True)
+
+
+@contextmanager
+def _failing_as_an_engine() -> Iterator[None]:
+    """A kernel that is missing for a dtype, a device without memory, whatever a compiler says: one line of it."""
+    try:
+        yield
+    except Exception as error:  # torch's and its compilers' exceptions share no base class below Exception
+        told = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise EngineError(f"torch: the model failed: {told}") from error
 
 
 def _compiled(module: GraphModule) -> Callable[..., Tensors]:

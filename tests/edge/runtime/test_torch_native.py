@@ -24,7 +24,7 @@ from edge.quantization.float_run import FloatRun  # noqa: E402
 from edge.quantization.freeze import float_graph  # noqa: E402
 from edge.runtime.torch_kernels import KERNELS, check_here, cpp_compiler  # noqa: E402
 from edge.runtime.torch_module import GraphModule  # noqa: E402
-from edge.runtime.torch_native import DeviceMemorySession  # noqa: E402
+from edge.runtime.torch_native import DeviceMemorySession, open_native  # noqa: E402
 from edge.runtime.torch_timing import HostEvents, device_times  # noqa: E402
 
 torch.set_num_threads(1)
@@ -138,8 +138,12 @@ def test_an_operator_gives_what_the_float_run_gives(case: Any) -> None:
     (expected,) = FloatRun(graph).run([x])
     with torch.inference_mode():
         (found,) = GraphModule(graph)(torch.from_numpy(x))
+        (rounded,) = GraphModule(graph, torch.bfloat16)(torch.from_numpy(x).bfloat16())
     assert found.shape == made and found.numpy().dtype == expected.dtype
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-5, rtol=1e-5)
+    assert rounded.shape == made and rounded.dtype in (torch.bfloat16, found.dtype)
+    if kind != "ArgMax":  # bfloat16 makes ties that float32 has not
+        np.testing.assert_allclose(rounded.float().numpy(), expected, atol=0.06 * np.abs(expected).max())
 
 
 def test_equal_largest_values_give_the_first_place() -> None:
@@ -232,6 +236,22 @@ def test_a_float_tflite_file_runs_too(test_data: Path) -> None:
     image = np.random.default_rng(6).random((1, 96, 96, 3), dtype=np.float32)
     (answer,) = open_session("torch", path, kernels="eager").run([image])
     np.testing.assert_allclose(answer, open_session("torch", path).run([image])[0], atol=1e-5)
+
+
+def test_a_failing_model_is_one_line(tmp_path: Path) -> None:
+    """A matrix product of sizes that do not fit: the graph is wrong, and torch says so when it runs."""
+    tensors = {
+        "x": Tensor(name="x", shape=(2, 3), dtype="float32"),
+        "y": Tensor(name="y", shape=(2, 5), dtype="float32"),
+        "w": Tensor(name="w", shape=(4, 5), dtype="float32", data=np.zeros((4, 5), np.float32)),
+    }
+    operator = Operator(kind="MatMul", name="it", inputs=("x", "w"), outputs=("y",))
+    graph = Graph(name="g", layout="nchw", operators=(operator,), tensors=tensors, inputs=("x",), outputs=("y",))
+    with pytest.raises(
+        EngineError, match=r"^torch: the model failed: .*; .*wrong\.onnx with kernel set 'eager'$"
+    ) as caught:
+        open_native(tmp_path / "wrong.onnx", lambda path: graph, "eager", 1)
+    assert "\n" not in str(caught.value)
 
 
 def test_the_compiler_is_looked_for_where_torch_looks(tmp_path: Path) -> None:
