@@ -80,6 +80,15 @@ def _scaled_input(value: torch.Tensor, factor: int, shift: int) -> torch.Tensor:
     return (value.long() * factor + half) >> shift
 
 
+def _interpolated(table: torch.Tensor, scaled: torch.Tensor, bits: int, largest: int) -> torch.Tensor:
+    """The table at |scaled| / 2**bits, with `bits` more fraction bits than its entries; `largest` beyond its end."""
+    size = scaled.abs()
+    place, part = size >> bits, size & ((1 << bits) - 1)
+    first = table[place.clamp(max=255)]
+    between = (first << bits) + part * (table[(place + 1).clamp(max=255)] - first)
+    return torch.where(place >= 255, torch.full_like(between, largest), between)
+
+
 def sigmoid(graph: Graph, operator: Operator) -> Kernel:
     """1 / (1 + exp(-x))."""
     source, target = (affine(graph, operator, name) for name in (operator.inputs[0], operator.outputs[0]))
@@ -90,10 +99,7 @@ def sigmoid(graph: Graph, operator: Operator) -> Kernel:
 
     def kernel(values: Sequence[torch.Tensor | None]) -> torch.Tensor:
         scaled = _scaled_input(given(values, 0), factor, shift)
-        place, part = scaled.abs() >> 9, scaled.abs() & 0x1FF
-        first = table[place.clamp(max=255)]
-        between = (first << 9) + part * (table[(place + 1).clamp(max=255)] - first)
-        result = torch.where(place >= 255, torch.full_like(between, 0x7FFF << 10), between)
+        result = _interpolated(table, scaled, 9, 0x7FFF << 10)
         result = torch.where(scaled >= 0, result + (1 << 9), (1 << 25) - result + (1 << 9) - 1)
         return (result >> 10).to(target.dtype)
 
@@ -110,10 +116,7 @@ def tanh(graph: Graph, operator: Operator) -> Kernel:
 
     def kernel(values: Sequence[torch.Tensor | None]) -> torch.Tensor:
         scaled = _scaled_input(given(values, 0), factor, shift)
-        place, part = scaled.abs() >> 8, scaled.abs() & 0xFF
-        first = table[place.clamp(max=255)]
-        between = (first << 8) + part * (table[(place + 1).clamp(max=255)] - first)
-        result = torch.where(place >= 255, torch.full_like(between, 0xFFFF << 8), between)
+        result = _interpolated(table, scaled, 8, 0xFFFF << 8)
         less, round_ = 1 << 23, 1 << 7
         result = torch.where(scaled >= 0, result - less + round_, -result + less + round_ - 1)
         return (result >> 8).to(target.dtype)
