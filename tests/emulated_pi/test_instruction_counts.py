@@ -1,0 +1,139 @@
+"""Instructions per inference on the emulated processor: the same every time, and held to the committed baseline.
+
+The baseline is written by
+
+    python tests/emulated_pi/small_models.py runs/small
+    for cpu in cortex-a72 cortex-a76; do
+        edge bench runs/small/small_mobilenet_v2 runs/small/small_fast_scnn --on emulated-arm64 --cpu $cpu \
+            --engine litert --engine onnxruntime --engine tflite-runtime \
+            --baseline tests/emulated_pi/baseline.json --write-baseline
+    done
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from device_bench.instruction_baseline import TOLERANCE, read_baseline
+from device_bench.record import Record, parse_records
+from edge.cli import main
+from tests.emulated_pi.small_models import SMALL, small_model
+
+BASELINE = Path(__file__).parent / "baseline.json"
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """The folder of a small artifact, built when it is first asked for; with `changes`, one of another shape."""
+    root = tmp_path_factory.mktemp("small")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+
+    def folder(name: str, **changes: object) -> Path:
+        place = root / ("worse" if changes else "own")
+        place.mkdir(exist_ok=True)
+        return place / name if (place / name).exists() else small_model(name, place, **changes).folder
+
+    yield folder
+    torch.set_num_threads(threads)
+
+
+def count(emulated_pi: str, *arguments: object) -> int:
+    """`edge bench` on the emulated processor; its exit code."""
+    return main(["bench", *map(str, arguments), "--on", f"emulated-arm64:{Path(emulated_pi).parent}"])
+
+
+def counts(path: Path) -> list[Record]:
+    """The records of a file."""
+    return parse_records(path.read_text(), path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("engine", "cpu"), [("litert", "cortex-a76"), ("onnxruntime", "cortex-a76"), ("tflite-runtime", "cortex-a72")]
+)
+def test_no_count_is_above_the_baseline(
+    small: Callable[..., Path],
+    emulated_pi: str,
+    engine: str,
+    cpu: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "records.jsonl"
+    folders = [small(name) for name in SMALL]
+    code = count(emulated_pi, *folders, "--engine", engine, "--cpu", cpu, "--baseline", BASELINE, "--check", "-o", out)
+    told = capsys.readouterr()
+    assert code == 0, told.err
+    assert "emulated" in told.out
+    for record in counts(out):
+        assert record.instructions is not None and record.instructions.cpu == cpu
+        assert record.latency_ns is None and record.target.name == f"emulated-arm64:{cpu}"
+        assert "emulated" in {taint.kind for taint in record.taints}
+        assert record.instructions.spread < 0.005  # of the small network, mostly Python's own first runs
+
+
+def test_a_worse_artifact_fails_the_check_by_name_and_both_counts(
+    small: Callable[..., Path], emulated_pi: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same network, a little wider, under the same name."""
+    worse = small("small_mobilenet_v2", width=0.5)
+    code = count(emulated_pi, worse, "--engine", "litert", "--cpu", "cortex-a76", "--baseline", BASELINE, "--check")
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "regression" in line]
+    (base,) = [
+        entry.instructions
+        for entry in read_baseline(BASELINE).counts
+        if entry.key == ("small_mobilenet_v2", "model.tflite", "litert:xnnpack", "cortex-a76")
+    ]
+    assert code == 1 and "small_mobilenet_v2" in line and "litert" in line and f"{base:,}" in line
+
+
+def test_the_same_bytes_count_the_same_and_a_small_surplus_is_a_regression(
+    small: Callable[..., Path], emulated_pi: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, baseline = tmp_path / "records.jsonl", tmp_path / "baseline.json"
+    given = [
+        small("small_mobilenet_v2"),
+        "--engine",
+        "litert",
+        "--cpu",
+        "cortex-a72",
+        "-o",
+        out,
+        "--baseline",
+        baseline,
+    ]
+    assert count(emulated_pi, *given, "--write-baseline") == 0
+    assert count(emulated_pi, *given, "--check") == 0
+    first, second = (record.instructions.per_inference for record in counts(out) if record.instructions)
+    assert abs(first - second) <= 1e-4 * first
+    held = json.loads(baseline.read_text())
+    held["counts"][0]["instructions"] = int(first / (1 + 1.2 * TOLERANCE))
+    baseline.write_text(json.dumps(held))
+    assert count(emulated_pi, *given, "--check") == 1
+    assert "regression: small_mobilenet_v2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--threads", "2"], "one thread"),
+        (["--cpu", "cortex-a67"], "cortex-a76"),
+        (["--on", "local"], "call edge bench for each"),
+        (["--check"], "--baseline FILE"),
+        (["--rounds", "3"], "nothing drifts"),
+    ],
+)
+def test_what_no_count_can_hold_is_refused_in_one_line(
+    small: Callable[..., Path],
+    emulated_pi: str,
+    arguments: list[str],
+    told: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert count(emulated_pi, small("small_mobilenet_v2"), "--engine", "litert", *arguments) == 2
+    error = capsys.readouterr().err.strip()
+    assert told in error and "\n" not in error
