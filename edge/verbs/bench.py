@@ -39,6 +39,7 @@ JPEG_START = b"\xff\xd8"
 @plan_options
 @counting_options
 @click.option("--prepare", is_flag=True, help="Set the targets up instead of measuring; no artifact is needed.")
+@click.option("--remove-agent", is_flag=True, help="Remove all that was put on the targets instead of measuring.")
 @click.option(
     "--end-to-end",
     "picture",
@@ -57,6 +58,7 @@ def command(
     on: tuple[str, ...],
     picture: str | None,
     prepare: bool,
+    remove_agent: bool,
     out: Path | None,
     as_json: bool,
     **options: Any,
@@ -65,8 +67,8 @@ def command(
 
     Without --engine each one runs on the engine that the target prefers. Without --on: on this machine.
     """
-    if prepare:
-        prepare_targets(on, options, artifacts)
+    if prepare or remove_agent:
+        prepare_targets(on, options, artifacts, remove=remove_agent)
         return None
     if not artifacts:
         raise UsageError("no artifact or model file is named; see edge bench --help")
@@ -126,6 +128,8 @@ def _print(outcomes: list[Outcome], as_json: bool) -> None:
             print_table(stage_table(records), console)
     for outcome in outcomes:
         if outcome.resumed:
+            for record in outcome.records if as_json else ():
+                click.echo(record_line(record))
             click.echo(f"{outcome.target}: measured before; taken from the file", err=True)
         if outcome.error is not None and len(outcomes) > 1:
             click.echo(f"edge bench: {_placed(outcome.target, outcome.error)}", err=True)
