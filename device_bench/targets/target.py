@@ -21,6 +21,7 @@ class TargetOptions:
         python: interpreter on the target. timeout_s: for a whole job; None: the target's own.
         resume: collect a job that still runs or has ended there instead of starting it.
         cpu, userland: of an emulated machine. benchmark_binary: for a device without Python.
+        ssh_config: used instead of the user's. wheels: folder to prepare a device from that has no network.
     """
 
     python: str | None = None
@@ -29,6 +30,8 @@ class TargetOptions:
     cpu: str | None = None
     userland: Path | None = None
     benchmark_binary: Path | None = None
+    ssh_config: Path | None = None
+    wheels: Path | None = None
 
 
 class Target(Protocol):
@@ -67,6 +70,7 @@ TARGETS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "local": ("device_bench.targets.local", "open_local"),
         "emulated-arm64": ("device_bench.targets.emulated_arm64", "open_emulated_arm64"),
+        "ssh": ("device_bench.targets.ssh", "open_ssh"),
     }
 )
 
@@ -92,6 +96,7 @@ def open_target(name: str, options: TargetOptions) -> Target:
 PREPARERS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "emulated-arm64": ("device_bench.targets.emulated_arm64", "prepare_emulated_arm64"),
+        "ssh": ("device_bench.targets.ssh_prepare", "prepare_ssh"),
     }
 )
 
@@ -110,3 +115,17 @@ def prepare_target(name: str, options: TargetOptions) -> str:
     module, function = PREPARERS[kind]
     preparer: Callable[[str, TargetOptions], str] = getattr(import_module(module), function)
     return preparer(name, options)
+
+
+# kind -> (module, function) that removes all that was ever put on a target. Each takes (name, TargetOptions).
+REMOVERS: Mapping[str, tuple[str, str]] = MappingProxyType({"ssh": ("device_bench.targets.ssh_prepare", "remove_ssh")})
+
+
+def remove_from_target(name: str, options: TargetOptions) -> str:
+    """Remove what was put on a target, and say what it was. Refuses (UsageError) kinds that keep nothing there."""
+    kind = name.split(":", 1)[0]
+    if kind not in REMOVERS:
+        raise UsageError(f"--remove-agent --on {name}: nothing is kept there; known: {', '.join(REMOVERS)}")
+    module, function = REMOVERS[kind]
+    remover: Callable[[str, TargetOptions], str] = getattr(import_module(module), function)
+    return remover(name, options)

@@ -1,4 +1,4 @@
-"""A real sshd on 127.0.0.1 with throwaway keys, whose sessions run with a Python of our choice: a device to test with."""
+"""A real sshd on 127.0.0.1 with throwaway keys, whose python3 is any that we choose: a device to test with."""
 
 import os
 import signal

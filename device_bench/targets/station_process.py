@@ -1,0 +1,213 @@
+"""One connection to the agent on a device: its code is sent unless it is there, then requests are answered."""
+
+import hashlib
+import json
+import os
+import subprocess
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO, cast
+
+from device_bench.agent_archive import BENCH_MODULES
+from device_bench.targets.ssh_client import Address, ConnectionCut, python_line
+from edge.errors import EngineError, UsageError, one_line
+from edge.runtime.agent_code import OLDER_PYTHON, agent_archive
+from edge.runtime.framing import read_message, write_message
+
+MODULES = (
+    *BENCH_MODULES,
+    "edge/runtime/agent_code.py",
+    "device_bench/agent/detached.py",
+    "device_bench/agent/device_folder.py",
+    "device_bench/agent/station.py",
+)
+ANSWER_SECONDS = 300.0
+KEPT_STDERR_BYTES = 8192
+GREETING_LINES = 200  # a login script may talk before the agent does
+HAVE, NEED = b"edge-agent have\n", b"edge-agent need\n"
+# Every Python can read it; what is too old, or lacks numpy, says so.
+BOOT = (
+    OLDER_PYTHON
+    + """
+import hashlib, os, sys
+if sys.version_info < (3, 9):
+    sys.exit("Python 3.9 or newer is needed, this is " + sys.version.split()[0] + "; name another one with --python")
+try:
+    import numpy
+except ImportError:
+    sys.exit("numpy is missing in " + sys.executable)
+if sys.version_info < (3, 10):
+    use_older_python()
+size, expected = int(sys.argv[1]), sys.argv[2]
+cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+folder = os.path.join(cache, "edge-deploy", "agent-" + expected[:16])
+archive = os.path.join(folder, "agent.zip")
+answers = os.fdopen(os.dup(1), "wb")
+os.dup2(2, 1)
+code = b""
+if os.path.isfile(archive):
+    with open(archive, "rb") as handle:
+        code = handle.read()
+if hashlib.sha256(code).hexdigest() == expected:
+    answers.write(b"edge-agent have\\n")
+    answers.flush()
+else:
+    answers.write(b"edge-agent need\\n")
+    answers.flush()
+    code = sys.stdin.buffer.read(size)
+    if hashlib.sha256(code).hexdigest() != expected:
+        sys.exit("the agent's code arrived damaged")
+    temporary = archive + "." + str(os.getpid())
+    try:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        with open(temporary, "wb") as handle:
+            handle.write(code)
+        os.replace(temporary, archive)
+    except OSError as error:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        sys.exit("the agent cannot be written to " + folder + ": " + str(error.strerror) + "; free space there")
+sys.path[0] = archive
+from device_bench.agent.station import serve
+serve(archive, sys.stdin.buffer, answers)
+"""
+)
+
+
+def station_archive() -> bytes:
+    """The agent's code as it lies on a device."""
+    return agent_archive(MODULES)
+
+
+class StationProcess:
+    """An `ssh` with the agent at its other end; a context manager that ends the connection.
+
+    Raises:
+        ConnectionCut: it cannot be made. EngineError: host key, authentication, Python or numpy; in one line.
+    """
+
+    def __init__(self, address: Address, archive: bytes, *, python: str | None = None) -> None:
+        self._address = address
+        self._said = b""
+        line = python_line(python, ["-c", BOOT, str(len(archive)), hashlib.sha256(archive).hexdigest()])
+        pipe = subprocess.PIPE
+        try:
+            self._process = subprocess.Popen(address.command(line), stdin=pipe, stdout=pipe, stderr=pipe)
+        except OSError as error:
+            raise EngineError(f"ssh cannot be started: {error.strerror}; install openssh-client") from error
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+        try:
+            self._greet(archive)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> "StationProcess":
+        """Itself."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """End the connection."""
+        self.close()
+
+    def ask(
+        self,
+        request: Mapping[str, Any],
+        payload: bytes = b"",
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        seconds: float | None = ANSWER_SECONDS,
+    ) -> dict[str, Any]:
+        """Send one request and wait for its answer.
+
+        Args:
+            seconds: until the connection is given up; None waits as long as ssh finds the other side alive.
+
+        Raises:
+            ConnectionCut: it was lost. EngineError, UsageError: the agent's own.
+        """
+        timer = threading.Timer(seconds or 0, self._process.kill)
+        if seconds is not None:
+            timer.start()
+        try:
+            write_message(cast(BinaryIO, self._process.stdin), request, payload)
+            while True:
+                header, data = read_message(cast(BinaryIO, self._process.stdout))
+                if "progress" not in header:
+                    break
+                if progress is not None:
+                    progress(*_pair(header["progress"]))
+        except (OSError, ValueError, EngineError) as error:
+            raise self._failure() from error
+        finally:
+            timer.cancel()
+        if "error" in header:
+            told = one_line(f"{self._address.name}: {header['error']}")
+            raise UsageError(told) if header.get("kind") == "UsageError" else EngineError(told)
+        answer = json.loads(data)
+        if not isinstance(answer, dict):
+            raise EngineError(f"{self._address.name}: an answer that is no object but {type(answer).__name__}")
+        return answer
+
+    def close(self) -> None:
+        """End the connection; a job that runs there goes on."""
+        process = self._process
+        for stream in (process.stdin, process.stdout):
+            try:
+                if stream is not None:
+                    stream.close()
+            except OSError:  # the other end is gone: what was not delivered is lost on purpose
+                continue
+        try:
+            process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        self._listener.join(timeout=5)
+        if process.stderr is not None and not self._listener.is_alive():
+            process.stderr.close()
+
+    def _greet(self, archive: bytes) -> None:
+        source, sink = self._process.stdout, self._process.stdin
+        assert source is not None and sink is not None
+        timer = threading.Timer(ANSWER_SECONDS, self._process.kill)
+        timer.start()
+        try:
+            for _ in range(GREETING_LINES):
+                line = source.readline(4096)
+                if line == HAVE:
+                    return
+                if line == NEED:
+                    sink.write(archive)
+                    sink.flush()
+                    return
+                if not line:
+                    break
+        except OSError as error:
+            raise self._failure() from error
+        finally:
+            timer.cancel()
+        raise self._failure()
+
+    def _failure(self) -> EngineError:
+        """Why there is no answer; the process is ended."""
+        try:
+            status = self._process.wait(timeout=2)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            return ConnectionCut(f"{self._address.name}: no answer")
+        self._listener.join(timeout=5)
+        return self._address.failure(status, self._said.decode("utf-8", "replace"))
+
+    def _listen(self) -> None:
+        assert self._process.stderr is not None
+        while block := os.read(self._process.stderr.fileno(), 1 << 16):
+            self._said = (self._said + block)[-KEPT_STDERR_BYTES:]
+
+
+def _pair(told: object) -> tuple[int, int]:
+    if isinstance(told, list) and len(told) == 2 and all(type(number) is int and number >= 0 for number in told):
+        return told[0], told[1]
+    raise EngineError(f"progress that is {str(told)[:80]!r}")
