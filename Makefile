@@ -28,7 +28,7 @@ $(LIGHT)/.ready: pyproject.toml constraints.txt
 	touch $@
 
 # Other people's tools whose files or answers the tests compare with: pinned whole, one environment each.
-TOOLS := nncf mediapipe ai-edge-quantizer
+TOOLS := nncf brevitas modelopt mediapipe ai-edge-quantizer
 .PRECIOUS: .venvs/%/.ready
 .venvs/%/.ready: tests/constraints-%.txt
 	$(PYTHON) -m venv .venvs/$*
@@ -57,6 +57,7 @@ test: $(VENV)/.ready $(TFLITE)/.ready $(LIGHT)/.ready $(ONNX2TF)/.ready $(TOOLS:
 	EDGE_TFLITE_RUNTIME_PYTHON=$(CURDIR)/$(TFLITE)/bin/python EDGE_LIGHT_PYTHON=$(CURDIR)/$(LIGHT)/bin/python \
 	EDGE_EMULATED_PI_PYTHON=$(CURDIR)/$(EMULATED_PI)/python3 EDGE_ONNX2TF_PYTHON=$(CURDIR)/$(ONNX2TF)/bin/python \
 	EDGE_NNCF_PYTHON=$(CURDIR)/.venvs/nncf/bin/python EDGE_MEDIAPIPE_PYTHON=$(CURDIR)/.venvs/mediapipe/bin/python \
+	EDGE_BREVITAS_PYTHON=$(CURDIR)/.venvs/brevitas/bin/python EDGE_MODELOPT_PYTHON=$(CURDIR)/.venvs/modelopt/bin/python \
 	EDGE_AI_EDGE_QUANTIZER_PYTHON=$(CURDIR)/.venvs/ai-edge-quantizer/bin/python \
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
