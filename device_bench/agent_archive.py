@@ -25,12 +25,14 @@ BENCH_MODULES = (
     "device_bench/agent/load.py",
     "device_bench/agent/loop.py",
     "device_bench/agent/machine_facts.py",
+    "device_bench/agent/gpu_state.py",
     "device_bench/agent/machine_state_facts.py",
     "device_bench/agent/readers.py",
     "device_bench/agent/resident.py",
     "device_bench/agent/run_job.py",
     "device_bench/agent/serve.py",
     "device_bench/agent/stages.py",
+    "device_bench/agent/warmup.py",
 )
 
 

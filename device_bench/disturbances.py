@@ -1,5 +1,6 @@
 """What, in the machine's state, speaks against a measurement: plain sentences, each with the figure behind it."""
 
+from device_bench.agent.gpu_state import throttle_words
 from device_bench.machine import Machine
 from device_bench.machine_state import THROTTLED_BITS, MachineState
 
@@ -57,9 +58,15 @@ def _heat(before: MachineState, after: MachineState) -> list[str]:
                 found.append(f"{name} now")
             elif after.throttled_bits >> (bit + SINCE_START_SHIFT) & 1:
                 found.append(f"{name} at some time since the start")
+    status = max(before.thermal_status or 0, after.thermal_status or 0)
+    if status:
+        found.append(f"Android throttles for heat: thermal status {status} of 6")
     events = _growth(before.thermal_throttle_count, after.thermal_throttle_count)
     if events:
         found.append(f"{events} thermal throttling events during the measurement")
+    for gpu in after.gpus:
+        for reason in throttle_words(gpu.throttle_reasons):
+            found.append(f"GPU {gpu.index} ({gpu.name}) is throttled: {reason}")
     return found
 
 

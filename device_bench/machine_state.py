@@ -13,6 +13,25 @@ Count = Annotated[int, Field(ge=0)]
 THROTTLED_BITS = {0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "soft temperature limit"}
 
 
+class GpuState(BaseModel):
+    """One NVIDIA GPU: the fields of `edge.runtime.nvidia_smi.Gpu`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    index: Count
+    name: str
+    driver: str | None
+    performance_state: str | None
+    sm_mhz: Count | None
+    memory_mhz: Count | None
+    max_sm_mhz: Count | None
+    temperature_c: Count | None
+    power_w: float | None
+    power_limit_w: float | None
+    busy_percent: Count | None
+    throttle_reasons: Count | None
+
+
 class MachineState(BaseModel):
     """The state of a machine at `time_utc`. None or empty: the system does not say.
 
@@ -24,7 +43,9 @@ class MachineState(BaseModel):
         thermal_throttle_count: events counted by x86 cores since the start, all cores together.
         group_throttled_count: periods in which the control group's processor limit stopped its processes.
         load_average_1m: processes running or waiting, averaged over a minute.
+        battery_percent, charging, screen_on: of a telephone. thermal_status: Android's, 0 (none) to 6 (shutdown).
         steal_ticks: ticks that the hypervisor gave to others since the start, all processors together.
+        gpus: as nvidia-smi tells them; empty where there is none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -39,6 +60,11 @@ class MachineState(BaseModel):
     load_average_1m: float | None
     memory_available_bytes: Count | None
     steal_ticks: Count | None
+    battery_percent: Count | None = None
+    charging: bool | None = None
+    screen_on: bool | None = None
+    thermal_status: Count | None = None
+    gpus: tuple[GpuState, ...] = ()
 
 
 def read_state(root: Path = ROOT) -> MachineState:

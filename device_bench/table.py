@@ -69,6 +69,9 @@ def latency_table(records: Sequence[Record]) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     if any(record.throughput_per_s is not None for record in records):
         table.add_column("per s", justify="right", no_wrap=True)
+    if any(record.transfers is not None for record in records):
+        for name in ("there", "back"):
+            table.add_column(name, justify="right", no_wrap=True)
     counting = any(record.instructions is not None for record in records)
     if counting:
         table.add_column("M instructions", justify="right", no_wrap=True)
@@ -82,11 +85,12 @@ def latency_table(records: Sequence[Record]) -> Table:
             record.engine.engine,
             kernels_used(record),
             *_latencies(record, float_counterpart(record, records)),
-            str(len(record.samples_ns)),
+            str(record.runs),
             *_cold(record),
             f"{measured.size_bytes / 1024:.0f}",
             adds + ("+" if measured.unruled else ""),
             *_rate(record, records),
+            *_transfers(record, records),
             *_instructions(record, counting),
         )
     return table
@@ -97,6 +101,17 @@ def _rate(record: Record, records: Sequence[Record]) -> tuple[str, ...]:
     if all(other.throughput_per_s is None for other in records):
         return ()
     return ("" if record.throughput_per_s is None else marked(f"{record.throughput_per_s:.1f}", record),)
+
+
+def _transfers(record: Record, records: Sequence[Record]) -> tuple[str, ...]:
+    """Medians of a GPU's copies, which the latency beside them does not hold."""
+    if all(other.transfers is None for other in records):
+        return ()
+    if record.transfers is None:
+        return "", ""
+    copies = (record.transfers.to_device_ns, record.transfers.to_host_ns)
+    there, back = (marked(milliseconds(summarize(values).p50_ns), record) for values in copies)
+    return there, back
 
 
 def _instructions(record: Record, counting: bool) -> tuple[str, ...]:
@@ -128,6 +143,8 @@ def stage_table(records: Sequence[Record]) -> Table:
 
 def _latencies(record: Record, parent: Record | None) -> tuple[str, ...]:
     latency = record.latency_ns
+    if record.mean_ns is not None:
+        return f"mean {marked(milliseconds(record.mean_ns), record)}", "", "", ""
     if latency is None:
         return "emulated", "", "", ""
     ratio = ""

@@ -6,6 +6,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from device_bench.agent.gpu_state import gpu_facts
 from device_bench.readings import control_group, read_fields, read_integer, read_text
 
 ROOT = Path("/")
@@ -33,6 +34,7 @@ def state_facts(root: Path = ROOT) -> dict[str, Any]:
         "load_average_1m": float(load[0]) if load else None,
         "memory_available_bytes": int(available_kib) * 1024 if available_kib.isdecimal() else None,
         "steal_ticks": _steal_ticks(root),
+        "gpus": tuple(gpu_facts()) if root == ROOT else (),
     }
 
 
