@@ -20,6 +20,7 @@ VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "verify": ("edge.verbs.verify", "Prove that an artifact computes what was trained; exit code 0 is: ship."),
         "inspect": ("edge.verbs.inspect", "Operators, shapes, quantization and counts of a model file."),
         "bench": ("edge.verbs.bench", "Measure latency, with the machine's state."),
+        "report": ("edge.verbs.report", "Many measurements as one page, table or list."),
         "compare": ("edge.verbs.compare", "Whether a change made something slower; exit code 1 is: it did."),
         "camera": ("edge.verbs.camera", "Run an artifact on a video, folder or camera and draw the result."),
     }

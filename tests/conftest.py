@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,17 @@ def cuda() -> str:
     if not gpus:
         pytest.skip("no CUDA device here: nvidia-smi lists none")
     return gpus[0].name
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The program chromium, in which pages are opened; CI must have it."""
+    found = shutil.which("chromium")
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail("no chromium, and CI must have it: apt-get install chromium")
+        pytest.skip("no chromium to open pages in: apt-get install chromium")
+    return found
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-from edge.errors import UnsupportedError
+from edge.evaluation.page_environment import page_environment
 from edge.evaluation.quantities import size_text
 
 MOST_LAYERS = 20
@@ -23,12 +23,9 @@ def verdict_page(content: Mapping[str, Any]) -> str:
     Raises:
         UnsupportedError: the package jinja2 is missing.
     """
-    try:
-        from jinja2 import Environment, StrictUndefined
-    except ImportError as error:
-        raise UnsupportedError("the page needs the package jinja2: pip install 'edge-deploy[train]'") from error
-    environment = Environment(autoescape=True, undefined=StrictUndefined, finalize=_printable, trim_blocks=True)
-    environment.filters.update(percent=_percent, decibels=_decibels, width=_width, size=size_text)
+    environment = page_environment(
+        {"percent": _percent, "decibels": _decibels, "width": _width, "size": size_text}, extra="train"
+    )
     template = environment.from_string(files("edge.evaluation").joinpath("verdict_page.html").read_text("utf-8"))
     findings = content["findings"]
     layers = content["layers"]
@@ -63,13 +60,6 @@ def _plain_words(verdict: Mapping[str, Any], findings: list[Mapping[str, Any]]) 
     kinds = list(dict.fromkeys(finding["check"] for finding in findings if finding["passed"] is False))
     noun = "check" if failed == 1 else "checks"
     return f"{failed} {noun} failed ({', '.join(kinds)}), {passed} passed."
-
-
-def _printable(value: Any) -> Any:
-    """Text without control characters, which no page may hold."""
-    if not isinstance(value, str) or type(value) is not str:
-        return value
-    return "".join(sign if sign.isprintable() or sign in "\n\t" else "\N{REPLACEMENT CHARACTER}" for sign in value)
 
 
 def _percent(value: float | None) -> str:

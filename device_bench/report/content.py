@@ -1,0 +1,95 @@
+"""What a report shows, gathered from the store."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from device_bench.report.charts import (
+    COLD_PARTS,
+    STAGE_PARTS,
+    TRANSFER_PARTS,
+    curves,
+    over_time,
+    pareto,
+    stacks,
+    strips,
+)
+from device_bench.report.groups import Group, groups
+from device_bench.report.store import Store
+
+MOST_ROWS = 200
+MOST_MACHINES = 100
+MOST_SERIES = 6
+
+
+def content(store: Store, sources: list[Path], time_utc: str) -> dict[str, Any]:
+    """The content of the page; its size does not grow with the number of records.
+
+    Args:
+        sources: the files that were read. time_utc: when, for a reader.
+    """
+    found = groups(store)
+    totals = store.rows(
+        "SELECT count(*) AS records, count(DISTINCT target) AS devices, count(DISTINCT machine) AS machines, "
+        "count(*) FILTER (tainted) AS tainted, count(*) FILTER (emulated) AS emulated, "
+        "coalesce(sum(len(samples_ns)), 0)::BIGINT AS samples, min(time_utc) AS first, max(time_utc) AS last "
+        "FROM records"
+    )[0]
+    real = [group for group in found if not group.emulated]
+    series = _series(store)
+    return {
+        "totals": totals,
+        "damaged": store.damaged,
+        "told": store.told,
+        "sources": [path.name for path in sources],
+        "time_utc": time_utc,
+        "groups": real[:MOST_ROWS],
+        "groups_left_out": max(len(real) - MOST_ROWS, 0),
+        "strips": strips(real),
+        "curves": curves(real),
+        "pareto": pareto(real),
+        "stages": stacks(real, STAGE_PARTS),
+        "missing": sorted({group.missing for group in found if group.missing}),
+        "cold": stacks(real, COLD_PARTS),
+        "transfers": stacks(real, TRANSFER_PARTS),
+        "memory": [group for group in found if _has_memory(group)][:MOST_ROWS],
+        "emulated": [group for group in found if group.emulated][:MOST_ROWS],
+        "celsius": over_time(series, "celsius"),
+        "megahertz": over_time(series, "megahertz"),
+        "taints": _taints(store),
+        "machines": _machines(store),
+    }
+
+
+def _has_memory(group: Group) -> bool:
+    return group.medians["peak_rss_bytes"] is not None or group.medians["arena_bytes"] is not None
+
+
+def _series(store: Store) -> list[Mapping[str, Any]]:
+    """The states of one record per kind of machine: of the one that became hottest, or has the most readings."""
+    found = store.rows(
+        "SELECT machine, arg_max(states, coalesce(hottest, 0) * 1e6 + len(states)) AS states, "
+        "arg_max(tainted, coalesce(hottest, 0) * 1e6 + len(states)) AS tainted "
+        "FROM records WHERE NOT emulated GROUP BY machine "
+        f"ORDER BY max(hottest) DESC NULLS LAST, machine LIMIT {MOST_SERIES}"
+    )
+    return [{**entry, "label": f"{'~' if entry['tainted'] else ''}{entry['machine']}"} for entry in found]
+
+
+def _taints(store: Store) -> list[dict[str, Any]]:
+    """Kinds of taints with the number of records and one sentence of each."""
+    return store.rows(
+        "SELECT t.kind AS kind, count(DISTINCT r) AS records, min(t.sentence) AS sentence "
+        "FROM (SELECT row_number() OVER () AS r, unnest(taints) AS t FROM records) "
+        "GROUP BY t.kind ORDER BY records DESC, kind"
+    )
+
+
+def _machines(store: Store) -> list[dict[str, Any]]:
+    return store.rows(
+        "SELECT machine, processor, architecture, system, max(cores) AS cores, max(memory_bytes) AS memory_bytes, "
+        "bool_or(emulated) AS emulated, count(DISTINCT target) AS devices, count(*) AS records, "
+        "count(*) FILTER (tainted) AS tainted, max(hottest) AS hottest FROM records "
+        "GROUP BY machine, processor, architecture, system "
+        f"ORDER BY records DESC, machine, system LIMIT {MOST_MACHINES}"
+    )

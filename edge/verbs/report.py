@@ -1,0 +1,60 @@
+"""edge report: many measurements as one page, table or list."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from device_bench.report.content import content
+from device_bench.report.groups import groups
+from device_bench.report.page import report_page
+from device_bench.report.store import opened_store
+from device_bench.report.tables import csv_text, flat, markdown_text
+from edge import atomic
+from edge.errors import FileError, UsageError, one_line
+
+
+@click.command("report", epilog="Example: edge report fleet/*.jsonl -o report.html --csv report.csv")
+@click.argument("records", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-o", "--out", "out", type=click.Path(path_type=Path), help="Write one self-contained HTML page.")
+@click.option("--markdown", type=click.Path(path_type=Path), help="Write a table in Markdown.")
+@click.option("--csv", "as_csv", type=click.Path(path_type=Path), help="Write every group as a line of CSV.")
+@click.option("--json", "as_json", is_flag=True, help="Print every group as a JSON object per line.")
+@click.option("--skip-damaged", is_flag=True, help="Count lines that are no record instead of refusing the file.")
+def command(
+    records: tuple[Path, ...],
+    out: Path | None,
+    markdown: Path | None,
+    as_csv: Path | None,
+    as_json: bool,
+    skip_damaged: bool,
+) -> None:
+    """Make a report of files of RECORDS, as `edge bench -o` writes them.
+
+    Without -o, --markdown, --csv and --json the page goes to report.html.
+    """
+    if out is None and markdown is None and as_csv is None and not as_json:
+        out = Path("report.html")
+    with opened_store(records, skip_damaged=skip_damaged) as store:
+        if not store.records:
+            damaged = f" ({store.damaged} damaged lines)" if store.damaged else ""
+            raise UsageError(f"no record in {', '.join(map(str, records[:5]))}{damaged}")
+        try:
+            if out is not None:
+                atomic.write_text(
+                    out, report_page(content(store, list(records), f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"))
+                )
+            found = groups(store)
+        except MemoryError as error:
+            raise FileError(records[0], "is more than the memory holds: report fewer files at once") from error
+        if markdown is not None:
+            atomic.write_text(markdown, markdown_text(found))
+        if as_csv is not None:
+            atomic.write_text(as_csv, csv_text(found))
+        if as_json:
+            for group in found:
+                click.echo(json.dumps(flat(group)))
+        click.echo(f"{store.records} records, {len(found)} groups", err=True)
+        if store.damaged:
+            click.echo(one_line(f"{store.damaged} damaged lines passed over, the first: {store.told[0]}"), err=True)
