@@ -13,6 +13,7 @@ from device_bench.plan import Plan
 from device_bench.record import SCHEMA_VERSION, Record, complete, total_of
 from device_bench.record_parts import (
     STAGES,
+    Aggregates,
     ColdTimes,
     Count,
     EndToEnd,
@@ -38,6 +39,7 @@ from edge.runtime.selftest import read_selftest
 
 MAX_TEXT = 4096
 MAX_DEPTH = 8
+WITHOUT_SAMPLES = ("adb",)  # kinds of targets whose tool prints averages only
 INTEGER_PRECISIONS: Mapping[str, Precision] = {"int8": "int8", "uint8": "uint8", "int16": "int16x8"}
 
 
@@ -68,7 +70,8 @@ class SubjectAnswer(Strict):
     outputs: tuple[PortSeen, ...]
     cold: ColdTimes
     warmup: WarmupSeen
-    samples_ns: Annotated[Samples, Field(min_length=1)]
+    samples_ns: Samples
+    aggregates: Annotated[tuple[Aggregates, ...], Field(min_length=1)] | None = None
     transfers: Transfers | None
     memory: Memory
     selftest: SelftestSeen | None
@@ -106,6 +109,8 @@ def records(job: Job, answer: Mapping[str, Any], target: Target, *, command: str
     used = TargetUsed(kind=target.kind, name=where, agent_sha256=target.agent_sha256)
     found = []
     for place, (subject, seen) in enumerate(zip(job.subjects, told.subjects, strict=True)):
+        if (seen.aggregates is not None) != (target.kind in WITHOUT_SAMPLES):
+            raise EngineError(f"{where}: {subject.measured.name}: averages and samples are mixed up in its answer")
         _check(subject, seen, job.plan, f"{where}: {subject.measured.name}")
         found.append(_record(job, told, place, used, command))
     return found
@@ -125,6 +130,7 @@ def _record(job: Job, told: Answer, place: int, used: TargetUsed, command: str) 
         cold=seen.cold,
         warmup=seen.warmup,
         samples_ns=seen.samples_ns,
+        aggregates=seen.aggregates,
         samples_per_query=job.plan.samples_per_query,
         transfers=seen.transfers,
         end_to_end=_end_to_end(seen.end_to_end, emulated),
@@ -143,6 +149,8 @@ def _record(job: Job, told: Answer, place: int, used: TargetUsed, command: str) 
 def _measured(subject: Subject, seen: SubjectAnswer) -> Measured:
     """With the precision of a bare file, as far as its input shows it: an integer input with a scale, else unknown."""
     if subject.artifact is not None:
+        return subject.measured
+    if not seen.inputs:
         return subject.measured
     first = seen.inputs[0]
     precision = INTEGER_PRECISIONS.get(first.dtype) if first.scale is not None else None
@@ -167,7 +175,7 @@ def _check(subject: Subject, seen: SubjectAnswer, plan: Plan, where: str) -> Non
     """Refuse what cannot be an answer to this subject and this plan."""
     if seen.info.engine != subject.engine:
         raise EngineError(f"{where}: {subject.engine} was asked for, {seen.info.engine} answered")
-    if not seen.inputs:
+    if not seen.inputs and seen.aggregates is None:
         raise EngineError(f"{where}: the answer knows no input of the model")
     _check_counts(seen, plan, where)
     end = seen.end_to_end
@@ -183,6 +191,13 @@ def _check(subject: Subject, seen: SubjectAnswer, plan: Plan, where: str) -> Non
 
 def _check_counts(seen: SubjectAnswer, plan: Plan, where: str) -> None:
     """As many samples as the plan's rule gives: in every block at least and at most the shares."""
+    if seen.aggregates is not None:
+        count = sum(entry.runs for entry in seen.aggregates)
+        if seen.samples_ns or count < plan.min_runs or len(seen.aggregates) != plan.rounds:
+            raise EngineError(f"{where}: {count} runs in {len(seen.aggregates)} rounds, against the plan")
+        return
+    if not seen.samples_ns:
+        raise EngineError(f"{where}: its answer has no samples")
     count, total_ns = len(seen.samples_ns), sum(seen.samples_ns)
     most = plan.rounds * -(-plan.max_runs // plan.rounds)
     enough = count >= plan.min_runs and (total_ns >= plan.min_duration_ns or count >= plan.max_runs)
@@ -198,6 +213,8 @@ def _check_counts(seen: SubjectAnswer, plan: Plan, where: str) -> None:
 def _check_selftest(subject: Subject, seen: SubjectAnswer, where: str) -> None:
     assert subject.artifact is not None and subject.file is not None
     found = seen.selftest
+    if found is None and seen.aggregates is not None:
+        return  # the record says `untested`
     if found is None:
         raise EngineError(f"{where}: the self-test was asked for, and the answer has none")
     info = EngineInfo(**seen.info.model_dump())

@@ -9,6 +9,7 @@ from device_bench.blocks import FEWEST_BLOCKS, blocks
 from device_bench.record import Record
 from device_bench.report.row import machine_name
 from device_bench.two_samples import Comparison, compare_blocks, holm
+from edge.errors import UsageError
 from edge.percentile import nearest_rank
 
 Verdict = Literal["slower", "faster", "no difference shown", "too few samples"]
@@ -101,6 +102,8 @@ def pair_records(base: Sequence[Record], new: Sequence[Record]) -> tuple[list[Pa
     sides: list[dict[Key, list[Record]]] = [{}, {}]
     for side, records in zip(sides, (base, new), strict=True):
         for record in records:
+            if record.aggregates is not None:
+                raise UsageError(f"{record.target.name}: its record has averages only; samples are needed to compare")
             side.setdefault(key_of(record), []).append(record)
     first, second = sides
     pairs = [Pair(key=key, base=tuple(first[key]), new=tuple(second[key])) for key in first if key in second]

@@ -14,6 +14,7 @@ from device_bench.percentiles import Latency, summarize
 from device_bench.plan import Plan
 from device_bench.record_parts import (
     STAGES,
+    Aggregates,
     ColdTimes,
     Count,
     EndToEnd,
@@ -44,6 +45,8 @@ class Record(Strict):
         position: place of this subject in the turn (`0 of 4` is [0, 4]).
         samples_ns: every measured query, in order. latency_ns: their order statistics; None exactly when the machine
             is emulated, whose time is no latency.
+        aggregates: where the tool keeps no samples (`benchmark_model` on Android): what it printed of every round; then
+            `samples_ns` is empty and there are no percentiles.
         samples_per_query: inferences behind one sample. throughput_per_s: inferences per second of the measured time;
             None in the scenario single-stream, and when emulated.
         selftest: None where it was skipped or there is none, and for the null engine, which computes nothing.
@@ -62,6 +65,7 @@ class Record(Strict):
     warmup: WarmupSeen
     samples_ns: Samples
     samples_per_query: Annotated[int, Field(ge=1)]
+    aggregates: Annotated[tuple[Aggregates, ...], Field(min_length=1)] | None = None
     latency_ns: Latency | None
     throughput_per_s: float | None = None
     transfers: Transfers | None = None
@@ -83,6 +87,18 @@ class Record(Strict):
         return self.machine.emulation is not None or self.engine.emulated is not None
 
     @property
+    def runs(self) -> int:
+        """Measured queries."""
+        return sum(entry.runs for entry in self.aggregates or ()) or len(self.samples_ns)
+
+    @property
+    def mean_ns(self) -> int | None:
+        """Mean over all rounds of a tool that keeps no samples; None where there are samples."""
+        if self.aggregates is None:
+            return None
+        return sum(entry.runs * entry.mean_ns for entry in self.aggregates) // self.runs
+
+    @property
     def before(self) -> MachineState:
         """The machine before the first round."""
         return self.states[0]
@@ -94,8 +110,10 @@ class Record(Strict):
 
     @model_validator(mode="after")
     def _follows_from_the_samples(self) -> "Record":
-        if not self.samples_ns:
-            raise ValueError("samples_ns is empty")
+        if bool(self.samples_ns) == bool(self.aggregates):
+            raise ValueError(
+                "samples_ns is empty" if not self.samples_ns else "samples_ns and aggregates exclude another"
+            )
         if self.samples_per_query != self.plan.samples_per_query:
             raise ValueError(f"samples_per_query is not the plan's {self.plan.samples_per_query}")
         if self.latency_ns != latency_of(self.samples_ns, self.emulated):
@@ -146,8 +164,8 @@ def rederived(record: Record) -> Record:
 
 
 def latency_of(samples_ns: Sequence[int], emulated: bool) -> Latency | None:
-    """Order statistics of samples; None on an emulated machine."""
-    return None if emulated else summarize(samples_ns)
+    """Order statistics of samples; None on an emulated machine, and where a tool kept no samples."""
+    return None if emulated or not samples_ns else summarize(samples_ns)
 
 
 def throughput(samples_ns: Sequence[int], plan: Plan, emulated: bool) -> float | None:

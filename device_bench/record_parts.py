@@ -84,6 +84,28 @@ class EngineUsed(Strict):
     precision: str | None = None
 
 
+class Aggregates(Strict):
+    """What a tool that keeps no single runs prints of one of its processes. The last three: where it prints them.
+
+    The figures are as exact as the tool's print; a percentile that it does not print is nowhere in a record.
+    """
+
+    runs: Annotated[int, Field(ge=1)]
+    min_ns: Count
+    mean_ns: Count
+    max_ns: Count
+    std_ns: Count
+    p5_ns: Count | None = None
+    median_ns: Count | None = None
+    p95_ns: Count | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Aggregates":
+        if not self.min_ns <= self.mean_ns <= self.max_ns:
+            raise ValueError("min_ns, mean_ns and max_ns are not in order")
+        return self
+
+
 class ColdTimes(Strict):
     """The first of everything: importing the runtime (None: it was there already), opening the file, the first run."""
 

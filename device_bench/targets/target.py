@@ -70,6 +70,7 @@ TARGETS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "local": ("device_bench.targets.local", "open_local"),
         "emulated-arm64": ("device_bench.targets.emulated_arm64", "open_emulated_arm64"),
+        "adb": ("device_bench.targets.adb", "open_adb"),
         "ssh": ("device_bench.targets.ssh", "open_ssh"),
     }
 )
@@ -118,7 +119,12 @@ def prepare_target(name: str, options: TargetOptions) -> str:
 
 
 # kind -> (module, function) that removes all that was ever put on a target. Each takes (name, TargetOptions).
-REMOVERS: Mapping[str, tuple[str, str]] = MappingProxyType({"ssh": ("device_bench.targets.ssh_prepare", "remove_ssh")})
+REMOVERS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "ssh": ("device_bench.targets.ssh_prepare", "remove_ssh"),
+        "adb": ("device_bench.targets.adb", "remove_adb"),
+    }
+)
 
 
 def remove_from_target(name: str, options: TargetOptions) -> str:

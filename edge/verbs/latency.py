@@ -85,6 +85,8 @@ def fitting_records(artifact: Artifact, path: Path, engines: Sequence[str] = ())
 def from_record(record: Record, where: str = "") -> LatencyMeasured:
     """A record as plain values. `where` goes before the machine's name."""
     machine, engine = record.machine, record.engine
+    if record.aggregates is not None:
+        raise UsageError(f"{record.target.name}: its record has averages only; a latency is judged by percentiles")
     latency = record.latency_ns or summarize(record.samples_ns)  # emulated: never judged, `emulated` says so
     name = machine.board or machine.processor or machine.architecture
     threads = f"{engine.threads} thread" + ("s" if engine.threads != 1 else "")
