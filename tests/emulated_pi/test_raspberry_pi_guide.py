@@ -10,14 +10,17 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import click
 import pytest
 
 from device_bench.emulated_arm64.userland import Userland, build_userland, open_userland
-from edge.cli import edge
+from device_bench.record import parse_records
+from edge.cli import edge, main
 from edge.errors import EngineError
+from tests.emulated_pi.small_models import small_model
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "raspberry_pi.md").read_text(encoding="utf-8")
@@ -38,6 +41,17 @@ def blocks() -> list[tuple[str, list[str]]]:
 def commands(*places: str) -> list[str]:
     """All commands of blocks at these places."""
     return [line for place, lines in blocks() if place in places for line in lines]
+
+
+def resolve(packages: list[str], version: str, folder: Path) -> None:
+    """Let pip find wheels of these packages, and of all they need, for a Pi's Python; nothing is installed."""
+    platforms = [f"manylinux_2_{glibc}_aarch64" for glibc in (17, 26, 27, 28, 31, 34)]
+    argv = [sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", "--disable-pip-version-check"]
+    argv += ["--ignore-installed", "--only-binary=:all:", "--python-version", version, "--implementation", "cp"]
+    argv += ["--abi", f"cp{version.replace('.', '')}", "--abi", "abi3", "--abi", "none", "--target", str(folder)]
+    argv += [part for platform in ("manylinux2014_aarch64", *platforms) for part in ("--platform", platform)]
+    done = subprocess.run([*argv, *packages], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="session")
@@ -88,6 +102,28 @@ def test_what_reads_the_pi_runs_in_the_userland(userlands: dict[str, Userland], 
     assert any(told.startswith(f"aarch64 {SYSTEMS[suite]}.") for told in said.values()), said
 
 
+@pytest.mark.parametrize(("suite", "engine"), [("bookworm", "onnxruntime"), ("trixie", "litert")])
+def test_an_artifact_proves_itself_on_both_systems(
+    userlands: dict[str, Userland], suite: str, engine: str, tmp_path: Path
+) -> None:
+    """The agent, its self-test and a runtime in Python 3.11 and 3.13 of aarch64."""
+    folder = small_model("small_mobilenet_v2", tmp_path).folder
+    out = tmp_path / "pi.jsonl"
+    arguments = ["--on", f"emulated-arm64:{userlands[suite].folder}", "--engine", engine, "--min-runs", "1"]
+    assert main(["bench", str(folder), *arguments, "-o", str(out)]) == 0
+    (record,) = parse_records(out.read_text(), out)
+    assert record.versions["python"].startswith(f"{SYSTEMS[suite]}.") and record.machine.architecture == "aarch64"
+    assert record.selftest is not None and record.selftest.largest <= record.selftest.allowed
+
+
+def test_preparing_a_userland_that_stands_says_where_it_is(
+    emulated_pi: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(emulated_pi).parent
+    assert main(["bench", "--prepare", "--on", f"emulated-arm64:{folder}"]) == 0
+    assert str(folder) in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("suite", "places"), [
     ("bookworm", ["on the Pi, both systems"]),
     ("bookworm", ["on the Pi, Bookworm"]),
@@ -96,15 +132,14 @@ def test_what_reads_the_pi_runs_in_the_userland(userlands: dict[str, Userland], 
 def test_what_the_page_installs_has_wheels_for_aarch64(suite: str, places: list[str], tmp_path: Path) -> None:
     """`pip install` of the page, resolved by pip for the Pi's Python and architecture, wheels alone."""
     (line,) = [line for line in commands(*places) if "/pip install " in line]
-    packages = shlex.split(line)[2:]
-    version = SYSTEMS[suite]
-    platforms = [f"manylinux_2_{glibc}_aarch64" for glibc in (17, 26, 27, 28, 31, 34)]
-    argv = [sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", "--disable-pip-version-check"]
-    argv += ["--ignore-installed", "--only-binary=:all:", "--python-version", version, "--implementation", "cp"]
-    argv += ["--abi", f"cp{version.replace('.', '')}", "--abi", "abi3", "--abi", "none", "--target", str(tmp_path)]
-    argv += [part for platform in ("manylinux2014_aarch64", *platforms) for part in ("--platform", platform)]
-    done = subprocess.run([*argv, *packages], capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr
+    resolve(shlex.split(line)[2:], SYSTEMS[suite], tmp_path)
+
+
+@pytest.mark.parametrize("suite", SYSTEMS)
+def test_what_the_product_itself_needs_has_wheels_for_aarch64(suite: str, tmp_path: Path) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["litert"]]
+    resolve(wanted + project["optional-dependencies"]["onnxruntime"], SYSTEMS[suite], tmp_path)
 
 
 def test_trixie_has_no_wheel_of_tflite_runtime(tmp_path: Path) -> None:
