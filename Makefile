@@ -54,6 +54,7 @@ demo: $(VENV)/.ready
 # The emulated userland needs Debian 12's apt: elsewhere its tests are skipped, but not in CI.
 test: $(VENV)/.ready $(TFLITE)/.ready $(LIGHT)/.ready $(ONNX2TF)/.ready $(TOOLS:%=.venvs/%/.ready)
 	device_bench/emulated_arm64/build.sh $(EMULATED_PI) $(VENV)/bin/python || test -z "$$CI"
+	.ci/sshd
 	EDGE_TFLITE_RUNTIME_PYTHON=$(CURDIR)/$(TFLITE)/bin/python EDGE_LIGHT_PYTHON=$(CURDIR)/$(LIGHT)/bin/python \
 	EDGE_EMULATED_PI_PYTHON=$(CURDIR)/$(EMULATED_PI)/python3 EDGE_ONNX2TF_PYTHON=$(CURDIR)/$(ONNX2TF)/bin/python \
 	EDGE_NNCF_PYTHON=$(CURDIR)/.venvs/nncf/bin/python EDGE_MEDIAPIPE_PYTHON=$(CURDIR)/.venvs/mediapipe/bin/python \

@@ -54,19 +54,29 @@ class Device:
         """Folders of jobs on the device."""
         return sorted((self.root / "jobs").glob("*"))
 
-    def cut(self) -> int:
-        """Kill the processes of every open session, sshd's own and the agent's, not detached ones; how many."""
+    def sessions(self) -> list[int]:
+        """The server's processes, one per connection."""
         children = [line.split() for line in _processes()]
-        doomed = [int(pid) for pid, parent in children if int(parent) == self.server.pid]
+        return [int(pid) for pid, parent in children if int(parent) == self.server.pid]
+
+    def cut(self) -> int:
+        """Kill the server's process of every connection; how many."""
+        doomed = self.sessions()
         for pid in doomed:
             os.kill(pid, signal.SIGKILL)
         return len(doomed)
 
     def stop(self) -> None:
-        """End the server and every session."""
-        self.cut()
-        self.server.terminate()
+        """End the server and every session; detached jobs go on."""
+        doomed = self.sessions()
+        self.server.kill()
         self.server.wait(timeout=10)
+        for pid in doomed:
+            os.kill(pid, signal.SIGKILL)
+
+    def restart(self) -> None:
+        """Serve again on the same port."""
+        self.server = _serve(self.folder)
 
 
 def start_device(folder: Path, python: str) -> Device:

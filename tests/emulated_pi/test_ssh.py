@@ -1,0 +1,36 @@
+"""INT8 networks on an emulated aarch64 machine over a real sshd: every runtime proves itself, no time is a latency."""
+
+from pathlib import Path
+
+import pytest
+
+from device_bench.record import read_records
+from edge.cli import main
+from tests.emulated_pi.small_models import SMALL, small_model
+from tests.emulated_pi.sshd import Device
+
+ENGINES = ("tflite-runtime", "litert", "onnxruntime")
+FEW = "--min-runs 2 --rounds 1 --min-seconds 0 --warmup-runs 1 --warmup-seconds 0 --max-warmup-seconds 0".split()
+
+
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    root = tmp_path_factory.mktemp("networks")
+    return [Path(small_model(name, root).folder) for name in SMALL]
+
+
+def test_every_runtime_proves_itself_there(pi_ssh: Device, networks: list[Path], tmp_path: Path) -> None:
+    out = tmp_path / "records.jsonl"
+    engines = [word for name in ENGINES for word in ("--engine", name)]
+    there = ["--on", pi_ssh.name, "--ssh-config", str(pi_ssh.config)]
+    assert main(["bench", *map(str, networks), *engines, *there, *FEW, "-o", str(out)]) == 0
+    records = read_records(out)
+    assert {(record.measured.name, record.engine.engine) for record in records} == {
+        (network.name, engine) for network in networks for engine in ENGINES
+    }
+    for record in records:
+        assert record.selftest is not None and record.selftest.largest <= record.selftest.allowed
+        assert record.emulated and record.engine.machine == "aarch64"
+        assert record.latency_ns is None and len(record.samples_ns) == 2
+        assert "emulated" in {taint.kind for taint in record.taints}
+    assert pi_ssh.jobs() == []
