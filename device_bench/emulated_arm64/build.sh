@@ -26,6 +26,9 @@ case $suite in
     *) fail "suite '$suite' is unknown; bookworm or trixie" ;;
 esac
 stamp=$(cat "$0" "$here/constraints-$suite.txt" "$here"/*.sh "$here/instructions.c" | sha256sum | cut -d ' ' -f 1)
+mkdir -p "$(dirname "$folder")"
+exec 9> "$folder.lock" # who comes second finds it built
+flock 9
 [ "$(cat "$folder/.ready" 2>/dev/null)" = "$stamp $suite" ] && exit 0
 for tool in apt-get dpkg dpkg-deb sha256sum "$compiler"; do
     command -v "$tool" >/dev/null || fail "$tool is missing; it is built from Debian packages and one C file"
