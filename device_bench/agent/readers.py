@@ -6,7 +6,7 @@ from typing import Any
 
 from device_bench.agent.machine_facts import machine_facts
 from device_bench.agent.machine_state_facts import state_facts
-from edge.percentile import nearest_rank
+from device_bench.agent.warmup import stable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,13 +23,4 @@ class Readers:
     stable: Callable[[Sequence[int]], bool]
 
 
-def _stable(samples_ns: Sequence[int]) -> bool:
-    """Whether the medians of the last two thirds of the samples are within 2 % of each other."""
-    third = len(samples_ns) // 3
-    if third < 3:
-        return False
-    medians = [nearest_rank(sorted(part), 50) for part in (samples_ns[-2 * third : -third], samples_ns[-third:])]
-    return abs(medians[0] - medians[1]) * 50 <= max(medians)
-
-
-READERS = Readers(machine=machine_facts, state=state_facts, stable=_stable)
+READERS = Readers(machine=machine_facts, state=state_facts, stable=stable)

@@ -63,7 +63,7 @@ def test_an_answer_that_holds_becomes_one_record_per_subject(asked: tuple[Job, d
         ("extra", 1, "extra"),
         ("subjects", [], "0 subjects, the job 1"),
         ("subjects.0.samples_ns", MISSING, "samples_ns"),
-        ("subjects.0.samples_ns", [], "samples_ns"),
+        ("subjects.0.samples_ns", [], "no samples"),
         ("subjects.0.samples_ns", [1, 2, 3], "3 samples of 6 ns in all; the plan asks for 4"),
         ("subjects.0.samples_ns", [1] * 20_001, "20001 samples"),
         ("subjects.0.samples_ns", [1, 2, 3, 4.5], "samples_ns"),
