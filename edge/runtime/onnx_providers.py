@@ -126,8 +126,8 @@ def nodes_by_provider(
 ) -> Counter[str] | None:
     """How many nodes each provider took when the runtime dealt them out; None where nobody can tell.
 
-    Newer versions of ONNX Runtime say so themselves. Before, a provider other than the CPU is held to a profile of one run
-    in a second session, whose nodes are counted after the runtime has fused them; the CPU has no other to fall to.
+    Newer versions of ONNX Runtime say so themselves. Before, a provider other than the CPU is held to a profile of one
+    run in a second session, whose nodes are counted after the runtime has fused them; the CPU has no other to fall to.
     """
     if hasattr(session, "get_provider_graph_assignment_info"):
         counted: Counter[str] = Counter()
