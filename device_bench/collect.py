@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
+from device_bench.energy import energy_used
 from device_bench.job import Job
 from device_bench.machine import Machine
 from device_bench.machine_state import MachineState
@@ -137,13 +138,20 @@ def _record(job: Job, told: Answer, place: int, used: TargetUsed, command: str) 
         memory=seen.memory,
         instructions=seen.instructions,
         selftest=seen.selftest,
-        energy=told.energy,
+        energy=energy_used(told.states, _inferences(job, told)),
         machine=told.machine,
         states=told.states,
         versions=told.versions,
         command=command,
         time_utc=told.time_utc,
     )
+
+
+def _inferences(job: Job, told: Answer) -> int | None:
+    """All that ran between the first and the last state, openings of blocks too; None where it was not one model."""
+    if len(told.subjects) != 1 or job.plan.end_to_end:
+        return None
+    return (len(told.subjects[0].samples_ns) + job.plan.rounds) * job.plan.samples_per_query
 
 
 def _measured(subject: Subject, seen: SubjectAnswer) -> Measured:

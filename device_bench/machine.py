@@ -1,13 +1,24 @@
 """What a machine is: processor, instruction sets, memory, limits, and whether it is real hardware at all."""
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from device_bench.agent.machine_facts import ROOT, machine_facts
 
 Count = Annotated[int, Field(ge=0)]
+
+
+class Cluster(BaseModel):
+    """Equal processors: their part, their highest clock, their numbers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    part: str | None
+    max_khz: Count | None
+    processors: tuple[Count, ...]
 
 
 class Machine(BaseModel):
@@ -18,6 +29,7 @@ class Machine(BaseModel):
         cores: logical processors. usable_cores: those that this process may run on.
         processor_limit_cores: how many processors' time the control group allows.
         container, virtual_machine, emulation: what stands between the process and the hardware, as far as it shows.
+        soc: the system on a chip (`brcm,bcm2712`). clusters: cores of different kinds apart (big.LITTLE).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -35,8 +47,11 @@ class Machine(BaseModel):
     container: str | None
     virtual_machine: str | None
     emulation: str | None
+    soc: str | None = None
+    clusters: tuple[Cluster, ...] = ()
+    power_supply: Literal["mains", "battery"] | None = None
 
 
 def read_machine(root: Path = ROOT, architecture: str | None = None) -> Machine:
     """Describe this machine; arguments as of `machine_facts`."""
-    return Machine.model_validate(machine_facts(root, architecture))
+    return Machine.model_validate_json(json.dumps(machine_facts(root, architecture)))

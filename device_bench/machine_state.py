@@ -1,5 +1,6 @@
 """How a machine stands at one moment: governor, clocks, heat, throttling, load."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,25 @@ class GpuState(BaseModel):
     memory_mhz: Count | None
     max_sm_mhz: Count | None
     temperature_c: Count | None
+    power_w: float | None
+    power_limit_w: float | None
+    busy_percent: Count | None
+    throttle_reasons: Count | None
+
+
+class GpuSeen(BaseModel):
+    """An NVIDIA GPU at one moment: the fields of `edge.runtime.nvidia_smi.Gpu`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    index: Count
+    name: str
+    driver: str | None
+    performance_state: str | None
+    sm_mhz: Count | None
+    memory_mhz: Count | None
+    max_sm_mhz: Count | None
+    temperature_c: int | None
     power_w: float | None
     power_limit_w: float | None
     busy_percent: Count | None
@@ -60,6 +80,20 @@ class MachineState(BaseModel):
     load_average_1m: float | None
     memory_available_bytes: Count | None
     steal_ticks: Count | None
+    swapped_in_pages: Count | None = None
+    swapped_out_pages: Count | None = None
+    busy_ticks: Count | None = None
+    idle_ticks: Count | None = None
+    ticks_per_second: Annotated[int, Field(ge=1)] | None = None
+    monotonic_ns: Count | None = None
+    wall_minus_monotonic_ns: int | None = None
+    own_processor_ns: Count | None = None
+    voluntary_switches: Count | None = None
+    involuntary_switches: Count | None = None
+    energy_microjoules: dict[str, Count] = {}
+    energy_range_microjoules: dict[str, Count] = {}
+    power_microwatts: dict[str, Count] = {}
+    gpus: tuple[GpuSeen, ...] = ()
     battery_percent: Count | None = None
     charging: bool | None = None
     screen_on: bool | None = None
@@ -69,4 +103,4 @@ class MachineState(BaseModel):
 
 def read_state(root: Path = ROOT) -> MachineState:
     """Read the state of this machine; `root` is a folder that stands for `/`."""
-    return MachineState.model_validate(state_facts(root))
+    return MachineState.model_validate_json(json.dumps(state_facts(root)))

@@ -5,9 +5,35 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from device_bench.early_stopping import early_stopping_ns
+from device_bench.order_bounds import order_bounds
 from edge.percentile import nearest_rank
 
 Nanoseconds = Annotated[int, Field(ge=0)]
+Bounds = tuple[Nanoseconds, Nanoseconds]
+
+
+class Confidence(BaseModel):
+    """Samples between which the true percentiles lie with 95 %; None: too few samples (6, 36 and 368 are the least).
+
+    Nothing is assumed about the distribution, but that samples do not depend on each other: neighbours in time do, a
+    little, so the true bounds are somewhat wider. Several runs tell more than many samples of one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    p50: Bounds | None
+    p90: Bounds | None
+    p99: Bounds | None
+
+
+class EarlyStopping(BaseModel):
+    """MLPerf's estimate at confidence 0.99; None: too few samples (64 and 662 are the least)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    p90: Nanoseconds | None
+    p99: Nanoseconds | None
 
 
 class Latency(BaseModel):
@@ -22,6 +48,8 @@ class Latency(BaseModel):
     p99_ns: Nanoseconds
     max_ns: Nanoseconds
     mean_ns: Nanoseconds
+    confidence: Confidence
+    early_stopping: EarlyStopping
 
 
 def summarize(samples_ns: Sequence[int]) -> Latency:
@@ -36,4 +64,11 @@ def summarize(samples_ns: Sequence[int]) -> Latency:
         p99_ns=nearest_rank(ordered, 99),
         max_ns=ordered[-1],
         mean_ns=sum(ordered) // len(ordered),
+        confidence=Confidence(p50=_bounds(ordered, 0.5), p90=_bounds(ordered, 0.9), p99=_bounds(ordered, 0.99)),
+        early_stopping=EarlyStopping(p90=early_stopping_ns(ordered, 90), p99=early_stopping_ns(ordered, 99)),
     )
+
+
+def _bounds(ordered: Sequence[int], share: float) -> Bounds | None:
+    ranks = order_bounds(len(ordered), share)
+    return None if ranks is None else (ordered[ranks[0] - 1], ordered[ranks[1] - 1])

@@ -5,7 +5,10 @@ import platform
 from pathlib import Path
 from typing import Any
 
+from device_bench.agent.power_facts import power_supply
+from device_bench.agent.processor_facts import android_properties, clusters, part_name, soc
 from device_bench.readings import control_group, read_fields, read_integer, read_text
+from edge.runtime.emulation import emulator
 
 ROOT = Path("/")
 
@@ -17,23 +20,6 @@ ISA_FEATURES = frozenset((
     "neon", "vfpv4", "asimd", "asimdhp", "asimddp", "asimdrdm", "fphp", "i8mm", "bf16", "sve", "sve2", "sme",
 ))
 # fmt: on
-ARM_IMPLEMENTERS = {"0x41": "ARM", "0x51": "Qualcomm", "0x61": "Apple", "0x48": "HiSilicon", "0x4e": "NVIDIA"}
-ARM_PARTS = {
-    "0xd03": "Cortex-A53",
-    "0xd04": "Cortex-A35",
-    "0xd05": "Cortex-A55",
-    "0xd07": "Cortex-A57",
-    "0xd08": "Cortex-A72",
-    "0xd09": "Cortex-A73",
-    "0xd0a": "Cortex-A75",
-    "0xd0b": "Cortex-A76",
-    "0xd0c": "Neoverse-N1",
-    "0xd41": "Cortex-A78",
-    "0xd44": "Cortex-X1",
-    "0xd49": "Neoverse-N2",
-    "0xd40": "Neoverse-V1",
-    "0xd4f": "Neoverse-V2",
-}
 X86 = ("x86_64", "i386", "i686")
 ARM = ("aarch64", "armv7l", "armv6l")
 
@@ -48,12 +34,16 @@ def machine_facts(root: Path = ROOT, architecture: str | None = None) -> dict[st
     running_as = architecture or platform.machine()
     cpuinfo = read_fields(root / "proc/cpuinfo", ":")
     memory_kib = read_fields(root / "proc/meminfo", ":").get("MemTotal", "").removesuffix("kB").strip()
+    properties = android_properties(root, root == ROOT)
     words = (cpuinfo.get("flags") or cpuinfo.get("Features") or "").split()
     return {
         "system": _system(root),
         "architecture": running_as,
-        "board": _board(root),
-        "processor": _processor(cpuinfo),
+        "board": _board(root) or properties.get("ro.product.model"),
+        "processor": part_name(cpuinfo),
+        "soc": soc(root, properties),
+        "clusters": clusters(root),
+        "power_supply": power_supply(root),
         "cores": os.cpu_count(),
         "usable_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
         "isa_features": tuple(sorted(ISA_FEATURES.intersection(words))),
@@ -62,7 +52,7 @@ def machine_facts(root: Path = ROOT, architecture: str | None = None) -> dict[st
         "processor_limit_cores": _processor_limit(root),
         "container": _container(root),
         "virtual_machine": _virtual_machine(root, words),
-        "emulation": _emulation(root, running_as, cpuinfo),
+        "emulation": _emulation(root, running_as, cpuinfo) or (emulator() if root == ROOT else None),
     }
 
 
@@ -79,15 +69,6 @@ def _board(root: Path) -> str | None:
         return model
     vendor, product = (read_text(root / "sys/class/dmi/id" / name) for name in ("sys_vendor", "product_name"))
     return " ".join(part for part in (vendor, product) if part) or None
-
-
-def _processor(cpuinfo: dict[str, str]) -> str | None:
-    if name := cpuinfo.get("model name"):
-        return name
-    implementer, part = cpuinfo.get("CPU implementer"), cpuinfo.get("CPU part")
-    if implementer is None or part is None:
-        return None
-    return f"{ARM_IMPLEMENTERS.get(implementer, implementer)} {ARM_PARTS.get(part, part)}"
 
 
 def _memory_limit(root: Path) -> int | None:
