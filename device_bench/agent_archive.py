@@ -26,7 +26,6 @@ BENCH_MODULES = (
     "device_bench/agent/load.py",
     "device_bench/agent/loop.py",
     "device_bench/agent/machine_facts.py",
-    "device_bench/agent/gpu_state.py",
     "device_bench/agent/machine_state_facts.py",
     "device_bench/agent/power_facts.py",
     "device_bench/agent/processor_facts.py",
