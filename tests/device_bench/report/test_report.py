@@ -15,6 +15,7 @@ import pytest
 from device_bench.benchmarks import fleet
 from device_bench.record import Record, append_records, record_line, rederived
 from device_bench.report.axes import linear_axis, log_axis, number_text
+from device_bench.report.explained import explained, read_explanations
 from device_bench.report.groups import groups
 from device_bench.report.row import COLUMNS, row
 from device_bench.report.store import opened_store
@@ -185,6 +186,61 @@ def test_a_picture_of_the_page_shows_its_colours(chromium: str, page: Path, tmp_
     image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
     assert image is not None
     assert (image.max(axis=2).astype(int) - image.min(axis=2) > 60).sum() > 1000
+
+
+def operator(name: str, time_ns: int, adds: int | None, moved_bytes: int) -> dict[str, object]:
+    return {
+        "names": [name],
+        "kind": "Conv",
+        "precision": "int8",
+        "multiply_adds": adds,
+        "bytes": moved_bytes,
+        "time_ns": time_ns,
+        "low_ns": None,
+        "high_ns": None,
+        "share_time": time_ns / 1000,
+        "share_multiply_adds": adds / 50_000 if adds else None,
+        "intensity": adds / moved_bytes if adds else None,
+        "bound": "compute",
+        "attainable": None,
+    }
+
+
+def test_explanations_are_drawn_as_bars_and_a_roofline(file: Path, tmp_path: Path) -> None:
+    told = {
+        "method": "onnxruntime-profile",
+        "engine": "onnxruntime",
+        "whole_ns": 1000,
+        "operators": [
+            operator(HOSTILE, 600, 40_000, 2000),
+            operator("b", 300, 10_000, 4000),
+            operator("c", 50, None, 10),
+        ],
+        "unexplained_ns": 50,
+        "peaks": {
+            "int8_multiply_adds_per_s": 1e11,
+            "float_multiply_adds_per_s": None,
+            "bandwidth_bytes_per_s": 1e10,
+            "how": {},
+        },
+        "reasons": [{"name": "pads", "sentence": "two pads", "share_time": 0.05}],
+        "changes": [],
+    }
+    path = tmp_path / "street.jsonl"
+    path.write_text(json.dumps(told) + "\n")
+    (explanation,) = read_explanations(path)
+    drawn = explained("street", explanation)
+    first = drawn["bars"][0]
+    assert (first["time_width"], first["adds_width"]) == (75, 100)
+    roof = drawn["roofline"]
+    assert len(roof["points"]) == 2 and [line["label"] for line in roof["lines"]] == ["memory bandwidth", "int8 peak"]
+    assert roof["points"][0]["y"] < roof["points"][1]["y"], "66 G multiply-adds/s lie above 33"
+    assert main(["report", str(file), "--explanation", str(path), "-o", str(tmp_path / "out.html")]) == 0
+    text = (tmp_path / "out.html").read_text()
+    assert "Roofline" in text and "two pads" in text and "<script" not in text
+    path.write_text("{}\n")
+    with pytest.raises(FileError, match=r"line 1 is no explanation: method"):
+        read_explanations(path)
 
 
 def test_axes_have_round_ticks_inside() -> None:
