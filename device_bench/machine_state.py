@@ -33,25 +33,6 @@ class GpuState(BaseModel):
     throttle_reasons: Count | None
 
 
-class GpuSeen(BaseModel):
-    """An NVIDIA GPU at one moment: the fields of `edge.runtime.nvidia_smi.Gpu`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    index: Count
-    name: str
-    driver: str | None
-    performance_state: str | None
-    sm_mhz: Count | None
-    memory_mhz: Count | None
-    max_sm_mhz: Count | None
-    temperature_c: int | None
-    power_w: float | None
-    power_limit_w: float | None
-    busy_percent: Count | None
-    throttle_reasons: Count | None
-
-
 class MachineState(BaseModel):
     """The state of a machine at `time_utc`. None or empty: the system does not say.
 
@@ -93,7 +74,6 @@ class MachineState(BaseModel):
     energy_microjoules: dict[str, Count] = {}
     energy_range_microjoules: dict[str, Count] = {}
     power_microwatts: dict[str, Count] = {}
-    gpus: tuple[GpuSeen, ...] = ()
     battery_percent: Count | None = None
     charging: bool | None = None
     screen_on: bool | None = None
