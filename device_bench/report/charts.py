@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from device_bench.record_parts import STAGES
-from device_bench.report.axes import linear_axis, log_axis
+from device_bench.report.axes import linear_axis, log_axis, number_text
 from device_bench.report.groups import SHARES, Group
 
 WIDTH = 400
@@ -125,7 +125,7 @@ def pareto(groups: Sequence[Group]) -> list[Chart]:
                         "y": round(upward.place(y), 1),
                         "color": min(machines.index(group.key["machine"]), COLORS - 1),
                         "tainted": bool(group.mark),
-                        "title": f"{group.what}, {group.how}: {group.mark}{x:.3g} ms, {y:.1f} %",
+                        "title": f"{group.what}, {group.how}: {group.mark}{number_text(x)} ms, {y:.1f} %",
                     }
                     for x, y, group in points
                 ],
@@ -154,10 +154,10 @@ def stacks(groups: Sequence[Group], parts: Sequence[tuple[str, str]]) -> Chart |
             width = value / longest * WIDTH
             if value:
                 pieces.append({"x": round(reached, 2), "width": round(width, 2), "color": color,
-                               "title": f"{label} {group.mark}{milli(value):.3g} ms"})  # fmt: skip
+                               "title": f"{label} {group.mark}{number_text(milli(value))} ms"})  # fmt: skip
             reached += width
         total = milli(sum(group.medians[name] or 0 for name, _ in parts))
-        rows.append({"title": group.what, "detail": group.how, "mark": group.mark, "total": f"{total:.3g} ms",
+        rows.append({"title": group.what, "detail": group.how, "mark": group.mark, "total": f"{number_text(total)} ms",
                      "pieces": pieces})  # fmt: skip
     legend = [(color, label) for color, (_, label) in enumerate(parts)]
     return {"rows": rows, "legend": legend, "left_out": len(known) - len(shown)}

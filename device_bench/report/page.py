@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
+from device_bench.report.axes import number_text
 from device_bench.table import milliseconds
 from edge.evaluation.page_environment import page_environment
 from edge.evaluation.quantities import size_text
@@ -12,7 +13,14 @@ from edge.evaluation.quantities import size_text
 def report_page(content: Mapping[str, Any]) -> str:
     """Render `device_bench.report.content.content`. Refuses (UnsupportedError) to without jinja2."""
     environment = page_environment(
-        {"milliseconds": milliseconds, "size": size_text, "count": count_text, "percent": _percent}, extra="report"
+        {
+            "milliseconds": milliseconds,
+            "size": size_text,
+            "count": count_text,
+            "number": number_text,
+            "percent": _percent,
+        },
+        extra="report",
     )
     template = environment.from_string(files("device_bench.report").joinpath("page.html").read_text("utf-8"))
     return template.render(**content)
