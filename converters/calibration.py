@@ -50,7 +50,7 @@ def open_calibration(split: str | None, images: int | None, ranges: Any) -> Cali
         if images is not None:
             raise UsageError("-n counts calibration images; name them with --calibration SPLIT")
         return None
-    return Calibration(split=open_split(split=split), images=images, ranges=ranges)
+    return Calibration(split=open_split(split=split, option="--calibration"), images=images, ranges=ranges)
 
 
 def spread(count: int, wanted: int | None) -> tuple[int, ...]:

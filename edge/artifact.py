@@ -232,7 +232,7 @@ def open_artifact(folder: str | Path) -> Artifact:
     root = Path(folder)
     path = root / MANIFEST_NAME
     if not root.is_dir():
-        raise ArtifactError(root, "is not an artifact folder")
+        raise ArtifactError(root, "is not an artifact folder" if root.exists() else "no such artifact folder")
     if not path.is_file():
         raise ArtifactError(path, "no such file; not an artifact folder")
     if path.stat().st_size > MAX_MANIFEST_BYTES:

@@ -3,11 +3,12 @@
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from types import MappingProxyType
 
 import click
 
-from edge.errors import EdgeError, UsageError, one_line, unknown_name
+from edge.errors import EdgeError, FileError, UsageError, one_line, unknown_name
 
 # verb -> (module, one line for `edge --help`). Each module has a click command named `command`.
 VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -19,6 +20,7 @@ VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "convert": ("edge.verbs.convert", "Turn a checkpoint or an ONNX file into an artifact."),
         "verify": ("edge.verbs.verify", "Prove that an artifact computes what was trained; exit code 0 is: ship."),
         "inspect": ("edge.verbs.inspect", "Operators, shapes, quantization and counts of a model file."),
+        "probe": ("edge.verbs.probe", "What a machine is, how it stands, and what would taint a measurement."),
         "bench": ("edge.verbs.bench", "Measure latency, with the machine's state."),
         "report": ("edge.verbs.report", "Many measurements as one page, table or list."),
         "compare": ("edge.verbs.compare", "Whether a change made something slower; exit code 1 is: it did."),
@@ -54,6 +56,14 @@ def edge() -> None:
     """From a PyTorch vision model to an exact INT8 file on a camera."""
 
 
+def _names_what_is_not_there(error: EdgeError, given: Sequence[str]) -> bool:
+    """Whether a path of the command line is missing: asked wrongly, whichever verb finds it out and how."""
+    words = {str(Path(part)) for word in given for part in (word, word.partition("=")[2]) if part}
+    if not isinstance(error, FileError) or str(Path(error.path)) not in words:
+        return False
+    return "no such" in error.problem.lower() and not Path(error.path).exists()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; errors become one line on standard error and an exit code (0, 1 or 2)."""
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -63,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = edge.main(args=given, prog_name="edge", standalone_mode=False)
     except EdgeError as error:
         click.echo(f"{prefix}: {one_line(str(error))}", err=True)
-        return error.exit_code
+        return UsageError.exit_code if _names_what_is_not_there(error, given) else error.exit_code
     except click.ClickException as error:
         click.echo(f"{prefix}: {one_line(error.format_message())}", err=True)
         return 2

@@ -11,6 +11,8 @@
     └── UsageError            asked wrongly                                   exit code 2
         └── RecipeError       a recipe or card that does not hold
 
+A file that the command line names and that is not there is asked wrongly too: exit code 2 (edge/cli.py).
+
 The command line prints `edge VERB: MESSAGE` and leaves with the exit code. Anything that is not an EdgeError is a
 defect of ours and keeps its traceback.
 """

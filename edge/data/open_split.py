@@ -27,6 +27,7 @@ def open_split(
     masks: str | Path | None = None,
     split: str | Path | None = None,
     classes: str | Path | ClassNames | None = None,
+    option: str = "--split",
 ) -> Split:
     """Open the split that a request names.
 
@@ -34,6 +35,7 @@ def open_split(
         images, labels, masks: folders and the label file, as in the module's table.
         split: a pinned split file, or KIND:ROOT:PART.
         classes: a class file or names for `images`; a split brings its own.
+        option: what the request calls `split`, for the messages.
 
     Refused: both `images` and `split`, neither, `labels` or `masks` without `images`, both of them, an unknown kind.
     """
@@ -41,11 +43,11 @@ def open_split(
     if split is not None:
         clash = [f"--{name}" for name, value in {"images": images, **given}.items() if value is not None]
         if clash:
-            raise UsageError(f"--split says everything about a split; leave out {', '.join(clash)}")
-        return _named_split(str(split))
+            raise UsageError(f"{option} says everything about a split; leave out {', '.join(clash)}")
+        return _named_split(str(split), option)
     if images is None:
         alone = [f"--{name}" for name, value in given.items() if value is not None]
-        raise UsageError(f"{', '.join(alone)} without --images" if alone else "no data: give --images or --split")
+        raise UsageError(f"{', '.join(alone)} without --images" if alone else "no data: give --images or " + option)
     if labels is not None and masks is not None:
         raise UsageError("--labels is for classification, --masks for segmentation: give one of them")
     names = classes if isinstance(classes, ClassNames) or classes is None else read_class_names(Path(classes))
@@ -54,12 +56,12 @@ def open_split(
     return image_folder(Path(images), Path(labels) if labels is not None else None, names)
 
 
-def _named_split(name: str) -> Split:
+def _named_split(name: str, option: str) -> Split:
     kind, colon, rest = name.partition(":")
     if not colon or Path(name).is_file():
         return read_split(Path(name))
     if kind not in _KINDS:
-        raise UsageError(f"--split {name}: {unknown_name('kind of split', kind, _KINDS)}")
+        raise UsageError(f"{option} {name}: {unknown_name('kind of split', kind, _KINDS)}")
     return _KINDS[kind](name, rest)
 
 
@@ -67,7 +69,7 @@ def _folder_part(opener: Callable[[Path, str], Split]) -> Callable[[str, str], S
     def open_part(name: str, rest: str) -> Split:
         root, _, part = rest.rpartition(":")
         if not root or not part:
-            raise UsageError(f"--split {name}: expected KIND:FOLDER:PART, such as camvid:data/camvid:val")
+            raise UsageError(f"{name}: expected KIND:FOLDER:PART, such as camvid:data/camvid:val")
         return opener(Path(root), part)
 
     return open_part
@@ -77,7 +79,7 @@ def _generated(name: str, rest: str) -> Split:
     task, _, part_and_count = rest.partition(":")
     part, _, count = part_and_count.partition(":")
     if count and not count.isdecimal():
-        raise UsageError(f"--split {name}: the number of samples is '{count}'; expected a whole number")
+        raise UsageError(f"{name}: the number of samples is '{count}'; expected a whole number")
     return generated_split(task, part, int(count) if count else None)
 
 

@@ -180,7 +180,7 @@ def test_wrong_requests_are_one_line(make_artifact: MakeArtifact, capsys: pytest
     assert main(["bench", folder, "--engine", "onnxruntime"]) == 1
     assert "no onnx file for onnxruntime; it holds model.tflite" in capsys.readouterr().err
     assert main(["bench", folder, "--max-runs", "3"]) == 2
-    assert main(["bench", folder + "-absent"]) == 1
+    assert main(["bench", folder + "-absent"]) == 2
     assert "Traceback" not in capsys.readouterr().err
 
 

@@ -1,5 +1,7 @@
 """The command line: one line per error, exit codes, no guess."""
 
+from pathlib import Path
+
 import pytest
 
 from edge.cli import VERBS, main
@@ -30,3 +32,13 @@ def test_every_verb_explains_itself_with_an_example(verb: str, capsys: pytest.Ca
 def test_an_unknown_name_far_from_all_lists_the_known_ones() -> None:
     """No guess when nothing is near."""
     assert unknown_name("engine", "zzz", ["litert", "null"]) == "unknown engine 'zzz'; known: litert, null"
+
+
+@pytest.mark.parametrize("verb", ["inspect", "bench", "convert", "verify", "eval"])
+def test_a_missing_path_on_the_command_line_is_asked_wrongly(
+    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    absent = str(tmp_path / "absent.onnx")
+    output = ["-o", str(tmp_path / "out")] if verb == "convert" else []
+    assert main([verb, absent, *output]) == 2
+    assert f"{absent}: " in capsys.readouterr().err

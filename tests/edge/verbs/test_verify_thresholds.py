@@ -216,5 +216,5 @@ def test_the_page_is_written_whole_with_every_finding(artifact: Path, tmp_path: 
 
 def test_a_page_that_cannot_be_written_is_one_line(artifact: Path, tmp_path: Path, capsys: Capture) -> None:
     capsys.readouterr()
-    assert main(["verify", str(artifact), *QUICK, "--html", str(tmp_path / "no" / "such" / "folder.html")]) == 1
+    assert main(["verify", str(artifact), *QUICK, "--html", str(tmp_path / "no" / "such" / "folder.html")]) == 2
     assert capsys.readouterr().err.startswith("edge verify: ")

@@ -206,7 +206,7 @@ def test_the_verb_prints_findings_and_exits_with_the_verdict(make: Make, capsys:
     last = capsys.readouterr().out.splitlines()[-1]
     assert last == "ship (accuracy not judged: no labelled images were given)"
     assert main(["verify", folder, "--engine", "nul"]) == 2
-    assert main(["verify", folder + "-not-there"]) == 1
+    assert main(["verify", folder + "-not-there"]) == 2
 
 
 def test_a_trained_artifact_finds_its_float_checkpoint(road: Path, capsys: pytest.CaptureFixture[str]) -> None:
