@@ -15,8 +15,8 @@ class Peaks(Strict):
     """The most that this machine was measured to do with this engine and these threads.
 
     Attributes:
-        int8_multiply_adds_per_s, float_multiply_adds_per_s: the best rate of any operator that was timed for it; None
-            where none was.
+        int8_multiply_adds_per_s, float_multiply_adds_per_s: the rate of a large 1x1 convolution; None where none was
+            timed.
         bandwidth_bytes_per_s: bytes read and written per second by a large copy.
         how: for each figure, what was measured.
     """
@@ -38,7 +38,7 @@ class ExplainedOperator(Strict):
             the method gives none.
         share_time: of `whole_ns`. share_multiply_adds: of all; None without a count.
         intensity: multiply-adds per byte. bound: what limits it by the roofline, None where no peak was measured.
-        attainable: its rate as a fraction of what the roofline allows; None where its time is not above 0.
+        attainable: its rate as a fraction of what the roofline allows; None where its interval reaches 0.
     """
 
     names: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -76,13 +76,14 @@ class Explanation(Strict):
     """All of it.
 
     Attributes:
-        method: `onnxruntime-profile` or `measured-prefixes`.
-        whole_ns: median of the whole model, timed in turn with the parts or without the profiler.
-        unexplained_ns: `whole_ns` less the operators' times; negative where measuring the parts costs more.
+        method: `measured-prefixes`: differences of medians over the file's beginnings.
+        whole_ns: median processor time of the whole file, timed in turn with its beginnings.
+        unexplained_ns: `whole_ns` less the operators' times. As differences these sum to the last beginning's time, so
+            it checks the file's own time against its copy's, not one operator's time against another's.
         changes: the best first, at most three; fewer where fewer follow from the measurement.
     """
 
-    method: Literal["onnxruntime-profile", "measured-prefixes"]
+    method: Literal["measured-prefixes"]
     engine: str
     whole_ns: Annotated[int, Field(gt=0)]
     operators: Annotated[tuple[ExplainedOperator, ...], Field(min_length=1)]

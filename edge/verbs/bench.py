@@ -17,6 +17,7 @@ from device_bench.targets.target import Progress as Tell
 from device_bench.targets.target import Target
 from edge.errors import EdgeError, FileError, UsageError
 from edge.verbs.bench_counting import counted, counting_options, hold_to_baseline
+from edge.verbs.bench_explain import explain_all
 from edge.verbs.bench_plan import make_plan, plan_options
 from edge.verbs.bench_targets import open_targets, prepare_targets, target_options
 
@@ -40,6 +41,7 @@ JPEG_START = b"\xff\xd8"
 @counting_options
 @click.option("--prepare", is_flag=True, help="Set the targets up instead of measuring; no artifact is needed.")
 @click.option("--remove-agent", is_flag=True, help="Remove all that was put on the targets instead of measuring.")
+@click.option("--explain", is_flag=True, help="Say where a TFLite file's time goes, instead of measuring latency.")
 @click.option(
     "--end-to-end",
     "picture",
@@ -59,6 +61,7 @@ def command(
     picture: str | None,
     prepare: bool,
     remove_agent: bool,
+    explain: bool,
     out: Path | None,
     as_json: bool,
     **options: Any,
@@ -72,6 +75,11 @@ def command(
         return None
     if not artifacts:
         raise UsageError("no artifact or model file is named; see edge bench --help")
+    if explain:
+        if out is not None or options["threads"] != 1:
+            raise UsageError("--explain measures one thread and writes no records: leave -o and --threads away")
+        explain_all([open_subject(path) for path in artifacts], engines, on, as_json=as_json)
+        return None
     options = counted(on, options)
     plan = make_plan(options, end_to_end=picture is not None)
     held = read_records(out) if out is not None and out.exists() else []  # refused before minutes of measuring

@@ -1,0 +1,72 @@
+"""Timed operators against what this machine can do: shares, intensity, bound, fraction of the attainable rate."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from device_bench.explain_speed.prefix_times import StepTime
+from device_bench.explain_speed.reasons import changes, reasons
+from device_bench.explanation import ExplainedOperator, Explanation, Peaks
+
+NANOSECONDS = 1e9
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperatorFacts:
+    """What the file says of one operator.
+
+    Attributes:
+        precision: dtype of its first output. multiply_adds: None without a rule. bytes_moved: inputs, constants and
+            outputs, each once. channels: of its first output. depthwise: a convolution of one channel each.
+        input_share: values of its first input divided by values of its first output.
+    """
+
+    name: str
+    kind: str
+    precision: str
+    multiply_adds: int | None
+    bytes_moved: int
+    channels: int
+    depthwise: bool
+    input_share: float
+
+
+def explain(
+    facts: Sequence[OperatorFacts], times: Sequence[StepTime], *, whole_ns: int, engine: str, peaks: Peaks
+) -> Explanation:
+    """Put facts and times together, operator by operator; `whole_ns` is the whole file's own time."""
+    total = sum(fact.multiply_adds or 0 for fact in facts)
+    operators = tuple(_explained(fact, step, whole_ns, total, peaks) for fact, step in zip(facts, times, strict=True))
+    return Explanation(
+        method="measured-prefixes",
+        engine=engine,
+        whole_ns=whole_ns,
+        operators=operators,
+        unexplained_ns=whole_ns - sum(step.time_ns for step in times),
+        peaks=peaks,
+        reasons=reasons(facts, operators),
+        changes=changes(facts, operators),
+    )
+
+
+def _explained(fact: OperatorFacts, step: StepTime, whole_ns: int, total: int, peaks: Peaks) -> ExplainedOperator:
+    count = fact.multiply_adds
+    intensity = None if count is None else count / fact.bytes_moved
+    peak = peaks.float_multiply_adds_per_s if fact.precision.startswith("float") else peaks.int8_multiply_adds_per_s
+    compute_ns = None if peak is None or count is None else count / peak * NANOSECONDS
+    memory_ns = fact.bytes_moved / peaks.bandwidth_bytes_per_s * NANOSECONDS
+    least_ns = None if compute_ns is None else max(compute_ns, memory_ns)
+    return ExplainedOperator(
+        names=(fact.name,),
+        kind=f"{fact.kind} dw" if fact.depthwise else fact.kind,
+        precision=fact.precision,
+        multiply_adds=count,
+        bytes=fact.bytes_moved,
+        time_ns=step.time_ns,
+        low_ns=step.low_ns,
+        high_ns=step.high_ns,
+        share_time=step.time_ns / whole_ns,
+        share_multiply_adds=None if count is None or not total else count / total,
+        intensity=intensity,
+        bound=None if compute_ns is None else "compute" if compute_ns >= memory_ns else "memory",
+        attainable=None if least_ns is None or min(step.low_ns, step.time_ns) <= 0 else least_ns / step.time_ns,
+    )
