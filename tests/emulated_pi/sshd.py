@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,8 +63,7 @@ class Device:
     def cut(self) -> int:
         """Kill the server's process of every connection; how many."""
         doomed = self.sessions()
-        for pid in doomed:
-            os.kill(pid, signal.SIGKILL)
+        _end(doomed)
         return len(doomed)
 
     def stop(self) -> None:
@@ -71,8 +71,7 @@ class Device:
         doomed = self.sessions()
         self.server.kill()
         self.server.wait(timeout=10)
-        for pid in doomed:
-            os.kill(pid, signal.SIGKILL)
+        _end(doomed)
 
     def restart(self) -> None:
         """Serve again on the same port."""
@@ -137,3 +136,10 @@ def _free_port() -> int:
 def _processes() -> list[str]:
     done = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True)
     return done.stdout.splitlines()
+
+
+def _end(processes: list[int]) -> None:
+    """Kill processes, some of which may just have ended."""
+    for pid in processes:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)

@@ -10,7 +10,14 @@ from tests.emulated_pi.small_models import SMALL, small_model
 from tests.emulated_pi.sshd import Device
 
 ENGINES = ("tflite-runtime", "litert", "onnxruntime")
-FEW = "--min-runs 2 --rounds 1 --min-seconds 0 --warmup-runs 1 --warmup-seconds 0 --max-warmup-seconds 0".split()
+FEW = [
+    "--min-runs=2",
+    "--rounds=1",
+    "--min-seconds=0",
+    "--warmup-runs=1",
+    "--warmup-seconds=0",
+    "--max-warmup-seconds=0",
+]
 
 
 @pytest.fixture(scope="module")

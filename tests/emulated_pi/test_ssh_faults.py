@@ -216,7 +216,7 @@ def test_a_wall_clock_that_jumps_changes_no_time(device: Device, tiny: Path) -> 
     )
     device.faults.write_text(f'export PYTHONPATH="{site}"\n')
     records = measure(tiny, lasting(2), target(device))
-    assert 0 < min(records[0].samples_ns) and max(records[0].samples_ns) < 60 * SECOND_NS
+    assert all(0 < sample < 60 * SECOND_NS for sample in records[0].samples_ns)
 
 
 def test_all_that_was_put_there_is_removed_and_named(device: Device, tiny: Path) -> None:
