@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from device_bench.disturbances import disturbances
+from device_bench.agent.power_facts import pmic_microwatts
 from device_bench.machine import read_machine
 from device_bench.machine_state import MachineState, read_state
+from device_bench.taints import taints
 
 PI_CPUINFO = """processor\t: 0
 BogoMIPS\t: 108.00
@@ -117,25 +118,75 @@ def test_this_machine_can_be_read() -> None:
     assert MachineState.model_validate_json(read_state().model_dump_json()).time_utc
 
 
-def test_disturbances_carry_their_figures(pi: Path) -> None:
-    machine = read_machine(pi, "aarch64").model_copy(update={"cores": 4, "usable_cores": 4})
-    before = read_state(pi)
-    write(pi, {"proc/stat": "cpu  1 2 3 4 5 6 7 90 0 0\n"})
-    write(pi, {"sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq": "1800000\n"})
-    sentences = disturbances(machine, before, read_state(pi), threads=1)
-    assert sentences == [
-        "frequency governor ondemand: clocks follow the load; 'performance' holds them",
-        "the highest clock went from 2400 to 1800 MHz",
-        "0:cpu-thermal is at 81 °C",
-        "under-voltage at some time since the start",
-        "throttled now",
-        "load average 3.50 on 4 processors before the start",
-        "the hypervisor took 2 ticks away",
-    ]
-
-
-def test_a_quiet_machine_gives_no_sentence(pi: Path) -> None:
+def test_a_quiet_machine_has_no_taint(pi: Path) -> None:
     for name in ("sys", "proc"):
         shutil.rmtree(pi / name)
     machine, state = read_machine(pi, "aarch64"), read_state(pi)
-    assert disturbances(machine, state, state, threads=1) == []
+    assert taints(machine, (state, state), threads=1, emulated=None, self_tested=True) == ()
+
+
+def test_a_pi_names_its_chip_and_its_cluster(pi: Path) -> None:
+    write(pi, {"proc/device-tree/compatible": "raspberrypi,5-model-b\0brcm,bcm2712\0"})
+    write(pi, {"sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq": "2400000\n"})
+    machine = read_machine(pi, "aarch64")
+    assert machine.soc == "brcm,bcm2712"
+    (cluster,) = machine.clusters
+    assert (cluster.part, cluster.max_khz, cluster.processors) == ("ARM Cortex-A76", 2400000, (0,))
+
+
+def test_a_telephone_shows_its_chip_its_two_clusters_and_its_battery(tmp_path: Path) -> None:
+    block = "processor\t: {}\nCPU implementer\t: 0x41\nCPU part\t: {}\n"
+    highest = "sys/devices/system/cpu/cpu{}/cpufreq/cpuinfo_max_freq"
+    root = write(
+        tmp_path,
+        {
+            "proc/cpuinfo": "\n".join(block.format(n, "0xd05" if n < 2 else "0xd44") for n in range(3)),
+            **{highest.format(n): "1800000" if n < 2 else "2800000" for n in range(3)},
+            "vendor/build.prop": "ro.soc.manufacturer=Google\nro.soc.model=Tensor\n",
+            "system/build.prop": "ro.product.model=Pixel 6\n",
+            "sys/class/power_supply/battery/type": "Battery",
+            "sys/class/power_supply/battery/status": "Discharging",
+        },
+    )
+    machine = read_machine(root, "aarch64")
+    assert (machine.board, machine.soc, machine.power_supply) == ("Pixel 6", "Google Tensor", "battery")
+    assert [(c.part, c.max_khz, c.processors) for c in machine.clusters] == [
+        ("ARM Cortex-A55", 1800000, (0, 1)),
+        ("ARM Cortex-X1", 2800000, (2,)),
+    ]
+    write(root, {"sys/class/power_supply/usb/type": "USB", "sys/class/power_supply/usb/online": "1"})
+    assert read_machine(root, "aarch64").power_supply == "mains"
+
+
+def test_counters_of_energy_and_sensors_of_power_are_read(tmp_path: Path) -> None:
+    root = write(
+        tmp_path,
+        {
+            "sys/class/powercap/intel-rapl:0/name": "package-0",
+            "sys/class/powercap/intel-rapl:0/energy_uj": "5000000",
+            "sys/class/powercap/intel-rapl:0/max_energy_range_uj": "262143328850",
+            "sys/class/powercap/intel-rapl:0:0/energy_uj": "1",
+            "sys/class/hwmon/hwmon2/name": "ina219",
+            "sys/class/hwmon/hwmon2/power1_input": "3500000",
+            "sys/class/hwmon/hwmon3/name": "amdgpu",
+            "sys/class/hwmon/hwmon3/power1_input": "9",
+        },
+    )
+    state = read_state(root)
+    assert state.energy_microjoules == {"rapl:package-0": 5_000_000}
+    assert state.energy_range_microjoules == {"rapl:package-0": 262143328850}
+    assert state.power_microwatts == {"hwmon2:ina219": 3_500_000}
+
+
+def test_the_rails_of_a_pi_5_add_up() -> None:
+    text = " 3V3_SYS_A current(1)=0.10A\n VDD_CORE_A current(7)=2.00A\n VDD_CORE_V volt(15)=0.75V\n"
+    text += " 3V3_SYS_V volt(9)=3.30V\n EXT5V_V volt(24)=5.10V\n"
+    assert pmic_microwatts(text) == 1_830_000
+    assert pmic_microwatts("VCHI initialization failed") is None
+
+
+def test_the_account_of_processors_and_swap_is_read(tmp_path: Path) -> None:
+    root = write(tmp_path, {"proc/stat": "cpu  1 2 3 4 5 6 7 8 0 0\n", "proc/vmstat": "pswpin 3\npswpout 4\n"})
+    state = read_state(root)
+    assert (state.busy_ticks, state.idle_ticks, state.steal_ticks) == (19, 9, 8)
+    assert (state.swapped_in_pages, state.swapped_out_pages) == (3, 4)

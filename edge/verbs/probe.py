@@ -1,0 +1,112 @@
+"""edge probe: what a machine is, how it stands now, and what would taint a measurement there."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import click
+from pydantic import ValidationError
+
+from device_bench.machine import Machine
+from device_bench.machine_state import MachineState
+from device_bench.taints import ADVICE, Taint, notes, taints
+from device_bench.targets.target import Target
+from edge.errors import EngineError, one_line
+from edge.verbs.bench_targets import open_targets, target_options
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probed:
+    """A target's answer, checked."""
+
+    target: str
+    python: str
+    engines: tuple[str, ...]
+    machine: Machine
+    state: MachineState
+    taints: tuple[Taint, ...]
+    notes: tuple[str, ...]
+
+
+@click.command("probe", epilog="Example: edge probe --on ssh://pi@raspberrypi.local")
+@target_options
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per target.")
+def command(on: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Say what a target is, how it stands now, and what would taint a measurement there; nothing is measured."""
+    for place, target in enumerate(open_targets(on, options)):
+        try:
+            probed = check_probe(target, target.probe())
+        finally:
+            target.close()
+        if as_json:
+            click.echo(json.dumps(_document(probed)))
+        else:
+            click.echo(("\n" if place else "") + "\n".join(_lines(probed)))
+
+
+def check_probe(target: Target, told: Mapping[str, Any]) -> Probed:
+    """Believe a probe's answer as far as its types hold. Refuses (EngineError) any other, in one line."""
+    try:
+        machine = Machine.model_validate_json(json.dumps(told.get("machine")))
+        state = MachineState.model_validate_json(json.dumps(told.get("state")))
+    except (ValidationError, ValueError, TypeError) as error:
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        raise EngineError(one_line(f"{target.name}: its answer does not hold: {reason}")) from error
+    engines = told.get("engines")
+    return Probed(
+        target=target.name,
+        python=str(told.get("python")),
+        engines=tuple(str(name) for name in engines) if isinstance(engines, list | tuple) else (),
+        machine=machine,
+        state=state,
+        taints=taints(machine, (state, state), threads=1, emulated=None, self_tested=True),
+        notes=notes(machine, (state,)),
+    )
+
+
+def _document(probed: Probed) -> dict[str, Any]:
+    return {
+        "target": probed.target,
+        "python": probed.python,
+        "engines": probed.engines,
+        "machine": probed.machine.model_dump(mode="json"),
+        "state": probed.state.model_dump(mode="json"),
+        "taints": [{**taint.model_dump(), "advice": ADVICE[taint.kind]} for taint in probed.taints],
+        "notes": probed.notes,
+    }
+
+
+def _lines(probed: Probed) -> list[str]:
+    machine, state = probed.machine, probed.state
+    facts: list[tuple[str, object]] = [
+        ("target", probed.target),
+        ("board", machine.board),
+        ("soc", machine.soc),
+        *(("processors", _cluster(entry.part, entry.max_khz, len(entry.processors))) for entry in machine.clusters),
+        ("instructions", " ".join(machine.isa_features) or None),
+        ("memory", None if machine.memory_bytes is None else f"{machine.memory_bytes >> 20} MiB"),
+        ("system", f"{machine.system}, {machine.architecture}"),
+        ("container", machine.container),
+        ("supply", machine.power_supply),
+        ("python", probed.python),
+        ("engines", ", ".join(probed.engines) or "none: install ai-edge-litert, tflite-runtime or onnxruntime"),
+        ("governor", ", ".join(state.governors) or None),
+        (
+            "clocks",
+            " ".join(f"{khz // 1000}" for khz in state.frequencies_khz) + " MHz" if state.frequencies_khz else None,
+        ),
+        ("heat", ", ".join(f"{zone} {t / 1000:.0f} °C" for zone, t in state.temperatures_millicelsius.items()) or None),
+        ("load", state.load_average_1m),
+        ("energy", ", ".join([*state.energy_microjoules, *state.power_microwatts]) or None),
+    ]
+    lines = [f"{name:13}{one_line(str(value))}" for name, value in facts if value is not None]
+    for taint in probed.taints:
+        lines += [f"~ {taint.kind}: {taint.sentence}", f"  {ADVICE[taint.kind]}"]
+    lines += [f"  note: {note}" for note in probed.notes]
+    return lines if probed.taints else [*lines, "nothing seen that would taint a measurement"]
+
+
+def _cluster(part: str | None, max_khz: int | None, count: int) -> str:
+    highest = "" if max_khz is None else f", up to {max_khz // 1000} MHz"
+    return f"{count} x {part or 'unknown'}{highest}"
