@@ -6,6 +6,7 @@ from typing import Any
 STATUS = Path("/proc/self/status")
 CLEAR = Path("/proc/self/clear_refs")
 FORGET_THE_PEAK = "5"  # Linux: resets VmHWM to what is resident now
+SLACK_BYTES = 4 << 20  # what may come between the reset and the look at it
 
 
 def resident_bytes(field: str) -> int | None:
@@ -22,12 +23,13 @@ def resident_bytes(field: str) -> int | None:
 
 
 def forget_peak() -> bool:
-    """Start the peak anew; False where the system does not let us."""
+    """Start the peak anew; False where the system does not let us, or takes the request and does nothing."""
     try:
         CLEAR.write_text(FORGET_THE_PEAK)
     except OSError:
         return False
-    return True
+    now, peak = resident_bytes("VmRSS"), resident_bytes("VmHWM")
+    return now is not None and peak is not None and peak <= now + SLACK_BYTES
 
 
 class PeakMemory:

@@ -128,7 +128,7 @@ def test_wrong_requests_are_one_line_and_leave_nothing(
         (["camera", artifact, "--source", str(pictures), "--engine", "null", "--out", str(out)], 1, "three.png"),
         (
             ["camera", artifact, "--source", str(tmp_path / "absent"), "--engine", "null"],
-            1,
+            2,
             "no such file, folder or camera",
         ),
         (["camera", str(pictures), "--source", str(pictures)], 1, "not an artifact folder"),

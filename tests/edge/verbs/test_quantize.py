@@ -87,7 +87,7 @@ def test_the_same_images_give_the_same_file(work: Path) -> None:
         (["--ranges", "mean"], 2, "unknown estimator 'mean'; did you mean 'mse'?"),
         (["-n", "0"], 2, "0 calibration images; at least 1 is needed"),
         (["--calibration", "generatd:classify:val:4"], 2, "did you mean 'generated'?"),
-        (["--images", "nowhere"], 1, "nowhere: no such folder"),
+        (["--images", "nowhere"], 2, "nowhere: no such folder"),
         (["--head", "full"], 2, "only a segmenter has one"),
     ],
 )

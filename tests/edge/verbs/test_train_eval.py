@@ -59,7 +59,7 @@ def test_eval_prints_a_table_and_keeps_to_the_limit(run_folder: Path, capsys: py
         (["train", str(RECIPE), "-o", "{tmp}/r", "--set", "train.epoch=1"], 2, "did you mean 'epochs'?"),
         (["train", str(RECIPE), "-o", "{run}"], 2, "holds a run"),
         (["train", str(RECIPE)], 2, "Missing option '-o'"),
-        (["eval", "{tmp}/none.safetensors"], 1, "cannot be read"),
+        (["eval", "{tmp}/none.safetensors"], 2, "cannot be read"),
         (["eval", str(RECIPE)], 1, "is not a checkpoint"),
         (["eval", "{tmp}"], 1, "edge eval: {tmp}"),
         (["eval", "{run}/float.safetensors", "--engine", "litert"], 2, "convert it to an artifact first"),
