@@ -28,6 +28,21 @@ VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
     }
 )
 
+# package that is not in the light part -> the extra that brings it
+EXTRAS: Mapping[str, str] = MappingProxyType(
+    {
+        "ai_edge_litert": "litert",
+        "duckdb": "report",
+        "flatbuffers": "convert",
+        "jinja2": "report",
+        "onnx": "convert",
+        "onnxruntime": "onnxruntime",
+        "safetensors": "train",
+        "tflite_runtime": "tflite-runtime",
+        "torch": "train",
+    }
+)
+
 
 class Verbs(click.Group):
     """A group that knows its commands by name and imports one only when it is called."""
@@ -74,6 +89,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except EdgeError as error:
         click.echo(f"{prefix}: {one_line(str(error))}", err=True)
         return UsageError.exit_code if _names_what_is_not_there(error, given) else error.exit_code
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS:
+            raise
+        click.echo(f"{prefix}: needs the package {package}: pip install 'edge-deploy[{EXTRAS[package]}]'", err=True)
+        return EdgeError.exit_code
     except click.ClickException as error:
         click.echo(f"{prefix}: {one_line(error.format_message())}", err=True)
         return 2

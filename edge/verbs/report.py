@@ -14,6 +14,7 @@ from device_bench.report.store import opened_store
 from device_bench.report.tables import csv_text, flat, markdown_text
 from edge import atomic
 from edge.errors import FileError, UsageError, one_line
+from edge.evaluation.page_environment import page_environment
 
 
 @click.command("report", epilog="Example: edge report fleet/*.jsonl -o report.html --csv report.csv")
@@ -45,6 +46,8 @@ def command(
     """
     if out is None and markdown is None and as_csv is None and not as_json:
         out = Path("report.html")
+    if out is not None:
+        page_environment({}, extra="report")  # a missing jinja2 is refused before the records are read
     drawn = [explained(path.stem, one) for path in explanations for one in read_explanations(path)]
     with opened_store(records, skip_damaged=skip_damaged) as store:
         if not store.records:

@@ -73,6 +73,15 @@ def test_early_stopping_discards_as_many_as_the_exact_sums_allow(count: int, per
     assert discarded(count, percent) == (allowed[-1] if allowed else None)
 
 
+PUBLISHED_RUNS = [(100, 2), (201, 9), (659, 47), (708, 51), (2048, 172), (2116, 178), (79944, 7796)]
+
+
+@pytest.mark.parametrize(("count", "printed"), PUBLISHED_RUNS)
+def test_early_stopping_agrees_with_what_loadgen_printed_of_its_runs(count: int, printed: int) -> None:
+    """Of published runs at p90 it prints how many latencies it discards, t - 1: its estimate is the t-th largest."""
+    assert discarded(count, 90) == printed + 1
+
+
 def test_the_estimate_is_a_sample_and_not_below_the_percentile() -> None:
     latency = summarize(range(20_000))
     assert latency.early_stopping.p90 is not None and latency.early_stopping.p90 > latency.p90_ns

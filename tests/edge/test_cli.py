@@ -1,11 +1,18 @@
 """The command line: one line per error, exit codes, no guess."""
 
+import os
+import re
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from edge.cli import VERBS, main
+from edge.cli import EXTRAS, VERBS, main
 from edge.errors import unknown_name
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_misspelt_verb_is_refused_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
@@ -34,11 +41,65 @@ def test_an_unknown_name_far_from_all_lists_the_known_ones() -> None:
     assert unknown_name("engine", "zzz", ["litert", "null"]) == "unknown engine 'zzz'; known: litert, null"
 
 
-@pytest.mark.parametrize("verb", ["inspect", "bench", "convert", "verify", "eval"])
+# verb that takes a path -> what it needs beside it; {out} is where it would write
+TAKES_A_PATH = {
+    "train": ["-o", "{out}"],
+    "eval": [],
+    "quantize": ["--calibration", "generated:classify:train", "-n", "4", "-o", "{out}"],
+    "convert": ["-o", "{out}"],
+    "verify": [],
+    "inspect": [],
+    "bench": [],
+    "report": [],
+    "compare": ["{out}"],
+    "camera": ["--source", "0"],
+}
+
+
+def test_every_verb_but_two_takes_a_path() -> None:
+    assert {*TAKES_A_PATH, "models", "probe"} == set(VERBS)
+
+
+@pytest.mark.parametrize("verb", TAKES_A_PATH)
 def test_a_missing_path_on_the_command_line_is_asked_wrongly(
     verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     absent = str(tmp_path / "absent.onnx")
-    output = ["-o", str(tmp_path / "out")] if verb == "convert" else []
-    assert main([verb, absent, *output]) == 2
+    assert main([verb, absent, *(word.format(out=tmp_path / "out") for word in TAKES_A_PATH[verb])]) == 2
     assert f"{absent}: " in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+# package -> a verb that needs it
+NEEDED = {
+    "torch": ["train", "absent.toml", "-o", "out"],
+    "onnx": ["inspect", "absent.onnx"],
+    "duckdb": ["report", "absent.jsonl", "--csv", "out.csv"],
+    "jinja2": ["report", "absent.jsonl", "-o", "out.html"],
+}
+
+
+@pytest.mark.parametrize("package", NEEDED)
+def test_a_missing_package_is_one_line_that_names_the_extra(package: str, tmp_path: Path) -> None:
+    """In a process where its import fails, as it does where it is not installed; nothing is read before."""
+    code = f"import sys; sys.modules[{package!r}] = None\nfrom edge.cli import main; sys.exit(main(sys.argv[1:]))"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *NEEDED[package]],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment,
+        check=False,
+    )
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 1 and package in line and f"pip install 'edge-deploy[{EXTRAS[package]}]'" in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_extras_bring_what_they_are_named_for() -> None:
+    """The table beside the verbs, held to the project's own file."""
+    given = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for package, extra in EXTRAS.items():
+        asked = {re.split(r"[<>=;\[]", word)[0].strip() for word in given[extra]}
+        assert package.replace("_", "-") in asked, package
