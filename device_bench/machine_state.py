@@ -44,7 +44,9 @@ class MachineState(BaseModel):
         thermal_throttle_count: events counted by x86 cores since the start, all cores together.
         group_throttled_count: periods in which the control group's processor limit stopped its processes.
         load_average_1m: processes running or waiting, averaged over a minute.
-        battery_percent, charging, screen_on: of a telephone. thermal_status: Android's, 0 (none) to 6 (shutdown).
+        battery_percent, charging, battery_filling: of a portable device. charging: something else than the battery
+            drives it; battery_filling: and fills the battery too.
+        screen_on: of a telephone. thermal_status: Android's, 0 (none) to 6 (shutdown).
         steal_ticks: ticks that the hypervisor gave to others since the start, all processors together.
         gpus: as nvidia-smi tells them; empty where there is none.
     """
@@ -76,6 +78,7 @@ class MachineState(BaseModel):
     power_microwatts: dict[str, Count] = {}
     battery_percent: Count | None = None
     charging: bool | None = None
+    battery_filling: bool | None = None
     screen_on: bool | None = None
     thermal_status: Count | None = None
     gpus: tuple[GpuState, ...] = ()

@@ -149,7 +149,15 @@ def record_taints(record: Record) -> tuple[Taint, ...]:
         threads=record.plan.threads,
         emulated=record.engine.emulated,
         self_tested=record.selftest is not None or record.engine.engine == "null",
+        unsettled=_unsettled(record),
     )
+
+
+def _unsettled(record: Record) -> tuple[int, int] | None:
+    """Queries and duration of a warm-up without an end; emulated time is none, and a tool of averages does not say."""
+    if record.warmup.stable or record.emulated or record.aggregates is not None:
+        return None
+    return record.warmup.runs, record.warmup.duration_ns
 
 
 def rederived(record: Record) -> Record:

@@ -59,7 +59,8 @@ def marked(figure: str, record: Record) -> str:
 def latency_table(records: Sequence[Record]) -> Table:
     """One row per record: latency percentiles in milliseconds, and int8 against float32 where both are there.
 
-    A tainted record's figures carry a `~`; an emulated one has none, because emulated time is no latency.
+    A tainted record's figures carry a `~`, and `state` names the kinds; an emulated one has no figure, because emulated
+    time is no latency.
     """
     table = Table(box=None, pad_edge=False, header_style="bold")
     several = len({record.target.name for record in records}) > 1
@@ -75,6 +76,7 @@ def latency_table(records: Sequence[Record]) -> Table:
     counting = any(record.instructions is not None for record in records)
     if counting:
         table.add_column("M instructions", justify="right", no_wrap=True)
+    table.add_column("state", no_wrap=True)
     for record in records:
         measured = record.measured
         adds = "" if measured.multiply_adds is None else f"{measured.multiply_adds / 1e6:.1f}"
@@ -92,8 +94,14 @@ def latency_table(records: Sequence[Record]) -> Table:
             *_rate(record, records),
             *_transfers(record, records),
             *_instructions(record, counting),
+            state_text(record),
         )
     return table
+
+
+def state_text(record: Record) -> str:
+    """`clean`, or the kinds of what speaks against the figures, each once."""
+    return " ".join(dict.fromkeys(taint.kind for taint in record.taints)) or "clean"
 
 
 def _rate(record: Record, records: Sequence[Record]) -> tuple[str, ...]:

@@ -14,11 +14,22 @@ from device_bench.machine import Machine
 from device_bench.machine_state import THROTTLED_BITS, MachineState
 
 Kind = Literal[
-    "emulated", "throttled", "shared", "clocks", "heat", "power", "virtual", "limited", "wall-clock", "untested"
+    "emulated",
+    "throttled",
+    "shared",
+    "clocks",
+    "heat",
+    "power",
+    "virtual",
+    "limited",
+    "wall-clock",
+    "warm-up",
+    "untested",
 ]
 HOT_MILLICELSIUS = 80_000
 CLOCK_CHANGE_PERCENT = 10
 OTHERS_PERCENT = 10
+LOW_BATTERY_PERCENT = 20  # below it systems begin to save power
 LEAST_ACCOUNT_S = 0.5  # /proc/stat counts hundredths of a second
 WALL_CLOCK_JUMP_NS = 100_000_000  # a clock that is slewed to the right time moves 0.5 ms in a second at most
 SINCE_START_SHIFT = 16
@@ -31,10 +42,11 @@ ADVICE: Mapping[Kind, str] = MappingProxyType(
         "shared": "end what else runs, or wait until it is done",
         "clocks": "hold the clocks: echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor",
         "heat": "cool it (a fan, a heat sink), and let it rest between measurements",
-        "power": "use a supply that the board's maker names, and a short cable; a portable device: plug it in",
+        "power": "use a supply that the board's maker names, and a short cable; a battery: plug it in until it is full",
         "virtual": "measure on hardware of your own, or on a whole machine",
         "limited": "give the container more processors and memory, or ask for fewer --threads",
         "wall-clock": "wait until the clock is synchronized, keep the machine from sleeping, and measure again",
+        "warm-up": "give it longer with --max-warmup-seconds; where it never settles, something disturbs the machine",
         "untested": "measure with the self-test: an artifact, without --no-selftest",
     }
 )
@@ -56,6 +68,7 @@ def taints(
     threads: int,
     emulated: str | None,
     self_tested: bool,
+    unsettled: tuple[int, int] | None = None,
 ) -> tuple[Taint, ...]:
     """The reasons against a measurement, each sentence once.
 
@@ -65,6 +78,8 @@ def taints(
         states: before, during and after.
         emulated: what the engine says plays the processor.
         self_tested: the runtime proved that it computes the right thing, or computes nothing.
+        unsettled: queries and nanoseconds of a warm-up that ended before the running median was stable; None: it was,
+            or nobody can say.
     """
     found: list[tuple[Kind, str]] = []
     if machine.emulation is not None or emulated is not None:
@@ -76,6 +91,10 @@ def taints(
     found += _power(states)
     found += _others(machine, states, threads)
     found += _wall_clock(states)
+    if unsettled is not None:
+        queries, duration_ns = unsettled
+        told = f"the running median had not settled after {queries} queries and {duration_ns / 1e9:.1f} s of warm-up"
+        found.append(("warm-up", told))
     if not self_tested:
         found.append(("untested", "the runtime was not held to a self-test"))
     return tuple(dict.fromkeys(Taint(kind=kind, sentence=sentence) for kind, sentence in found))
@@ -149,6 +168,11 @@ def _power(states: Sequence[MachineState]) -> list[tuple[Kind, str]]:
         found.append(("power", f"the firmware says: {THROTTLED_BITS[UNDER_VOLTAGE_BIT]}"))
     if any(state.charging is False for state in states):
         found.append(("power", "it runs on its battery"))
+    if any(state.battery_filling for state in states):
+        found.append(("power", "its battery is being filled, which heats it"))
+    lowest = min((state.battery_percent for state in states if state.battery_percent is not None), default=100)
+    if lowest < LOW_BATTERY_PERCENT:
+        found.append(("power", f"its battery is at {lowest} %: systems save power below {LOW_BATTERY_PERCENT} %"))
     return found
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from device_bench.agent.gpu_state import gpu_facts
-from device_bench.agent.power_facts import energy_facts, vcgencmd
+from device_bench.agent.power_facts import battery_facts, energy_facts, vcgencmd
 from device_bench.readings import control_group, read_fields, read_integer, read_text
 
 ROOT = Path("/")
@@ -45,6 +45,7 @@ def state_facts(root: Path = ROOT) -> dict[str, Any]:
         "swapped_out_pages": _integer(swapped.get("pswpout", "")),
         **_processor_time(root),
         **_clocks(),
+        **battery_facts(root),
         **energy_facts(root, root == ROOT),
         "gpus": gpu_facts() if root == ROOT and shutil.which("nvidia-smi") else [],
     }

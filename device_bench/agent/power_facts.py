@@ -23,6 +23,20 @@ def power_supply(root: Path) -> str | None:
     return on_battery
 
 
+def battery_facts(root: Path) -> dict[str, Any]:
+    """The battery that drives the machine, as fields of MachineState; None each where there is none."""
+    for folder in sorted((root / "sys/class/power_supply").glob("*")):
+        if read_text(folder / "type") != "Battery" or read_text(folder / "scope") == "Device":  # that of a mouse
+            continue
+        status = read_text(folder / "status")
+        return {
+            "battery_percent": read_integer(folder / "capacity"),
+            "charging": None if status is None else status != "Discharging",
+            "battery_filling": None if status is None else status == "Charging",
+        }
+    return {"battery_percent": None, "charging": None, "battery_filling": None}
+
+
 def energy_facts(root: Path, live: bool) -> dict[str, Any]:
     """Energy counters and power sensors, as fields of `device_bench.machine_state.MachineState`.
 

@@ -17,11 +17,12 @@ for f in /sys/devices/system/cpu/cpu[0-9]*/cpufreq; do
 [ -r $f/scaling_cur_freq ] && echo "frequency=$(cat $f/scaling_cur_freq)"; done
 for z in /sys/class/thermal/thermal_zone*; do [ -r $z/temp ] && echo "zone=$(cat $z/type):$(cat $z/temp)"; done
 echo "load=$(cat /proc/loadavg)"; echo "available=$(grep '^MemAvailable' /proc/meminfo)"
-dumpsys battery | sed -n 's/^ *level: /level=/p; s/^ *.* powered: true/powered=true/p'
+dumpsys battery | sed -n 's/^ *level: /level=/p; s/^ *status: /battery=/p; s/^ *.* powered: true/powered=true/p'
 dumpsys thermalservice | sed -n 's/^ *Thermal Status: /thermal=/p'
 dumpsys power | sed -n 's/^ *mWakefulness=/wakefulness=/p'
 true
 """
+FILLING = "2"  # BatteryManager's BATTERY_STATUS_CHARGING; 3 discharging, 4 not charging, 5 full
 SMALLEST_MILLICELSIUS, LARGEST_MILLICELSIUS = 1000, 200_000  # zones in other units are left away, not guessed
 
 
@@ -78,6 +79,7 @@ def android_state(shell: Callable[[str], str]) -> dict[str, Any]:
         "steal_ticks": None,
         "battery_percent": level,
         "charging": None if level is None else "powered" in told,
+        "battery_filling": told["battery"][0] == FILLING if "battery" in told else None,
         "screen_on": None if wakefulness is None else wakefulness == "Awake",
         "thermal_status": _whole(told.get("thermal", [None])[0]),
     }

@@ -11,11 +11,12 @@ from rich.progress import Progress
 
 from device_bench.fleet import Order, Outcome, bench_fleet
 from device_bench.record import Record, append_records, read_records, record_line
+from device_bench.remarks import remarks
 from device_bench.subjects import open_subject
 from device_bench.table import latency_table, print_table, stage_table
 from device_bench.targets.target import Progress as Tell
 from device_bench.targets.target import Target
-from edge.errors import EdgeError, FileError, UsageError
+from edge.errors import EdgeError, FileError, UsageError, one_line
 from edge.verbs.bench_counting import counted, counting_options, hold_to_baseline
 from edge.verbs.bench_explain import explain_all
 from edge.verbs.bench_plan import make_plan, plan_options
@@ -127,7 +128,7 @@ def _measured(targets: list[Target], order: Order, done: Any) -> list[Outcome]:
 
 
 def _print(outcomes: list[Outcome], as_json: bool) -> None:
-    """The table on standard output; failures, taints and what was there already on standard error."""
+    """The table on standard output; failures, remarks and what was there already on standard error."""
     records = [record for outcome in outcomes for record in outcome.records]
     if records and not as_json:
         console = Console()
@@ -141,9 +142,8 @@ def _print(outcomes: list[Outcome], as_json: bool) -> None:
             click.echo(f"{outcome.target}: measured before; taken from the file", err=True)
         if outcome.error is not None and len(outcomes) > 1:
             click.echo(f"edge bench: {_placed(outcome.target, outcome.error)}", err=True)
-        for taint in dict.fromkeys(taint for record in outcome.records for taint in record.taints):
-            where = f"{outcome.target}: " if len(outcomes) > 1 else ""
-            click.echo(f"~ {where}{taint.kind}: {taint.sentence}", err=True)
+    for line in remarks(records):
+        click.echo(one_line(line), err=True)
 
 
 def _placed(target: str, error: EdgeError) -> str:

@@ -14,7 +14,8 @@ from rich.console import Console
 from device_bench.bench import bench
 from device_bench.plan import Plan
 from device_bench.record import Record, append_records, read_records, record_line, record_schema, rederived
-from device_bench.table import float_counterpart, kernels_used, latency_table, milliseconds, print_table
+from device_bench.remarks import remarks
+from device_bench.table import float_counterpart, kernels_used, latency_table, milliseconds, print_table, state_text
 from device_bench.targets.in_process import InProcess
 from edge.artifact import open_artifact
 from edge.cli import main
@@ -103,7 +104,41 @@ def test_a_tainted_figure_is_marked_in_the_table(two_records: list[Record]) -> N
     )
     text = io.StringIO()
     print_table(latency_table([tainted]), Console(file=text, width=40))
-    assert "~" in text.getvalue()
+    assert "~" in text.getvalue() and "virtual" in text.getvalue()
+
+
+def quiet(record: Record) -> Record:
+    """As on a machine that says nothing against it."""
+    machine = record.machine.model_copy(update={"virtual_machine": None, "container": None, "cores": 64})
+    silent = {"busy_ticks": None, "steal_ticks": None, "load_average_1m": 0.0, "group_throttled_count": None}
+    silent |= {"governors": (), "frequencies_khz": (), "swapped_in_pages": None, "swapped_out_pages": None}
+    states = tuple(state.model_copy(update=silent) for state in record.states)
+    warmup = record.warmup.model_copy(update={"stable": True})
+    return rederived(record.model_copy(update={"machine": machine, "states": states, "warmup": warmup}))
+
+
+def test_a_reader_sees_which_rows_are_clean_and_what_to_do_about_the_others(two_records: list[Record]) -> None:
+    clean, warming = (quiet(record) for record in two_records)
+    unsettled = {"warmup": clean.warmup.model_copy(update={"stable": False})}
+    tainted = rederived(warming.model_copy(update=unsettled))
+    virtual = clean.machine.model_copy(update={"virtual_machine": "hypervisor", "container": "docker"})
+    both = rederived(clean.model_copy(update=unsettled | {"machine": virtual}))
+    table = latency_table([clean, tainted, both])
+    assert list(table.columns[-1].cells) == ["clean", "warm-up", "virtual warm-up"]
+    first, *rest = remarks([clean, tainted, both])
+    assert first == "~ marks figures that are not clean, in 2 of 3 rows:"
+    assert [line.split(": ")[0] for line in rest] == ["~ virtual", "  to do", "~ warm-up", "  to do", "note"]
+    assert rest[-1] == "note: a container (docker)"
+    assert remarks([clean]) == []
+
+
+def test_remarks_of_several_targets_name_each(two_records: list[Record]) -> None:
+    far = two_records[0].target.model_copy(update={"name": "ssh://pi@board:22"})
+    near, other = (emulated(record) for record in (two_records[0], two_records[0].model_copy(update={"target": far})))
+    lines = remarks([near, other])
+    told = [line for line in lines if line.startswith("~ emulated: ")]
+    assert [line.split(": ")[1] for line in told] == ["local", "ssh://pi@board:22"]
+    assert sum(line.startswith("  to do: measure on the device itself") for line in lines) == 1
 
 
 def test_a_record_whose_percentiles_do_not_follow_from_its_samples_is_refused(two_records: list[Record]) -> None:
@@ -133,7 +168,10 @@ def test_a_narrow_terminal_cuts_no_figure(two_records: list[Record]) -> None:
     header, *rows = text.getvalue().splitlines()
     assert len(rows) == 2
     assert "MMAdds" in header and "…" not in text.getvalue()
-    assert all(row.split()[-1] == "0.0" for row in rows)
+    assert all(
+        row.split("0.0 ")[-1].split() == state_text(record).split()
+        for row, record in zip(rows, two_records, strict=True)
+    )
 
 
 @pytest.mark.parametrize(

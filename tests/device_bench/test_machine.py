@@ -156,6 +156,12 @@ def test_a_telephone_shows_its_chip_its_two_clusters_and_its_battery(tmp_path: P
     ]
     write(root, {"sys/class/power_supply/usb/type": "USB", "sys/class/power_supply/usb/online": "1"})
     assert read_machine(root, "aarch64").power_supply == "mains"
+    assert (read_state(root).charging, read_state(root).battery_percent) == (False, None)
+    write(root, {"sys/class/power_supply/battery/status": "Charging", "sys/class/power_supply/battery/capacity": "15"})
+    state = read_state(root)
+    assert (state.charging, state.battery_filling, state.battery_percent) == (True, True, 15)
+    write(root, {"sys/class/power_supply/battery/scope": "Device"})
+    assert read_state(root).battery_percent is None, "a mouse's battery does not drive the machine"
 
 
 def test_counters_of_energy_and_sensors_of_power_are_read(tmp_path: Path) -> None:

@@ -59,6 +59,8 @@ def test_a_quiet_measurement_is_clean(machine: Machine, empty: MachineState) -> 
         ({}, {"throttled_bits": 0x20000}, "throttled", "frequency capped"),
         ({}, {"throttled_bits": 0x10000}, "power", "under-voltage"),
         ({}, {"charging": False}, "power", "battery"),
+        ({"charging": True, "battery_filling": True}, {"battery_filling": False}, "power", "being filled"),
+        ({}, {"battery_percent": 19}, "power", "at 19 %"),
         ({}, {"thermal_status": 2}, "throttled", "thermal status 2 of 6"),
         ({}, {"thermal_throttle_count": 3}, "throttled", "3 thermal throttling events"),
         ({"temperatures_millicelsius": {"0:cpu-thermal": 81_250}}, {}, "heat", "0:cpu-thermal is at 81 °C"),
@@ -87,7 +89,7 @@ def test_a_state_taints_with_its_kind_and_figure(
         ({}, {"wall_minus_monotonic_ns": 10**18 + 5 * 10**7}),
         ({"governors": ("ondemand",)}, {}),
         ({}, {"voluntary_switches": 10_000}),
-        ({}, {"charging": True}),
+        ({}, {"charging": True, "battery_filling": False, "battery_percent": 20}),
     ],
 )
 def test_less_than_that_does_not(machine: Machine, empty: MachineState, during: Fields, after: Fields) -> None:
@@ -118,6 +120,11 @@ def test_the_engine_s_emulator_and_a_missing_self_test_taint(machine: Machine, e
     assert [kind for kind, _ in told] == ["emulated", "untested"] and "qemu-arm" in told[0][1]
 
 
+def test_a_warm_up_that_never_settled_taints_with_its_length(machine: Machine, empty: MachineState) -> None:
+    ((kind, sentence),) = found(machine, empty, {}, {}, unsettled=(230, 5_000_000_000))
+    assert kind == "warm-up" and "230 queries and 5.0 s" in sentence
+
+
 def test_without_an_account_the_load_average_speaks(machine: Machine, empty: MachineState) -> None:
     unknown = QUIET | {"busy_ticks": None, "load_average_1m": 3.5}
     states = [empty.model_copy(update=unknown)] * 2
@@ -138,7 +145,7 @@ def test_what_the_firmware_saw_before_is_a_note_and_no_taint(machine: Machine, e
 
 def test_every_kind_has_advice() -> None:
     assert set(ADVICE) == {"emulated", "throttled", "shared", "clocks", "heat", "power", "virtual", "limited",
-                           "wall-clock", "untested"}  # fmt: skip
+                           "wall-clock", "warm-up", "untested"}  # fmt: skip
 
 
 def test_energy_counters_of_all_packages_add_up_and_may_begin_anew(empty: MachineState) -> None:

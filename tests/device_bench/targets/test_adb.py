@@ -34,7 +34,8 @@ Inference timings in us: Init: 20283, First inference: 339304, Warmup (avg): 302
 BINARY = f"#!/bin/sh\ncat <<'END'\n{PRINTED}END\n"
 GETPROP = """case "$1" in ro.product.cpu.abi) echo arm64-v8a;; ro.product.model) echo Pixel;;
 ro.build.version.release) echo 14;; esac"""
-DUMPSYS = """case "$1" in battery) echo '  AC powered: true'; echo '  level: 81';; power) echo '  mWakefulness=Awake';;
+DUMPSYS = """case "$1" in battery) echo '  AC powered: true'; echo '  status: 2'; echo '  level: 81';;
+power) echo '  mWakefulness=Awake';;
 thermalservice) echo 'Thermal Status: 2';; esac"""
 
 
@@ -101,7 +102,8 @@ def test_a_record_carries_averages_and_no_percentile(
     }
     assert (record.cold.load_ns, record.cold.first_inference_ns) == (20_283_000, 339_304_000)
     assert (record.before.battery_percent, record.before.charging, record.before.screen_on) == (81, True, True)
-    assert {"untested", "throttled"} <= {taint.kind for taint in record.taints}
+    assert {"untested", "throttled", "power"} <= {taint.kind for taint in record.taints}
+    assert "warm-up" not in {taint.kind for taint in record.taints}, "the tool does not say whether it settled"
     assert parse_records(record_line(record), "x") == [record]
     assert list(latency_table([record]).columns[4].cells) == ["mean ~266.5"]
     (command, *_) = [command for command in phone.commands if "--graph" in command]
@@ -210,3 +212,10 @@ def test_what_a_device_does_not_say_is_none() -> None:
     state = android_state(lambda command: "zone=cpu:41000\nzone=odd:41\nlevel=55\n")
     assert state["temperatures_millicelsius"] == {"cpu": 41000}
     assert (state["charging"], state["screen_on"], state["thermal_status"]) == (False, None, None)
+    assert (state["battery_percent"], state["battery_filling"]) == (55, None)
+
+
+@pytest.mark.parametrize(("status", "filling"), [(2, True), (3, False), (5, False)])
+def test_a_battery_that_is_being_filled_is_told_from_a_full_one_on_its_cable(status: int, filling: bool) -> None:
+    state = android_state(lambda command: f"level=90\npowered=true\nbattery={status}\n")
+    assert (state["charging"], state["battery_filling"]) == (True, filling)
