@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from device_bench.record import Record
 from device_bench.taints import ADVICE, notes
+from edge.errors import one_line
 
 
 def remarks(records: Sequence[Record]) -> list[str]:
@@ -14,7 +15,7 @@ def remarks(records: Sequence[Record]) -> list[str]:
     several = len({record.target.name for record in records}) > 1
 
     def placed(record: Record, sentence: str) -> str:
-        return f"{record.target.name}: {sentence}" if several else sentence
+        return one_line(f"{record.target.name}: {sentence}" if several else sentence)
 
     said: dict[str, dict[str, None]] = {}
     noted: dict[str, None] = {}

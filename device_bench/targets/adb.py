@@ -24,12 +24,16 @@ ABI = "arm64-v8a"
 
 
 class AdbTarget:
-    """A device and the binary that measures on it. Every round is a process of its own: subjects run in turn."""
+    """A device and the binary that measures on it. Every round is a process of its own: subjects run in turn.
+
+    Args:
+        binary: None for a device that is only probed.
+    """
 
     kind = KIND
     agent_sha256: str | None = None
 
-    def __init__(self, client: AdbClient, binary: Path, *, round_seconds: float = ROUND_SECONDS) -> None:
+    def __init__(self, client: AdbClient, binary: Path | None, *, round_seconds: float = ROUND_SECONDS) -> None:
         self._client, self._binary, self._seconds = client, binary, round_seconds
         self.name = client.name
 
@@ -42,6 +46,8 @@ class AdbTarget:
     def run(self, job: Job, progress: Progress | None = None) -> Mapping[str, Any]:
         """Measure every subject in every round; the answer has averages instead of samples."""
         self._check(job)
+        if self._binary is None:
+            raise UsageError(_unnamed(self.name))
         self._connected()
         shell = self._client.shell
         abi = shell("getprop ro.product.cpu.abi").strip()
@@ -188,10 +194,15 @@ def open_adb(name: str, options: TargetOptions, environment: Mapping[str, str] |
         if value is not None:
             raise UsageError(f"{word}: {name} has no such thing; benchmark_model measures there")
     binary = options.benchmark_binary
-    if binary is None:
-        raise UsageError(f"--on {name}: name the program that measures with --benchmark-binary: {NEEDED}")
-    _check_binary(binary)
+    if binary is not None:
+        _check_binary(binary)
+    elif options.measures:
+        raise UsageError(_unnamed(name))
     return AdbTarget(_client(name, environment), binary, round_seconds=options.timeout_s or ROUND_SECONDS)
+
+
+def _unnamed(name: str) -> str:
+    return f"--on {name}: name the program that measures with --benchmark-binary: {NEEDED}"
 
 
 def remove_adb(name: str, options: TargetOptions, environment: Mapping[str, str] | None = None) -> str:

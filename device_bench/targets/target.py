@@ -22,6 +22,7 @@ class TargetOptions:
         resume: collect a job that still runs or has ended there instead of starting it.
         cpu, userland: of an emulated machine. benchmark_binary: for a device without Python.
         ssh_config: used instead of the user's. wheels: folder to prepare a device from that has no network.
+        measures: False for a target that is only probed, so that what measures there need not be given.
     """
 
     python: str | None = None
@@ -32,6 +33,7 @@ class TargetOptions:
     benchmark_binary: Path | None = None
     ssh_config: Path | None = None
     wheels: Path | None = None
+    measures: bool = True
 
 
 class Target(Protocol):

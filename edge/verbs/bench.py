@@ -16,18 +16,46 @@ from device_bench.subjects import open_subject
 from device_bench.table import latency_table, print_table, stage_table
 from device_bench.targets.target import Progress as Tell
 from device_bench.targets.target import Target
-from edge.errors import EdgeError, FileError, UsageError, one_line
+from edge.errors import EdgeError, FileError, UsageError
 from edge.verbs.bench_counting import counted, counting_options, hold_to_baseline
 from edge.verbs.bench_explain import explain_all
 from edge.verbs.bench_plan import make_plan, plan_options
 from edge.verbs.bench_targets import open_targets, prepare_targets, target_options
+from edge.verbs.grouped_help import GroupedCommand, examples
 
 OWN_PICTURE = ""
 JPEG_START = b"\xff\xd8"
 
 
+# heading of the help -> names of options
+HEADINGS = {
+    "Where": ("on", "python", "ssh_config", "cpu", "userland", "benchmark_binary", "timeout_s", "resume"),
+    "What runs the models": ("engines", "kernels", "threads", "affinity", "no_selftest"),
+    "How long": (
+        "min_runs",
+        "min_seconds",
+        "max_runs",
+        "rounds",
+        "warmup_runs",
+        "warmup_seconds",
+        "max_warmup_seconds",
+    ),
+    "What is measured": ("scenario", "streams", "samples", "picture", "explain"),
+    "Instruction counts (--on emulated-arm64)": ("baseline", "check", "write_baseline"),
+    "Results": ("out", "as_json"),
+    "Instead of measuring": ("prepare", "wheels", "remove_agent"),
+}
+
+
 @click.command(
-    "bench", epilog="Example: edge bench artifacts/street_float artifacts/street_int8 --engine litert -o records.jsonl"
+    "bench",
+    cls=GroupedCommand,
+    headings=HEADINGS,
+    epilog=examples(
+        "edge bench runs/float runs/int8 --engine litert --engine onnxruntime",
+        "edge bench runs/int8 --on ssh://pi@raspberrypi.local --threads 4 -o records.jsonl",
+        "edge bench runs/int8 --on emulated-arm64 --cpu cortex-a76 --engine litert",
+    ),
 )
 @click.argument("artifacts", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
@@ -40,8 +68,8 @@ JPEG_START = b"\xff\xd8"
 @target_options
 @plan_options
 @counting_options
-@click.option("--prepare", is_flag=True, help="Set the targets up instead of measuring; no artifact is needed.")
-@click.option("--remove-agent", is_flag=True, help="Remove all that was put on the targets instead of measuring.")
+@click.option("--prepare", is_flag=True, help="Set the targets up: runtimes, or a userland.")
+@click.option("--remove-agent", is_flag=True, help="Remove all that was put on the targets.")
 @click.option("--explain", is_flag=True, help="Say where a TFLite file's time goes, instead of measuring latency.")
 @click.option(
     "--end-to-end",
@@ -49,10 +77,16 @@ JPEG_START = b"\xff\xd8"
     is_flag=False,
     flag_value=OWN_PICTURE,
     metavar="[IMAGE]",
-    help="Measure decode, resize, quantize, infer and postprocess too, of a JPEG or of one from the self-test.",
+    help="Decode, resize, quantize, infer and postprocess too: of this JPEG, or of one from the self-test.",
 )
 @click.option(
-    "-o", "--out", "--output", "out", type=click.Path(path_type=Path), help="Add the records to this JSON lines file."
+    "-o",
+    "--out",
+    "--output",
+    "out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Add the records to this file of JSON lines.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the records instead of a table, one JSON object per line.")
 def command(
@@ -67,9 +101,10 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> int | None:
-    """Measure latency of ARTIFACTS (and bare .tflite or .onnx files), in turn, with every engine named.
+    """Measure the latency of ARTIFACTS, and of bare .tflite and .onnx files: in turn, with every engine named.
 
-    Without --engine each one runs on the engine that the target prefers. Without --on: on this machine.
+    Without --engine each one runs on the engine that the target prefers. Without --on: on this machine. A figure with ~
+    before it is not clean; the column `state` says why, and the lines below what to do.
     """
     if prepare or remove_agent:
         prepare_targets(on, options, artifacts, remove=remove_agent)
@@ -143,7 +178,7 @@ def _print(outcomes: list[Outcome], as_json: bool) -> None:
         if outcome.error is not None and len(outcomes) > 1:
             click.echo(f"edge bench: {_placed(outcome.target, outcome.error)}", err=True)
     for line in remarks(records):
-        click.echo(one_line(line), err=True)
+        click.echo(line, err=True)
 
 
 def _placed(target: str, error: EdgeError) -> str:

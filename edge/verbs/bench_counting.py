@@ -14,9 +14,11 @@ from device_bench.targets.emulated_arm64 import KIND
 from edge.errors import UsageError
 
 OPTIONS = (
-    click.option("--baseline", type=click.Path(path_type=Path), help="Instruction counts to compare with."),
-    click.option("--check", is_flag=True, help="Exit code 1 where a count is over 0.5 % above --baseline."),
-    click.option("--write-baseline", is_flag=True, help="Write the counts into --baseline."),
+    click.option(
+        "--baseline", metavar="FILE", type=click.Path(path_type=Path), help="Instruction counts, as JSON, for:"
+    ),
+    click.option("--check", is_flag=True, help="Exit code 1 where a count is over 0.5 % above the file's."),
+    click.option("--write-baseline", is_flag=True, help="Write this measurement's counts into the file."),
 )
 # What stands in place of a default that was made for times: a count needs few runs, and nothing drifts.
 COUNTING: Mapping[str, Any] = MappingProxyType(

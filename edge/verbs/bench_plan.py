@@ -11,21 +11,91 @@ from edge.errors import UsageError
 
 SCENARIOS = ("single-stream", "multi-stream", "offline")
 NANOSECONDS = 1_000_000_000
+SECONDS = "SECONDS"
 OPTIONS = (
-    click.option("--kernels", help="Kernel set of every engine that names none itself (NAME:KERNELS)."),
-    click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1)),
-    click.option("--affinity", help="Processors to bind the measuring process to: 2,3."),
-    click.option("--scenario", default=SCENARIOS[0], show_default=True, type=click.Choice(SCENARIOS)),
-    click.option("--streams", default=None, type=click.IntRange(min=1), help="Samples of a multi-stream query."),
-    click.option("--samples", default=None, type=click.IntRange(min=1), help="Samples of an offline query."),
-    click.option("--min-runs", default=50, show_default=True, type=click.IntRange(min=1)),
-    click.option("--min-seconds", default=2.0, show_default=True, type=click.FloatRange(min=0, max=86400)),
-    click.option("--max-runs", default=20_000, show_default=True, type=click.IntRange(min=1)),
-    click.option("--warmup-runs", default=10, show_default=True, type=click.IntRange(min=1)),
-    click.option("--warmup-seconds", default=0.5, show_default=True, type=click.FloatRange(min=0, max=3600)),
-    click.option("--max-warmup-seconds", default=5.0, show_default=True, type=click.FloatRange(min=0, max=3600)),
-    click.option("--rounds", default=10, show_default=True, type=click.IntRange(min=1), help="Blocks of each subject."),
-    click.option("--no-selftest", is_flag=True, help="Do not let the runtime prove its answers first."),
+    click.option(
+        "--kernels",
+        metavar="SET",
+        help="Kernel set of every engine that names none itself: xnnpack, builtin, cuda, ...",
+    ),
+    click.option(
+        "--threads", default=1, show_default=True, type=click.IntRange(min=1), metavar="N", help="Of the engine."
+    ),
+    click.option("--affinity", metavar="LIST", help="Bind the measuring process to these processors: 2,3."),
+    click.option(
+        "--scenario",
+        default=SCENARIOS[0],
+        show_default=True,
+        type=click.Choice(SCENARIOS),
+        help="One sample after the other; several at a time; as many as possible.",
+    ),
+    click.option(
+        "--streams", default=None, type=click.IntRange(min=1), metavar="N", help="Samples of a multi-stream query."
+    ),
+    click.option(
+        "--samples", default=None, type=click.IntRange(min=1), metavar="N", help="Samples of an offline query."
+    ),
+    click.option(
+        "--min-runs",
+        default=50,
+        show_default=True,
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Measure each subject at least so often,",
+    ),
+    click.option(
+        "--min-seconds",
+        default=2.0,
+        show_default=True,
+        type=click.FloatRange(min=0, max=86400),
+        metavar=SECONDS,
+        help="and at least so long,",
+    ),
+    click.option(
+        "--max-runs",
+        default=20_000,
+        show_default=True,
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="but never more often than this.",
+    ),
+    click.option(
+        "--rounds",
+        default=10,
+        show_default=True,
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Turns in which every subject gets its share, A B A B ...",
+    ),
+    click.option(
+        "--warmup-runs",
+        default=10,
+        show_default=True,
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Before that: unmeasured, at least so often,",
+    ),
+    click.option(
+        "--warmup-seconds",
+        default=0.5,
+        show_default=True,
+        type=click.FloatRange(min=0, max=3600),
+        metavar=SECONDS,
+        help="at least so long, until the running median is stable,",
+    ),
+    click.option(
+        "--max-warmup-seconds",
+        default=5.0,
+        show_default=True,
+        type=click.FloatRange(min=0, max=3600),
+        metavar=SECONDS,
+        help="but not longer than this.",
+    ),
+    click.option(
+        "--no-selftest",
+        is_flag=True,
+        help="Do not let the runtime prove its answers first; the records are marked untested.",
+    ),
 )
 
 

@@ -15,6 +15,7 @@ from device_bench.record import Record
 from device_bench.record_lines import record_lines
 from device_bench.table import milliseconds, print_table
 from edge.errors import FileError, UsageError, one_line
+from edge.verbs.grouped_help import examples
 
 
 def parse_share(text: str) -> float:
@@ -29,20 +30,36 @@ def parse_share(text: str) -> float:
     return value
 
 
-@click.command("compare", epilog="Example: edge compare main.jsonl change.jsonl --min-effect 2%")
+@click.command(
+    "compare",
+    epilog=examples(
+        "edge compare main.jsonl change.jsonl",
+        "edge compare main.jsonl change.jsonl --metric p99 --min-effect 5% --allow-tainted",
+    ),
+)
 @click.argument("base", type=click.Path(path_type=Path))
 @click.argument("new", type=click.Path(path_type=Path))
-@click.option("--metric", default="p50", show_default=True, type=click.Choice(list(METRICS)))
-@click.option("--min-effect", default="2%", show_default=True, help="Smallest change that counts.")
-@click.option("--alpha", default=0.05, show_default=True, type=click.FloatRange(0.0001, 0.5))
-@click.option("--allow-tainted", is_flag=True, help="Compare records that the machine's state speaks against.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per line: every pair, then the summary.")
+@click.option("--metric", default="p50", show_default=True, type=click.Choice(list(METRICS)), help="What is compared.")
+@click.option(
+    "--min-effect", default="2%", show_default=True, metavar="SHARE", help="Smallest change that counts: 2% or 0.02."
+)
+@click.option(
+    "--alpha",
+    default=0.05,
+    show_default=True,
+    type=click.FloatRange(0.0001, 0.5),
+    metavar="SHARE",
+    help="Chance of a false `slower` or `faster` among all pairs together.",
+)
+@click.option("--allow-tainted", is_flag=True, help="Compare records too that were marked: see `state` in edge bench.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON lines: one object per pair, then the summary.")
 def command(
     base: Path, new: Path, metric: str, min_effect: str, alpha: float, allow_tainted: bool, as_json: bool
 ) -> int:
     """Compare the records of NEW with those of BASE: faster, slower, no difference shown, too few samples.
 
-    Exit code 0: nothing is slower. 1: something is slower by more than --min-effect. 2: asked wrongly.
+    BASE and NEW are files that `edge bench -o` wrote. Exit code 0: nothing is slower. 1: something is slower by more
+    than --min-effect. 2: asked wrongly.
     """
     effect = parse_share(min_effect)
     pairs, alone = pair_records(_read(base), _read(new))

@@ -11,9 +11,10 @@ from pydantic import ValidationError
 from device_bench.machine import Machine
 from device_bench.machine_state import MachineState
 from device_bench.taints import ADVICE, Taint, notes, taints
-from device_bench.targets.target import Target
+from device_bench.targets.target import Target, open_target
 from edge.errors import EngineError, one_line
-from edge.verbs.bench_targets import open_targets, target_options
+from edge.verbs.bench_targets import chosen, place_options
+from edge.verbs.grouped_help import examples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +22,7 @@ class Probed:
     """A target's answer, checked."""
 
     target: str
-    python: str
+    python: str | None
     engines: tuple[str, ...]
     machine: Machine
     state: MachineState
@@ -29,20 +30,55 @@ class Probed:
     notes: tuple[str, ...]
 
 
-@click.command("probe", epilog="Example: edge probe --on ssh://pi@raspberrypi.local")
-@target_options
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per target.")
-def command(on: tuple[str, ...], as_json: bool, **options: Any) -> None:
-    """Say what a target is, how it stands now, and what would taint a measurement there; nothing is measured."""
-    for place, target in enumerate(open_targets(on, options)):
+@click.command(
+    "probe",
+    epilog=examples("edge probe", "edge probe --on local --on ssh://pi@raspberrypi.local --json > machines.jsonl"),
+)
+@place_options
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print one JSON object per target; one that failed has `target` and `error`.",
+)
+def command(on: tuple[str, ...], as_json: bool, **options: Any) -> int | None:
+    """Say what a machine is, how it stands now, and what would taint a measurement there; nothing is measured.
+
+    A target that does not answer is one line on standard error, and exit code 1 after the others were asked.
+    """
+    names = on or ("local",)
+    failed = False
+    for place, opened in enumerate([_opened(name, options) for name in names]):
         try:
-            probed = check_probe(target, target.probe())
-        finally:
-            target.close()
+            if isinstance(opened, EngineError):
+                raise opened
+            probed = _probed(opened)
+        except EngineError as error:
+            failed = True
+            click.echo(f"edge probe: {one_line(str(error))}", err=True)
+            if as_json:
+                click.echo(json.dumps({"target": names[place], "error": one_line(str(error))}))
+            continue
         if as_json:
             click.echo(json.dumps(_document(probed)))
         else:
             click.echo(("\n" if place else "") + "\n".join(_lines(probed)))
+    return EngineError.exit_code if failed else None
+
+
+def _opened(name: str, options: dict[str, Any]) -> Target | EngineError:
+    """A target, or why there is none; what is asked wrongly is refused before any target is asked."""
+    try:
+        return open_target(name, chosen(options, measures=False))
+    except EngineError as error:
+        return error
+
+
+def _probed(target: Target) -> Probed:
+    try:
+        return check_probe(target, target.probe())
+    finally:
+        target.close()
 
 
 def check_probe(target: Target, told: Mapping[str, Any]) -> Probed:
@@ -56,7 +92,7 @@ def check_probe(target: Target, told: Mapping[str, Any]) -> Probed:
     engines = told.get("engines")
     return Probed(
         target=target.name,
-        python=str(told.get("python")),
+        python=None if told.get("python") is None else str(told.get("python")),
         engines=tuple(str(name) for name in engines) if isinstance(engines, list | tuple) else (),
         machine=machine,
         state=state,
@@ -102,8 +138,8 @@ def _lines(probed: Probed) -> list[str]:
     ]
     lines = [f"{name:13}{one_line(str(value))}" for name, value in facts if value is not None]
     for taint in probed.taints:
-        lines += [f"~ {taint.kind}: {taint.sentence}", f"  {ADVICE[taint.kind]}"]
-    lines += [f"  note: {note}" for note in probed.notes]
+        lines += [f"~ {taint.kind}: {one_line(taint.sentence)}", f"  to do: {ADVICE[taint.kind]}"]
+    lines += [f"note: {one_line(note)}" for note in probed.notes]
     return lines if probed.taints else [*lines, "nothing seen that would taint a measurement"]
 
 

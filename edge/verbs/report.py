@@ -15,9 +15,12 @@ from device_bench.report.tables import csv_text, flat, markdown_text
 from edge import atomic
 from edge.errors import FileError, UsageError, one_line
 from edge.evaluation.page_environment import page_environment
+from edge.verbs.grouped_help import examples
 
 
-@click.command("report", epilog="Example: edge report fleet/*.jsonl -o report.html --csv report.csv")
+@click.command(
+    "report", epilog=examples("edge report records.jsonl", "edge report fleet/*.jsonl -o report.html --csv report.csv")
+)
 @click.argument("records", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--out", "out", type=click.Path(path_type=Path), help="Write one self-contained HTML page.")
 @click.option(

@@ -2,14 +2,16 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
+import click
 import pytest
 
-from edge.cli import EXTRAS, VERBS, main
+from edge.cli import EXTRAS, VERBS, edge, main
 from edge.errors import unknown_name
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,6 +36,26 @@ def test_every_verb_explains_itself_with_an_example(verb: str, capsys: pytest.Ca
     """`edge VERB --help` shows a command that can be typed."""
     assert main([verb, "--help"]) == 0
     assert f"edge {verb}" in capsys.readouterr().out.split("Usage:", 1)[1].split("\n", 1)[1]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_examples_of_the_help_are_commands_that_hold(verb: str) -> None:
+    """Each is understood: its options exist and their values are of the right kind."""
+    command = edge.get_command(click.Context(edge), verb)
+    assert command is not None
+    found = re.findall(rf"\bedge {verb}\b(.*)", f"{command.help}\n{command.epilog or ''}")
+    assert found
+    for line in found:
+        command.make_context(verb, shlex.split(line.partition(">")[0], comments=True))
+
+
+def test_every_option_of_a_bench_stands_under_a_heading(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--help"]) == 0
+    told = capsys.readouterr().out
+    rest = told.split("Other options:")[1].split("Example:")[0]
+    assert re.findall(r"--[a-z-]+", rest) == ["--help"]
+    listed = re.findall(r"^  (?:-\w, )?(--[a-z-]+)", told, re.MULTILINE)
+    assert len(listed) == len(set(listed)) and {"--on", "--threads", "--max-warmup-seconds", "--wheels"} <= set(listed)
 
 
 def test_an_unknown_name_far_from_all_lists_the_known_ones() -> None:

@@ -18,6 +18,7 @@ from device_bench.targets.benchmark_model import parse
 from device_bench.targets.target import TargetOptions
 from edge.errors import EngineError, UsageError
 from edge.verbs.latency import from_record
+from edge.verbs.probe import check_probe
 from tests.device_bench.targets.adb_server import Device, Server, serving
 
 SERIAL = "R58N123"
@@ -179,6 +180,11 @@ def test_the_binary_must_be_given_and_be_for_the_device(tmp_path: Path) -> None:
     other.write_bytes(b"\x7fELF" + bytes(14) + (62).to_bytes(2, "little"))
     with pytest.raises(UsageError, match="another processor"):
         open_adb("adb", TargetOptions(benchmark_binary=other))
+
+
+def test_a_device_is_probed_without_the_binary(server: Server) -> None:
+    opened = open_adb("adb", TargetOptions(measures=False), server.environment)
+    assert check_probe(opened, opened.probe()).state.battery_percent == 81
 
 
 def test_newer_builds_percentiles_are_kept_under_their_own_names() -> None:

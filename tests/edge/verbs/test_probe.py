@@ -49,6 +49,26 @@ def test_an_answer_is_checked() -> None:
             check_probe(Lying(broken), broken)
 
 
+def test_a_target_that_fails_does_not_stop_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    """One line and exit code 1; with --json every target has its object."""
+    nobody = "ssh://nobody@127.0.0.1:1"
+    assert main(["probe", "--on", nobody, "--on", "local", "--json"]) == 1
+    captured = capsys.readouterr()
+    failed, told = (json.loads(line) for line in captured.out.splitlines())
+    assert failed == {"target": nobody, "error": captured.err.strip().removeprefix("edge probe: ")}
+    assert told["target"] == "local" and told["machine"]
+    assert main(["probe", "--on", nobody]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == "" and len(captured.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("option", ["--resume", "--wheels=x", "--timeout=5", "--benchmark-binary=x"])
+def test_options_of_a_measurement_are_refused(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["probe", option]) == 2
+    assert "No such option" in capsys.readouterr().err
+
+
 def test_an_unknown_target_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["probe", "--on", "locl"]) == 2
-    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert main(["probe", "--on", "local", "--on", "locl"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and len(captured.err.splitlines()) == 1, "refused before any target is asked"
