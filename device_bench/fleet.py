@@ -13,7 +13,7 @@ from device_bench.plan import Plan
 from device_bench.record import Record
 from device_bench.targets.target import Progress, Target
 from edge.artifact import Artifact
-from edge.errors import EdgeError, UsageError
+from edge.errors import EdgeError, Interrupted, UsageError
 
 Done = Callable[[list[Record]], None]
 
@@ -62,12 +62,14 @@ def bench_fleet(
         One outcome per target, in their order.
 
     Raises:
-        UsageError: the same target twice.
+        UsageError: the same target twice. Interrupted: by the user; every target was told to stop, and records of those
+            that had finished were given to `done`.
     """
     names = [target.name for target in targets]
     if twice := [name for name in names if names.count(name) > 1]:
         raise UsageError(f"--on {twice[0]} is named twice; two jobs on one device would disturb each other")
     lock = threading.Lock()
+    finished: list[str] = []
 
     def one(target: Target) -> Outcome:
         try:
@@ -75,18 +77,38 @@ def bench_fleet(
             if earlier := held_records(order.held, job, target.name):
                 return Outcome(target=target.name, records=tuple(earlier), resumed=True)
             found = records(job, target.run(job, progress(target)), target, command=order.command)
-            with lock:
-                done(found)
         except EdgeError as error:
             return Outcome(target=target.name, records=(), error=error)
+        try:
+            with lock:
+                done(found)
+                finished.append(target.name)
+        except EdgeError as error:  # they were measured all the same
+            return Outcome(target=target.name, records=tuple(found), error=error)
         return Outcome(target=target.name, records=tuple(found))
 
     try:
         with ThreadPoolExecutor(max_workers=len(targets)) as pool:
-            return list(pool.map(one, targets))
+            try:
+                return list(pool.map(one, targets))
+            except KeyboardInterrupt as error:
+                raise Interrupted(_stopped(targets, finished)) from error
     finally:
         for target in targets:
             target.close()
+
+
+def _stopped(targets: Sequence[Target], finished: Sequence[str]) -> str:
+    """End what runs on the targets that have not finished; says what became of each."""
+    told = [f"finished before: {', '.join(finished)}"] if finished else []
+    for target in targets:
+        if target.name in finished:
+            continue
+        try:
+            target.stop()
+        except EdgeError as error:
+            told.append(str(error))
+    return "; ".join(["interrupted", *told])
 
 
 def held_records(held: Sequence[Record], job: Job, target: str) -> list[Record]:

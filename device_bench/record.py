@@ -250,13 +250,14 @@ def read_records(path: str | Path) -> list[Record]:
 
 
 def append_records(path: str | Path, records: Sequence[Record]) -> None:
-    """Add records to a file, which is made if absent and is written whole.
+    """Add records to a file, which is made if absent and is written whole. Processes that do so at once take turns.
 
     Raises:
         FileError: the file holds something else than records, or cannot be written.
     """
-    earlier = read_records(path) if Path(path).exists() else []
-    atomic.write_text(path, "".join(record_line(record) + "\n" for record in [*earlier, *records]))
+    with atomic.held_folder(path):
+        earlier = read_records(path) if Path(path).exists() else []
+        atomic.write_text(path, "".join(record_line(record) + "\n" for record in [*earlier, *records]))
 
 
 def record_schema() -> dict[str, Any]:

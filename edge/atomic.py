@@ -4,10 +4,12 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edge.errors import FileError
+
+ROOM_BYTES = 1 << 20
 
 
 def _sync_folder(folder: Path) -> None:
@@ -43,6 +45,43 @@ def replacing(path: str | Path) -> Iterator[Path]:
         raise FileError(target, f"cannot be written: {error.strerror}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: str | Path) -> None:
+    """Refuse (FileError) now what `replacing` would refuse later: before long work whose result goes to `path`.
+
+    A missing or read-only folder, a full disk (less than ROOM_BYTES), and what is there and no file.
+    """
+    target = Path(path)
+    if target.exists() and not target.is_file():
+        raise FileError(target, "cannot be written: a folder or device is there, not a file")
+    try:
+        with tempfile.NamedTemporaryFile(prefix=f".{target.name}.", dir=target.parent) as tried:
+            tried.write(bytes(ROOM_BYTES))
+            tried.flush()
+            os.fsync(tried.fileno())
+    except OSError as error:
+        raise FileError(target, f"cannot be written: {error.strerror}") from error
+
+
+@contextmanager
+def held_folder(path: str | Path) -> Iterator[None]:
+    """Hold the folder of `path` against every other process that asks for the same, for reading and replacing a file.
+
+    Where the file system knows no locks nothing is held. Refuses (FileError) a folder that cannot be opened.
+    """
+    import fcntl  # not on every system that imports this module
+
+    try:
+        descriptor = os.open(Path(path).parent, os.O_RDONLY)
+    except OSError as error:
+        raise FileError(path, f"cannot be written: {error.strerror}") from error
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:

@@ -8,6 +8,7 @@
     │   └── DataError         an image, mask, label or split file
     ├── UnsupportedError      an operator or option this part does not know
     ├── EngineError           a runtime is missing or refused the model
+    ├── Interrupted           the user ended it                                exit code 130
     └── UsageError            asked wrongly                                   exit code 2
         └── RecipeError       a recipe or card that does not hold
 
@@ -61,6 +62,12 @@ class UnsupportedError(EdgeError):
 
 class EngineError(EdgeError):
     """A runtime is missing or refused the model."""
+
+
+class Interrupted(EdgeError):
+    """The user ended it; the message says what had been finished."""
+
+    exit_code = 130
 
 
 class UsageError(EdgeError):

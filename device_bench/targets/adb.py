@@ -35,6 +35,7 @@ class AdbTarget:
 
     def __init__(self, client: AdbClient, binary: Path | None, *, round_seconds: float = ROUND_SECONDS) -> None:
         self._client, self._binary, self._seconds = client, binary, round_seconds
+        self._tool, self._stopped = "", False
         self.name = client.name
 
     def probe(self) -> Mapping[str, Any]:
@@ -54,7 +55,7 @@ class AdbTarget:
         if abi != ABI:
             raise EngineError(f"{self.name}: the device runs {abi or 'an unknown architecture'}; {ABI} is needed")
         sha256 = file_sha256(self._binary)
-        tool = self._put(self._binary, sha256, "benchmark_model", mode="755")
+        tool = self._tool = self._put(self._binary, sha256, "benchmark_model", mode="755")
         graphs = {name: self._model(name, job) for name in job.files if name.endswith(".tflite")}
         machine, states = android_machine(shell), [android_state(shell)]
         specs = job.document["subjects"]
@@ -76,6 +77,12 @@ class AdbTarget:
                 for spec, rounds in zip(specs, seen, strict=True)
             ],
         }
+
+    def stop(self) -> None:
+        """End the binary on the device. Refuses (EngineError) a device that does not answer."""
+        self._stopped = True
+        if self._tool:
+            self._client.shell(f"pkill -f '[{self._tool[0]}]{self._tool[1:]}' || true")  # not this very shell
 
     def close(self) -> None:
         """Nothing of ours runs on the device between rounds."""
@@ -133,6 +140,8 @@ class AdbTarget:
 
     def _measure(self, job: Job, spec: Mapping[str, Any], tool: str, graph: str) -> dict[str, Any]:
         """One round of one subject."""
+        if self._stopped:
+            raise EngineError(f"{self.name}: interrupted")
         flags = arguments(job.plan, KERNELS[spec["kernels"]] or "", graph, self._seconds)
         words = ["timeout", f"{self._seconds:.0f}"]  # on the device: nothing runs on when the cable is pulled
         if job.plan.affinity is not None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +12,7 @@ from edge.errors import EngineError, UsageError, one_line
 from edge.runtime.framing import read_message, write_message
 
 ANSWER_SECONDS = 600.0
+GRACE_SECONDS, STOP_SECONDS = 0.5, 5.0
 KEPT_STDERR_BYTES = 4096
 MAX_ANSWER_BYTES = 1 << 28
 
@@ -85,6 +87,21 @@ class AgentProcess:
             told = one_line(f"{self._name}: {header['error']}")
             raise UsageError(told) if header.get("kind") == "UsageError" else EngineError(told)
         return self._answer(data)
+
+    def stop(self) -> None:
+        """End the process, called from another thread: whoever waits for an answer is told that there is none.
+
+        It is interrupted, so that it can remove its files, and killed where that takes too long. A terminal's Ctrl-C
+        has reached it already; a second one would disturb it at that.
+        """
+        for end in (None, signal.SIGINT, signal.SIGKILL):
+            if end is not None:
+                self._process.send_signal(end)
+            try:
+                self._process.wait(timeout=GRACE_SECONDS if end is None else STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                continue
+            return
 
     def close(self) -> None:
         """End the process and free what it holds."""

@@ -42,6 +42,8 @@ class EmulatedArm64:
 
     def __init__(self, userland: Userland, cpu: str = DEFAULT_CPU, *, answer_seconds: float = ANSWER_SECONDS) -> None:
         self._userland, self._cpu, self._answer_seconds = userland, cpu, answer_seconds
+        self._agent: AgentProcess | None = None
+        self._stopped = False
         self.name = f"{KIND}:{cpu}"
         self.agent_sha256: str | None = bench_archive_sha256()
 
@@ -60,6 +62,12 @@ class EmulatedArm64:
                 progress(place + 1, len(job.document["subjects"]))
         states = [state for answer in answers for state in answer["states"]]
         return {**answers[-1], "states": states, "subjects": [answer["subjects"][0] for answer in answers]}
+
+    def stop(self) -> None:
+        """End the emulator, and start no other."""
+        self._stopped = True
+        if self._agent is not None:
+            self._agent.stop()
 
     def close(self) -> None:
         """Nothing is held between jobs."""
@@ -91,14 +99,17 @@ class EmulatedArm64:
         return answer
 
     def _start(self, module: str, more: Mapping[str, str]) -> AgentProcess:
+        if self._stopped:
+            raise EngineError(f"{self.name}: interrupted")
         environment = {**PINNED, "QEMU_CPU": self._cpu, "TMPDIR": tempfile.gettempdir(), **more}
-        return AgentProcess(
+        self._agent = AgentProcess(
             [*fixed_addresses(), str(self._userland.python3), *bench_start_arguments(module)],
             name=self.name,
             before=bench_archive(),
             environment=environment,
             answer_seconds=self._answer_seconds,
         )
+        return self._agent
 
 
 def parse_marks(text: str) -> list[tuple[int, int]]:

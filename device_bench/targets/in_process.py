@@ -49,5 +49,8 @@ class InProcess:
                 readers=self._readers,
             )
 
+    def stop(self) -> None:
+        """Nothing: a job in this process ends with it."""
+
     def close(self) -> None:
         """Nothing is held."""

@@ -11,7 +11,7 @@ from device_bench.agent_archive import SERVE, bench_archive, bench_archive_sha25
 from device_bench.job import Job
 from device_bench.targets.agent_process import ANSWER_SECONDS, AgentProcess
 from device_bench.targets.target import Progress, TargetOptions
-from edge.errors import UsageError
+from edge.errors import EngineError, UsageError
 
 
 class LocalTarget:
@@ -32,6 +32,8 @@ class LocalTarget:
         if python is not None and self._python is None:
             raise UsageError(f"--python {python}: no such interpreter; give the path of an executable")
         self._answer_seconds = answer_seconds
+        self._agent: AgentProcess | None = None
+        self._stopped = False
         self.name = "local" if python is None else f"local:{python}"
         self.agent_sha256: str | None = bench_archive_sha256()
 
@@ -47,10 +49,22 @@ class LocalTarget:
                 agent.ask({"do": "file", "name": name}, data)
             return agent.ask({"do": "run"}, json.dumps(job.document).encode(), progress)
 
+    def stop(self) -> None:
+        """End the process that measures, and start no other."""
+        self._stopped = True
+        if self._agent is not None:
+            self._agent.stop()
+
     def close(self) -> None:
         """Nothing is held between jobs."""
 
     def _start(self) -> AgentProcess:
+        if self._stopped:
+            raise EngineError(f"{self.name}: interrupted")
+        self._agent = self._started()
+        return self._agent
+
+    def _started(self) -> AgentProcess:
         if self._python is None:
             # The folder that this product was imported from comes first for the other process too.
             root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))

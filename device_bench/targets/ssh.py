@@ -4,6 +4,7 @@ import getpass
 import hashlib
 import json
 import platform
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,6 +19,7 @@ JOB_SECONDS = 6 * 3600.0
 RECONNECT_SECONDS = 120.0
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 15.0
+STOP_TRIES, STOP_PAUSE_SECONDS = 4, 0.3
 WITHOUT_RUNTIME = ("null",)
 
 
@@ -45,6 +47,8 @@ class SshTarget:
         self._reconnect_seconds = reconnect_seconds
         self._archive = station_archive()
         self._connection: StationProcess | None = None
+        self._job_id = ""
+        self._stopped = threading.Event()
         self._asked = False  # whether this job's start was sent: from then on it is attached to, never begun again
         self.name = address.name
         self.agent_sha256: str | None = hashlib.sha256(self._archive).hexdigest()
@@ -55,7 +59,7 @@ class SshTarget:
 
     def run(self, job: Job, progress: Progress | None = None) -> Mapping[str, Any]:
         """Run a job there, or collect it. A lost connection is made again; the job goes on meanwhile."""
-        self._asked = False
+        self._asked, self._job_id = False, job.id
         self._check_engines(job)
         lost_s: float | None = None
         pause_s = FIRST_PAUSE_SECONDS
@@ -71,12 +75,32 @@ class SshTarget:
                 return self._attempt(job, tell)
             except ConnectionCut as error:
                 self.close()
+                if self._stopped.is_set():
+                    raise EngineError(f"{self.name}: interrupted") from error
                 lost_s = time.monotonic() if lost_s is None else lost_s
                 if time.monotonic() + pause_s - lost_s > self._reconnect_seconds:
                     rest = "; the job goes on there: call again with --resume to collect it" if self._asked else ""
                     raise EngineError(f"{error}; not back within {self._reconnect_seconds:g} s{rest}") from error
-                time.sleep(pause_s)
+                self._stopped.wait(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_SECONDS)
+
+    def stop(self) -> None:
+        """End the connection, then by another one the job there. Refuses (EngineError) where that cannot be made."""
+        self._stopped.set()
+        connection = self._connection
+        if connection is not None:
+            connection.kill()
+        if not self._asked:
+            return
+        try:
+            with StationProcess(self._address, self._archive, python=self._python) as other:
+                for _ in range(STOP_TRIES):  # its start may just be under way there
+                    if other.ask({"do": "stop", "id": self._job_id}).get("stopped"):
+                        break
+                    time.sleep(STOP_PAUSE_SECONDS)
+                other.ask({"do": "forget", "id": self._job_id})
+        except EngineError as error:
+            raise EngineError(f"{error}; the job goes on there: call again with --resume to collect it") from error
 
     def close(self) -> None:
         """End the connection."""
@@ -140,6 +164,8 @@ class SshTarget:
         return self._connected().ask(request, payload)
 
     def _connected(self) -> StationProcess:
+        if self._stopped.is_set():
+            raise EngineError(f"{self.name}: interrupted")
         if self._connection is None:
             self._connection = StationProcess(self._address, self._archive, python=self._python)
         return self._connection

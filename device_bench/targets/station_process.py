@@ -150,6 +150,10 @@ class StationProcess:
             raise EngineError(f"{self._address.name}: an answer that is no object but {type(answer).__name__}")
         return answer
 
+    def kill(self) -> None:
+        """Cut the connection, called from another thread: whoever waits for an answer is told so."""
+        self._process.kill()
+
     def close(self) -> None:
         """End the connection; a job that runs there goes on."""
         process = self._process

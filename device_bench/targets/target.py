@@ -62,6 +62,13 @@ class Target(Protocol):
         """The answer of `device_bench.agent.run_job.run_job`, not yet believed. Raises EngineError in one line."""
         ...
 
+    def stop(self) -> None:
+        """End the job that `run`, in another thread, waits for: `run` raises EngineError, nothing of it runs on.
+
+        Raises EngineError where it runs on all the same, because the target cannot be reached.
+        """
+        ...
+
     def close(self) -> None:
         """Free what is held for it; nothing of ours runs there afterwards."""
         ...

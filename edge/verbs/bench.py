@@ -6,19 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import Progress
 
-from device_bench.fleet import Order, Outcome, bench_fleet
+from device_bench.fleet import Order
 from device_bench.record import Record, append_records, read_records, record_line
-from device_bench.remarks import remarks
 from device_bench.subjects import open_subject
-from device_bench.table import latency_table, print_table, stage_table
-from device_bench.targets.target import Progress as Tell
-from device_bench.targets.target import Target
-from edge.errors import EdgeError, FileError, UsageError
+from edge import atomic
+from edge.errors import FileError, UsageError
 from edge.verbs.bench_counting import counted, counting_options, hold_to_baseline
 from edge.verbs.bench_explain import explain_all
+from edge.verbs.bench_output import measured_with_bars, print_outcomes
 from edge.verbs.bench_plan import make_plan, plan_options
 from edge.verbs.bench_targets import open_targets, prepare_targets, target_options
 from edge.verbs.grouped_help import GroupedCommand, examples
@@ -118,7 +114,9 @@ def command(
         return None
     options = counted(on, options)
     plan = make_plan(options, end_to_end=picture is not None)
-    held = read_records(out) if out is not None and out.exists() else []  # refused before minutes of measuring
+    if out is not None:
+        atomic.check_writable(out)  # refused before minutes of measuring, as is what else the file may hold
+    held = read_records(out) if out is not None and out.exists() else []
     if options["resume"] and out is None:
         raise UsageError("--resume without -o: name the file that holds what was measured before")
     order = Order(
@@ -137,54 +135,12 @@ def command(
             for record in records:
                 click.echo(record_line(record))
 
-    outcomes = _measured(open_targets(on, options), order, done)
-    _print(outcomes, as_json)
+    outcomes = measured_with_bars(open_targets(on, options), order, done)
+    print_outcomes(outcomes, as_json=as_json)
     if len(outcomes) == 1 and outcomes[0].error is not None:
         raise outcomes[0].error
     holds = hold_to_baseline([record for outcome in outcomes for record in outcome.records], options)
     return 1 if not holds or any(outcome.error for outcome in outcomes) else None
-
-
-def _measured(targets: list[Target], order: Order, done: Any) -> list[Outcome]:
-    """With a bar per device; it moves between blocks only, and not at all where nobody looks."""
-    screen = Console(stderr=True)
-    with Progress(console=screen, transient=True, auto_refresh=False, disable=not screen.is_terminal) as progress:
-
-        def bar(target: Target) -> Tell:
-            task = progress.add_task(target.name, total=None)
-
-            def show(finished: int, total: int) -> None:
-                progress.update(task, completed=finished, total=total)
-                progress.refresh()
-
-            return show
-
-        return bench_fleet(targets, order, done=done, progress=bar)
-
-
-def _print(outcomes: list[Outcome], as_json: bool) -> None:
-    """The table on standard output; failures, remarks and what was there already on standard error."""
-    records = [record for outcome in outcomes for record in outcome.records]
-    if records and not as_json:
-        console = Console()
-        print_table(latency_table(records), console)
-        if any(record.end_to_end is not None for record in records):
-            print_table(stage_table(records), console)
-    for outcome in outcomes:
-        if outcome.resumed:
-            for record in outcome.records if as_json else ():
-                click.echo(record_line(record))
-            click.echo(f"{outcome.target}: measured before; taken from the file", err=True)
-        if outcome.error is not None and len(outcomes) > 1:
-            click.echo(f"edge bench: {_placed(outcome.target, outcome.error)}", err=True)
-    for line in remarks(records):
-        click.echo(line, err=True)
-
-
-def _placed(target: str, error: EdgeError) -> str:
-    """The message with its target before it, once."""
-    text = str(error)
-    return text if text.startswith(target) else f"{target}: {text}"
 
 
 def read_picture(name: str | None) -> bytes | None:

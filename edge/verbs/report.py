@@ -49,6 +49,9 @@ def command(
     """
     if out is None and markdown is None and as_csv is None and not as_json:
         out = Path("report.html")
+    for written in (out, markdown, as_csv):
+        if written is not None:
+            atomic.check_writable(written)
     if out is not None:
         page_environment({}, extra="report")  # a missing jinja2 is refused before the records are read
     drawn = [explained(path.stem, one) for path in explanations for one in read_explanations(path)]

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,6 +57,27 @@ def test_records_survive_a_file_and_are_added_to_it(two_records: list[Record], t
     append_records(path, two_records[1:])
     assert read_records(path) == two_records
     assert len(path.read_text().splitlines()) == 2
+
+
+def test_those_who_add_to_one_file_at_once_lose_nothing(two_records: list[Record], tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(append_records, path, two_records[:1]) for _ in range(24)]:
+            done.result()
+    assert read_records(path) == two_records[:1] * 24
+
+
+@pytest.mark.parametrize(("name", "code"), [("no/records.jsonl", 2), ("/sys/records.jsonl", 1), ("notes.txt", 1)])
+def test_where_no_record_could_be_kept_is_said_before_anything_is_measured(
+    name: str, code: int, make_artifact: MakeArtifact, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody waits for the ten minutes that are asked for here."""
+    (tmp_path / "notes.txt").write_text("mine\n")
+    out = str(tmp_path / name)
+    lasting = ["--engine", "null", "--min-seconds", "600", "--max-runs", "1000000000"]
+    assert main(["bench", str(make_artifact()), *lasting, "-o", out]) == code
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.startswith(f"edge bench: {out}: ") and captured.err.count("\n") == 1
 
 
 def test_a_file_of_something_else_is_refused_and_kept(two_records: list[Record], tmp_path: Path) -> None:

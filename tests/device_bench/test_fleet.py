@@ -1,5 +1,9 @@
 """Several devices at once: each record is kept when it is there, a failed device stops no other one."""
 
+import os
+import signal
+import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +18,7 @@ from device_bench.record import Record
 from device_bench.targets.in_process import InProcess
 from device_bench.targets.target import Progress, Target
 from edge.artifact import open_artifact
-from edge.errors import EngineError, UsageError
+from edge.errors import EngineError, FileError, Interrupted, UsageError
 
 MakeArtifact = Callable[..., Path]
 
@@ -74,3 +78,44 @@ def test_what_was_measured_before_is_not_measured_again(order: Order, opener: An
     longer = Order(opened=order.opened, engines=order.engines, plan=changed, command="", held=tuple(written))
     bench_fleet([same], longer, done=written.extend, progress=silent)
     assert same.jobs == 1
+
+
+def test_records_that_cannot_be_kept_are_shown_all_the_same(order: Order, opener: Any, readers: Readers) -> None:
+    def full(records: list[Record]) -> None:
+        raise FileError("records.jsonl", "cannot be written: No space left on device")
+
+    (outcome,) = bench_fleet([Device("a", opener, readers)], order, done=full, progress=silent)
+    assert len(outcome.records) == 1 and "No space left" in str(outcome.error)
+
+
+class Endless(Device):
+    """Measures until it is stopped; then the user loses patience, as soon as another device has finished."""
+
+    def __init__(self, name: str, opener: Any, readers: Readers, written: list[Record], *, away: bool = False) -> None:
+        super().__init__(name, opener, readers)
+        self.stopped, self._written, self._away = threading.Event(), written, away
+
+    def run(self, job: Job, progress: Progress | None = None) -> Mapping[str, Any]:
+        while not self._written:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert self.stopped.wait(30)
+        raise EngineError(f"{self.name}: interrupted")
+
+    def stop(self) -> None:
+        self.stopped.set()
+        if self._away:
+            raise EngineError(f"{self.name}: no answer; the job goes on there")
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_an_interrupt_stops_what_runs_and_keeps_what_has_finished(
+    order: Order, opener: Any, readers: Readers, away: bool
+) -> None:
+    written: list[Record] = []
+    quick, slow = Device("a", opener, readers), Endless("b", opener, readers, written, away=away)
+    with pytest.raises(Interrupted) as caught:
+        bench_fleet([quick, slow], order, done=written.extend, progress=silent)
+    told = "interrupted; finished before: a" + ("; b: no answer; the job goes on there" if away else "")
+    assert str(caught.value) == told
+    assert [record.target.name for record in written] == ["a"] and slow.stopped.is_set() and slow.closed

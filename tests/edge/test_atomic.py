@@ -1,11 +1,16 @@
 """Files and folders are written whole or not at all."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from edge.atomic import replacing, replacing_folder, write_bytes
+from edge.atomic import check_writable, replacing, replacing_folder, write_bytes
 from edge.errors import FileError
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_written_file_holds_the_bytes_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
@@ -29,6 +34,30 @@ def test_a_missing_folder_is_one_line(tmp_path: Path) -> None:
     """The message names the file."""
     with pytest.raises(FileError, match="cannot be written"):
         write_bytes(tmp_path / "no" / "a.bin", b"")
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [("no/a.bin", "No such file"), ("/sys/a.bin", "denied"), ("/dev/null", "not a file"), (".", "folder")],
+)
+def test_what_could_not_be_written_later_is_refused_now(tmp_path: Path, path: str, problem: str) -> None:
+    """A missing and a read-only folder (nobody may make files in /sys), a device, a folder."""
+    with pytest.raises(FileError, match=problem):
+        check_writable(tmp_path / path)
+    check_writable(tmp_path / "a.bin")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_refused_now(tmp_path: Path) -> None:
+    """In a process that may write no file of the room that is tried for."""
+    code = "import resource; from edge.atomic import ROOM_BYTES, check_writable\n"
+    code += "resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM_BYTES - 1, ROOM_BYTES - 1)); check_writable('a.bin')"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert "FileError: a.bin: cannot be written: " in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_replaces_the_old_one_whole(tmp_path: Path) -> None:

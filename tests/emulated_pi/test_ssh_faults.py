@@ -255,3 +255,30 @@ def test_two_devices_measure_at_the_same_time(devices: Callable[[str], Device], 
     watcher.join()
     assert busy == [True] and [outcome.error for outcome in outcomes] == [None, None]
     assert {record.target.name for record in written} == {each.name for each in pair}
+
+
+def test_an_interrupted_job_is_ended_there_and_leaves_nothing(device: Device, tiny: Path) -> None:
+    there = target(device)
+    with ThreadPoolExecutor(1) as pool:
+        measuring = pool.submit(measure, tiny, lasting(60), there)
+        pid = runner(device)
+        there.stop()
+        with pytest.raises(EngineError, match=r"interrupted|SIGTERM"):
+            measuring.result(timeout=30)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert leftovers(device) == []
+
+
+def test_an_interrupt_that_cannot_reach_the_device_says_that_the_job_goes_on(device: Device, tiny: Path) -> None:
+    there = target(device)
+    with ThreadPoolExecutor(1) as pool:
+        measuring = pool.submit(measure, tiny, lasting(4), there)
+        pid = runner(device)
+        device.stop()
+        with pytest.raises(EngineError, match="the job goes on there: call again with --resume"):
+            there.stop()
+        with pytest.raises(EngineError, match="interrupted"):
+            measuring.result(timeout=30)
+    os.kill(pid, 0)
+    until(lambda: any((job / "answer.json").is_file() for job in device.jobs()))

@@ -2,7 +2,10 @@
 
 import os
 import shutil
+import subprocess
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -160,6 +163,24 @@ def test_a_silent_device_is_given_up(server: Server, phone: Device, files: tuple
     options = TargetOptions(benchmark_binary=files[0], timeout_s=1)
     with pytest.raises(EngineError, match="exit code 124"):  # the device's own `timeout` ends the program there
         bench([files[1]], [], quick, open_adb("adb", options, server.environment), command="")
+
+
+def test_an_interrupt_ends_the_binary_on_the_device(
+    server: Server, phone: Device, files: tuple[Path, Path], quick: Plan
+) -> None:
+    files[0].write_text(f"#!/bin/sh\n# {phone.folder}\ntouch {phone.folder}/started\nsleep 60\n")
+    opened = target(server, files[0])
+    with ThreadPoolExecutor(1) as pool:
+        measuring = pool.submit(bench, [files[1]], [], quick, opened, command="")
+        for _ in range(600):
+            if (phone.folder / "started").exists():
+                break
+            time.sleep(0.05)
+        opened.stop()
+        with pytest.raises(EngineError, match=SERIAL):
+            measuring.result(timeout=30)
+    running = subprocess.run(["ps", "-eo", "args="], capture_output=True, text=True, check=True).stdout
+    assert f"{phone.folder}/data/local/tmp/edge-deploy" not in running
 
 
 def test_the_device_must_be_named_when_there_are_several(adb: str, phone: Device) -> None:

@@ -1,7 +1,11 @@
 """This machine as a target: real runs in a process of their own, and every way that such a process can fail."""
 
 import os
+import signal
+import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +17,9 @@ from device_bench.targets.local import LocalTarget
 from device_bench.targets.target import TargetOptions, open_target
 from edge.cli import main
 from edge.errors import EngineError, UsageError
+
+MakeArtifact = Callable[..., Path]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -96,6 +103,38 @@ def test_a_process_that_fails_is_one_line(code: str, problem: str) -> None:
     ):
         agent.ask({"do": "probe"})
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("everyone", [False, True])
+def test_an_interrupt_is_one_line_and_leaves_no_process_and_no_file(
+    everyone: bool, make_artifact: MakeArtifact, tmp_path: Path
+) -> None:
+    """Ten minutes are asked for; the signal reaches the command, or, as from a terminal, what measures too."""
+    folder, kept = str(make_artifact()), tmp_path / "temporary"
+    kept.mkdir()
+    words = ["bench", folder, "--engine", "null", "--min-seconds", "600", "--max-runs", "1000000000"]
+    words += ["-o", str(tmp_path / "records.jsonl")]
+    code = "from edge.cli import run; run()"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(kept)}
+    command = subprocess.Popen(
+        [sys.executable, "-c", code, *words], stderr=subprocess.PIPE, env=environment, text=True, start_new_session=True
+    )
+    for _ in range(600):
+        if list(kept.glob("edge-bench-*/*.npz")):  # what the process that measures was given
+            break
+        time.sleep(0.05)
+    (measuring,) = [int(pid) for pid, parent in processes() if int(parent) == command.pid]
+    (os.killpg if everyone else os.kill)(command.pid, signal.SIGINT)
+    _, said = command.communicate(timeout=60)
+    assert (command.returncode, said.splitlines()) == (130, ["edge bench: interrupted"])
+    assert measuring not in {int(pid) for pid, _ in processes()}
+    assert list(kept.iterdir()) == [] and not (tmp_path / "records.jsonl").exists()
+
+
+def processes() -> list[list[str]]:
+    """Of every process on this machine: its id and its parent's."""
+    done = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True)
+    return [line.split() for line in done.stdout.splitlines()]
 
 
 def test_a_target_that_is_none_is_refused_with_the_nearest_one() -> None:
