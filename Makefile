@@ -24,7 +24,7 @@ $(TFLITE)/.ready: pyproject.toml tests/constraints-tflite-runtime.txt
 # What a device installs: the light core and one runtime; no torch, no onnx.
 $(LIGHT)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(LIGHT)
-	$(RETRY) $(LIGHT)/bin/pip install --quiet --constraint constraints.txt --editable '.[litert]' pytest pytest-timeout
+	$(RETRY) $(LIGHT)/bin/pip install --quiet --constraint constraints.txt --editable '.[litert]' hypothesis pytest pytest-timeout
 	touch $@
 
 # Other people's tools whose files or answers the tests compare with: pinned whole, one environment each.
@@ -68,8 +68,9 @@ check: $(VENV)/.ready
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
+# The tests of the light part, with what a device installs and nothing else.
 light: $(LIGHT)/.ready
-	$(LIGHT)/bin/python -m pytest -m light
+	OMP_NUM_THREADS=1 $(LIGHT)/bin/python -m pytest -m light
 
 clean:
 	rm -rf $(VENV) .venvs build demo_out

@@ -11,8 +11,58 @@ from typing import Any
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+TESTS = Path(__file__).resolve().parent
+ROOT = TESTS.parent
 MakeArtifact = Callable[..., Path]
+# What a device runs, and what of it needs more than the light installation. `pytest -m light` opens no other file, because
+# there a file that needs torch or onnx cannot even be imported.
+LIGHT = (
+    "device_bench",
+    "edge/camera",
+    "edge/data",
+    "edge/evaluation",
+    "edge/runtime",
+    "edge/test_artifact.py",
+    "edge/test_atomic.py",
+    "edge/test_cost.py",
+    "edge/test_errors.py",
+    "edge/test_light.py",
+    "edge/test_recipe.py",
+    "edge/verbs/test_probe.py",
+    "edge/vision",
+)
+NOT_LIGHT = (
+    "device_bench/report",
+    "edge/evaluation/test_verdict_page.py",
+    "edge/runtime/test_other_python.py",
+    "edge/runtime/test_torch_engine.py",
+    "edge/runtime/test_torch_native.py",
+)
+
+
+def is_light(path: Path) -> bool:
+    """Whether a test file, or the folder of some, belongs to the light part."""
+    within = path.relative_to(TESTS).as_posix()
+
+    def under(names: tuple[str, ...]) -> bool:
+        return any(within == name or within.startswith(f"{name}/") for name in names)
+
+    return under(LIGHT) and not under(NOT_LIGHT)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `-m light` folders and files of other tests are left closed."""
+    if config.getoption("markexpr") != "light" or not collection_path.is_relative_to(TESTS):
+        return None
+    leads = any((TESTS / name).is_relative_to(collection_path) for name in LIGHT)  # a folder above one of them
+    return None if leads or is_light(collection_path) else True
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of the light part."""
+    for item in items:
+        if is_light(item.path):
+            item.add_marker("light")
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,51 @@
+"""In a light installation (what a device has) verbs that need more say in one line what brings it."""
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+NEED_MORE = {
+    "train": ["--help"],
+    "inspect": ["model.onnx"],
+    "convert": ["model.onnx", "-o", "out"],
+    "quantize": ["model.onnx", "--calibration", "generated:classify:train", "-n", "4", "-o", "out"],
+    "eval": ["model.safetensors"],
+    "report": ["records.jsonl"],
+}
+
+
+@pytest.fixture
+def light_python() -> str:
+    """This interpreter where it is the light one, else EDGE_LIGHT_PYTHON, which `make test` builds and sets."""
+    found = sys.executable if find_spec("torch") is None else os.environ.get("EDGE_LIGHT_PYTHON")
+    if not found:
+        if os.environ.get("CI"):
+            pytest.fail("EDGE_LIGHT_PYTHON is not set, and CI must have the light environment")
+        pytest.skip("EDGE_LIGHT_PYTHON is not set; `make test` makes the light environment")
+    return found
+
+
+def edge(python: str, folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [python, "-c", "from edge.cli import run; run()", *words]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("verb", NEED_MORE)
+def test_a_verb_that_needs_more_says_so_in_one_line(verb: str, light_python: str, tmp_path: Path) -> None:
+    for name in ("model.onnx", "model.safetensors", "records.jsonl"):
+        (tmp_path / name).write_bytes(b"")
+    done = edge(light_python, tmp_path, verb, *NEED_MORE[verb])
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 1 and line.startswith(f"edge {verb}: ") and "pip install 'edge-deploy[" in line
+
+
+@pytest.mark.parametrize("verb", ["bench", "probe", "compare", "camera"])
+def test_a_verb_of_the_light_part_needs_nothing_else(verb: str, light_python: str, tmp_path: Path) -> None:
+    done = edge(light_python, tmp_path, verb, "--help")
+    assert done.returncode == 0 and f"edge {verb}" in done.stdout
