@@ -14,8 +14,8 @@ import pytest
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
 MakeArtifact = Callable[..., Path]
-# What a device runs, and what of it needs more than the light installation. `pytest -m light` opens no other file, because
-# there a file that needs torch or onnx cannot even be imported.
+# What a device runs, and what of it needs more than the light installation. `pytest -m light` opens no other file: one
+# that needs torch or onnx cannot even be imported there.
 LIGHT = (
     "device_bench",
     "edge/camera",
