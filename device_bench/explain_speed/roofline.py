@@ -18,6 +18,8 @@ class OperatorFacts:
         precision: dtype of its first output. multiply_adds: None without a rule. bytes_moved: inputs, constants and
             outputs, each once. channels: of its first output. depthwise: a convolution of one channel each.
         input_share: values of its first input divided by values of its first output.
+        others: names of the file's operators that run as one with it. inserted: a node that the runtime put in; the
+            file has no such operator.
     """
 
     name: str
@@ -28,6 +30,8 @@ class OperatorFacts:
     channels: int
     depthwise: bool
     input_share: float
+    others: tuple[str, ...] = ()
+    inserted: bool = False
 
 
 def explain(
@@ -56,7 +60,7 @@ def _explained(fact: OperatorFacts, step: StepTime, whole_ns: int, total: int, p
     memory_ns = fact.bytes_moved / peaks.bandwidth_bytes_per_s * NANOSECONDS
     least_ns = None if compute_ns is None else max(compute_ns, memory_ns)
     return ExplainedOperator(
-        names=(fact.name,),
+        names=(fact.name, *fact.others),
         kind=f"{fact.kind} dw" if fact.depthwise else fact.kind,
         precision=fact.precision,
         multiply_adds=count,

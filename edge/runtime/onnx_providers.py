@@ -65,12 +65,21 @@ PROVIDERS: Mapping[str, Provider] = MappingProxyType(
 )
 
 
-def start_session(runtime: Any, path: Path, kernels: str, threads: int, *, profile: Path | None = None) -> Any:
+def start_session(
+    runtime: Any,
+    path: Path,
+    kernels: str,
+    threads: int,
+    *,
+    profile: Path | None = None,
+    optimized: Path | None = None,
+) -> Any:
     """Make the runtime's session with the providers of a kernel set; a provider that is not there is no silent CPU.
 
     Args:
         runtime: the module `onnxruntime`.
         profile: start of the profile's file name; None measures nothing.
+        optimized: where the runtime saves the model as it runs it; None saves nothing.
 
     Raises:
         EngineError: the runtime lacks the provider, the provider does not start, or the file is refused.
@@ -86,7 +95,7 @@ def start_session(runtime: Any, path: Path, kernels: str, threads: int, *, profi
         with quiet_native_log(everything=True):
             session = runtime.InferenceSession(
                 str(path),
-                sess_options=_options(runtime, kernels, threads, profile),
+                sess_options=_options(runtime, kernels, threads, profile, optimized),
                 providers=[name for name in provider.names if name in available],
                 provider_options=[
                     {"intra_op_num_threads": str(threads)} if name == "XnnpackExecutionProvider" else {}
@@ -103,7 +112,7 @@ def start_session(runtime: Any, path: Path, kernels: str, threads: int, *, profi
     return session
 
 
-def _options(runtime: Any, kernels: str, threads: int, profile: Path | None) -> Any:
+def _options(runtime: Any, kernels: str, threads: int, profile: Path | None, optimized: Path | None) -> Any:
     options = runtime.SessionOptions()
     if kernels == "xnnpack":  # it has threads of its own; the runtime's would only contend with them
         options.intra_op_num_threads = 1
@@ -118,6 +127,8 @@ def _options(runtime: Any, kernels: str, threads: int, profile: Path | None) -> 
     if profile is not None:
         options.enable_profiling = True
         options.profile_file_prefix = str(profile)
+    if optimized is not None:
+        options.optimized_model_filepath = str(optimized)
     return options
 
 
