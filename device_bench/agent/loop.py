@@ -36,11 +36,13 @@ class Subject:
         query: one query with its inputs bound; what it returns is dropped.
         timed_query: for a device with a clock of its own: one query, as nanoseconds (there, computing, back).
         stages: one run from an encoded picture to the answer, as nanoseconds of its stages.
+        spins_s: how long its threads may go on spinning after its last query, at the cost of whatever runs next.
     """
 
     query: Callable[[], Any]
     timed_query: Callable[[], tuple[int, int, int]] | None = None
     stages: Callable[[], tuple[int, ...]] | None = None
+    spins_s: float = 0.0
 
 
 @dataclass(kw_only=True)
@@ -161,6 +163,7 @@ def measure(
     *,
     stable: Stable,
     clock: Clock = time.perf_counter_ns,
+    pause: Callable[[float], None] = time.sleep,
     between: Callable[[], None] | None = None,
     progress: Progress | None = None,
 ) -> list[Samples]:
@@ -168,16 +171,26 @@ def measure(
 
     Args:
         stable: whether the median of these warm-up samples has settled.
+        pause: sleeps for so many seconds; before another subject's turn, until the threads of the last one rest.
         between: called after every round. progress: called between blocks only, never during one.
 
     Returns:
         What was measured of every subject, in their order.
     """
-    measured = [warm_up(subject, plan, clock, stable) for subject in subjects]
+
+    def leave(subject: Subject) -> None:
+        if len(subjects) > 1 and subject.spins_s:
+            pause(subject.spins_s)
+
+    measured = []
+    for subject in subjects:
+        measured.append(warm_up(subject, plan, clock, stable))
+        leave(subject)
     total = plan.rounds * len(subjects)
     for number in range(total):
         index = number % len(subjects)
         measure_block(subjects[index], measured[index], plan, clock)
+        leave(subjects[index])
         if between is not None and index == len(subjects) - 1:
             between()
         if progress is not None:

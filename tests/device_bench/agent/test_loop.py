@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -118,6 +119,16 @@ def test_the_machine_is_looked_at_after_every_round() -> None:
     at: list[str] = []
     measure(made, plan(), stable=at_once, clock=clock, between=lambda: at.append("".join(log)))
     assert at == ["ab" + "aaabbb", "ab" + "aaabbb" * 2]
+
+
+def test_the_next_subject_waits_until_the_threads_of_the_last_one_rest() -> None:
+    made, clock, log = subjects({"a": 10, "b": 20})
+    spinning = [replace(made[0], spins_s=0.05), made[1]]
+    measure(spinning, plan(), stable=at_once, clock=clock, pause=lambda seconds: log.append(f"({seconds})"))
+    assert "".join(log) == "a(0.05)b" + "aaa(0.05)bbb" * 2
+    log.clear()
+    measure(spinning[:1], plan(), stable=at_once, clock=clock, pause=lambda seconds: log.append("("))
+    assert "(" not in log, "alone it disturbs nobody"
 
 
 def test_progress_is_told_between_blocks_only() -> None:
