@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -26,6 +27,7 @@ from edge.errors import EngineError
 from tests.emulated_pi.sshd import Device, know
 
 MakeArtifact = Callable[..., Path]
+ROOT = Path(__file__).resolve().parents[2]
 QUICK = Plan(rounds=2, warmup_runs=1, warmup_duration_ns=0, min_runs=4, min_duration_ns=0, max_runs=4)
 SECOND_NS = 1_000_000_000
 
@@ -268,6 +270,28 @@ def test_an_interrupted_job_is_ended_there_and_leaves_nothing(device: Device, ti
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
     assert leftovers(device) == []
+
+
+def test_control_c_in_a_terminal_reaches_the_connection_too_and_is_one_line(
+    device: Device, tiny: Path, tmp_path: Path
+) -> None:
+    """Every process of the terminal is interrupted, ssh among them; by another connection the job is ended."""
+    words = ["bench", str(tiny), "--on", device.name, "--ssh-config", str(device.config), "--engine", "null"]
+    words += ["--min-seconds", "600", "--max-runs", "1000000000", "-o", str(tmp_path / "records.jsonl")]
+    command = subprocess.Popen(
+        [sys.executable, "-c", "from edge.cli import run; run()", *words],
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        text=True,
+        start_new_session=True,
+    )
+    pid = runner(device)
+    os.killpg(command.pid, signal.SIGINT)
+    _, said = command.communicate(timeout=60)
+    assert (command.returncode, said.splitlines()) == (130, ["edge bench: interrupted"])
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert leftovers(device) == [] and not (tmp_path / "records.jsonl").exists()
 
 
 def test_an_interrupt_that_cannot_reach_the_device_says_that_the_job_goes_on(device: Device, tiny: Path) -> None:
