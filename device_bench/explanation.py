@@ -76,16 +76,19 @@ class Explanation(Strict):
     """All of it.
 
     Attributes:
-        method: `measured-prefixes`: differences of medians over the file's beginnings.
-        whole_ns: median processor time of the whole file, timed in turn with its beginnings.
+        method: `measured-prefixes`: differences of medians over the file's beginnings; `onnxruntime-profile`: the
+            runtime's own times of the nodes that it executes, less what the profile costs in them.
+        whole_ns: median time of the whole file, timed in turn with its beginnings or with its profiled runs.
+        profiled_whole_ns: the same with the profile on; None for the other method.
         unexplained_ns: `whole_ns` less the operators' times. As differences these sum to the last beginning's time, so
             it checks the file's own time against its copy's, not one operator's time against another's.
         changes: the best first, at most three; fewer where fewer follow from the measurement.
     """
 
-    method: Literal["measured-prefixes"]
+    method: Literal["measured-prefixes", "onnxruntime-profile"]
     engine: str
     whole_ns: Annotated[int, Field(gt=0)]
+    profiled_whole_ns: Annotated[int, Field(gt=0)] | None = None
     operators: Annotated[tuple[ExplainedOperator, ...], Field(min_length=1)]
     unexplained_ns: int
     peaks: Peaks

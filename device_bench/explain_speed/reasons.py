@@ -12,14 +12,15 @@ if TYPE_CHECKING:
 
 SMALLEST_GAIN = 0.005  # of the whole time; less is noise
 TILE = 8  # channels that the narrowest of the common int8 kernels computes at once
-BOUNDARY = ("Quantize", "Dequantize")
+BOUNDARY = ("Quantize", "Dequantize", "QuantizeLinear", "DequantizeLinear")  # the latter: put in by ONNX Runtime
+MOVING = ("Transpose", "ReorderInput", "ReorderOutput")
 WEIGHTED = ("Conv", "Gemm", "ConvTranspose", "MatMul")
 
 # name -> (which operators, what is said of them, the change that removes them or None)
 CLASSES: Mapping[str, tuple[Callable[["OperatorFacts"], bool], str, str | None]] = MappingProxyType(
     {
         "pad": (lambda fact: fact.kind == "Pad", "pads of their own", "fold the pads into the convolutions (SAME)"),
-        "transpose": (lambda fact: fact.kind == "Transpose", "transposes", "take the transposes out"),
+        "transpose": (lambda fact: fact.kind in MOVING, "transposes", "take the transposes out"),
         "quantize": (lambda fact: fact.kind in BOUNDARY, "changes of precision", "keep one precision throughout"),
         "resize": (lambda fact: fact.kind == "Resize", "resizes", None),
         "depthwise": (lambda fact: fact.depthwise, "depthwise convolutions", None),
@@ -99,10 +100,10 @@ def _other_widths(facts: Sequence["OperatorFacts"], operators: Sequence[Explaine
 
 
 def _float_positions(facts: Sequence["OperatorFacts"]) -> list[int]:
-    if not any(fact.precision == "int8" for fact in facts):
+    if not any(fact.precision in ("int8", "uint8") for fact in facts):
         return []
     return [
         place
         for place, fact in enumerate(facts)
-        if fact.precision.startswith("float") and fact.kind not in (*BOUNDARY, "Reshape")
+        if fact.precision.startswith("float") and fact.kind not in (*BOUNDARY, *MOVING, "Reshape")
     ]

@@ -35,15 +35,27 @@ class OperatorFacts:
 
 
 def explain(
-    facts: Sequence[OperatorFacts], times: Sequence[StepTime], *, whole_ns: int, engine: str, peaks: Peaks
+    facts: Sequence[OperatorFacts],
+    times: Sequence[StepTime],
+    *,
+    whole_ns: int,
+    engine: str,
+    peaks: Peaks,
+    profiled_whole_ns: int | None = None,
 ) -> Explanation:
-    """Put facts and times together, operator by operator; `whole_ns` is the whole file's own time."""
+    """Put facts and times together, operator by operator.
+
+    Args:
+        whole_ns: the whole file's own time. profiled_whole_ns: the same under ONNX Runtime's profile, which then is the
+            method.
+    """
     total = sum(fact.multiply_adds or 0 for fact in facts)
     operators = tuple(_explained(fact, step, whole_ns, total, peaks) for fact, step in zip(facts, times, strict=True))
     return Explanation(
-        method="measured-prefixes",
+        method="measured-prefixes" if profiled_whole_ns is None else "onnxruntime-profile",
         engine=engine,
         whole_ns=whole_ns,
+        profiled_whole_ns=profiled_whole_ns,
         operators=operators,
         unexplained_ns=whole_ns - sum(step.time_ns for step in times),
         peaks=peaks,

@@ -22,6 +22,7 @@ from edge.errors import UsageError
 from edge.runtime.choice import file_for
 from edge.runtime.kernel_sets import engine_spec
 from edge.runtime.litert import LiteRtSession, open_litert
+from edge.verbs.explain_onnx import explain_onnx
 
 ROUNDS = 21
 PEAK_SIDE, PEAK_CHANNELS = 28, 512
@@ -29,7 +30,7 @@ COPY_BYTES = 64 * 2**20
 
 
 def explain_all(opened: Sequence[Artifact | Path], engines: Sequence[str], on: Sequence[str], *, as_json: bool) -> None:
-    """Explain every artifact's TFLite file, or bare TFLite file, with LiteRT and one thread on this machine.
+    """Explain artifacts and bare files with one thread on this machine: TFLite with LiteRT, ONNX with ONNX Runtime.
 
     Raises:
         UsageError: another target or engine, or another kind of file.
@@ -37,23 +38,26 @@ def explain_all(opened: Sequence[Artifact | Path], engines: Sequence[str], on: S
     if any(target != "local" for target in on):
         raise UsageError("--explain measures on this machine only; leave --on away")
     specs = [engine_spec(text) for text in engines] or [engine_spec("litert")]
-    if any(spec.engine != "litert" for spec in specs):
-        raise UsageError("--explain takes TFLite files apart and needs --engine litert")
+    if any(spec.engine not in ("litert", "onnxruntime") for spec in specs):
+        raise UsageError("--explain takes files apart and needs --engine litert or --engine onnxruntime")
     for entry in opened:
-        path = _file(entry)
         for spec in specs:
-            peaks = measure_peaks(spec.kernels)
-            found = explain_file(path, peaks, kernels=spec.kernels)
+            path = _file(entry, spec.engine)
+            if spec.engine == "onnxruntime":
+                found = explain_onnx(path, kernels=spec.kernels, rounds=ROUNDS)
+            else:
+                found = explain_file(path, measure_peaks(spec.kernels), kernels=spec.kernels)
             if as_json:
                 click.echo(found.model_dump_json())
             else:
                 _print(path, found)
 
 
-def _file(entry: Artifact | Path) -> Path:
-    path = entry.file(file_for(entry, "litert").path) if isinstance(entry, Artifact) else entry
-    if path.suffix != ".tflite":
-        raise UsageError(f"{path}: --explain takes TFLite files apart")
+def _file(entry: Artifact | Path, engine: str) -> Path:
+    path = entry.file(file_for(entry, engine).path) if isinstance(entry, Artifact) else entry
+    suffix = {"litert": ".tflite", "onnxruntime": ".onnx"}[engine]
+    if path.suffix != suffix:
+        raise UsageError(f"{path}: --explain with {engine} takes {suffix} files apart")
     return path
 
 
@@ -195,7 +199,7 @@ def _print(path: Path, found: Explanation) -> None:
         share, intensity = operator.share_multiply_adds, operator.intensity
         table.add_row(
             str(place),
-            operator.kind,
+            " + ".join((operator.kind, *operator.names[1:])),
             f"{operator.time_ns / 1e3:.0f}",
             f"{(operator.low_ns or 0) / 1e3:.0f}..{(operator.high_ns or 0) / 1e3:.0f}",
             f"{operator.share_time:.1%}",
@@ -213,6 +217,11 @@ def _print(path: Path, found: Explanation) -> None:
         f"memory {peaks.bandwidth_bytes_per_s / 1e9:.1f} GB/s",
         highlight=False,
     )
+    if found.profiled_whole_ns is not None:
+        console.print(
+            f"with the profile on {found.profiled_whole_ns / 1e3:.0f} us; what it costs is taken off every operator",
+            highlight=False,
+        )
     for reason in found.reasons:
         console.print(f"- {reason.name}: {reason.sentence}", highlight=False, markup=False)
     for change in found.changes:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from converters.onnx_measuring import PEAK_LAYERS, peak_file
 from converters.tflite.writer import tflite_bytes
 from edge.errors import UsageError
 from edge.graph.graph import Graph, Operator, Tensor, per_tensor
@@ -47,3 +48,17 @@ def test_other_targets_and_engines_are_refused(turned: Path) -> None:
     for options in (["--on", "emulated-arm64"], ["--engine", "onnxruntime"]):
         with pytest.raises(UsageError, match="--explain"):
             CliRunner().invoke(command, [str(turned), "--explain", *options], catch_exceptions=False)
+
+
+def test_an_onnx_file_is_explained_by_the_runtimes_own_profile(tmp_path: Path) -> None:
+    path = tmp_path / "layers.onnx"
+    path.write_bytes(peak_file("int8"))
+    result = CliRunner().invoke(command, [str(path), "--engine", "onnxruntime", "--explain", "--json"])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.output)
+    assert (found["method"], found["engine"]) == ("onnxruntime-profile", "onnxruntime:mlas")
+    convolutions = [operator for operator in found["operators"] if operator["kind"] == "Conv"]
+    assert [operator["names"] for operator in convolutions] == [[f"layer.{place}"] for place in range(PEAK_LAYERS)]
+    assert sum(operator["share_multiply_adds"] for operator in convolutions) == pytest.approx(1)
+    assert sum(operator["time_ns"] for operator in found["operators"]) + found["unexplained_ns"] == found["whole_ns"]
+    assert "transpose" in [reason["name"] for reason in found["reasons"]]
