@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,8 +15,7 @@ import pytest
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
 MakeArtifact = Callable[..., Path]
-# What a device runs, and what of it needs more than the light installation. `pytest -m light` opens no other file: one
-# that needs torch or onnx cannot even be imported there.
+# Tests of what a device runs. `pytest -m light` opens no other file, and of these none that imports what it lacks.
 LIGHT = (
     "device_bench",
     "edge/camera",
@@ -31,13 +31,19 @@ LIGHT = (
     "edge/verbs/test_probe.py",
     "edge/vision",
 )
-NOT_LIGHT = (
-    "device_bench/report",
-    "edge/evaluation/test_verdict_page.py",
-    "edge/runtime/test_other_python.py",
-    "edge/runtime/test_torch_engine.py",
-    "edge/runtime/test_torch_native.py",
+# Imported by the call itself: duckdb; an environment of another runtime.
+NEEDS_MORE = ("device_bench/report", "edge/runtime/test_tflite_runtime.py")
+HEAVY = (
+    "torch",
+    "onnx",
+    "safetensors",
+    "converters",
+    "edge.graph",
+    "edge.models",
+    "edge.quantization",
+    "edge.training",
 )
+IMPORTED = re.compile(r"^(?:from|import) ([\w.]+)", re.MULTILINE)
 
 
 def is_light(path: Path) -> bool:
@@ -47,12 +53,17 @@ def is_light(path: Path) -> bool:
     def under(names: tuple[str, ...]) -> bool:
         return any(within == name or within.startswith(f"{name}/") for name in names)
 
-    return under(LIGHT) and not under(NOT_LIGHT)
+    if not under(LIGHT) or under(NEEDS_MORE):
+        return False
+    imported = IMPORTED.findall(path.read_text()) if path.is_file() else []
+    return not any(name == heavy or name.startswith(f"{heavy}.") for name in imported for heavy in HEAVY)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """With `-m light` folders and files of other tests are left closed."""
     if config.getoption("markexpr") != "light" or not collection_path.is_relative_to(TESTS):
+        return None
+    if collection_path.is_file() and collection_path.suffix != ".py":
         return None
     leads = any((TESTS / name).is_relative_to(collection_path) for name in LIGHT)  # a folder above one of them
     return None if leads or is_light(collection_path) else True
