@@ -103,8 +103,7 @@ def command(
     before it is not clean; the column `state` says why, and the lines below what to do.
     """
     if prepare or remove_agent:
-        prepare_targets(on, options, artifacts, remove=remove_agent)
-        return None
+        return prepare_targets(on, options, artifacts, remove=remove_agent)
     if not artifacts:
         raise UsageError("no artifact or model file is named; see edge bench --help")
     if explain:

@@ -1,13 +1,22 @@
 """The options of `edge bench` and `edge probe` that say where."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import click
 
-from device_bench.targets.target import Target, TargetOptions, open_target, prepare_target, remove_from_target
-from edge.errors import UsageError
+from device_bench.targets.target import (
+    TARGETS,
+    Target,
+    TargetOptions,
+    open_target,
+    prepare_target,
+    remove_from_target,
+)
+from device_bench.targets.unopened import Unopened
+from edge.errors import EngineError, UsageError, one_line
 
 PLACES = (
     click.option(
@@ -73,24 +82,74 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return place_options(command)
 
 
-def chosen(options: dict[str, Any], *, measures: bool = True) -> TargetOptions:
-    """What the options say about a target; those that the verb does not have are as if left out."""
-    return TargetOptions(**{name: options[name] for name in NAMES if name in options}, measures=measures)
+# option that means something to some kinds of targets only -> these kinds
+OWNERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "python": ("local", "ssh"),
+        "ssh_config": ("ssh",),
+        "wheels": ("ssh",),
+        "cpu": ("emulated-arm64",),
+        "userland": ("emulated-arm64",),
+        "benchmark_binary": ("adb",),
+    }
+)
 
 
-def open_targets(on: Sequence[str], options: dict[str, Any]) -> list[Target]:
-    """The targets named, this machine when there is none."""
-    return [open_target(name, chosen(options)) for name in on or ("local",)]
+def chosen(on: Sequence[str], options: dict[str, Any], *, measures: bool = True) -> list[TargetOptions]:
+    """For every target named, what the options say about it; an option that means nothing to any is refused.
+
+    Options that the verb does not have are as if left out.
+    """
+    kinds = [name.split(":", 1)[0] for name in on]
+    for option, owners in OWNERS.items():
+        if options.get(option) is not None and set(kinds) <= set(TARGETS) and not set(kinds) & set(owners):
+            told = f"--{option.replace('_', '-')} means nothing to {', '.join(dict.fromkeys(kinds))}"
+            raise UsageError(f"{told}; it belongs to {' and '.join(owners)}: name such a target with --on")
+    given = {name: options[name] for name in NAMES if name in options}
+    return [
+        TargetOptions(
+            **{name: value for name, value in given.items() if kind in OWNERS.get(name, (kind,))}, measures=measures
+        )
+        for kind in kinds
+    ]
+
+
+def open_targets(on: Sequence[str], options: dict[str, Any], *, measures: bool = True) -> list[Target]:
+    """The targets named, this machine when there is none.
+
+    What is asked wrongly is refused (UsageError) before any target is asked; one that cannot be opened fails in its
+    turn.
+    """
+    names = on or ("local",)
+    if measures and options["wheels"] is not None:
+        raise UsageError("--wheels: they are for --prepare; a measurement needs none")
+
+    def opened(name: str, its: TargetOptions) -> Target:
+        try:
+            return open_target(name, its)
+        except EngineError as error:
+            return Unopened(name, error)
+
+    return [opened(name, its) for name, its in zip(names, chosen(names, options, measures=measures), strict=True)]
 
 
 def prepare_targets(
     on: Sequence[str], options: dict[str, Any], artifacts: Sequence[Path], *, remove: bool = False
-) -> None:
-    """Set the named targets up, or remove what is ours from them, one after the other; print what is there."""
+) -> int | None:
+    """Set the named targets up, or remove what is ours from them, one after the other; print what is there.
+
+    Returns the exit code: one that fails is one line, and the others are done all the same.
+    """
     option = "--remove-agent" if remove else "--prepare"
     if artifacts:
         raise UsageError(f"{option} measures nothing: leave the artifacts away, then call edge bench again")
     if not on:
         raise UsageError(f"{option}: say which target with --on")
-    for name in on:
-        click.echo(remove_from_target(name, chosen(options)) if remove else prepare_target(name, chosen(options)))
+    failed = False
+    for name, its in zip(on, chosen(on, options), strict=True):
+        try:
+            click.echo(remove_from_target(name, its) if remove else prepare_target(name, its))
+        except EngineError as error:
+            failed = True
+            click.echo(f"edge bench: {one_line(str(error))}", err=True)
+    return EngineError.exit_code if failed else None

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from device_bench.machine import Machine
 from device_bench.machine_state import MachineState
 from device_bench.taints import ADVICE, Taint, notes, taints
-from device_bench.targets.target import Target, open_target
+from device_bench.targets.target import Target
 from edge.errors import EngineError, one_line
-from edge.verbs.bench_targets import chosen, place_options
+from edge.verbs.bench_targets import open_targets, place_options
 from edge.verbs.grouped_help import examples
 
 
@@ -46,32 +46,21 @@ def command(on: tuple[str, ...], as_json: bool, **options: Any) -> int | None:
 
     A target that does not answer is one line on standard error, and exit code 1 after the others were asked.
     """
-    names = on or ("local",)
     failed = False
-    for place, opened in enumerate([_opened(name, options) for name in names]):
+    for place, target in enumerate(open_targets(on, options, measures=False)):
         try:
-            if isinstance(opened, EngineError):
-                raise opened
-            probed = _probed(opened)
+            probed = _probed(target)
         except EngineError as error:
             failed = True
             click.echo(f"edge probe: {one_line(str(error))}", err=True)
             if as_json:
-                click.echo(json.dumps({"target": names[place], "error": one_line(str(error))}))
+                click.echo(json.dumps({"target": target.name, "error": one_line(str(error))}))
             continue
         if as_json:
             click.echo(json.dumps(_document(probed)))
         else:
             click.echo(("\n" if place else "") + "\n".join(_lines(probed)))
     return EngineError.exit_code if failed else None
-
-
-def _opened(name: str, options: dict[str, Any]) -> Target | EngineError:
-    """A target, or why there is none; what is asked wrongly is refused before any target is asked."""
-    try:
-        return open_target(name, chosen(options, measures=False))
-    except EngineError as error:
-        return error
 
 
 def _probed(target: Target) -> Probed:

@@ -11,10 +11,15 @@ from pathlib import Path
 import pytest
 
 from device_bench.bench import bench
+from device_bench.fleet import Order, bench_fleet
 from device_bench.plan import Plan
+from device_bench.record import append_records, read_records
 from device_bench.targets.agent_process import AgentProcess
+from device_bench.targets.in_process import InProcess
 from device_bench.targets.local import LocalTarget
 from device_bench.targets.target import TargetOptions, open_target
+from device_bench.targets.unopened import Unopened
+from edge.artifact import open_artifact
 from edge.cli import main
 from edge.errors import EngineError, UsageError
 
@@ -135,6 +140,26 @@ def processes() -> list[list[str]]:
     """Of every process on this machine: its id and its parent's."""
     done = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True)
     return [line.split() for line in done.stdout.splitlines()]
+
+
+def test_a_target_that_cannot_be_opened_does_not_stop_the_others(
+    make_artifact: MakeArtifact, quick: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line, exit code 1, and the records of the others: here a userland that was never built."""
+    out = tmp_path / "records.jsonl"
+    options = TargetOptions(userland=tmp_path / "userland")
+    with pytest.raises(EngineError, match="holds no userland") as caught:
+        open_target("emulated-arm64", options)
+    there = Unopened("emulated-arm64", caught.value)
+    outcomes = bench_fleet(
+        [there, InProcess()],
+        Order(opened=[open_artifact(make_artifact())], engines=["null"], plan=quick, command=""),
+        done=lambda records: append_records(out, records),
+        progress=lambda target: None,
+    )
+    assert outcomes[0].error is caught.value and len(read_records(out)) == len(outcomes[1].records) == 1
+    assert main(["probe", "--on", "emulated-arm64", "--userland", str(tmp_path / "userland")]) == 1
+    assert capsys.readouterr().err == f"edge probe: {caught.value}\n"
 
 
 def test_a_target_that_is_none_is_refused_with_the_nearest_one() -> None:
