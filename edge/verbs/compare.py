@@ -14,6 +14,7 @@ from device_bench.compare import METRICS, Judged, Pair, judge, pair_records
 from device_bench.record import Record
 from device_bench.record_lines import record_lines
 from device_bench.table import milliseconds, print_table
+from device_bench.taints import ADVICE
 from edge.errors import FileError, UsageError, one_line
 from edge.verbs.grouped_help import examples
 
@@ -113,8 +114,10 @@ def _print_table(judged: list[Judged], metric: str, alpha: float) -> None:
     for entry in judged:
         table.add_row(*(Text(one_line(cell)) for cell in _cells(entry)))
     print_table(table, Console(file=sys.stdout))
-    for kind in sorted({kind for entry in judged for kind in entry.kinds}):
-        click.echo(f"~ {kind}", err=True)
+    found = {kind for entry in judged for kind in entry.kinds}
+    for kind, advice in ADVICE.items():
+        if kind in found:
+            click.echo(f"~ {kind}; to do: {advice}", err=True)
 
 
 def _cells(entry: Judged) -> tuple[str, ...]:
