@@ -10,6 +10,7 @@ from edge.errors import EngineError
 
 CHAINS = 3
 MOST_TENSORS = 10_000
+MOST_NODES = 20_000
 Name = Annotated[str, Field(max_length=4096)]
 Times = Annotated[tuple[Annotated[int, Field(gt=0)], ...], Field(min_length=2)]
 
@@ -33,7 +34,7 @@ class ProfiledFile(Strict):
 
     whole_ns: Times
     profiled_whole_ns: Times
-    nodes: Annotated[tuple[ProfiledNode, ...], Field(min_length=1)]
+    nodes: Annotated[tuple[ProfiledNode, ...], Field(min_length=1, max_length=MOST_NODES)]
 
     @model_validator(mode="after")
     def _same_rounds(self) -> "ProfiledFile":

@@ -96,7 +96,7 @@ def _seeds(file: Sequence[FileNode], run: Sequence[RunNode]) -> dict[int, int]:
     same = _passed_through(run, makers)
     for position, node in enumerate(run):
         for name in node.outputs:
-            place = makers.get(same.get(name, name))
+            place = makers.get(same.get(name, name), _named_after(node, name, file, names))
             if place is not None and not _inserted(node, file[place]):
                 seeds.setdefault(place, position)
     return seeds
@@ -111,6 +111,12 @@ def _named(name: str, names: Mapping[str, int], makers: Mapping[str, int]) -> in
         return makers.get(plain, names.get(plain))
     plain = FUSED.sub("", plain)
     return names.get(plain, makers.get(plain))
+
+
+def _named_after(node: RunNode, output: str, file: Sequence[FileNode], names: Mapping[str, int]) -> int | None:
+    """Older versions give a new name to a node and the file's node's name to its new output."""
+    place = names.get(TOKEN.sub("", output))
+    return place if place is not None and file[place].kind == _kernel(node.kind) else None
 
 
 def _inserted(node: RunNode, candidate: FileNode) -> bool:
@@ -135,6 +141,9 @@ def _spread(file: Sequence[FileNode], run: Sequence[RunNode], seeds: Mapping[int
     for place, position in seeds.items():
         if _kernel(run[position].kind) != file[place].kind and run[position].kind not in ROUNDING:
             _claim_back(file, makers, owners, run[position], position, place)
+    for position in range(len(run)):
+        if position not in owners.values() and run[position].kind not in MOVERS:
+            _claim_between(file, run, owners, position)
     for place, node in enumerate(file):
         sources = [owners[makers[name]] for name in node.inputs if name in makers and makers[name] in owners]
         if place not in owners and node.kind not in FORWARD and sources:
@@ -169,6 +178,42 @@ def _claim_back(
         owners[source] = position
         if file[source].kind != _kernel(node.kind):
             waiting.extend(name for name in file[source].inputs if name not in node.inputs)
+
+
+def _claim_between(file: Sequence[FileNode], run: Sequence[RunNode], owners: dict[int, int], position: int) -> None:
+    """For an executed node without a known name: what lies in the file between its neighbours' nodes."""
+    before, after = _neighbours(run, position, backward=True), _neighbours(run, position, backward=False)
+    below = _reached(file, owners, before, backward=False)
+    for place in below & _reached(file, owners, after, backward=True):
+        owners[place] = position
+
+
+def _neighbours(run: Sequence[RunNode], position: int, *, backward: bool) -> set[int]:
+    """The executed nodes that it reads, or that read it, those that only move looked through."""
+    found: set[int] = set()
+    waiting = [position]
+    while waiting:
+        node = run[waiting.pop()]
+        names = set(node.inputs if backward else node.outputs)
+        for place, other in enumerate(run):
+            if place not in found and names & set(other.outputs if backward else other.inputs):
+                found.add(place)
+                waiting += [place] if other.kind in MOVERS else []
+    return found
+
+
+def _reached(file: Sequence[FileNode], owners: Mapping[int, int], nodes: set[int], *, backward: bool) -> set[int]:
+    """The file's nodes without an owner that are reached from those of `nodes` through such without an owner."""
+    found: set[int] = set()
+    waiting = [place for place, owner in owners.items() if owner in nodes]
+    while waiting:
+        node = file[waiting.pop()]
+        names = set(node.inputs if backward else node.outputs)
+        for place, other in enumerate(file):
+            if place not in owners and place not in found and names & set(other.outputs if backward else other.inputs):
+                found.add(place)
+                waiting.append(place)
+    return found
 
 
 def _kernel(kind: str) -> str:

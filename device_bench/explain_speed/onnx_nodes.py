@@ -31,12 +31,14 @@ class OnnxPlan:
     Attributes:
         file: the file's nodes in order.
         tensors: one for each operator.
+        named: the file with a name for every node, to be profiled in its place; None where it has them all.
         chains: files for `device_bench.agent.onnx_profile`, as of `converters.onnx_measuring.overhead_chains`.
     """
 
     file: tuple[FileNode, ...]
     tensors: tuple[OperatorTensors, ...]
     chains: tuple[bytes, ...]
+    named: bytes | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

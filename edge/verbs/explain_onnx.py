@@ -41,7 +41,8 @@ def explain_onnx(path: Path, *, kernels: str | None = None, rounds: int) -> Expl
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         chains = [_written(folder / f"chain{place}.onnx", data) for place, data in enumerate(plan.chains)]
-        answer = profile_onnx(path, inputs, chains, threads=1, kernels=kernels, rounds=rounds, folder=folder)
+        profiled = path if plan.named is None else _written(folder / "named.onnx", plan.named)
+        answer = profile_onnx(profiled, inputs, chains, threads=1, kernels=kernels, rounds=rounds, folder=folder)
         calls: list[Callable[[], object]] = []
         for precision in ("int8", "float32"):
             large = open_onnxruntime(_written(folder / f"{precision}.onnx", peak_file(precision)), kernels=kernels)
@@ -77,9 +78,11 @@ def onnx_facts(path: Path) -> tuple[tuple[OperatorFacts, ...], OnnxPlan]:
     from converters.onnx_measuring import overhead_chains  # brings onnx
     from edge.graph.counts import count_graph
     from edge.graph.onnx import read_onnx
-    from edge.graph.onnx_owners import owned_nodes
+    from edge.graph.onnx_owners import owned_nodes, with_node_names
 
-    graph = read_onnx(path, batch=1)
+    named = with_node_names(path.read_bytes()) if path.is_file() else None
+    readable = path if named is None else named
+    graph = read_onnx(readable, batch=1)
     facts, tensors = [], []
     for operator, cost in zip(graph.operators, count_graph(graph).operators, strict=True):
         reads = {name: _size_bytes(graph.tensors[name]) for name in operator.inputs if name}
@@ -101,9 +104,9 @@ def onnx_facts(path: Path) -> tuple[tuple[OperatorFacts, ...], OnnxPlan]:
         )
     nodes = tuple(
         FileNode(name=node.name, kind=node.kind, inputs=node.inputs, outputs=node.outputs, operators=node.operators)
-        for node in owned_nodes(path, graph, batch=1)
+        for node in owned_nodes(readable, graph, batch=1)
     )
-    return tuple(facts), OnnxPlan(file=nodes, tensors=tuple(tensors), chains=overhead_chains())
+    return tuple(facts), OnnxPlan(file=nodes, tensors=tuple(tensors), chains=overhead_chains(), named=named)
 
 
 def _size_bytes(tensor: "Tensor") -> int:

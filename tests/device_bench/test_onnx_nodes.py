@@ -236,6 +236,40 @@ def test_a_pad_goes_into_its_reader_and_a_rectifier_into_what_it_reads() -> None
     assert group_nodes(file, run, 4) == [Group(operators=(0, 1), nodes=(0,)), Group(operators=(2, 3), nodes=(1,))]
 
 
+def test_a_fused_node_under_a_name_of_its_own_is_what_lies_between_its_neighbours() -> None:
+    """A Gelu of four nodes, in a layout that renames its tensors."""
+    file = [
+        node("Conv", "a", "x", "a_out", 0),
+        node("Div", "g1", "a_out", "g1_out", 1),
+        node("Erf", "g2", "g1_out", "g2_out", 1),
+        FileNode(name="g3", kind="Mul", inputs=("a_out", "g2_out"), outputs=("g3_out",), operators=(1,)),
+        node("Conv", "b", "g3_out", "y", 2),
+    ]
+    run = [
+        RunNode(name="a_nchwc", kind="Conv", inputs=("x",), outputs=("t0",)),
+        RunNode(name="ReorderOutput", kind="ReorderOutput", inputs=("t0",), outputs=("t1",)),
+        RunNode(name="Gelu", kind="Gelu", inputs=("t1",), outputs=("t2",)),
+        RunNode(name="b", kind="Conv", inputs=("t2",), outputs=("y",)),
+    ]
+    groups = group_nodes(file, run, 3)
+    assert [(group.operators, group.nodes) for group in groups] == [
+        ((0,), (0,)),
+        ((), (1,)),
+        ((1,), (2,)),
+        ((2,), (3,)),
+    ]
+
+
+def test_a_new_node_whose_new_output_bears_the_files_name_is_that_one() -> None:
+    """As ONNX Runtime 1.19 names nodes of another layout."""
+    file = [node("Conv", "a", "x", "a_out", 0), node("Conv", "b", "a_out", "y", 1)]
+    run = [
+        RunNode(name="QLinearConv", kind="QLinearConv", inputs=("x",), outputs=("a",)),
+        RunNode(name="QLinearConv_token_3", kind="QLinearConv", inputs=("a",), outputs=("b_token_2",)),
+    ]
+    assert group_nodes(file, run, 2) == [Group(operators=(0,), nodes=(0,)), Group(operators=(1,), nodes=(1,))]
+
+
 def test_an_operator_that_the_runtime_removed_takes_no_time() -> None:
     file = [node("Conv", "a", "x", "y", 0)]
     run = [RunNode(name="a", kind="Conv", inputs=("x",), outputs=("y",))]

@@ -1,6 +1,7 @@
 """Every node of an ONNX file is told with the operators that it became part of."""
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -8,7 +9,7 @@ from converters.onnx_file import onnx_bytes
 from converters.onnxruntime_form import onnxruntime_form
 from edge.graph.graph import Graph
 from edge.graph.onnx import read_onnx
-from edge.graph.onnx_owners import owned_nodes
+from edge.graph.onnx_owners import owned_nodes, with_node_names
 from edge.models.registry import build
 from edge.quantization.calibrate import calibrate
 from edge.quantization.freeze import float_graph
@@ -44,3 +45,18 @@ def test_a_rounding_belongs_to_the_operator_that_it_rounds(graph: Graph) -> None
     rounded = [node for node in owned_nodes(data, read) if node.kind == "QuantizeLinear"]
     assert rounded
     assert all(node.operators == (ends[node.outputs[0]],) for node in rounded)
+
+
+def test_nodes_without_a_name_or_with_the_same_get_one_and_nothing_else_changes(graph: Graph) -> None:
+    data = onnx_bytes(graph)
+    assert with_node_names(data) is None
+    model = onnx.load_from_string(data)
+    model.graph.node[0].name = ""
+    model.graph.node[2].name = model.graph.node[1].name
+    named = with_node_names(model.SerializeToString())
+    assert named is not None
+    again = onnx.load_from_string(named)
+    assert len({node.name for node in again.graph.node} - {""}) == len(again.graph.node)
+    for node, other in zip(again.graph.node, onnx.load_from_string(data).graph.node, strict=True):
+        node.name = other.name
+    assert again.SerializeToString() == data
