@@ -79,6 +79,14 @@ def _names_what_is_not_there(error: EdgeError, given: Sequence[str]) -> bool:
     return "no such" in error.problem.lower() and not Path(error.path).exists()
 
 
+def out_of_memory(error: Exception) -> bool:
+    """Whether an exception says that the memory does not suffice: Python's own, or what torch raises in its place."""
+    told = str(error)
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and "DefaultCPUAllocator" in told and "memory" in told
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; errors become one line on standard error and an exit code (0, 1 or 2)."""
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -101,6 +109,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo(f"{prefix}: interrupted", err=True)
         return 130
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        click.echo(f"{prefix}: needs more memory than there is here: {one_line(str(error))}", err=True)
+        return EdgeError.exit_code
     return status if isinstance(status, int) else 0
 
 

@@ -9,9 +9,10 @@ import tomllib
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 
-from edge.cli import EXTRAS, VERBS, edge, main
+from edge.cli import EXTRAS, VERBS, edge, main, out_of_memory
 from edge.errors import unknown_name
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -125,3 +126,14 @@ def test_the_extras_bring_what_they_are_named_for() -> None:
     for package, extra in EXTRAS.items():
         asked = {re.split(r"[<>=;\[]", word)[0].strip() for word in given[extra]}
         assert package.replace("_", "-") in asked, package
+
+
+def test_a_memory_that_does_not_suffice_is_told_from_a_defect() -> None:
+    with pytest.raises(MemoryError) as plain:
+        np.empty(1 << 60, np.uint8)
+    assert out_of_memory(plain.value)
+    torch = pytest.importorskip("torch")
+    with pytest.raises(RuntimeError) as framework:
+        torch.empty(1 << 60, dtype=torch.uint8)
+    assert out_of_memory(framework.value)
+    assert not out_of_memory(RuntimeError("the memory of this object is not contiguous"))
