@@ -13,7 +13,7 @@ from device_bench.subjects import open_subject
 from edge import atomic
 from edge.errors import FileError, UsageError
 from edge.verbs.bench_counting import counted, counting_options, hold_to_baseline
-from edge.verbs.bench_explain import explain_all
+from edge.verbs.bench_explain import explain_all, refuse_beside_explain
 from edge.verbs.bench_output import measured_with_bars, print_outcomes
 from edge.verbs.bench_plan import make_plan, plan_options
 from edge.verbs.bench_targets import open_targets, prepare_targets, target_options
@@ -66,7 +66,9 @@ HEADINGS = {
 @counting_options
 @click.option("--prepare", is_flag=True, help="Set the targets up: runtimes, or a userland.")
 @click.option("--remove-agent", is_flag=True, help="Remove all that was put on the targets.")
-@click.option("--explain", is_flag=True, help="Say where a TFLite file's time goes, instead of measuring latency.")
+@click.option(
+    "--explain", is_flag=True, help="Say where a file's time goes (LiteRT, ONNX Runtime), instead of measuring latency."
+)
 @click.option(
     "--end-to-end",
     "picture",
@@ -107,8 +109,7 @@ def command(
     if not artifacts:
         raise UsageError("no artifact or model file is named; see edge bench --help")
     if explain:
-        if out is not None or options["threads"] != 1:
-            raise UsageError("--explain measures one thread and writes no records: leave -o and --threads away")
+        refuse_beside_explain()
         explain_all([open_subject(path) for path in artifacts], engines, on, as_json=as_json)
         return None
     options = counted(on, options)

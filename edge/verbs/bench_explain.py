@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 import numpy as np
+from click.core import ParameterSource
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -27,6 +28,25 @@ from edge.verbs.explain_onnx import explain_onnx
 ROUNDS = 21
 PEAK_SIDE, PEAK_CHANNELS = 28, 512
 COPY_BYTES = 64 * 2**20
+
+
+TAKEN = ("artifacts", "engines", "on", "explain", "as_json")
+
+
+def refuse_beside_explain() -> None:
+    """Refuse (UsageError) every option of the command line that --explain does not take, by its name."""
+    context = click.get_current_context()
+    given = [
+        parameter.opts[-1]
+        for parameter in context.command.params
+        if parameter.name not in TAKEN
+        and context.get_parameter_source(parameter.name or "") is not ParameterSource.DEFAULT
+    ]
+    if given:
+        raise UsageError(
+            f"--explain measures one thread and writes no records: leave {', '.join(given)} away "
+            "(kernels are named as in litert:builtin)"
+        )
 
 
 def explain_all(opened: Sequence[Artifact | Path], engines: Sequence[str], on: Sequence[str], *, as_json: bool) -> None:

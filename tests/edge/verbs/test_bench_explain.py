@@ -50,6 +50,13 @@ def test_other_targets_and_engines_are_refused(turned: Path) -> None:
             CliRunner().invoke(command, [str(turned), "--explain", *options], catch_exceptions=False)
 
 
+def test_options_without_effect_are_refused_by_name(turned: Path) -> None:
+    options = ["--rounds", "3", "--kernels", "builtin", "--threads", "1"]
+    with pytest.raises(UsageError, match=r"leave .*--kernels.*away") as refused:
+        CliRunner().invoke(command, [str(turned), "--explain", *options], catch_exceptions=False)
+    assert "--rounds" in str(refused.value) and "--threads" in str(refused.value)
+
+
 def test_an_onnx_file_is_explained_by_the_runtimes_own_profile(tmp_path: Path) -> None:
     path = tmp_path / "layers.onnx"
     path.write_bytes(peak_file("int8"))
