@@ -22,6 +22,8 @@ BENCH_MODULES = (
     "device_bench/versions.py",
     "device_bench/agent/__init__.py",
     "device_bench/agent/count_job.py",
+    "device_bench/agent/explain_parts.py",
+    "device_bench/agent/file_beginnings.py",
     "device_bench/agent/gpu_state.py",
     "device_bench/agent/load.py",
     "device_bench/agent/loop.py",
@@ -30,6 +32,7 @@ BENCH_MODULES = (
     "device_bench/agent/onnx_profile.py",
     "device_bench/agent/onnx_topology.py",
     "device_bench/agent/onnx_trace.py",
+    "device_bench/agent/peak_times.py",
     "device_bench/agent/power_facts.py",
     "device_bench/agent/processor_facts.py",
     "device_bench/agent/readers.py",
@@ -37,6 +40,7 @@ BENCH_MODULES = (
     "device_bench/agent/run_job.py",
     "device_bench/agent/serve.py",
     "device_bench/agent/stages.py",
+    "device_bench/agent/turns.py",
     "device_bench/agent/warmup.py",
 )
 

@@ -1,16 +1,20 @@
 """Measure subjects on a target: a job is made, run there, and its answer turned into records."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from device_bench.collect import records
+from device_bench.explain_speed.spec import ExplainSpec
 from device_bench.job import Job, make_job
 from device_bench.plan import Plan
 from device_bench.record import Record
-from device_bench.subjects import make_subjects
+from device_bench.subjects import Subject, make_subjects
 from device_bench.targets.target import Progress, Target
 from edge.artifact import Artifact
 from edge.errors import EngineError
+
+Explainer = Callable[[Subject], ExplainSpec]
 
 
 def plan_job(
@@ -20,14 +24,19 @@ def plan_job(
     target: Target,
     *,
     jpeg: bytes | None = None,
+    explainer: Explainer | None = None,
 ) -> Job:
     """The job for a target; which engines it has is asked only where none is named.
 
     Args:
         opened: artifacts and paths of bare model files. engines: `NAME[:KERNELS]`; none: what the target prefers.
+        explainer: says how a subject is taken apart, or refuses it; needed where the plan says `explain`.
     """
     installed = () if engines else installed_there(target)
-    return make_job(make_subjects(opened, engines, plan, installed), plan, jpeg=jpeg)
+    subjects = make_subjects(opened, engines, plan, installed)
+    if plan.explain and explainer is not None:
+        subjects = [replace(subject, explain=explainer(subject)) for subject in subjects]
+    return make_job(subjects, plan, jpeg=jpeg)
 
 
 def installed_there(target: Target) -> tuple[str, ...]:
@@ -46,12 +55,13 @@ def bench(
     *,
     command: str,
     jpeg: bytes | None = None,
+    explainer: Explainer | None = None,
     progress: Progress | None = None,
 ) -> list[Record]:
     """Measure every artifact and file with every engine on one target, in turn, in one job.
 
     Args:
-        command: kept in the records.
+        command: kept in the records. explainer: as of `plan_job`.
 
     Returns:
         One record per subject, artifact by artifact.
@@ -60,5 +70,5 @@ def bench(
         EngineError: a runtime is missing, refuses a file, fails the self-test, or the target's answer does not hold.
         UsageError: unknown engine.
     """
-    job = plan_job(opened, engines, plan, target, jpeg=jpeg)
+    job = plan_job(opened, engines, plan, target, jpeg=jpeg, explainer=explainer)
     return records(job, target.run(job, progress), target, command=command)

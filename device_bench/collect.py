@@ -7,6 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from device_bench.energy import energy_used
+from device_bench.explain_speed.answer import ExplainedAnswer
+from device_bench.explain_speed.assemble import explanation
+from device_bench.explanation import Explanation
 from device_bench.job import Job
 from device_bench.machine import Machine
 from device_bench.machine_state import MachineState
@@ -39,7 +42,7 @@ from edge.runtime.output_difference import difference_allowed_here, kernel_key
 from edge.runtime.selftest import read_selftest
 
 MAX_TEXT = 4096
-MAX_DEPTH = 8
+MAX_DEPTH = 12
 WITHOUT_SAMPLES = ("adb",)  # kinds of targets whose tool prints averages only
 INTEGER_PRECISIONS: Mapping[str, Precision] = {"int8": "int8", "uint8": "uint8", "int16": "int16x8"}
 
@@ -78,6 +81,7 @@ class SubjectAnswer(Strict):
     selftest: SelftestSeen | None
     end_to_end: EndToEndSeen | None
     instructions: Instructions | None = None
+    explained: ExplainedAnswer | None = None
 
 
 class Answer(Strict):
@@ -120,6 +124,7 @@ def records(job: Job, answer: Mapping[str, Any], target: Target, *, command: str
 def _record(job: Job, told: Answer, place: int, used: TargetUsed, command: str) -> Record:
     subject, seen = job.subjects[place], told.subjects[place]
     emulated = told.machine.emulation is not None or seen.info.emulated is not None
+    explanation, unexplained = _explanation(subject, seen, job.plan, emulated, f"{used.name}: {subject.measured.name}")
     return complete(
         schema_version=SCHEMA_VERSION,
         run_id=job.id,
@@ -138,6 +143,8 @@ def _record(job: Job, told: Answer, place: int, used: TargetUsed, command: str) 
         memory=seen.memory,
         instructions=seen.instructions,
         selftest=seen.selftest,
+        explanation=explanation,
+        unexplained=unexplained,
         energy=energy_used(told.states, _inferences(job, told)),
         machine=told.machine,
         states=told.states,
@@ -145,6 +152,22 @@ def _record(job: Job, told: Answer, place: int, used: TargetUsed, command: str) 
         command=command,
         time_utc=told.time_utc,
     )
+
+
+def _explanation(
+    subject: Subject, seen: SubjectAnswer, plan: Plan, emulated: bool, where: str
+) -> tuple[Explanation | None, str | None]:
+    """Where its time goes, or why that cannot be told."""
+    if not plan.explain:
+        return None, None
+    if subject.explain is None or seen.explained is None:
+        return None, "the target's answer has no times of its operators"
+    if seen.explained.missing is not None:
+        return None, seen.explained.missing
+    if emulated:
+        raise EngineError(f"{where}: times of operators on an emulated machine")
+    engine = f"{seen.info.engine}:{seen.info.kernels}"
+    return explanation(subject.explain, seen.explained, engine=engine, threads=plan.threads, where=where), None
 
 
 def _inferences(job: Job, told: Answer) -> int | None:

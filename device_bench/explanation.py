@@ -11,20 +11,44 @@ Share = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
+class Bandwidth(Strict):
+    """Bytes read and written per second by a copy whose source and target are together `working_set_bytes`."""
+
+    working_set_bytes: Annotated[int, Field(gt=0)]
+    bytes_per_s: Positive
+
+
 class Peaks(Strict):
     """The most that this machine was measured to do with this engine and these threads.
 
     Attributes:
-        int8_multiply_adds_per_s, float_multiply_adds_per_s: the rate of a large 1x1 convolution; None where none was
-            timed.
-        bandwidth_bytes_per_s: bytes read and written per second by a large copy.
+        int8_multiply_adds_per_s, float_multiply_adds_per_s: the rate of a large 1x1 convolution, or of an operator of
+            the model that is certainly faster; None where none was timed.
+        bandwidths: by growing working set: those that caches hold, and the last one from memory.
         how: for each figure, what was measured.
     """
 
     int8_multiply_adds_per_s: Positive | None
     float_multiply_adds_per_s: Positive | None
-    bandwidth_bytes_per_s: Positive
+    bandwidths: Annotated[tuple[Bandwidth, ...], Field(min_length=1)]
     how: dict[str, str]
+
+    @property
+    def bandwidth_bytes_per_s(self) -> float:
+        """From memory."""
+        return self.bandwidths[-1].bytes_per_s
+
+    def bandwidth_for(self, size_bytes: int) -> float:
+        """Bytes per second for an operator that moves so many: of the smallest working set that holds them."""
+        fitting = (entry.bytes_per_s for entry in self.bandwidths if entry.working_set_bytes >= size_bytes)
+        return next(fitting, self.bandwidth_bytes_per_s)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Peaks":
+        sizes = [entry.working_set_bytes for entry in self.bandwidths]
+        if sizes != sorted(set(sizes)):
+            raise ValueError("bandwidths are not in order of their working sets")
+        return self
 
 
 class ExplainedOperator(Strict):
@@ -37,8 +61,10 @@ class ExplainedOperator(Strict):
         time_ns: as measured; by differences it can fall below 0 by noise. low_ns, high_ns: 95 % interval, None where
             the method gives none.
         share_time: of `whole_ns`. share_multiply_adds: of all; None without a count.
-        intensity: multiply-adds per byte. bound: what limits it by the roofline, None where no peak was measured.
-        attainable: its rate as a fraction of what the roofline allows; None where its interval reaches 0.
+        intensity: multiply-adds per byte. bound: what limits it by the roofline, None where no peak was measured; the
+            memory's roof is that of the caches that could hold its bytes.
+        attainable: its rate as a fraction of what the roofline allows; None where its interval reaches 0 or is wider
+            than half its time.
     """
 
     names: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -49,6 +75,7 @@ class ExplainedOperator(Strict):
     time_ns: int
     low_ns: int | None
     high_ns: int | None
+    delegated: bool | None = None
     share_time: Share
     share_multiply_adds: Share | None
     intensity: Share | None
@@ -76,21 +103,28 @@ class Explanation(Strict):
     """All of it.
 
     Attributes:
-        method: `measured-prefixes`: differences of medians over the file's beginnings; `onnxruntime-profile`: the
+        method: `measured-prefixes`: what the file's beginnings differ by; `onnxruntime-profile`: the
             runtime's own times of the nodes that it executes, less what the profile costs in them.
-        whole_ns: median time of the whole file, timed in turn with its beginnings or with its profiled runs.
+        threads: that the engine used.
+        whole_ns: median time of the whole file, timed in turn with its beginnings or with its profiled runs; without
+            handing over inputs and outputs.
+        threads_ns: median times of the whole file with other numbers of threads, timed in turn with each other.
+        partitions: parts of the file that a delegate runs; None where the runtime does not say.
         profiled_whole_ns: the same with the profile on; None for the other method.
-        unexplained_ns: `whole_ns` less the operators' times. As differences these sum to the last beginning's time, so
-            it checks the file's own time against its copy's, not one operator's time against another's.
+        unexplained_ns: `whole_ns` less the operators' times. Differences sum to the last beginning's time, so it checks
+            the file's own time against its copy's, not one operator's time against another's.
         changes: the best first, at most three; fewer where fewer follow from the measurement.
     """
 
     method: Literal["measured-prefixes", "onnxruntime-profile"]
     engine: str
+    threads: Annotated[int, Field(gt=0)]
     whole_ns: Annotated[int, Field(gt=0)]
     profiled_whole_ns: Annotated[int, Field(gt=0)] | None = None
     operators: Annotated[tuple[ExplainedOperator, ...], Field(min_length=1)]
     unexplained_ns: int
+    threads_ns: dict[str, Annotated[int, Field(gt=0)]] = Field(default_factory=dict)
+    partitions: Count | None = None
     peaks: Peaks
     reasons: tuple[Reason, ...]
     changes: Annotated[tuple[Change, ...], Field(max_length=3)]

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from device_bench.agent.run_job import JOB_VERSION
+from device_bench.explain_speed.spec import ExplainSpec
 from device_bench.plan import Plan
 from device_bench.subjects import Subject
 from edge.artifact import Artifact, ModelFile, TensorInfo
@@ -77,6 +78,8 @@ def make_job(subjects: Sequence[Subject], plan: Plan, *, jpeg: bytes | None = No
         if subject.artifact is not None and subject.file is not None:
             archive = _selftest_archive(subject.artifact, subject.file)
             entry["inputs_sha256"] = _add(files, archive, "npz")
+        if subject.explain is not None:
+            entry["explain"] = _explain(subject, subject.explain, files)
         if plan.end_to_end:
             entry["end_to_end"] = _end_to_end(subject, jpeg, files)
         described.append(entry)
@@ -98,6 +101,7 @@ def _spec(subject: Subject) -> dict[str, Any]:
         "class_maps": None,
         "ports": None,
         "end_to_end": None,
+        "explain": None,
     }
     artifact, file = subject.artifact, subject.file
     if artifact is not None and file is not None:
@@ -105,6 +109,20 @@ def _spec(subject: Subject) -> dict[str, Any]:
         spec["class_maps"] = [output.meaning == "class_map" for output in file.outputs]
         spec["ports"] = [[_port(tensor) for tensor in ports] for ports in (file.inputs, file.outputs)]
     return spec
+
+
+def _explain(subject: Subject, spec: ExplainSpec, files: dict[str, Path | bytes]) -> dict[str, Any]:
+    named = None if spec.onnx is None or spec.onnx.named is None else spec.onnx.named
+    chains = () if spec.onnx is None else spec.onnx.chains
+    return {
+        "method": spec.method,
+        "rounds": spec.rounds,
+        "most_ns": spec.most_ns,
+        "cuts": None if spec.cuts is None else dict(spec.cuts),
+        "chains_sha256": [_add(files, data, "onnx") for data in chains],
+        "named_sha256": None if named is None else _add(files, named, "onnx"),
+        "peaks_sha256": {name: _add(files, file.data, subject.format) for name, file in spec.peaks.items()},
+    }
 
 
 def _add(files: dict[str, Path | bytes], data: bytes, form: str) -> str:

@@ -30,6 +30,7 @@ class Plan(BaseModel):
         min_duration_ns: sum of the measured queries of one subject.
         end_to_end: measure the stages from an encoded picture to the answer too.
         selftest: False measures without proving that the runtime computes the right thing.
+        explain: find out where the time goes too, after the measurement.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -49,6 +50,7 @@ class Plan(BaseModel):
     max_runs: Count = 20_000
     end_to_end: bool = False
     selftest: bool = True
+    explain: bool = False
 
     @property
     def samples_per_query(self) -> int:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from device_bench.explanation import Explanation
 from device_bench.machine import Machine
 from device_bench.machine_state import MachineState
 from device_bench.percentiles import Latency, summarize
@@ -50,6 +51,8 @@ class Record(Strict):
         samples_per_query: inferences behind one sample. throughput_per_s: inferences per second of the measured time;
             None in the scenario single-stream, and when emulated.
         selftest: None where it was skipped or there is none, and for the null engine, which computes nothing.
+        explanation: where the time goes, when the plan asked for it; else, and when it cannot be told, None.
+        unexplained: why it cannot be told.
         states: the machine before, between the rounds, and after.
         taints: what forbids to take the figures as clean; they follow from the other fields.
     """
@@ -73,6 +76,8 @@ class Record(Strict):
     memory: Memory = Memory()
     instructions: Instructions | None = None
     selftest: SelftestSeen | None
+    explanation: Explanation | None = None
+    unexplained: str | None = None
     machine: Machine
     states: Annotated[tuple[MachineState, ...], Field(min_length=2)]
     energy: EnergyUsed | None = None
@@ -127,6 +132,10 @@ class Record(Strict):
             raise ValueError("transfers are not one per sample")
         if self.end_to_end is not None and self.end_to_end.total_ns != total_of(self.end_to_end, self.emulated):
             raise ValueError("end_to_end.total_ns does not follow from its stages")
+        if (self.explanation is not None) + (self.unexplained is not None) != self.plan.explain:
+            raise ValueError("explanation and unexplained do not answer to plan.explain")
+        if self.emulated and self.explanation is not None:
+            raise ValueError("an emulated machine's time is explained")
         return self
 
     @model_validator(mode="after")

@@ -22,6 +22,8 @@ def remarks(records: Sequence[Record]) -> list[str]:
     for record in records:
         for taint in record.taints:
             said.setdefault(taint.kind, {})[placed(record, taint.sentence)] = None
+        if record.unexplained is not None:
+            noted[placed(record, f"{record.measured.name} is not explained: {record.unexplained}")] = None
         noted |= dict.fromkeys(placed(record, note) for note in notes(record.machine, record.states))
     lines = []
     tainted = sum(bool(record.taints) for record in records)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from device_bench.explain_speed.spec import ExplainSpec
 from device_bench.plan import Plan
 from device_bench.record_parts import Measured, MeasuredAccuracy
 from edge.artifact import MANIFEST_NAME, Artifact, ModelFile, file_sha256, open_artifact
@@ -23,6 +24,7 @@ class Subject:
         measured: what a record says of it; the precision of a bare file is not known before it was loaded.
         kernels: kernel set asked of the engine, None for its default.
         artifact, file: None for a bare file.
+        explain: how it is taken apart; None where that is not asked for.
     """
 
     measured: Measured
@@ -32,6 +34,7 @@ class Subject:
     kernels: str | None
     artifact: Artifact | None
     file: ModelFile | None
+    explain: ExplainSpec | None = None
 
 
 def open_subject(path: Path) -> Artifact | Path:

@@ -1,7 +1,7 @@
 """Operators of an ONNX file timed without ONNX Runtime's profile, against what `edge bench --explain` said of them.
 
-    edge bench ARTIFACT --engine onnxruntime --explain --json > explained.json
-    python -m converters.benchmarks.onnx_split ARTIFACT/model.onnx explained.json
+    edge bench ARTIFACT --engine onnxruntime --explain -o explained.jsonl
+    python -m converters.benchmarks.onnx_split ARTIFACT/model.onnx explained.jsonl
 
 An operator whose input and output are of the same size is cut out of the file together with the one before it, and
 that one alone: both cuts reorder the same bytes at both ends, so the difference of their medians is the operator. One
@@ -34,9 +34,7 @@ def main() -> None:
     """Print the table and the rank correlation."""
     parser = argparse.ArgumentParser(description="Hold the profile's split to cuts of the file.")
     parser.add_argument("model", type=Path, help="an ONNX file")
-    parser.add_argument(
-        "record", type=Path, help="an explanation of that file, or a record that has one: the first line"
-    )
+    parser.add_argument("record", type=Path, help="records; the first one has an explanation of that file")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     asked = parser.parse_args()
     told = told_ns(asked.record)
@@ -56,9 +54,8 @@ def _ranks(values: list[float] | list[int]) -> npt.NDArray[np.int64]:
 
 
 def told_ns(record: Path) -> dict[str, int]:
-    """Times of the operators that stand alone in the explanation, or in the first record's."""
-    document = json.loads(record.read_text(encoding="utf-8").splitlines()[0])
-    explanation = document.get("explanation", document)
+    """Times of the operators that stand alone in the first record's explanation."""
+    explanation = json.loads(record.read_text(encoding="utf-8").splitlines()[0])["explanation"]
     return {entry["names"][0]: entry["time_ns"] for entry in explanation["operators"] if len(entry["names"]) == 1}
 
 

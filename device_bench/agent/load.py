@@ -39,6 +39,7 @@ class Loaded:
     """A subject ready to be measured; `facts` are the fields of its answer that are known before the loop."""
 
     session: Session
+    inputs: Arrays
     subject: Subject
     facts: Mapping[str, Any]
 
@@ -75,7 +76,9 @@ def load(
         "memory": peak,
         "selftest": tested,
     }
-    return Loaded(session=session, subject=_subject(session, inputs, samples_per_query(plan)), facts=facts)
+    return Loaded(
+        session=session, inputs=inputs, subject=_subject(session, inputs, samples_per_query(plan)), facts=facts
+    )
 
 
 def samples_per_query(plan: Mapping[str, Any]) -> int:
@@ -101,8 +104,12 @@ def _open(spec: Mapping[str, Any], plan: Mapping[str, Any], folder: Path, opener
     if spec["engine"] == "null":
         ports = [tuple(Port(**{**port, "shape": tuple(port["shape"])}) for port in ports) for ports in spec["ports"]]
         return NullSession(inputs=ports[0], outputs=ports[1], threads=plan["threads"])
-    path = folder / f"{spec['file_sha256']}.{spec['format']}"
-    return opener(spec["engine"], path, threads=plan["threads"], kernels=spec["kernels"])
+    return opener(spec["engine"], model_path(spec, folder), threads=plan["threads"], kernels=spec["kernels"])
+
+
+def model_path(spec: Mapping[str, Any], folder: Path) -> Path:
+    """Where a subject's model file lies on the device."""
+    return folder / f"{spec['file_sha256']}.{spec['format']}"
 
 
 def _archive(spec: Mapping[str, Any], folder: Path) -> dict[str, npt.NDArray[Any]]:

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from device_bench.agent.loop import Clock
 from device_bench.agent.onnx_topology import TopologyNode, read_topology
 from device_bench.agent.onnx_trace import TracedNode, read_trace
+from device_bench.agent.turns import in_turn
 from edge.errors import EngineError
 from edge.runtime.onnx_providers import PROVIDERS, one_line, start_session
 from edge.runtime.onnx_session import DTYPES
@@ -19,7 +21,6 @@ DEFAULT_KERNELS = "mlas"
 UNTIMED = 3  # runs of each session before the first round: its arena and its threads settle
 # An idle session's threads keep spinning for some 20 ms and take the processors of the one that is timed.
 SPUN_OUT_S = 0.05
-Clock = Callable[[], int]
 
 
 def profile_onnx(
@@ -111,22 +112,14 @@ def _feed(session: Any, inputs: Sequence[Any] | None) -> dict[str, Any]:
     return {value.name: array for value, array in zip(values, inputs, strict=True)}
 
 
-def _in_turn(turns: Sequence[Callable[[], Any]], rounds: int, clock: Clock, pause_s: float) -> tuple[list[int], ...]:
-    times: tuple[list[int], ...] = tuple([] for _ in turns)
+def _in_turn(turns: Sequence[Callable[[], Any]], rounds: int, clock: Clock, pause_s: float) -> list[list[int]]:
     try:
         for turn in turns:
             for _ in range(UNTIMED):
                 turn()
-        for _ in range(rounds):
-            for taken, turn in zip(times, turns, strict=True):
-                time.sleep(pause_s)
-                turn()
-                start_ns = clock()
-                turn()
-                taken.append(clock() - start_ns)
+        return in_turn(turns, rounds=rounds, clock=clock, pause_s=pause_s)
     except Exception as error:  # the runtime's exceptions share no base class below Exception
         raise EngineError(f"onnxruntime: the model failed: {one_line(error)}") from error
-    return times
 
 
 def _profiled_session(runtime: Any, path: Path, kernels: str, threads: int, place: Path) -> tuple[Any, Path]:

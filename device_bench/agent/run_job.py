@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from device_bench.agent.load import Loaded, load
+from device_bench.agent.explain_parts import Part, explained
+from device_bench.agent.load import Loaded, load, model_path
 from device_bench.agent.loop import Clock, Progress, Samples, Subject, loop_plan, measure
 from device_bench.agent.readers import READERS, Readers
 from device_bench.versions import package_versions
@@ -94,6 +95,16 @@ def run_job(
         subjects, loop_plan(plan), stable=readers.stable, clock=clock, between=log.between, progress=progress
     )
     log.take()
+    blocks = plan["rounds"] * len(subjects)
+
+    def alive() -> None:
+        if progress is not None:
+            progress(blocks, blocks)
+
+    parts = [
+        None if spec["explain"] is None else explained(_part(entry, spec, plan, folder, opener, clock, alive), folder)
+        for entry, spec in zip(loaded, job["subjects"], strict=True)
+    ]
     return {
         "job_version": JOB_VERSION,
         "machine": readers.machine(),
@@ -101,10 +112,31 @@ def run_job(
         "versions": package_versions(),
         "time_utc": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime()),
         "subjects": [
-            {**entry.facts, **_figures(samples, end)}
-            for entry, samples, end in zip(loaded, measured, ends, strict=True)
+            {**entry.facts, **_figures(samples, end), "explained": part}
+            for entry, samples, end, part in zip(loaded, measured, ends, parts, strict=True)
         ],
     }
+
+
+def _part(
+    entry: Loaded,
+    spec: Mapping[str, Any],
+    plan: Mapping[str, Any],
+    folder: Path,
+    opener: Opener,
+    clock: Clock,
+    alive: Callable[[], None],
+) -> Part:
+    return Part(
+        spec=spec,
+        session=entry.session,
+        inputs=entry.inputs,
+        path=model_path(spec, folder),
+        threads=plan["threads"],
+        opener=opener,
+        clock=clock,
+        alive=alive,
+    )
 
 
 def _bind(processors: list[int] | None) -> None:

@@ -71,7 +71,9 @@ def _open(engine: str, package: str, module_name: str, path: Path, threads: int,
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError, MemoryError) as error:
         raise EngineError(f"{engine}: {path}: refused by the runtime: {' '.join(str(error).split())}") from error
-    delegated = _delegated(len(operators), interpreter._get_ops_details())
+    nodes = interpreter._get_ops_details()
+    taken = _delegated(len(operators), nodes)
+    delegated = sum(taken)
     if kernels == "xnnpack" and delegated == 0:
         raise EngineError(
             f"{engine}: {path}: XNNPACK took none of {len(operators)} operators here "
@@ -90,7 +92,7 @@ def _open(engine: str, package: str, module_name: str, path: Path, threads: int,
         wheel_tag=wheel_tag(package),
         kernels_isa=kernels_isa(FAMILIES[engine].get(applied, "")),
     )
-    return LiteRtSession(interpreter, info)
+    return LiteRtSession(interpreter, info, delegated=taken, partitions=len(nodes) - len(operators))
 
 
 def _check_file(path: Path) -> None:
@@ -104,8 +106,8 @@ def _check_file(path: Path) -> None:
         raise ModelFileError(path, f"is not a TFLite file: bytes 4 to 8 are {head[4:8]!r}, not {IDENTIFIER!r}")
 
 
-def _delegated(count: int, nodes: Sequence[Mapping[str, Any]]) -> int:
-    """How many of the file's `count` operators a delegate took.
+def _delegated(count: int, nodes: Sequence[Mapping[str, Any]]) -> tuple[bool, ...]:
+    """Which of the file's `count` operators a delegate took.
 
     After allocation the runtime lists the file's nodes and then one DELEGATE node per delegated partition. A partition
     is every node that a delegate's outputs depend on, back to the delegate's inputs.
@@ -122,15 +124,22 @@ def _delegated(count: int, nodes: Sequence[Mapping[str, Any]]) -> int:
                 continue
             taken.add(index)
             pending += [int(name) for name in nodes[index]["inputs"]]
-    return len(taken)
+    return tuple(index in taken for index in range(count))
 
 
 class LiteRtSession:
-    """A loaded TFLite model; owns the interpreter."""
+    """A loaded TFLite model; owns the interpreter.
 
-    def __init__(self, interpreter: Any, info: EngineInfo) -> None:
+    Attributes:
+        delegated: for every operator of the file, whether a delegate took it. partitions: parts that it took them in.
+    """
+
+    def __init__(
+        self, interpreter: Any, info: EngineInfo, *, delegated: tuple[bool, ...] = (), partitions: int = 0
+    ) -> None:
         self._interpreter = interpreter
         self._info = info
+        self.delegated, self.partitions = delegated, partitions
         inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
         self._inputs = tuple(_port(detail) for detail in inputs)
         self._outputs = tuple(_port(detail) for detail in outputs)
@@ -168,6 +177,14 @@ class LiteRtSession:
         except (ValueError, RuntimeError) as error:
             raise EngineError(f"{self._info.engine}: the model failed: {' '.join(str(error).split())}") from error
         return [self._get(index) for index in self._output_indices]
+
+    def computing(self, inputs: Sequence[npt.NDArray[Any]]) -> Callable[[], None]:
+        """The operators' work alone: the inputs are handed over once, here, and no output is copied out."""
+        check_inputs(self._info.engine, self._inputs, inputs)
+        for index, array in zip(self._input_indices, inputs, strict=True):
+            self._interpreter.set_tensor(index, array)
+        invoke: Callable[[], None] = self._interpreter.invoke
+        return invoke
 
     def prepared(self, inputs: Sequence[npt.NDArray[Any]]) -> Callable[[], list[npt.NDArray[Any]]]:
         """The inputs checked once; see `edge.runtime.engine.PreparedSession`. A failing model raises as it does."""

@@ -13,10 +13,11 @@ from device_bench.subjects import open_subject
 from edge import atomic
 from edge.errors import FileError, UsageError
 from edge.verbs.bench_counting import counted, counting_options, hold_to_baseline
-from edge.verbs.bench_explain import explain_all, refuse_beside_explain
+from edge.verbs.bench_explain import check_targets
 from edge.verbs.bench_output import measured_with_bars, print_outcomes
 from edge.verbs.bench_plan import make_plan, plan_options
 from edge.verbs.bench_targets import open_targets, prepare_targets, target_options
+from edge.verbs.explain_facts import explain_spec
 from edge.verbs.grouped_help import GroupedCommand, examples
 
 OWN_PICTURE = ""
@@ -50,6 +51,7 @@ HEADINGS = {
     epilog=examples(
         "edge bench runs/float runs/int8 --engine litert --engine onnxruntime",
         "edge bench runs/int8 --on ssh://pi@raspberrypi.local --threads 4 -o records.jsonl",
+        "edge bench runs/int8 --engine litert --explain",
         "edge bench runs/int8 --on emulated-arm64 --cpu cortex-a76 --engine litert",
     ),
 )
@@ -67,7 +69,7 @@ HEADINGS = {
 @click.option("--prepare", is_flag=True, help="Set the targets up: runtimes, or a userland.")
 @click.option("--remove-agent", is_flag=True, help="Remove all that was put on the targets.")
 @click.option(
-    "--explain", is_flag=True, help="Say where a file's time goes (LiteRT, ONNX Runtime), instead of measuring latency."
+    "--explain", is_flag=True, help="Say where the time goes too: by operator, against this machine's peaks, and why."
 )
 @click.option(
     "--end-to-end",
@@ -109,11 +111,9 @@ def command(
     if not artifacts:
         raise UsageError("no artifact or model file is named; see edge bench --help")
     if explain:
-        refuse_beside_explain()
-        explain_all([open_subject(path) for path in artifacts], engines, on, as_json=as_json)
-        return None
+        check_targets(on)
     options = counted(on, options)
-    plan = make_plan(options, end_to_end=picture is not None)
+    plan = make_plan(options, end_to_end=picture is not None, explain=explain)
     if out is not None:
         atomic.check_writable(out)  # refused before minutes of measuring, as is what else the file may hold
     held = read_records(out) if out is not None and out.exists() else []
@@ -125,6 +125,7 @@ def command(
         plan=plan,
         command=shlex.join(["edge", *sys.argv[1:]]),
         jpeg=read_picture(picture),
+        explainer=explain_spec if explain else None,
         held=held if options["resume"] else (),
     )
 

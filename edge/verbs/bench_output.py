@@ -13,6 +13,7 @@ from device_bench.table import latency_table, print_table, stage_table
 from device_bench.targets.target import Progress as Tell
 from device_bench.targets.target import Target
 from edge.errors import EdgeError
+from edge.verbs.bench_explain import print_explanations
 
 
 def measured_with_bars(targets: Sequence[Target], order: Order, done: Done) -> list[Outcome]:
@@ -40,6 +41,7 @@ def print_outcomes(outcomes: Sequence[Outcome], *, as_json: bool) -> None:
         print_table(latency_table(records), console)
         if any(record.end_to_end is not None for record in records):
             print_table(stage_table(records), console)
+        print_explanations(records, console)
     for outcome in outcomes:
         if outcome.resumed:
             for record in outcome.records if as_json else ():

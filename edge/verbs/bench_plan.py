@@ -106,7 +106,7 @@ def plan_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def make_plan(options: dict[str, Any], *, end_to_end: bool) -> Plan:
+def make_plan(options: dict[str, Any], *, end_to_end: bool, explain: bool) -> Plan:
     """The plan that the options ask for. Refuses (UsageError) options that do not hold together."""
     if options["max_runs"] < options["min_runs"]:
         raise UsageError(f"--max-runs {options['max_runs']} is below --min-runs {options['min_runs']}")
@@ -132,6 +132,7 @@ def make_plan(options: dict[str, Any], *, end_to_end: bool) -> Plan:
             max_runs=options["max_runs"],
             end_to_end=end_to_end,
             selftest=not options["no_selftest"],
+            explain=explain,
         )
     except ValidationError as error:
         raise UsageError(error.errors()[0]["msg"].removeprefix("Value error, ")) from error

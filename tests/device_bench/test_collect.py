@@ -82,7 +82,7 @@ def test_an_answer_that_holds_becomes_one_record_per_subject(asked: tuple[Job, d
         ("subjects.0.end_to_end", None, "end-to-end stages were asked for"),
         ("subjects.0.end_to_end.stages.decode", [1], "equally long"),
         ("subjects.0.end_to_end.stages.sleep", [1], "stages are not"),
-        ("subjects.0.memory", {"a": {"b": {"c": {"d": {"e": {"f": {"g": 1}}}}}}}, "nested deeper"),
+        ("subjects.0.memory", json.loads('{"a":' * 12 + "1" + "}" * 12), "nested deeper"),
     ],
 )
 def test_an_answer_that_does_not_hold_is_refused_in_one_line(

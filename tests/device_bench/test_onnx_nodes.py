@@ -15,14 +15,15 @@ from converters.onnxruntime_form import onnxruntime_form
 from device_bench.agent.onnx_profile import profile_onnx
 from device_bench.explain_speed.onnx_mapping import FileNode, Group, RunNode, group_nodes
 from device_bench.explain_speed.onnx_nodes import OnnxPlan, TimedGroups, timed_groups
+from device_bench.explain_speed.payoffs import Seen
 from device_bench.explain_speed.roofline import OperatorFacts, explain
-from device_bench.explanation import Peaks
+from device_bench.explanation import Bandwidth, Peaks
 from edge.errors import EngineError
 from edge.models.registry import build
 from edge.quantization.calibrate import calibrate
 from edge.quantization.freeze import float_graph
 from edge.runtime.onnx_session import open_onnxruntime
-from edge.verbs.explain_onnx import onnx_facts
+from edge.verbs.explain_facts import onnx_facts
 
 SIDE = 32
 Case = tuple[tuple[OperatorFacts, ...], OnnxPlan, dict[str, Any]]
@@ -132,8 +133,16 @@ def test_an_integer_sum_that_runs_as_float_nodes_is_one_operator_in_float(intege
 def test_operators_and_the_unexplained_sum_to_the_whole(precision: str, request: Any) -> None:
     found = timed(request.getfixturevalue(precision))
     assert all(step.low_ns <= step.time_ns <= step.high_ns for step in found.times)
-    peaks = Peaks(int8_multiply_adds_per_s=1e11, float_multiply_adds_per_s=1e11, bandwidth_bytes_per_s=1e10, how={})
-    explained = explain(found.facts, found.times, whole_ns=found.whole_ns, engine="onnxruntime:mlas", peaks=peaks)
+    peaks = Peaks(
+        int8_multiply_adds_per_s=1e13,
+        float_multiply_adds_per_s=1e13,
+        bandwidths=(Bandwidth(working_set_bytes=1000, bytes_per_s=1e10),),
+        how={},
+    )
+    seen = Seen(threads=1, threads_ns={}, empty_ns=1)
+    explained = explain(
+        found.facts, found.times, whole_ns=found.whole_ns, engine="onnxruntime:mlas", peaks=peaks, seen=seen
+    )
     assert sum(entry.time_ns for entry in explained.operators) + explained.unexplained_ns == found.whole_ns
     names = Counter(name for entry in explained.operators for name in entry.names)
     assert max(names.values()) == 1

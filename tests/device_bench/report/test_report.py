@@ -210,6 +210,7 @@ def test_explanations_are_drawn_as_bars_and_a_roofline(file: Path, tmp_path: Pat
     told = {
         "method": "measured-prefixes",
         "engine": "onnxruntime",
+        "threads": 1,
         "whole_ns": 1000,
         "operators": [
             operator(HOSTILE, 600, 40_000, 2000),
@@ -220,7 +221,7 @@ def test_explanations_are_drawn_as_bars_and_a_roofline(file: Path, tmp_path: Pat
         "peaks": {
             "int8_multiply_adds_per_s": 1e11,
             "float_multiply_adds_per_s": None,
-            "bandwidth_bytes_per_s": 1e10,
+            "bandwidths": [{"working_set_bytes": 2**20, "bytes_per_s": 1e10}],
             "how": {},
         },
         "reasons": [{"name": "pads", "sentence": "two pads", "share_time": 0.05}],

@@ -1,12 +1,14 @@
 """A file's beginnings compute what the whole file computes up to there."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from edge.errors import ModelFileError
+from device_bench.agent.file_beginnings import beginning
+from edge.errors import EngineError, ModelFileError
 from edge.graph.tflite import read_tflite
 from edge.graph.tflite_prefix import tflite_prefixes
 
@@ -28,9 +30,11 @@ def test_every_beginning_computes_what_the_whole_file_computes(small_file: bytes
     image = np.random.default_rng(0).integers(-128, 128, detail["shape"]).astype(detail["dtype"])
     whole.set_tensor(detail["index"], image)
     whole.invoke()
-    prefixes = list(tflite_prefixes(small_file))
-    assert len(prefixes) == len(read_tflite(small_file).operators)
-    for count, data in enumerate(prefixes, start=1):
+    cuts = asdict(tflite_prefixes(small_file))
+    assert len(cuts["outputs"]) == len(read_tflite(small_file).operators)
+    for count in range(1, len(cuts["outputs"]) + 1):
+        data = beginning(small_file, cuts, count)
+        assert len(data) < len(small_file) + 100
         assert len(read_tflite(data).operators) == count
         part = interpreter(data)
         part.set_tensor(part.get_input_details()[0]["index"], image)
@@ -41,4 +45,23 @@ def test_every_beginning_computes_what_the_whole_file_computes(small_file: bytes
 
 def test_what_is_no_model_is_refused() -> None:
     with pytest.raises(ModelFileError, match="not a TFLite file"):
-        next(tflite_prefixes(Path(__file__).read_bytes()))
+        tflite_prefixes(Path(__file__).read_bytes())
+
+
+def test_a_cut_outside_the_file_is_refused(small_file: bytes) -> None:
+    cuts = {**asdict(tflite_prefixes(small_file)), "outputs_at": len(small_file)}
+    with pytest.raises(EngineError, match="a cut at byte"):
+        beginning(small_file, cuts, 1)
+
+
+@pytest.mark.data
+def test_official_files_can_be_cut_in_the_middle(test_data: Path) -> None:
+    paths = sorted((test_data / "models").glob("*.tflite"))
+    assert paths
+    for path in paths:
+        data = path.read_bytes()
+        cuts = asdict(tflite_prefixes(data))
+        count = len(cuts["outputs"]) // 2 + 1
+        part = interpreter(beginning(data, cuts, count))
+        part.invoke()
+        assert [detail["index"] for detail in part.get_output_details()] == list(cuts["outputs"][count - 1])

@@ -1,14 +1,16 @@
 """edge bench --explain on a file made to have a transpose, and what it refuses."""
 
 import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from converters.onnx_measuring import PEAK_LAYERS, peak_file
 from converters.tflite.writer import tflite_bytes
+from device_bench.record import parse_records, read_records
 from edge.errors import UsageError
 from edge.graph.graph import Graph, Operator, Tensor, per_tensor
 from edge.verbs.bench import command
@@ -34,35 +36,53 @@ def turned(tmp_path: Path) -> Path:
     return path
 
 
-def test_an_inserted_transpose_is_among_the_reasons(turned: Path) -> None:
+QUICK = ["--min-seconds", "0", "--min-runs", "5", "--rounds", "1", "--warmup-seconds", "0", "--explain"]
+
+
+def test_an_inserted_transpose_is_among_the_reasons_of_the_record(turned: Path, tmp_path: Path) -> None:
     pytest.importorskip("ai_edge_litert.interpreter")
-    result = CliRunner().invoke(command, [str(turned), "--explain", "--json"])
+    out = tmp_path / "records.jsonl"
+    result = CliRunner().invoke(command, [str(turned), *QUICK, "--engine", "litert", "-o", str(out)])
     assert result.exit_code == 0, result.output
-    found = json.loads(result.output)
-    assert "transpose" in [reason["name"] for reason in found["reasons"]]
-    assert sum(operator["time_ns"] for operator in found["operators"]) + found["unexplained_ns"] == found["whole_ns"]
-    assert all(np.isfinite(value) and value > 0 for key, value in found["peaks"].items() if key != "how")
+    (record,) = read_records(out)
+    found = record.explanation
+    assert found is not None and record.unexplained is None
+    assert [operator.names for operator in found.operators] == [("y",), ("z",)]
+    assert "transpose" in [reason.name for reason in found.reasons]
+    assert "Transpose z" in result.output and "transposes take" in result.output
+    assert found.peaks.int8_multiply_adds_per_s and found.peaks.float_multiply_adds_per_s
+    assert "1" in found.threads_ns
 
 
-def test_other_targets_and_engines_are_refused(turned: Path) -> None:
-    for options in (["--on", "emulated-arm64"], ["--engine", "onnxruntime"]):
-        with pytest.raises(UsageError, match="--explain"):
-            CliRunner().invoke(command, [str(turned), "--explain", *options], catch_exceptions=False)
+def test_the_agent_in_another_python_explains_with_several_threads(turned: Path) -> None:
+    pytest.importorskip("ai_edge_litert.interpreter")
+    options = ["--engine", "litert:builtin", "--python", sys.executable, "--threads", "2", "--json"]
+    result = CliRunner().invoke(command, [str(turned), *QUICK, *options])
+    assert result.exit_code == 0, result.output
+    found = parse_records(result.stdout, "stdout")[0].explanation
+    assert found is not None
+    assert (found.engine, found.threads, len(found.operators)) == ("litert:builtin", 2, 2)
+    assert {operator.delegated for operator in found.operators} == {False}
+    assert {"1", "2"} <= set(found.threads_ns)
 
 
-def test_options_without_effect_are_refused_by_name(turned: Path) -> None:
-    options = ["--rounds", "3", "--kernels", "builtin", "--threads", "1"]
-    with pytest.raises(UsageError, match=r"leave .*--kernels.*away") as refused:
-        CliRunner().invoke(command, [str(turned), "--explain", *options], catch_exceptions=False)
-    assert "--rounds" in str(refused.value) and "--threads" in str(refused.value)
+@pytest.mark.parametrize(
+    "options",
+    [["--on", "emulated-arm64"], ["--on", "adb:X"], ["--engine", "torch"], ["--engine", "null"]],
+)
+def test_what_cannot_be_explained_is_refused_before_anything_is_measured(
+    make_artifact: Callable[..., Path], options: list[str]
+) -> None:
+    with pytest.raises(UsageError, match="--explain"):
+        CliRunner().invoke(command, [str(make_artifact()), "--explain", *options], catch_exceptions=False)
 
 
 def test_an_onnx_file_is_explained_by_the_runtimes_own_profile(tmp_path: Path) -> None:
     path = tmp_path / "layers.onnx"
     path.write_bytes(peak_file("int8"))
-    result = CliRunner().invoke(command, [str(path), "--engine", "onnxruntime", "--explain", "--json"])
+    result = CliRunner().invoke(command, [str(path), "--engine", "onnxruntime", *QUICK, "--json"])
     assert result.exit_code == 0, result.output
-    found = json.loads(result.output)
+    found = json.loads(result.stdout)["explanation"]
     assert (found["method"], found["engine"]) == ("onnxruntime-profile", "onnxruntime:mlas")
     convolutions = [operator for operator in found["operators"] if operator["kind"] == "Conv"]
     assert [operator["names"] for operator in convolutions] == [[f"layer.{place}"] for place in range(PEAK_LAYERS)]

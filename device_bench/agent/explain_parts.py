@@ -1,0 +1,178 @@
+"""Where a subject's time goes, as raw times: its beginnings or its nodes, this machine's peaks, other thread counts."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy.typing as npt
+
+from device_bench.agent.file_beginnings import beginning
+from device_bench.agent.loop import Clock, block
+from device_bench.agent.onnx_profile import profile_onnx
+from device_bench.agent.peak_times import computing, copy_times, peak_times
+from device_bench.agent.turns import in_turn
+from edge.errors import EngineError
+from edge.runtime.emulation import emulator
+from edge.runtime.engine import Opener, Session
+
+EMULATED = "an emulated machine's time is no latency, so there is nothing to explain"
+MOST_SESSIONS = 16  # opened at once
+MOST_BYTES = 2**28  # of the files behind them
+LEAST_ROUNDS = 3
+PASSES = 5  # a session's place in memory makes it faster or slower: every time is taken of so many sessions
+PEAK_ROUNDS = 11
+THREAD_COUNTS = (1, 2, 4)
+EMPTY_TURNS = 1000
+# A pool's threads spin for a while after a run, at the cost of whatever runs next.
+SETTLING_NS, OTHER_SETTLING_NS = {"onnxruntime": 50_000_000}, 20_000_000
+ESTIMATES = 3
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Part:
+    """What is explained: an entry of the job's subjects, loaded, and how to open more of its kind.
+
+    `alive` is called now and then, between timed calls, so that whoever waits knows that the work goes on.
+    """
+
+    spec: Mapping[str, Any]
+    session: Session
+    inputs: Sequence[npt.NDArray[Any]]
+    path: Path
+    threads: int
+    opener: Opener
+    clock: Clock
+    alive: Callable[[], None]
+
+    def opened(self, path: Path, threads: "int | None" = None) -> Session:
+        """Another file, or this one with other threads, by the same engine and kernels."""
+        return self.opener(
+            self.spec["engine"],
+            path,
+            threads=self.threads if threads is None else threads,
+            kernels=self.spec["kernels"],
+        )
+
+    @property
+    def settle_ns(self) -> int:
+        """Before a timed call, so that it has the processors for itself."""
+        return self.settling_ns if self.threads > 1 else 0
+
+    @property
+    def settling_ns(self) -> int:
+        """Until the engine's threads rest."""
+        return SETTLING_NS.get(self.spec["engine"], OTHER_SETTLING_NS)
+
+
+def explained(part: Part, folder: Path) -> dict[str, Any]:
+    """Take a subject apart as `part.spec["explain"]` asks.
+
+    Args:
+        folder: holds the job's files by hash, and what is made of them meanwhile.
+
+    Returns:
+        JSON-ready fields of `device_bench.explain_speed.answer.ExplainedAnswer`; only `missing`, a sentence, where it
+        cannot be done: the measurement before it stands all the same.
+    """
+    if emulator() is not None:
+        return {"missing": EMULATED}
+    place = Path(tempfile.mkdtemp(prefix="explain-", dir=folder))
+    try:
+        return _explained(part, folder, place)
+    except (EngineError, MemoryError, OSError) as error:
+        return {"missing": str(error) or "the memory does not suffice"}
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _explained(part: Part, folder: Path, place: Path) -> dict[str, Any]:
+    asked = part.spec["explain"]
+    whole = computing(part.session, list(part.inputs))
+    rounds = _rounds(asked, block(whole, part.clock, ESTIMATES, 0, ESTIMATES), part.settle_ns)
+    found: dict[str, Any] = {"missing": None, "method": asked["method"], "passes": None, "profile": None}
+    if asked["method"] == "measured-prefixes":
+        found["passes"] = [_beginnings(part, place, -(-rounds // PASSES)) for _ in range(PASSES)]
+    else:
+        named = part.path if asked["named_sha256"] is None else folder / f"{asked['named_sha256']}.onnx"
+        found["profile"] = profile_onnx(
+            named,
+            part.inputs,
+            [folder / f"{sha256}.onnx" for sha256 in asked["chains_sha256"]],
+            threads=part.threads,
+            kernels=part.spec["kernels"],
+            rounds=rounds,
+            folder=place,
+            clock=part.clock,
+        )
+    files = {name: folder / f"{sha256}.{part.spec['format']}" for name, sha256 in asked["peaks_sha256"].items()}
+    few = min(rounds, PEAK_ROUNDS)
+    return {
+        **found,
+        **peak_times(files, part.opened, rounds=few, clock=part.clock, settle_ns=part.settle_ns),
+        "copies": copy_times(threads=part.threads, rounds=few, clock=part.clock),
+        "threads_ns": _other_threads(part, rounds),
+        "empty_ns": int(median(block(_nothing, part.clock, EMPTY_TURNS, 0, EMPTY_TURNS))),
+        "delegated": _delegated(part.session),
+        "partitions": getattr(part.session, "partitions", None),
+    }
+
+
+def _nothing() -> None:
+    """What the harness itself costs is timed around this."""
+
+
+def _delegated(session: Session) -> "list[bool] | None":
+    taken = getattr(session, "delegated", None)
+    return None if taken is None else list(taken)
+
+
+def _rounds(asked: Mapping[str, Any], whole_ns: Sequence[int], settle_ns: int) -> int:
+    """As many as asked for, or as the time allows: at least LEAST_ROUNDS of every pass."""
+    calls = 4 if asked["cuts"] is None else len(asked["cuts"]["outputs"])
+    turn_ns = calls * (min(whole_ns) + settle_ns)
+    return max(LEAST_ROUNDS * PASSES, min(int(asked["rounds"]), int(asked["most_ns"] // max(turn_ns, 1))))
+
+
+def _beginnings(part: Part, place: Path, rounds: int) -> list[dict[str, Any]]:
+    """Times of every beginning, some at a time; each group opens with the last one of the group before.
+
+    A device's memory holds few sessions of a large file at once. Differences are taken within a group only, whose
+    beginnings were timed in turn with each other and with the whole file.
+    """
+    data = part.path.read_bytes()
+    count = len(part.spec["explain"]["cuts"]["outputs"])
+    size = max(2, min(MOST_SESSIONS, MOST_BYTES // max(len(data), 1)))
+    groups: list[dict[str, Any]] = []
+    first = 0
+    while first < count - 1 or not groups:
+        places = range(first, min(first + size, count))
+        sessions = [*(_cut(part, data, number + 1, place) for number in places), part.opened(part.path)]
+        calls = [computing(session, list(part.inputs)) for session in sessions]
+        *parts, wholes = in_turn(calls, rounds=rounds, clock=part.clock, settle_ns=part.settle_ns)
+        groups.append({"first": first, "parts_ns": parts, "whole_ns": wholes})
+        first = places[-1]
+        part.alive()
+    return groups
+
+
+def _cut(part: Part, data: bytes, count: int, place: Path) -> Session:
+    path = place / f"{count}.tflite"
+    path.write_bytes(beginning(data, part.spec["explain"]["cuts"], count))
+    session = part.opened(path)
+    path.unlink()  # the session holds it as long as it needs it
+    return session
+
+
+def _other_threads(part: Part, rounds: int) -> dict[str, list[int]]:
+    """The whole file with other numbers of threads, in turn; those that the process may have at once."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    usable = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+    counts = sorted({part.threads, *(count for count in (*THREAD_COUNTS, usable) if count <= usable)})
+    calls = [computing(part.opened(part.path, count), list(part.inputs)) for count in counts]
+    times = in_turn(calls, rounds=rounds, clock=part.clock, settle_ns=part.settling_ns if len(counts) > 1 else 0)
+    return {str(count): taken for count, taken in zip(counts, times, strict=True)}

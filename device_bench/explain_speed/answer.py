@@ -1,0 +1,57 @@
+"""A device's answer about where a subject's time goes, as it is believed: types and lengths agree."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from device_bench.record_parts import Count, Strict
+
+Nanoseconds = Annotated[int, Field(ge=0, le=10**15)]
+Times = Annotated[tuple[Nanoseconds, ...], Field(min_length=3, max_length=10_000)]
+Words = Annotated[str, Field(max_length=4096)]
+
+
+class TimedGroup(Strict):
+    """Beginnings that were timed in turn, from the one at `first` (0: of one operator), and the whole file with them.
+
+    `parts_ns` holds for every beginning one time a round.
+    """
+
+    first: Count
+    parts_ns: Annotated[tuple[Times, ...], Field(min_length=1)]
+    whole_ns: Times
+
+    @model_validator(mode="after")
+    def _same_rounds(self) -> "TimedGroup":
+        if {len(times) for times in self.parts_ns} != {len(self.whole_ns)}:
+            raise ValueError("a beginning was not timed as often as the whole file")
+        return self
+
+
+class TimedCopy(Strict):
+    """Copies of one size, by so many threads; `ns` of `copies` of them, one a round."""
+
+    bytes: Annotated[int, Field(gt=0)]
+    copies: Annotated[int, Field(gt=0)]
+    threads: Annotated[int, Field(gt=0)]
+    ns: Times
+
+
+class ExplainedAnswer(Strict):
+    """What `device_bench.agent.explain_parts.explained` answers; `missing`: why there is nothing else.
+
+    Every one of `passes` times all beginnings, with sessions of its own.
+    """
+
+    missing: Words | None
+    method: Words = ""
+    passes: Annotated[tuple[tuple[TimedGroup, ...], ...], Field(min_length=2, max_length=100)] | None = None
+    profile: Mapping[str, Any] | None = None
+    peaks_ns: Mapping[Words, Times] = Field(default_factory=dict)
+    refused: Mapping[Words, Words] = Field(default_factory=dict)
+    copies: tuple[TimedCopy, ...] = ()
+    threads_ns: Mapping[Annotated[str, Field(pattern=r"^[1-9][0-9]{0,3}$")], Times] = Field(default_factory=dict)
+    empty_ns: Count = 0
+    delegated: tuple[bool, ...] | None = None
+    partitions: Count | None = None

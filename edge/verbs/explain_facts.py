@@ -1,0 +1,131 @@
+"""What `edge bench --explain` needs of a file: facts of its operators, and how it is taken apart."""
+
+from dataclasses import asdict
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from device_bench.explain_speed.onnx_mapping import FileNode
+from device_bench.explain_speed.onnx_nodes import OnnxPlan, OperatorTensors
+from device_bench.explain_speed.roofline import OperatorFacts
+from device_bench.explain_speed.spec import ExplainSpec, PeakFile
+from device_bench.subjects import Subject
+from edge.errors import UsageError
+from edge.runtime.onnx_providers import PROVIDERS
+
+if TYPE_CHECKING:
+    from edge.graph.counts import OperatorCost
+    from edge.graph.graph import Graph, Operator, Tensor
+
+
+def explain_spec(subject: Subject) -> ExplainSpec:
+    """How a subject is taken apart: a TFLite file at every operator, an ONNX file by ONNX Runtime's profile.
+
+    Raises:
+        UsageError: another engine; a GPU's provider, whose profile tells when kernels start and not how long they take;
+            a TFLite file with float16 constants.
+        ModelFileError: a file that cannot be read.
+    """
+    if subject.format == "tflite" and subject.engine in ("litert", "tflite-runtime"):
+        return _tflite_spec(subject.path)
+    if subject.engine != "onnxruntime":
+        raise UsageError(
+            f"{subject.path}: --explain takes files apart with litert, tflite-runtime or onnxruntime, "
+            f"not with {subject.engine}; leave --explain away or name another --engine"
+        )
+    if subject.kernels is not None and PROVIDERS[subject.kernels].on_gpu:
+        raise UsageError(f"--explain: a GPU's profile does not tell how long onnxruntime:{subject.kernels} takes")
+    return _onnx_spec(subject.path)
+
+
+def _tflite_spec(path: Path) -> ExplainSpec:
+    from converters.tflite_measuring import PEAK_CHANNELS, PEAK_MULTIPLY_ADDS, PEAK_SIDE, peak_file
+    from edge.graph.tflite_prefix import tflite_prefixes  # brings the TFLite schema
+
+    facts, cuts = tflite_facts(path), tflite_prefixes(path.read_bytes())
+    if len(cuts.outputs) != len(facts):
+        raise UsageError(f"{path}: float16 constants; --explain knows int8 and float32 files")
+    words = f"1x1 convolution of {PEAK_SIDE}x{PEAK_SIDE}x{PEAK_CHANNELS} to {PEAK_CHANNELS}"
+    peaks = {
+        name: PeakFile(data=peak_file(name), multiply_adds=PEAK_MULTIPLY_ADDS, words=words)
+        for name in ("int8", "float32")
+    }
+    return ExplainSpec(facts=facts, cuts=asdict(cuts), peaks=peaks)
+
+
+def _onnx_spec(path: Path) -> ExplainSpec:
+    from converters.onnx_measuring import PEAK_CHANNELS, PEAK_LAYERS, PEAK_MULTIPLY_ADDS, PEAK_SIDE, peak_file
+
+    facts, plan = onnx_facts(path)
+    words = f"{PEAK_LAYERS} 1x1 convolutions of {PEAK_SIDE}x{PEAK_SIDE}x{PEAK_CHANNELS} to {PEAK_CHANNELS} in a row"
+    peaks = {
+        name: PeakFile(data=peak_file(name), multiply_adds=PEAK_MULTIPLY_ADDS, words=words)
+        for name in ("int8", "float32")
+    }
+    return ExplainSpec(facts=facts, onnx=plan, peaks=peaks)
+
+
+def tflite_facts(path: Path) -> tuple[OperatorFacts, ...]:
+    """What a TFLite file says of its operators, in order."""
+    from edge.graph.counts import count_graph
+    from edge.graph.tflite import read_tflite
+
+    graph = read_tflite(path)
+    costs = count_graph(graph).operators
+    return tuple(_facts(graph, operator, cost, -1) for operator, cost in zip(graph.operators, costs, strict=True))
+
+
+def onnx_facts(path: Path) -> tuple[tuple[OperatorFacts, ...], OnnxPlan]:
+    """Facts of every operator of an ONNX file, and what maps ONNX Runtime's nodes back to them.
+
+    Raises:
+        ModelFileError: as of `edge.graph.onnx.read_onnx`.
+    """
+    from converters.onnx_measuring import overhead_chains  # brings onnx
+    from edge.graph.counts import count_graph
+    from edge.graph.onnx import read_onnx
+    from edge.graph.onnx_owners import owned_nodes, with_node_names
+
+    named = with_node_names(path.read_bytes()) if path.is_file() else None
+    readable = path if named is None else named
+    graph = read_onnx(readable, batch=1)
+    costs = count_graph(graph).operators
+    nodes = tuple(
+        FileNode(name=node.name, kind=node.kind, inputs=node.inputs, outputs=node.outputs, operators=node.operators)
+        for node in owned_nodes(readable, graph, batch=1)
+    )
+    tensors = tuple(
+        OperatorTensors(
+            reads={name: _size_bytes(graph.tensors[name]) for name in operator.inputs if name},
+            writes={name: _size_bytes(graph.tensors[name]) for name in operator.outputs},
+        )
+        for operator in graph.operators
+    )
+    facts = tuple(_facts(graph, operator, cost, 1) for operator, cost in zip(graph.operators, costs, strict=True))
+    return facts, OnnxPlan(file=nodes, tensors=tensors, chains=overhead_chains(), named=named)
+
+
+def _facts(graph: "Graph", operator: "Operator", cost: "OperatorCost", channel_axis: int) -> OperatorFacts:
+    used = [graph.tensors[name] for name in dict.fromkeys((*operator.inputs, *operator.outputs)) if name]
+    source, output = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
+    channels = _channels(source, channel_axis)
+    return OperatorFacts(
+        name=operator.name,
+        kind=operator.kind,
+        precision=output.dtype,
+        multiply_adds=cost.multiply_adds,
+        bytes_moved=sum(_size_bytes(tensor) for tensor in used),
+        channels=_channels(output, channel_axis),
+        depthwise=operator.kind == "Conv" and operator.attributes.get("group", 1) == channels > 1,
+        input_share=prod(source.shape) / max(prod(output.shape), 1),
+    )
+
+
+def _channels(tensor: "Tensor", axis: int) -> int:
+    return tensor.shape[axis] if len(tensor.shape) > max(axis, 0) else 1
+
+
+def _size_bytes(tensor: "Tensor") -> int:
+    return prod(tensor.shape) * np.dtype(tensor.dtype).itemsize
