@@ -1,4 +1,4 @@
-"""TFLite files that measure a machine: one large convolution."""
+"""TFLite files that measure a machine: a large convolution, and a model that hardly computes."""
 
 from functools import cache
 from typing import Literal
@@ -52,3 +52,15 @@ def peak_file(precision: Literal["int8", "float32"]) -> bytes:
         outputs=("y",),
     )
     return tflite_bytes(graph)
+
+
+@cache
+def call_file() -> bytes:
+    """A rectifier of eight values: what it takes is what a call takes."""
+    tensors = {
+        name: Tensor(name=name, shape=(1, 8), dtype="int8", quantization=per_tensor(0.1, 0)) for name in ("x", "y")
+    }
+    relu = Operator(kind="Relu", name="relu", inputs=("x",), outputs=("y",))
+    return tflite_bytes(
+        Graph(name="call", layout="nhwc", operators=(relu,), tensors=tensors, inputs=("x",), outputs=("y",))
+    )

@@ -11,6 +11,7 @@ COUNT = "device_bench.agent.count_job"
 BENCH_MODULES = (
     *MODULES,
     "edge/percentile.py",
+    "edge/runtime/file_parts.py",
     "edge/runtime/null_session.py",
     "edge/runtime/output_difference.py",
     "edge/vision/__init__.py",
@@ -23,7 +24,6 @@ BENCH_MODULES = (
     "device_bench/agent/__init__.py",
     "device_bench/agent/count_job.py",
     "device_bench/agent/explain_parts.py",
-    "device_bench/agent/file_beginnings.py",
     "device_bench/agent/gpu_state.py",
     "device_bench/agent/load.py",
     "device_bench/agent/loop.py",
@@ -32,6 +32,7 @@ BENCH_MODULES = (
     "device_bench/agent/onnx_profile.py",
     "device_bench/agent/onnx_topology.py",
     "device_bench/agent/onnx_trace.py",
+    "device_bench/agent/operator_times.py",
     "device_bench/agent/peak_times.py",
     "device_bench/agent/power_facts.py",
     "device_bench/agent/processor_facts.py",

@@ -103,20 +103,19 @@ class Explanation(Strict):
     """All of it.
 
     Attributes:
-        method: `measured-prefixes`: what the file's beginnings differ by; `onnxruntime-profile`: the
+        method: `measured-operators`: each as a model of its own, run after the whole; `onnxruntime-profile`: the
             runtime's own times of the nodes that it executes, less what the profile costs in them.
         threads: that the engine used.
-        whole_ns: median time of the whole file, timed in turn with its beginnings or with its profiled runs; without
+        whole_ns: median time of the whole file, timed in turn with its operators or with its profiled runs; without
             handing over inputs and outputs.
         threads_ns: median times of the whole file with other numbers of threads, timed in turn with each other.
         partitions: parts of the file that a delegate runs; None where the runtime does not say.
         profiled_whole_ns: the same with the profile on; None for the other method.
-        unexplained_ns: `whole_ns` less the operators' times. Differences sum to the last beginning's time, so it checks
-            the file's own time against its copy's, not one operator's time against another's.
+        unexplained_ns: `whole_ns` less the operators' times: the two are measured apart, so it checks the method.
         changes: the best first, at most three; fewer where fewer follow from the measurement.
     """
 
-    method: Literal["measured-prefixes", "onnxruntime-profile"]
+    method: Literal["measured-operators", "onnxruntime-profile"]
     engine: str
     threads: Annotated[int, Field(gt=0)]
     whole_ns: Annotated[int, Field(gt=0)]

@@ -9,19 +9,14 @@ thread; all cuts are taken in turn.
 """
 
 import argparse
-import json
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from rich.console import Console
-from rich.table import Table
 
+from converters.benchmarks.split_check import medians_ns, print_split, told_ns
 from edge.graph.graph import Graph, Operator
 from edge.graph.onnx import read_onnx
 from edge.graph.onnx_cut import OnnxCutter
@@ -37,26 +32,7 @@ def main() -> None:
     parser.add_argument("record", type=Path, help="records; the first one has an explanation of that file")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     asked = parser.parse_args()
-    told = told_ns(asked.record)
-    measured = {name: value for name, value in cut_times_ns(asked.model, asked.rounds).items() if name in told}
-    table = Table("operator", "profile, us", "by cuts, us", "ratio")
-    for name, value in measured.items():
-        table.add_row(name, f"{told[name] / 1e3:.1f}", f"{value / 1e3:.1f}", f"{told[name] / value:.2f}")
-    console = Console()
-    console.print(table)
-    ratio = sum(told[name] for name in measured) / sum(measured.values())
-    ranks = np.corrcoef(_ranks([told[name] for name in measured]), _ranks(list(measured.values())))[0, 1]
-    console.print(f"{len(measured)} operators: sum {ratio:.3f} of the cuts' sum, rank correlation {ranks:.3f}")
-
-
-def _ranks(values: list[float] | list[int]) -> npt.NDArray[np.int64]:
-    return np.argsort(np.argsort(values))
-
-
-def told_ns(record: Path) -> dict[str, int]:
-    """Times of the operators that stand alone in the first record's explanation."""
-    explanation = json.loads(record.read_text(encoding="utf-8").splitlines()[0])["explanation"]
-    return {entry["names"][0]: entry["time_ns"] for entry in explanation["operators"] if len(entry["names"]) == 1}
+    print_split(told_ns(asked.record), cut_times_ns(asked.model, asked.rounds), "profile")
 
 
 def cut_times_ns(model: Path, rounds: int) -> dict[str, float]:
@@ -70,14 +46,7 @@ def cut_times_ns(model: Path, rounds: int) -> dict[str, float]:
             for place, (before, operator) in enumerate(pairs)
             for last in (before, operator)
         ]
-        times: list[list[int]] = [[] for _ in calls]
-        for _ in range(rounds):
-            for taken, call in zip(times, calls, strict=True):
-                call()
-                start_ns = time.perf_counter_ns()
-                call()
-                taken.append(time.perf_counter_ns() - start_ns)
-    medians = [statistics.median(taken) for taken in times]
+        medians = medians_ns(calls, rounds)
     return {operator.name: medians[2 * place + 1] - medians[2 * place] for place, (_, operator) in enumerate(pairs)}
 
 

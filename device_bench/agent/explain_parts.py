@@ -1,4 +1,4 @@
-"""Where a subject's time goes, as raw times: its beginnings or its nodes, this machine's peaks, other thread counts."""
+"""Where a subject's time goes, as raw times: its operators or nodes, this machine's peaks, other numbers of threads."""
 
 import os
 import shutil
@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy.typing as npt
 
-from device_bench.agent.file_beginnings import beginning
 from device_bench.agent.loop import Clock, block
 from device_bench.agent.onnx_profile import profile_onnx
+from device_bench.agent.operator_times import TflitePlan, operator_pass
 from device_bench.agent.peak_times import computing, copy_times, peak_times
 from device_bench.agent.turns import in_turn
 from edge.errors import EngineError
@@ -21,10 +21,8 @@ from edge.runtime.emulation import emulator
 from edge.runtime.engine import Opener, Session
 
 EMULATED = "an emulated machine's time is no latency, so there is nothing to explain"
-MOST_SESSIONS = 16  # opened at once
-MOST_BYTES = 2**28  # of the files behind them
-LEAST_ROUNDS = 3
-PASSES = 5  # a session's place in memory makes it faster or slower: every time is taken of so many sessions
+# A session's place in memory makes it faster or slower: every time is taken of several sessions.
+PASSES, LEAST_PASSES = 5, 3
 PEAK_ROUNDS = 11
 THREAD_COUNTS = (1, 2, 4)
 EMPTY_TURNS = 1000
@@ -95,8 +93,8 @@ def _explained(part: Part, folder: Path, place: Path) -> dict[str, Any]:
     whole = computing(part.session, list(part.inputs))
     rounds = _rounds(asked, block(whole, part.clock, ESTIMATES, 0, ESTIMATES), part.settle_ns)
     found: dict[str, Any] = {"missing": None, "method": asked["method"], "passes": None, "profile": None}
-    if asked["method"] == "measured-prefixes":
-        found["passes"] = [_beginnings(part, place, -(-rounds // PASSES)) for _ in range(PASSES)]
+    if asked["method"] == "measured-operators":
+        found["passes"] = _passes(part, folder, place, rounds)
     else:
         named = part.path if asked["named_sha256"] is None else folder / f"{asked['named_sha256']}.onnx"
         found["profile"] = profile_onnx(
@@ -132,40 +130,28 @@ def _delegated(session: Session) -> "list[bool] | None":
 
 
 def _rounds(asked: Mapping[str, Any], whole_ns: Sequence[int], settle_ns: int) -> int:
-    """As many as asked for, or as the time allows: at least LEAST_ROUNDS of every pass."""
-    calls = 4 if asked["cuts"] is None else len(asked["cuts"]["outputs"])
+    """As many as asked for, or as the time allows: at least LEAST_PASSES."""
+    calls = 4 if asked["parts"] is None else len(asked["parts"])
     turn_ns = calls * (min(whole_ns) + settle_ns)
-    return max(LEAST_ROUNDS * PASSES, min(int(asked["rounds"]), int(asked["most_ns"] // max(turn_ns, 1))))
+    return max(LEAST_PASSES, min(int(asked["rounds"]), int(asked["most_ns"] // max(turn_ns, 1))))
 
 
-def _beginnings(part: Part, place: Path, rounds: int) -> list[dict[str, Any]]:
-    """Times of every beginning, some at a time; each group opens with the last one of the group before.
-
-    A device's memory holds few sessions of a large file at once. Differences are taken within a group only, whose
-    beginnings were timed in turn with each other and with the whole file.
-    """
-    data = part.path.read_bytes()
-    count = len(part.spec["explain"]["cuts"]["outputs"])
-    size = max(2, min(MOST_SESSIONS, MOST_BYTES // max(len(data), 1)))
-    groups: list[dict[str, Any]] = []
-    first = 0
-    while first < count - 1 or not groups:
-        places = range(first, min(first + size, count))
-        sessions = [*(_cut(part, data, number + 1, place) for number in places), part.opened(part.path)]
-        calls = [computing(session, list(part.inputs)) for session in sessions]
-        *parts, wholes = in_turn(calls, rounds=rounds, clock=part.clock, settle_ns=part.settle_ns)
-        groups.append({"first": first, "parts_ns": parts, "whole_ns": wholes})
-        first = places[-1]
-        part.alive()
-    return groups
-
-
-def _cut(part: Part, data: bytes, count: int, place: Path) -> Session:
-    path = place / f"{count}.tflite"
-    path.write_bytes(beginning(data, part.spec["explain"]["cuts"], count))
-    session = part.opened(path)
-    path.unlink()  # the session holds it as long as it needs it
-    return session
+def _passes(part: Part, folder: Path, place: Path, rounds: int) -> list[list[dict[str, Any]]]:
+    asked = part.spec["explain"]
+    passes = max(LEAST_PASSES, min(PASSES, rounds // LEAST_PASSES))
+    plan = TflitePlan(
+        path=part.path,
+        call=folder / f"{asked['call_sha256']}.tflite",
+        parts=asked["parts"],
+        inputs=part.inputs,
+        opened=part.opened,
+        place=place,
+        rounds=max(1, rounds // passes),
+        clock=part.clock,
+        settle_ns=part.settle_ns,
+        alive=part.alive,
+    )
+    return [operator_pass(plan) for _ in range(passes)]
 
 
 def _other_threads(part: Part, rounds: int) -> dict[str, list[int]]:

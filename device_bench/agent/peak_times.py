@@ -42,8 +42,12 @@ def peak_times(
 
 def computing(session: Session, inputs: list[npt.NDArray[Any]]) -> Callable[[], Any]:
     """The session's work on these inputs, without handing over what can be handed over before."""
-    alone = getattr(session, "computing", None) or getattr(session, "prepared", None)
-    call: Callable[[], Any] = partial(session.run, inputs) if alone is None else alone(inputs)
+    separate, prepared = getattr(session, "separate", None), getattr(session, "prepared", None)
+    call: Callable[[], Any]
+    if separate is not None:
+        _, call = separate(inputs)
+    else:
+        call = partial(session.run, inputs) if prepared is None else prepared(inputs)
     return call
 
 

@@ -8,24 +8,24 @@ from pydantic import Field, model_validator
 from device_bench.record_parts import Count, Strict
 
 Nanoseconds = Annotated[int, Field(ge=0, le=10**15)]
-Times = Annotated[tuple[Nanoseconds, ...], Field(min_length=3, max_length=10_000)]
+Times = Annotated[tuple[Nanoseconds, ...], Field(min_length=1, max_length=10_000)]
 Words = Annotated[str, Field(max_length=4096)]
 
 
 class TimedGroup(Strict):
-    """Beginnings that were timed in turn, from the one at `first` (0: of one operator), and the whole file with them.
+    """Consecutive operators timed in turn, each one time a round; a call of a model that hardly computes; the whole."""
 
-    `parts_ns` holds for every beginning one time a round.
-    """
-
-    first: Count
     parts_ns: Annotated[tuple[Times, ...], Field(min_length=1)]
+    call_ns: Times
     whole_ns: Times
+    delegated: tuple[bool, ...]
 
     @model_validator(mode="after")
     def _same_rounds(self) -> "TimedGroup":
-        if {len(times) for times in self.parts_ns} != {len(self.whole_ns)}:
-            raise ValueError("a beginning was not timed as often as the whole file")
+        if {len(times) for times in (*self.parts_ns, self.call_ns)} != {len(self.whole_ns)}:
+            raise ValueError("an operator was not timed as often as the whole file")
+        if len(self.delegated) != len(self.parts_ns):
+            raise ValueError("delegated is not told of every operator")
         return self
 
 
@@ -41,7 +41,7 @@ class TimedCopy(Strict):
 class ExplainedAnswer(Strict):
     """What `device_bench.agent.explain_parts.explained` answers; `missing`: why there is nothing else.
 
-    Every one of `passes` times all beginnings, with sessions of its own.
+    Every one of `passes` times all operators, with sessions of its own.
     """
 
     missing: Words | None

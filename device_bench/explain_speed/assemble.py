@@ -4,15 +4,13 @@ import json
 from dataclasses import replace
 from statistics import mean, median
 
-import numpy as np
-
 from device_bench.explain_speed.answer import ExplainedAnswer, TimedGroup
 from device_bench.explain_speed.onnx_nodes import timed_groups
 from device_bench.explain_speed.payoffs import Seen
 from device_bench.explain_speed.peaks import peaks
-from device_bench.explain_speed.prefix_times import step_times
-from device_bench.explain_speed.roofline import explain
+from device_bench.explain_speed.roofline import OperatorFacts, explain
 from device_bench.explain_speed.spec import ExplainSpec
+from device_bench.explain_speed.step_times import step_times
 from device_bench.explanation import Explanation
 from edge.errors import EngineError
 
@@ -52,18 +50,10 @@ def explanation(spec: ExplainSpec, answer: ExplainedAnswer, *, engine: str, thre
             )
         passes = answer.passes or ()
         if not passes:
-            raise ValueError("it has no times of the file's beginnings")
-        for groups in passes:
-            _check_groups(groups, len(spec.facts))
-        facts = spec.facts
-        if answer.delegated:
-            if len(answer.delegated) != len(facts):
-                raise ValueError(f"it tells {len(answer.delegated)} operators of {len(facts)}")
-            pairs = zip(facts, answer.delegated, strict=True)
-            facts = tuple(replace(fact, delegated=delegated) for fact, delegated in pairs)
+            raise ValueError("it has no times of the operators")
         return explain(
-            facts,
-            step_times([[np.array(group.parts_ns, np.int64).T for group in groups] for groups in passes]),
+            _delegated(spec.facts, answer),
+            step_times([_times(groups, len(spec.facts)) for groups in passes]),
             whole_ns=round(mean(median(group.whole_ns) for groups in passes for group in groups)),
             engine=engine,
             peaks=measured,
@@ -73,12 +63,19 @@ def explanation(spec: ExplainSpec, answer: ExplainedAnswer, *, engine: str, thre
         raise EngineError(f"{where}: its answer does not explain the model: {error}") from error
 
 
-def _check_groups(groups: tuple[TimedGroup, ...], count: int) -> None:
-    """Each group must open with the last beginning of the one before, and all together be the file's."""
-    last = 0
-    for group in groups:
-        if group.first != last:
-            raise ValueError(f"a group of beginnings opens with {group.first}, not {last}")
-        last = group.first + len(group.parts_ns) - 1
-    if not groups or last != count - 1:
-        raise ValueError(f"it timed {last + 1 if groups else 0} of {count} beginnings")
+def _times(groups: tuple[TimedGroup, ...], count: int) -> list[float]:
+    """Every operator's median of a pass, less the median of a call."""
+    found = [median(times) - median(group.call_ns) for group in groups for times in group.parts_ns]
+    if len(found) != count:
+        raise ValueError(f"it timed {len(found)} of {count} operators")
+    return found
+
+
+def _delegated(facts: tuple[OperatorFacts, ...], answer: ExplainedAnswer) -> tuple[OperatorFacts, ...]:
+    """The facts, each with whether a delegate runs the operator, where the runtime says so."""
+    if not answer.delegated:
+        return facts
+    if len(answer.delegated) != len(facts):
+        raise ValueError(f"it tells {len(answer.delegated)} operators of {len(facts)}")
+    pairs = zip(facts, answer.delegated, strict=True)
+    return tuple(replace(fact, delegated=delegated) for fact, delegated in pairs)

@@ -10,9 +10,10 @@ import numpy.typing as npt
 from device_bench.explain_speed.onnx_answer import Profiled, ProfiledNode, read_profiled
 from device_bench.explain_speed.onnx_mapping import ROUNDING, FileNode, Group, RunNode, group_nodes
 from device_bench.explain_speed.onnx_overhead import ROUNDED_OFF_NS, ProfileCost, profile_cost
-from device_bench.explain_speed.prefix_times import RESAMPLES, SEED, StepTime
 from device_bench.explain_speed.roofline import OperatorFacts
+from device_bench.explain_speed.step_times import StepTime
 
+RESAMPLES, SEED = 400, 20
 TICK_NS = 1000  # of the profile's clock
 
 

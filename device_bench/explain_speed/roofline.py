@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from device_bench.explain_speed.payoffs import Seen
-from device_bench.explain_speed.prefix_times import StepTime
 from device_bench.explain_speed.reasons import changes, reasons
+from device_bench.explain_speed.step_times import StepTime
 from device_bench.explanation import ExplainedOperator, Explanation, Peaks
 
 NANOSECONDS = 1e9
@@ -59,7 +59,7 @@ def explain(
     peaks = raised(peaks, facts, times, whole_ns)
     operators = tuple(_explained(fact, step, whole_ns, total, peaks) for fact, step in zip(facts, times, strict=True))
     return Explanation(
-        method="measured-prefixes" if profiled_whole_ns is None else "onnxruntime-profile",
+        method="measured-operators" if profiled_whole_ns is None else "onnxruntime-profile",
         engine=engine,
         threads=seen.threads,
         whole_ns=whole_ns,

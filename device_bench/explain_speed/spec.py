@@ -1,13 +1,13 @@
 """What explaining a subject needs beside its file; made on the host, where the file can be read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from device_bench.explain_speed.onnx_nodes import OnnxPlan
 from device_bench.explain_speed.roofline import OperatorFacts
 
-Method = Literal["measured-prefixes", "onnxruntime-profile"]
+Method = Literal["measured-operators", "onnxruntime-profile"]
 ROUNDS = 25
 MOST_NS = 120_000_000_000  # fewer rounds where a device would take longer
 
@@ -27,14 +27,16 @@ class ExplainSpec:
 
     Attributes:
         facts: the file's operators in order.
-        cuts: for measured prefixes, the fields of an `edge.graph.tflite_prefix.TflitePrefixes`: JSON-ready.
+        parts: for measured operators, `words` and `lists` of an `edge.graph.tflite_parts.TflitePart` each: JSON-ready.
+        call: for the same, a model that computes hardly anything.
         onnx: for ONNX Runtime's profile.
         peaks: `int8`, `float32` -> file.
         rounds, most_ns: how often everything is timed, unless that takes longer.
     """
 
     facts: tuple[OperatorFacts, ...]
-    cuts: Mapping[str, Any] | None = None
+    parts: Sequence[Mapping[str, Any]] | None = None
+    call: bytes | None = None
     onnx: OnnxPlan | None = None
     peaks: Mapping[str, PeakFile] = field(default_factory=dict)
     rounds: int = ROUNDS
@@ -43,4 +45,4 @@ class ExplainSpec:
     @property
     def method(self) -> Method:
         """What takes the file apart."""
-        return "measured-prefixes" if self.onnx is None else "onnxruntime-profile"
+        return "measured-operators" if self.onnx is None else "onnxruntime-profile"

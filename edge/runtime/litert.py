@@ -178,13 +178,19 @@ class LiteRtSession:
             raise EngineError(f"{self._info.engine}: the model failed: {' '.join(str(error).split())}") from error
         return [self._get(index) for index in self._output_indices]
 
-    def computing(self, inputs: Sequence[npt.NDArray[Any]]) -> Callable[[], None]:
-        """The operators' work alone: the inputs are handed over once, here, and no output is copied out."""
+    def separate(self, inputs: Sequence[npt.NDArray[Any]]) -> tuple[Callable[[], None], Callable[[], None]]:
+        """Two functions: one hands the inputs over, one is the operators' work alone; no output is copied out."""
         check_inputs(self._info.engine, self._inputs, inputs)
-        for index, array in zip(self._input_indices, inputs, strict=True):
-            self._interpreter.set_tensor(index, array)
+        pairs = tuple(zip(self._input_indices, inputs, strict=True))
+        put = self._interpreter.set_tensor
+
+        def hand_over() -> None:
+            for index, array in pairs:
+                put(index, array)
+
+        hand_over()
         invoke: Callable[[], None] = self._interpreter.invoke
-        return invoke
+        return hand_over, invoke
 
     def prepared(self, inputs: Sequence[npt.NDArray[Any]]) -> Callable[[], list[npt.NDArray[Any]]]:
         """The inputs checked once; see `edge.runtime.engine.PreparedSession`. A failing model raises as it does."""

@@ -45,8 +45,9 @@ def _print(title: str, found: Explanation, console: Console) -> None:
     table = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for name in HEADS:
         table.add_column(name, justify="left" if name in LEFT else "right", no_wrap=name != "operator")
+    mixed = len({operator.delegated for operator in found.operators}) > 1
     for place, operator in enumerate(found.operators):
-        table.add_row(str(place), *_row(operator))
+        table.add_row(str(place), *_row(operator, mixed))
     console.print(table)
     peaks = found.peaks
     console.print(
@@ -69,11 +70,11 @@ def _print(title: str, found: Explanation, console: Console) -> None:
         console.print(f"- {change.gain:.1%}: {change.sentence} ({change.how})", highlight=False, markup=False)
 
 
-def _row(operator: ExplainedOperator) -> list[str]:
+def _row(operator: ExplainedOperator, mixed: bool) -> list[str]:
     share, intensity = operator.share_multiply_adds, operator.intensity
     more = len(operator.names) - MOST_NAMES
     names = " + ".join((*operator.names[:MOST_NAMES], *([f"{more} more"] if more > 0 else [])))
-    outside = " (not delegated)" if operator.delegated is False else ""
+    outside = " (not delegated)" if mixed and operator.delegated is False else ""
     return [
         escape(f"{operator.kind} {names}{outside}"),
         f"{operator.time_ns / 1e3:.0f}",

@@ -208,7 +208,7 @@ def operator(name: str, time_ns: int, adds: int | None, moved_bytes: int) -> dic
 
 def test_explanations_are_drawn_as_bars_and_a_roofline(file: Path, tmp_path: Path) -> None:
     told = {
-        "method": "measured-prefixes",
+        "method": "measured-operators",
         "engine": "onnxruntime",
         "threads": 1,
         "whole_ns": 1000,

@@ -1,0 +1,78 @@
+"""A file's beginnings and its single operators compute what the whole file computes there."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge.errors import EngineError, ModelFileError
+from edge.graph.tflite import read_tflite
+from edge.graph.tflite_parts import tflite_operators, tflite_prefixes
+from edge.runtime.file_parts import part_of
+
+
+def interpreter(data: bytes) -> Any:
+    litert = pytest.importorskip("ai_edge_litert.interpreter")
+    made = litert.Interpreter(
+        model_content=data,
+        experimental_preserve_all_tensors=True,
+        experimental_op_resolver_type=litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+    )
+    made.allocate_tensors()
+    return made
+
+
+@pytest.fixture
+def whole(small_file: bytes) -> Any:
+    """The whole file, run once; all its tensors can be read."""
+    made = interpreter(small_file)
+    detail = made.get_input_details()[0]
+    values = np.random.default_rng(0).integers(-128, 128, detail["shape"]).astype(detail["dtype"])
+    made.set_tensor(detail["index"], values)
+    made.invoke()
+    return made
+
+
+@pytest.mark.parametrize("cut", [tflite_prefixes, tflite_operators])
+def test_every_part_computes_what_the_whole_file_computes(small_file: bytes, whole: Any, cut: Any) -> None:
+    operators = read_tflite(small_file).operators
+    parts = cut(small_file)
+    assert len(parts) == len(operators)
+    for place, one in enumerate(parts):
+        data = part_of(small_file, one.words, one.lists)
+        assert len(data) < len(small_file) + 100
+        assert len(read_tflite(data).operators) == (place + 1 if cut is tflite_prefixes else 1)
+        part = interpreter(data)
+        for detail in part.get_input_details():
+            part.set_tensor(detail["index"], whole.get_tensor(detail["index"]))
+        part.invoke()
+        outputs = part.get_output_details()
+        assert outputs
+        for detail in outputs:
+            np.testing.assert_array_equal(part.get_tensor(detail["index"]), whole.get_tensor(detail["index"]))
+
+
+@pytest.mark.parametrize("cut", [tflite_prefixes, tflite_operators])
+def test_what_is_no_model_is_refused(cut: Any) -> None:
+    with pytest.raises(ModelFileError, match="not a TFLite file"):
+        cut(Path(__file__).read_bytes())
+
+
+def test_a_cut_outside_the_file_is_refused(small_file: bytes) -> None:
+    with pytest.raises(EngineError, match="a cut at byte"):
+        part_of(small_file, [(len(small_file), 1)], [])
+
+
+@pytest.mark.data
+def test_official_files_can_be_cut_anywhere(test_data: Path) -> None:
+    paths = sorted((test_data / "models").glob("*.tflite"))
+    assert paths
+    for path in paths:
+        data = path.read_bytes()
+        prefixes, operators = tflite_prefixes(data), tflite_operators(data)
+        middle = len(prefixes) // 2
+        for one in (prefixes[middle], operators[0], operators[middle], operators[-1]):
+            part = interpreter(part_of(data, one.words, one.lists))
+            part.invoke()
+            assert [detail["index"] for detail in part.get_output_details()] == list(one.lists[-1][1])
