@@ -119,6 +119,7 @@ def _explain(subject: Subject, spec: ExplainSpec, files: dict[str, Path | bytes]
         "rounds": spec.rounds,
         "most_ns": spec.most_ns,
         "parts": None if spec.parts is None else [dict(part) for part in spec.parts],
+        "inputs": list(spec.inputs),
         "call_sha256": None if spec.call is None else _add(files, spec.call, subject.format),
         "chains_sha256": [_add(files, data, "onnx") for data in chains],
         "named_sha256": None if named is None else _add(files, named, "onnx"),

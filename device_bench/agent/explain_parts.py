@@ -26,6 +26,7 @@ PASSES, LEAST_PASSES = 5, 3
 PEAK_ROUNDS = 11
 THREAD_COUNTS = (1, 2, 4)
 EMPTY_TURNS = 1000
+DELEGATE = "xnnpack"  # taken by default where it applies
 # A pool's threads spin for a while after a run, at the cost of whatever runs next.
 SETTLING_NS, OTHER_SETTLING_NS = {"onnxruntime": 50_000_000}, 20_000_000
 ESTIMATES = 3
@@ -48,12 +49,13 @@ class Part:
     alive: Callable[[], None]
 
     def opened(self, path: Path, threads: "int | None" = None) -> Session:
-        """Another file, or this one with other threads, by the same engine and kernels."""
+        """Another file, or this one with other threads, by the same engine and kernels.
+
+        Where a delegate is asked for by name, what it leaves to the runtime may be all that such a file holds.
+        """
+        kernels = None if self.spec["kernels"] == DELEGATE else self.spec["kernels"]
         return self.opener(
-            self.spec["engine"],
-            path,
-            threads=self.threads if threads is None else threads,
-            kernels=self.spec["kernels"],
+            self.spec["engine"], path, threads=self.threads if threads is None else threads, kernels=kernels
         )
 
     @property
@@ -144,6 +146,7 @@ def _passes(part: Part, folder: Path, place: Path, rounds: int) -> list[list[dic
         call=folder / f"{asked['call_sha256']}.tflite",
         parts=asked["parts"],
         inputs=part.inputs,
+        input_indices=asked["inputs"],
         opened=part.opened,
         place=place,
         rounds=max(1, rounds // passes),

@@ -4,6 +4,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from edge.runtime.onnx_session import DTYPES
 
 DEFAULT_KERNELS = "mlas"
 UNTIMED = 3  # runs of each session before the first round: its arena and its threads settle
-# An idle session's threads keep spinning for some 20 ms and take the processors of the one that is timed.
-SPUN_OUT_S = 0.05
+# An idle session's threads keep spinning for some 20 ms and take the processors of the one that is timed; its own, once
+# asleep, are spread over the processors anew only after some 30 ms. So with several threads untimed runs go on longer.
+SETTLING_NS, MOST_SETTLING = 80_000_000, 64
 
 
 def profile_onnx(
@@ -68,8 +70,9 @@ def profile_file(
 ) -> dict[str, Any]:
     """Profile one file: two sessions in turn, one with the profile and one without, so that its cost can be told.
 
-    Every timed run follows an untimed one of the same session, which brings its data into the caches; the untimed ones
-    are in the profile too and are left out of the answer. With several threads both wait until the other's are asleep.
+    Every timed run follows an untimed one of the same session, which brings its data into the caches, and with several
+    threads as many as it takes until they have settled; the untimed ones are in the profile too and are left out of the
+    answer.
 
     Args:
         inputs: None feeds zeros.
@@ -95,14 +98,14 @@ def profile_file(
         try:
             feed = _feed(plain, inputs)
             turns = [lambda: plain.run(None, feed), lambda: profiled.run(None, feed)]
-            times = _in_turn(turns, rounds, clock, SPUN_OUT_S if threads > 1 else 0.0)
+            times, each = _in_turn(turns, rounds, clock, SETTLING_NS if threads > 1 else 0)
         finally:
             trace = Path(profiled.end_profiling())  # the runtime would write it when the session dies, anywhere
-        traced = read_trace(trace, UNTIMED + 2 * rounds)
+        traced = read_trace(trace, UNTIMED + (each + 1) * rounds)
         topology = read_topology(saved) if saved.is_file() else []
     finally:
         shutil.rmtree(place, ignore_errors=True)
-    return {"whole_ns": times[0], "profiled_whole_ns": times[1], "nodes": _nodes(traced, topology)}
+    return {"whole_ns": times[0], "profiled_whole_ns": times[1], "nodes": _nodes(traced, topology, each)}
 
 
 def _feed(session: Any, inputs: Sequence[Any] | None) -> dict[str, Any]:
@@ -112,14 +115,28 @@ def _feed(session: Any, inputs: Sequence[Any] | None) -> dict[str, Any]:
     return {value.name: array for value, array in zip(values, inputs, strict=True)}
 
 
-def _in_turn(turns: Sequence[Callable[[], Any]], rounds: int, clock: Clock, pause_s: float) -> list[list[int]]:
+def _in_turn(
+    turns: Sequence[Callable[[], Any]], rounds: int, clock: Clock, settle_ns: int
+) -> tuple[list[list[int]], int]:
+    """Times of each, and how many untimed runs came before each timed one."""
     try:
         for turn in turns:
             for _ in range(UNTIMED):
                 turn()
-        return in_turn(turns, rounds=rounds, clock=clock, pause_s=pause_s)
+        each = 1
+        if settle_ns:
+            start_ns = clock()
+            turns[0]()
+            each = min(MOST_SETTLING, max(1, -(-settle_ns // max(clock() - start_ns, 1))))
+        untimed = [partial(_repeated, turn, each) for turn in turns]
+        return in_turn(turns, rounds=rounds, untimed=untimed, clock=clock), each
     except Exception as error:  # the runtime's exceptions share no base class below Exception
         raise EngineError(f"onnxruntime: the model failed: {one_line(error)}") from error
+
+
+def _repeated(turn: Callable[[], Any], count: int) -> None:
+    for _ in range(count):
+        turn()
 
 
 def _profiled_session(runtime: Any, path: Path, kernels: str, threads: int, place: Path) -> tuple[Any, Path]:
@@ -132,7 +149,7 @@ def _profiled_session(runtime: Any, path: Path, kernels: str, threads: int, plac
         return start_session(runtime, path, kernels, threads, profile=profile), saved
 
 
-def _nodes(traced: Sequence[TracedNode], topology: Sequence[TopologyNode]) -> list[dict[str, Any]]:
+def _nodes(traced: Sequence[TracedNode], topology: Sequence[TopologyNode], each: int) -> list[dict[str, Any]]:
     found = _tensors(traced, topology)
     return [
         {
@@ -144,7 +161,7 @@ def _nodes(traced: Sequence[TracedNode], topology: Sequence[TopologyNode]) -> li
             "tensors": node.tensors,
             "inputs": [] if tensors is None else list(tensors.inputs),
             "outputs": [] if tensors is None else list(tensors.outputs),
-            "durations_ns": list(node.durations_ns[UNTIMED + 1 :: 2]),
+            "durations_ns": list(node.durations_ns[UNTIMED + each :: each + 1]),
         }
         for node, tensors in zip(traced, found, strict=True)
     ]

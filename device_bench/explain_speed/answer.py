@@ -13,19 +13,30 @@ Words = Annotated[str, Field(max_length=4096)]
 
 
 class TimedGroup(Strict):
-    """Consecutive operators timed in turn, each one time a round; a call of a model that hardly computes; the whole."""
+    """Consecutive operators timed in turn, each one time a round; see `device_bench.agent.operator_times`."""
 
-    parts_ns: Annotated[tuple[Times, ...], Field(min_length=1)]
-    call_ns: Times
+    parts_ns: Annotated[tuple[Times, ...], Field(min_length=1)] | None
+    call_ns: Times | None
+    again_ns: Annotated[tuple[Times, ...], Field(min_length=1)]
+    again_call_ns: Times
     whole_ns: Times
     delegated: tuple[bool, ...]
 
+    @property
+    def states(self) -> list[tuple[tuple[Times, ...], Times]]:
+        """Times of the operators and of a call, in every state in which they were taken."""
+        after = [] if self.parts_ns is None or self.call_ns is None else [(self.parts_ns, self.call_ns)]
+        return [*after, (self.again_ns, self.again_call_ns)]
+
     @model_validator(mode="after")
     def _same_rounds(self) -> "TimedGroup":
-        if {len(times) for times in (*self.parts_ns, self.call_ns)} != {len(self.whole_ns)}:
-            raise ValueError("an operator was not timed as often as the whole file")
-        if len(self.delegated) != len(self.parts_ns):
-            raise ValueError("delegated is not told of every operator")
+        if (self.parts_ns is None) != (self.call_ns is None):
+            raise ValueError("operators and a call were not timed in the same states")
+        for parts, call in self.states:
+            if {len(times) for times in (*parts, call)} != {len(self.whole_ns)}:
+                raise ValueError("an operator was not timed as often as the whole file")
+            if len(parts) != len(self.delegated):
+                raise ValueError("delegated is not told of every operator")
         return self
 
 

@@ -53,7 +53,7 @@ def explanation(spec: ExplainSpec, answer: ExplainedAnswer, *, engine: str, thre
             raise ValueError("it has no times of the operators")
         return explain(
             _delegated(spec.facts, answer),
-            step_times([_times(groups, len(spec.facts)) for groups in passes]),
+            step_times(_states(passes, spec)),
             whole_ns=round(mean(median(group.whole_ns) for groups in passes for group in groups)),
             engine=engine,
             peaks=measured,
@@ -63,12 +63,21 @@ def explanation(spec: ExplainSpec, answer: ExplainedAnswer, *, engine: str, thre
         raise EngineError(f"{where}: its answer does not explain the model: {error}") from error
 
 
-def _times(groups: tuple[TimedGroup, ...], count: int) -> list[float]:
-    """Every operator's median of a pass, less the median of a call."""
-    found = [median(times) - median(group.call_ns) for group in groups for times in group.parts_ns]
-    if len(found) != count:
-        raise ValueError(f"it timed {len(found)} of {count} operators")
-    return found
+def _states(passes: tuple[tuple[TimedGroup, ...], ...], spec: ExplainSpec) -> list[list[list[float]]]:
+    """For every state and pass, the operators' medians less the median of a call."""
+    counts = {len(group.states) for groups in passes for group in groups}
+    if len(counts) != 1:
+        raise ValueError(f"it timed 0 of {len(spec.facts)} operators, or not all in the same states")
+    return [[_times(groups, state, spec) for groups in passes] for state in range(counts.pop())]
+
+
+def _times(groups: tuple[TimedGroup, ...], state: int, spec: ExplainSpec) -> list[float]:
+    told = [group.states[state] for group in groups]
+    found = [median(times) - median(call) for parts, call in told for times in parts]
+    if len(found) != len(spec.facts):
+        raise ValueError(f"it timed {len(found)} of {len(spec.facts)} operators")
+    less = spec.less or (None,) * len(found)
+    return [time - (0.0 if other is None else found[other]) for time, other in zip(found, less, strict=True)]
 
 
 def _delegated(facts: tuple[OperatorFacts, ...], answer: ExplainedAnswer) -> tuple[OperatorFacts, ...]:

@@ -1,8 +1,7 @@
-"""What would pay beside taking operators out: smaller maps, other widths, other numbers of threads."""
+"""What would pay beside taking operators out: classes chosen on a smaller map, other numbers of threads."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import TYPE_CHECKING
 
 from device_bench.explanation import Change, ExplainedOperator
@@ -37,14 +36,7 @@ def thread_changes(seen: Seen) -> list[Change]:
     return [Change(sentence=f"--threads {best}", gain=1 - seen.threads_ns[best] / used, how=how)]
 
 
-def weighted_changes(
-    facts: Sequence["OperatorFacts"], operators: Sequence[ExplainedOperator], weighted: Sequence[str], tile: int
-) -> list[Change]:
-    """Classes chosen before the last resize, and widths that are multiples of `tile`."""
-    return [*_smaller_class_map(facts, operators), *_other_widths(facts, operators, weighted, tile)]
-
-
-def _smaller_class_map(facts: Sequence["OperatorFacts"], operators: Sequence[ExplainedOperator]) -> list[Change]:
+def smaller_class_map(facts: Sequence["OperatorFacts"], operators: Sequence[ExplainedOperator]) -> list[Change]:
     """An ArgMax right behind a Resize: classes can be chosen before the map is made large."""
     found = []
     for place in range(1, len(facts)):
@@ -55,25 +47,3 @@ def _smaller_class_map(facts: Sequence["OperatorFacts"], operators: Sequence[Exp
             sentence = "choose classes before the last resize (coarser borders)"
             found.append(Change(sentence=sentence, gain=resize + choice - kept, how=how))
     return found
-
-
-def _other_widths(
-    facts: Sequence["OperatorFacts"], operators: Sequence[ExplainedOperator], weighted: Sequence[str], tile: int
-) -> list[Change]:
-    """Convolutions of an odd width, if they ran at the median rate of the others of their kind."""
-    gain, count = 0.0, 0
-    for depthwise in (False, True):
-        chosen = [
-            (fact, operator)
-            for fact, operator in zip(facts, operators, strict=True)
-            if fact.kind in weighted and fact.depthwise == depthwise and fact.multiply_adds and operator.time_ns > 0
-        ]
-        rates = [
-            (fact.multiply_adds or 0) / operator.share_time for fact, operator in chosen if not fact.channels % tile
-        ]
-        for fact, operator in chosen:
-            if fact.channels % tile and rates:
-                saved = operator.share_time - (fact.multiply_adds or 0) / median(rates)
-                gain, count = gain + max(saved, 0.0), count + (saved > 0)
-    how = f"{count} operators at the median rate measured for multiples of {tile}, same multiply-adds"
-    return [Change(sentence=f"make widths multiples of {tile}", gain=gain, how=how)] if count else []

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from device_bench.explain_speed.payoffs import Seen, thread_changes, weighted_changes
+from device_bench.explain_speed.payoffs import Seen, smaller_class_map, thread_changes
 from device_bench.explanation import Change, ExplainedOperator, Reason
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def reasons(
 
 def changes(facts: Sequence["OperatorFacts"], operators: Sequence[ExplainedOperator], seen: Seen) -> tuple[Change, ...]:
     """The three that would save most; those below SMALLEST_GAIN are left away."""
-    found = [*_removals(facts, operators), *weighted_changes(facts, operators, WEIGHTED, TILE), *thread_changes(seen)]
+    found = [*_removals(facts, operators), *smaller_class_map(facts, operators), *thread_changes(seen)]
     paying = [change for change in found if change.gain >= SMALLEST_GAIN]
     return tuple(sorted(paying, key=lambda change: -change.gain)[:3])
 

@@ -28,6 +28,7 @@ class ExplainSpec:
     Attributes:
         facts: the file's operators in order.
         parts: for measured operators, `words` and `lists` of an `edge.graph.tflite_parts.TflitePart` each: JSON-ready.
+        inputs, less: for the same, as of an `edge.graph.tflite_parts.TfliteOperators`.
         call: for the same, a model that computes hardly anything.
         onnx: for ONNX Runtime's profile.
         peaks: `int8`, `float32` -> file.
@@ -36,6 +37,8 @@ class ExplainSpec:
 
     facts: tuple[OperatorFacts, ...]
     parts: Sequence[Mapping[str, Any]] | None = None
+    inputs: tuple[int, ...] = ()
+    less: tuple[int | None, ...] = ()
     call: bytes | None = None
     onnx: OnnxPlan | None = None
     peaks: Mapping[str, PeakFile] = field(default_factory=dict)

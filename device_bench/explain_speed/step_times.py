@@ -20,21 +20,22 @@ class StepTime:
     high_ns: int
 
 
-def step_times(passes: Sequence[Sequence[float]]) -> list[StepTime]:
-    """The mean over the passes, and Student's t over them.
+def step_times(states: Sequence[Sequence[Sequence[float]]]) -> list[StepTime]:
+    """The middle of the states; the interval reaches from the lowest to the highest state's.
 
-    Where a session lies in memory makes it faster or slower by more than its rounds vary, so that the passes are what
-    must be counted.
+    In each state it is the mean over the passes, and Student's t over them: where a session lies in memory makes it
+    faster or slower by more than its rounds vary, so that the passes are what must be counted.
 
     Args:
-        passes: at least two; one time per operator, nanoseconds.
+        states: at least one, of at least two passes; one time per operator, nanoseconds.
     """
-    times = np.array(passes, np.float64)
-    count = len(times)
-    middle = times.mean(axis=0)
+    times = np.array(states, np.float64)
+    count = times.shape[1]
+    middles = times.mean(axis=1)
     quantile = STUDENT_T[count - 2] if count - 2 < len(STUDENT_T) else MANY
-    half = quantile * times.std(axis=0, ddof=1) / sqrt(count)
+    halves = quantile * times.std(axis=1, ddof=1) / sqrt(count)
+    columns = (middles.mean(axis=0), (middles - halves).min(axis=0), (middles + halves).max(axis=0))
     return [
-        StepTime(time_ns=round(time), low_ns=round(time - width), high_ns=round(time + width))
-        for time, width in zip(middle.tolist(), half.tolist(), strict=True)
+        StepTime(time_ns=round(time), low_ns=round(low), high_ns=round(high))
+        for time, low, high in zip(*(column.tolist() for column in columns), strict=True)
     ]

@@ -10,6 +10,7 @@ from edge.graph.tflite_schema import schema
 # Offsets of fields in a flatbuffer's vtable, by the schema's numbering.
 SUBGRAPH_INPUTS, SUBGRAPH_OUTPUTS, SUBGRAPH_OPERATORS, MODEL_SIGNATURES = 6, 8, 10, 18
 WORD_BYTES = 4
+PADS = ("PAD", "PADV2", "MIRROR_PAD")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,11 +26,26 @@ class TflitePart:
     lists: tuple[tuple[int, tuple[int, ...]], ...]
 
 
-def tflite_operators(data: bytes) -> tuple[TflitePart, ...]:
-    """Every operator of a file's only subgraph as a model of its own, in order.
+@dataclass(frozen=True, kw_only=True)
+class TfliteOperators:
+    """Every operator of a file's only subgraph as a model of its own.
 
-    Constants, options and quantization stay as they are. The inputs are the operator's that are no constants, each
-    once; the outputs are its outputs.
+    Attributes:
+        inputs: of the whole, as indices of tensors.
+        parts: in order. Where `less` names another operator, the part is the two of them, and the time of the other one
+            is to be taken off: a delegate computes a pad within what follows it.
+    """
+
+    inputs: tuple[int, ...]
+    parts: tuple[TflitePart, ...]
+    less: tuple[int | None, ...]
+
+
+def tflite_operators(data: bytes) -> TfliteOperators:
+    """Take a file apart.
+
+    Constants, options and quantization stay as they are. A part's inputs are what it takes from outside and is no
+    constant, each once; its outputs are those of its last operator.
 
     Args:
         data: the whole file.
@@ -39,21 +55,40 @@ def tflite_operators(data: bytes) -> tuple[TflitePart, ...]:
             list of them.
     """
     parsed, places = _read(data)
-    found = []
-    for operator, table_at in zip(parsed.operators, places.tables_at, strict=True):
-        slot_at = places.operators_at + WORD_BYTES
-        if table_at <= slot_at:
+    followers = [_follower(parsed, place) for place in range(len(parsed.operators))]
+    parts = []
+    for place, follower in enumerate(followers):
+        chosen = (place,) if follower is None else (place, follower)
+        parts.append(_part(parsed, places, chosen))
+    return TfliteOperators(inputs=parsed.inputs, parts=tuple(parts), less=tuple(followers))
+
+
+def _follower(parsed: FileModel, place: int) -> int | None:
+    """The only operator that reads a pad's output."""
+    operator = parsed.operators[place]
+    if operator.code not in PADS:
+        return None
+    readers = [later for later, other in enumerate(parsed.operators) if operator.outputs[0] in other.inputs]
+    return readers[0] if len(readers) == 1 and operator.outputs[0] not in parsed.outputs else None
+
+
+def _part(parsed: FileModel, places: "_Places", chosen: tuple[int, ...]) -> TflitePart:
+    words = [(places.operators_at, len(chosen)), *places.emptied]
+    for slot, place in enumerate(chosen, start=1):
+        slot_at = places.operators_at + slot * WORD_BYTES
+        if places.tables_at[place] <= slot_at:
             raise ModelFileError("TFLite data", "its operators stand before the list of them; it cannot be cut")
-        inputs = tuple(
-            index for index in dict.fromkeys(operator.inputs) if index >= 0 and parsed.tensors[index].data is None
-        )
-        found.append(
-            TflitePart(
-                words=((places.operators_at, 1), (slot_at, table_at - slot_at), *places.emptied),
-                lists=((places.inputs_at, inputs), (places.outputs_at, operator.outputs)),
-            )
-        )
-    return tuple(found)
+        words.append((slot_at, places.tables_at[place] - slot_at))
+    operators = [parsed.operators[place] for place in chosen]
+    inner = {index for operator in operators[:-1] for index in operator.outputs}
+    inputs = tuple(
+        index
+        for index in dict.fromkeys(index for operator in operators for index in operator.inputs)
+        if index >= 0 and index not in inner and parsed.tensors[index].data is None
+    )
+    return TflitePart(
+        words=tuple(words), lists=((places.inputs_at, inputs), (places.outputs_at, operators[-1].outputs))
+    )
 
 
 def tflite_prefixes(data: bytes) -> tuple[TflitePart, ...]:

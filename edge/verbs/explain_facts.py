@@ -44,15 +44,22 @@ def _tflite_spec(path: Path) -> ExplainSpec:
     from converters.tflite_measuring import PEAK_CHANNELS, PEAK_MULTIPLY_ADDS, PEAK_SIDE, call_file, peak_file
     from edge.graph.tflite_parts import tflite_operators  # brings the TFLite schema
 
-    facts, parts = tflite_facts(path), tflite_operators(path.read_bytes())
-    if len(parts) != len(facts):
+    facts, cut = tflite_facts(path), tflite_operators(path.read_bytes())
+    if len(cut.parts) != len(facts):
         raise UsageError(f"{path}: float16 constants; --explain knows int8 and float32 files")
     words = f"1x1 convolution of {PEAK_SIDE}x{PEAK_SIDE}x{PEAK_CHANNELS} to {PEAK_CHANNELS}"
     peaks = {
         name: PeakFile(data=peak_file(name), multiply_adds=PEAK_MULTIPLY_ADDS, words=words)
         for name in ("int8", "float32")
     }
-    return ExplainSpec(facts=facts, parts=[asdict(part) for part in parts], call=call_file(), peaks=peaks)
+    return ExplainSpec(
+        facts=facts,
+        parts=[asdict(part) for part in cut.parts],
+        inputs=cut.inputs,
+        less=cut.less,
+        call=call_file(),
+        peaks=peaks,
+    )
 
 
 def _onnx_spec(path: Path) -> ExplainSpec:

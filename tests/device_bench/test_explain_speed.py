@@ -47,15 +47,20 @@ def explained(facts: list[OperatorFacts], times_ns: list[int], whole_ns: int) ->
 
 
 def test_the_interval_tells_how_sessions_differ() -> None:
-    (step,) = step_times([[90], [100], [110]])
+    (step,) = step_times([[[90], [100], [110]]])
     half = 4.303 * 10 / np.sqrt(3)  # Student's t for two degrees of freedom
     assert (step.time_ns, step.low_ns, step.high_ns) == (100, round(100 - half), round(100 + half))
+
+
+def test_the_truth_lies_between_the_states() -> None:
+    (step,) = step_times([[[80], [80]], [[120], [120]]])
+    assert step == StepTime(time_ns=100, low_ns=80, high_ns=120)
 
 
 @pytest.mark.slow
 def test_the_interval_holds_the_truth_in_95_of_100_cases() -> None:
     rng = np.random.default_rng(1)
-    found = [step_times(rng.normal(1e6, 1e4, (5, 1)).tolist())[0] for _ in range(4000)]
+    found = [step_times([rng.normal(1e6, 1e4, (5, 1)).tolist()])[0] for _ in range(4000)]
     assert np.mean([step.low_ns <= 1e6 <= step.high_ns for step in found]) == pytest.approx(0.95, abs=0.015)
 
 
@@ -182,7 +187,14 @@ SPEC = ExplainSpec(
 )
 
 
-ONE = {"parts_ns": [[1, 1, 1]], "call_ns": [1, 1, 1], "whole_ns": [1, 1, 1], "delegated": [True]}
+ONE = {
+    "parts_ns": None,
+    "call_ns": None,
+    "again_ns": [[1, 1, 1]],
+    "again_call_ns": [1, 1, 1],
+    "whole_ns": [1, 1, 1],
+    "delegated": [True],
+}
 
 
 def answer(**changes: object) -> ExplainedAnswer:
@@ -192,12 +204,21 @@ def answer(**changes: object) -> ExplainedAnswer:
         "passes": [
             [
                 {
-                    "parts_ns": [[11, 11, 12], [12, 10, 12]],
+                    "parts_ns": [[12, 12, 13], [13, 11, 13]],
                     "call_ns": [1, 1, 1],
+                    "again_ns": [[10, 10, 10], [11, 11, 11]],
+                    "again_call_ns": [1, 1, 1],
                     "whole_ns": [40, 40, 40],
                     "delegated": [True, False],
                 },
-                {"parts_ns": [[22, 22, 22]], "call_ns": [2, 2, 2], "whole_ns": [60, 60, 60], "delegated": [True]},
+                {
+                    "parts_ns": [[22, 22, 22]],
+                    "call_ns": [2, 2, 2],
+                    "again_ns": [[22, 22, 22]],
+                    "again_call_ns": [2, 2, 2],
+                    "whole_ns": [60, 60, 60],
+                    "delegated": [True],
+                },
             ]
         ]
         * 2,
@@ -226,6 +247,12 @@ def test_an_answer_becomes_an_explanation() -> None:
     assert found.peaks.how["float"] == "not measured: no float here"
 
 
+def test_what_is_computed_within_its_follower_takes_what_both_take_more() -> None:
+    spec = replace(SPEC, less=(1, None, None))
+    found = explanation(spec, answer(), engine="litert:xnnpack", threads=1, where="local: m")
+    assert [operator.time_ns for operator in found.operators] == [-1, 11, 20]
+
+
 def test_a_smaller_copy_is_never_said_to_be_slower_than_a_larger_one() -> None:
     found = peaks(SPEC.peaks, answer()).bandwidths
     assert [(entry.working_set_bytes, entry.bytes_per_s) for entry in found] == [(200, 1e10), (2000, 1e10)]
@@ -247,7 +274,9 @@ def test_an_answer_that_does_not_fit_the_file_is_refused_in_one_line(changes: di
         explanation(SPEC, answer(**changes), engine="litert:xnnpack", threads=1, where="local: m")
 
 
-@pytest.mark.parametrize("changes", [{"call_ns": [1, 1]}, {"delegated": []}, {"parts_ns": []}])
+@pytest.mark.parametrize(
+    "changes", [{"again_call_ns": [1, 1]}, {"call_ns": [1, 1, 1]}, {"delegated": []}, {"again_ns": []}]
+)
 def test_a_group_whose_rounds_do_not_agree_is_no_answer(changes: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="passes"):
         answer(passes=[[{**ONE, **changes}]] * 2)

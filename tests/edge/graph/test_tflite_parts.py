@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from converters.tflite.writer import tflite_bytes
 from edge.errors import EngineError, ModelFileError
+from edge.graph.graph import Graph, Operator, Tensor, per_tensor
 from edge.graph.tflite import read_tflite
 from edge.graph.tflite_parts import tflite_operators, tflite_prefixes
 from edge.runtime.file_parts import part_of
@@ -34,7 +36,12 @@ def whole(small_file: bytes) -> Any:
     return made
 
 
-@pytest.mark.parametrize("cut", [tflite_prefixes, tflite_operators])
+def operators_of(data: bytes) -> Any:
+    """The parts of single operators."""
+    return tflite_operators(data).parts
+
+
+@pytest.mark.parametrize("cut", [tflite_prefixes, operators_of])
 def test_every_part_computes_what_the_whole_file_computes(small_file: bytes, whole: Any, cut: Any) -> None:
     operators = read_tflite(small_file).operators
     parts = cut(small_file)
@@ -53,7 +60,35 @@ def test_every_part_computes_what_the_whole_file_computes(small_file: bytes, who
             np.testing.assert_array_equal(part.get_tensor(detail["index"]), whole.get_tensor(detail["index"]))
 
 
-@pytest.mark.parametrize("cut", [tflite_prefixes, tflite_operators])
+def test_a_pad_is_taken_with_what_follows_it() -> None:
+    shapes = {"x": (1, 8, 8, 4), "p": (1, 10, 10, 4), "y": (1, 10, 10, 4)}
+    graph = Graph(
+        name="padded",
+        layout="nhwc",
+        operators=(
+            Operator(
+                kind="Pad",
+                name="pad",
+                inputs=("x",),
+                outputs=("p",),
+                attributes={"pads": ((0, 0), (1, 1), (1, 1), (0, 0)), "value": 0.0},
+            ),
+            Operator(kind="Relu", name="relu", inputs=("p",), outputs=("y",)),
+        ),
+        tensors={n: Tensor(name=n, shape=s, dtype="int8", quantization=per_tensor(0.1, 0)) for n, s in shapes.items()},
+        inputs=("x",),
+        outputs=("y",),
+    )
+    data = tflite_bytes(graph)
+    found = tflite_operators(data)
+    assert found.less == (1, None)
+    both, relu = (interpreter(part_of(data, one.words, one.lists)) for one in found.parts)
+    assert [detail["shape"].tolist() for detail in both.get_input_details()] == [[1, 8, 8, 4]]
+    assert [detail["shape"].tolist() for detail in relu.get_input_details()] == [[1, 10, 10, 4]]
+    both.invoke()
+
+
+@pytest.mark.parametrize("cut", [tflite_prefixes, operators_of])
 def test_what_is_no_model_is_refused(cut: Any) -> None:
     with pytest.raises(ModelFileError, match="not a TFLite file"):
         cut(Path(__file__).read_bytes())
@@ -70,7 +105,7 @@ def test_official_files_can_be_cut_anywhere(test_data: Path) -> None:
     assert paths
     for path in paths:
         data = path.read_bytes()
-        prefixes, operators = tflite_prefixes(data), tflite_operators(data)
+        prefixes, operators = tflite_prefixes(data), operators_of(data)
         middle = len(prefixes) // 2
         for one in (prefixes[middle], operators[0], operators[middle], operators[-1]):
             part = interpreter(part_of(data, one.words, one.lists))
