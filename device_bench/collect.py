@@ -43,6 +43,7 @@ from edge.runtime.selftest import read_selftest
 
 MAX_TEXT = 4096
 MAX_DEPTH = 12
+ARENA_KERNELS = ("builtin", "reference")
 WITHOUT_SAMPLES = ("adb",)  # kinds of targets whose tool prints averages only
 INTEGER_PRECISIONS: Mapping[str, Precision] = {"int8": "int8", "uint8": "uint8", "int16": "int16x8"}
 
@@ -140,7 +141,7 @@ def _record(job: Job, told: Answer, place: int, used: TargetUsed, command: str) 
         samples_per_query=job.plan.samples_per_query,
         transfers=seen.transfers,
         end_to_end=_end_to_end(seen.end_to_end, emulated),
-        memory=seen.memory,
+        memory=_memory(subject, seen),
         instructions=seen.instructions,
         selftest=seen.selftest,
         explanation=explanation,
@@ -186,6 +187,13 @@ def _measured(subject: Subject, seen: SubjectAnswer) -> Measured:
     first = seen.inputs[0]
     precision = INTEGER_PRECISIONS.get(first.dtype) if first.scale is not None else None
     return subject.measured.model_copy(update={"precision": precision})
+
+
+def _memory(subject: Subject, seen: SubjectAnswer) -> Memory:
+    """With the arena that the built-in kernels plan; a delegate's memory is its own."""
+    if seen.info.kernels not in ARENA_KERNELS:
+        return seen.memory
+    return seen.memory.model_copy(update={"arena_bytes": subject.arena_bytes})
 
 
 def _end_to_end(seen: EndToEndSeen | None, emulated: bool) -> EndToEnd | None:

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from device_bench.bench import Explainer, plan_job
+from device_bench.bench import NO_READERS, FileReaders, plan_job
 from device_bench.collect import records
 from device_bench.job import Job
 from device_bench.plan import Plan
@@ -38,7 +38,7 @@ class Order:
     """What is measured on every device.
 
     Attributes:
-        explainer: as of `device_bench.bench.plan_job`.
+        readers: as of `device_bench.bench.plan_job`.
         held: records of an earlier call: where they answer the same job on the same target, it is not run again.
     """
 
@@ -47,7 +47,7 @@ class Order:
     plan: Plan
     command: str
     jpeg: bytes | None = None
-    explainer: Explainer | None = None
+    readers: FileReaders = NO_READERS
     held: Sequence[Record] = ()
 
 
@@ -75,7 +75,7 @@ def bench_fleet(
 
     def one(target: Target) -> Outcome:
         try:
-            job = plan_job(order.opened, order.engines, order.plan, target, jpeg=order.jpeg, explainer=order.explainer)
+            job = plan_job(order.opened, order.engines, order.plan, target, jpeg=order.jpeg, readers=order.readers)
             if earlier := held_records(order.held, job, target.name):
                 return Outcome(target=target.name, records=tuple(earlier), resumed=True)
             found = records(job, target.run(job, progress(target)), target, command=order.command)

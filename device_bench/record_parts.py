@@ -148,7 +148,8 @@ class EndToEnd(Strict):
 class Memory(Strict):
     """peak_rss_bytes: of the measuring process up to this subject's end; None where subjects cannot be told apart.
 
-    rss_before_bytes: before the model file was opened. arena_bytes: of the runtime, where it says.
+    rss_before_bytes: before the model file was opened. arena_bytes: what LiteRT's built-in kernels plan for the file's
+    activations (`edge.graph.arena`); None for other kernels.
     """
 
     peak_rss_bytes: Count | None = None

@@ -1,7 +1,7 @@
 """What is measured: a model file with an engine. An artifact brings its self-test; a bare file brings nothing."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from device_bench.explain_speed.spec import ExplainSpec
@@ -25,6 +25,7 @@ class Subject:
         kernels: kernel set asked of the engine, None for its default.
         artifact, file: None for a bare file.
         explain: how it is taken apart; None where that is not asked for.
+        arena_bytes: what LiteRT's built-in kernels plan for its activations; None where it is not known.
     """
 
     measured: Measured
@@ -35,6 +36,37 @@ class Subject:
     artifact: Artifact | None
     file: ModelFile | None
     explain: ExplainSpec | None = None
+    arena_bytes: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileCounts:
+    """What is counted from a model file itself; see `edge.graph.counts.GraphCost` and `edge.graph.arena`."""
+
+    multiply_adds: int
+    parameters: int
+    weights_bytes: int
+    peak_activation_bytes: int
+    unruled: tuple[str, ...]
+    arena_bytes: int | None
+
+
+def with_counts(subject: Subject, counts: FileCounts | None) -> Subject:
+    """The subject with what its file counts; an artifact's own counts stay."""
+    if counts is None:
+        return subject
+    measured = subject.measured
+    if subject.artifact is None:
+        measured = measured.model_copy(
+            update={
+                "multiply_adds": counts.multiply_adds,
+                "parameters": counts.parameters,
+                "weights_bytes": counts.weights_bytes,
+                "peak_activation_bytes": counts.peak_activation_bytes,
+                "unruled": counts.unruled,
+            }
+        )
+    return replace(subject, measured=measured, arena_bytes=counts.arena_bytes)
 
 
 def open_subject(path: Path) -> Artifact | Path:

@@ -20,6 +20,7 @@ class OperatorCost:
         multiply_adds: None when there is no rule for its kind.
         parameters, weights_bytes: of the constants that it is the first to read.
         activation_bytes: all activations alive while it runs, its inputs and outputs included.
+        moved_bytes: its inputs, constants and outputs, each once.
     """
 
     name: str
@@ -28,6 +29,12 @@ class OperatorCost:
     parameters: int
     weights_bytes: int
     activation_bytes: int
+    moved_bytes: int
+
+    @property
+    def intensity(self) -> float | None:
+        """Arithmetic intensity: multiply-adds per byte moved; None without a rule or without a byte."""
+        return None if self.multiply_adds is None or not self.moved_bytes else self.multiply_adds / self.moved_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +73,7 @@ def count_graph(graph: Graph) -> GraphCost:
                 parameters=sum(prod(tensor.shape) for tensor in weights),
                 weights_bytes=sum(_size_bytes(tensor) for tensor in weights),
                 activation_bytes=activation_bytes,
+                moved_bytes=_moved_bytes(graph, operator),
             )
         )
     return GraphCost(
@@ -97,6 +105,11 @@ def _multiply_adds(graph: Graph, operator: Operator) -> int | None:
     inputs = [graph.tensors[name].shape if name else () for name in operator.inputs]
     output = graph.tensors[operator.outputs[0]].shape
     return multiply_adds(operator.kind, inputs, output, group=int(operator.attributes.get("group", 1)))
+
+
+def _moved_bytes(graph: Graph, operator: Operator) -> int:
+    names = dict.fromkeys(name for name in (*operator.inputs, *operator.outputs) if name)
+    return sum(_size_bytes(graph.tensors[name]) for name in names)
 
 
 def _alive_bytes(graph: Graph) -> list[int]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from edge.graph.arena import arena_bytes
 from edge.graph.counts import GraphCost, OperatorCost
 from edge.graph.graph import Graph, Operator, Quantization, Tensor
 
@@ -22,11 +23,13 @@ def operator_entry(graph: Graph, operator: Operator, cost: OperatorCost) -> dict
         "parameters": cost.parameters,
         "weights_bytes": cost.weights_bytes,
         "activation_bytes": cost.activation_bytes,
+        "moved_bytes": cost.moved_bytes,
+        "intensity": cost.intensity,
     }
 
 
-def total_entry(graph: Graph, cost: GraphCost) -> dict[str, Any]:
-    """The graph as a whole: inputs, outputs and totals."""
+def total_entry(graph: Graph, cost: GraphCost, file_format: str) -> dict[str, Any]:
+    """The graph as a whole: inputs, outputs and totals; `arena_bytes`: of a TFLite file, else None."""
     return {
         "name": graph.name,
         "layout": graph.layout,
@@ -37,6 +40,7 @@ def total_entry(graph: Graph, cost: GraphCost) -> dict[str, Any]:
         "parameters": cost.parameters,
         "weights_bytes": cost.weights_bytes,
         "peak_activation_bytes": cost.peak_activation_bytes,
+        "arena_bytes": arena_bytes(graph) if file_format == "tflite" else None,
         "unruled": list(cost.unruled),
         "transposes": transposes(graph),
     }

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from device_bench.bench import FileReaders
 from device_bench.fleet import Order
 from device_bench.record import Record, append_records, read_records, record_line
 from device_bench.subjects import open_subject
@@ -18,6 +19,7 @@ from edge.verbs.bench_output import measured_with_bars, print_outcomes
 from edge.verbs.bench_plan import make_plan, plan_options
 from edge.verbs.bench_targets import open_targets, prepare_targets, target_options
 from edge.verbs.explain_facts import explain_spec
+from edge.verbs.file_counts import file_counts
 from edge.verbs.grouped_help import GroupedCommand, examples
 
 OWN_PICTURE = ""
@@ -125,7 +127,7 @@ def command(
         plan=plan,
         command=shlex.join(["edge", *sys.argv[1:]]),
         jpeg=read_picture(picture),
-        explainer=explain_spec if explain else None,
+        readers=FileReaders(count=file_counts, explain=explain_spec),
         held=held if options["resume"] else (),
     )
 

@@ -115,7 +115,6 @@ def onnx_facts(path: Path) -> tuple[tuple[OperatorFacts, ...], OnnxPlan]:
 
 
 def _facts(graph: "Graph", operator: "Operator", cost: "OperatorCost", channel_axis: int) -> OperatorFacts:
-    used = [graph.tensors[name] for name in dict.fromkeys((*operator.inputs, *operator.outputs)) if name]
     source, output = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
     channels = _channels(source, channel_axis)
     return OperatorFacts(
@@ -123,7 +122,7 @@ def _facts(graph: "Graph", operator: "Operator", cost: "OperatorCost", channel_a
         kind=operator.kind,
         precision=output.dtype,
         multiply_adds=cost.multiply_adds,
-        bytes_moved=sum(_size_bytes(tensor) for tensor in used),
+        bytes_moved=cost.moved_bytes,
         channels=_channels(output, channel_axis),
         depthwise=operator.kind == "Conv" and operator.attributes.get("group", 1) == channels > 1,
         input_share=prod(source.shape) / max(prod(output.shape), 1),

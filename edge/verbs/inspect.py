@@ -22,6 +22,7 @@ COLUMNS: dict[str, Literal["left", "right"]] = {
     "zero": "right",
     "weight": "left",
     "MAdds": "right",
+    "MAdds/B": "right",
     "params": "right",
 }
 NAME_COLUMN = 2
@@ -57,7 +58,7 @@ def _print_file(path: Path, batch: int | None, *, as_json: bool) -> None:
     cost = count_graph(graph)
     about = {"file": str(path), "format": model_format(path)}
     entries = [operator_entry(graph, *pair) for pair in zip(graph.operators, cost.operators, strict=True)]
-    total = total_entry(graph, cost)
+    total = total_entry(graph, cost, about["format"])
     if as_json:
         if metadata is not None:
             click.echo(json.dumps({"entry": "metadata", **about, **metadata}))
@@ -71,7 +72,8 @@ def _print_file(path: Path, batch: int | None, *, as_json: bool) -> None:
         f"{total['operators']} operator{'s' * (total['operators'] != 1)}, "
         f"{total['multiply_adds'] / 1e6:,.1f} M multiply-adds, "
         f"{total['parameters']:,} parameters in {total['weights_bytes'] / 1024:,.0f} KiB, "
-        f"peak activations {total['peak_activation_bytes'] / 1024:,.0f} KiB",
+        f"peak activations {total['peak_activation_bytes'] / 1024:,.0f} KiB"
+        + (f", LiteRT's arena {total['arena_bytes'] / 1024:,.0f} KiB" if total["arena_bytes"] is not None else ""),
         highlight=False,
     )
     if metadata is not None:
@@ -113,6 +115,7 @@ def _row(index: int, entry: dict[str, Any]) -> list[str]:
         str(output.get("zero_point", "")),
         _weight_text(entry),
         "no rule" if entry["multiply_adds"] is None else f"{entry['multiply_adds']:,}",
+        "" if entry["intensity"] is None else f"{entry['intensity']:.1f}",
         f"{entry['parameters']:,}",
     ]
 

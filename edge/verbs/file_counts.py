@@ -1,0 +1,29 @@
+"""What `edge bench` counts from a model file, so that bare files stand beside artifacts."""
+
+from functools import cache
+from pathlib import Path
+
+from device_bench.subjects import FileCounts
+from edge.errors import EdgeError
+
+
+@cache
+def file_counts(path: Path) -> FileCounts | None:
+    """Counts of a TFLite or ONNX file for one image; None for a file that our readers refuse: a runtime may run it."""
+    from edge.graph.arena import arena_bytes  # the readers bring onnx and the TFLite schema
+    from edge.graph.counts import count_graph
+    from edge.graph.model_file import model_format, read_model
+
+    try:
+        graph = read_model(path, batch=1 if model_format(path) == "onnx" else None)
+    except EdgeError:
+        return None
+    cost = count_graph(graph)
+    return FileCounts(
+        multiply_adds=cost.multiply_adds,
+        parameters=cost.parameters,
+        weights_bytes=cost.weights_bytes,
+        peak_activation_bytes=cost.peak_activation_bytes,
+        unruled=cost.unruled,
+        arena_bytes=arena_bytes(graph) if model_format(path) == "tflite" else None,
+    )

@@ -1,0 +1,32 @@
+"""Our counts against PyTorch's own counter of floating-point operations: two for a multiply and an add."""
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from edge.graph.counts import count_graph
+from edge.models.registry import build
+from edge.quantization.freeze import float_graph
+
+CASES = [
+    ("mobilenet_v1", 1.0, 224, 1000),
+    ("mobilenet_v1", 0.25, 128, 1001),
+    ("mobilenet_v2", 1.0, 224, 1000),
+    ("mobilenet_v2", 0.35, 96, 1000),
+    ("mobilenet_v2", 1.4, 224, 1000),
+    ("fast_scnn", 1.0, 512, 19),
+]
+
+
+@pytest.mark.parametrize(("name", "width", "resolution", "classes"), CASES)
+def test_multiply_adds_are_half_of_pytorchs_operations(name: str, width: float, resolution: int, classes: int) -> None:
+    torch.manual_seed(0)
+    scnn = name == "fast_scnn"
+    options = {"resolution_hw": (resolution, resolution)} if scnn else {"width": width, "resolution": resolution}
+    model = build(name, classes=classes, **options).eval()
+    image = torch.zeros(1, 3, resolution, resolution)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(image)
+    found = count_graph(float_graph(model, image))
+    assert not found.unruled
+    assert 2 * found.multiply_adds == counter.get_total_flops()
