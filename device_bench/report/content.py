@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from device_bench.explanation import Explanation
 from device_bench.report.charts import (
     COLD_PARTS,
     STAGE_PARTS,
@@ -14,12 +15,14 @@ from device_bench.report.charts import (
     stacks,
     strips,
 )
+from device_bench.report.explained import explained
 from device_bench.report.groups import Group, groups
 from device_bench.report.store import Store
 
 MOST_ROWS = 200
 MOST_MACHINES = 100
 MOST_SERIES = 6
+MOST_EXPLANATIONS = 12
 
 
 def content(store: Store, sources: list[Path], time_utc: str) -> dict[str, Any]:
@@ -56,6 +59,7 @@ def content(store: Store, sources: list[Path], time_utc: str) -> dict[str, Any]:
         "emulated": [group for group in found if group.emulated][:MOST_ROWS],
         "celsius": over_time(series, "celsius"),
         "megahertz": over_time(series, "megahertz"),
+        "explanations": _explanations(store),
         "taints": _taints(store),
         "machines": _machines(store),
     }
@@ -74,6 +78,23 @@ def _series(store: Store) -> list[Mapping[str, Any]]:
         f"ORDER BY max(hottest) DESC NULLS LAST, machine LIMIT {MOST_SERIES}"
     )
     return [{**entry, "label": f"{'~' if entry['tainted'] else ''}{entry['machine']}"} for entry in found]
+
+
+def _explanations(store: Store) -> list[dict[str, Any]]:
+    """The latest explanation of every group that has one, the slowest first."""
+    found = store.rows(
+        "SELECT name, model_file, engine, kernels, threads, machine, bool_or(tainted) AS tainted, "
+        "arg_max(explanation, time_utc) AS explanation FROM records WHERE explanation IS NOT NULL "
+        "GROUP BY name, model_file, engine, kernels, threads, machine"
+    )
+    told = [(entry, Explanation.model_validate_json(entry["explanation"])) for entry in found]
+    told.sort(key=lambda pair: (-pair[1].whole_ns, pair[0]["name"]))
+    return [
+        explained(
+            f"{'~' if entry['tainted'] else ''}{entry['name']}/{entry['model_file']} on {entry['machine']}", explanation
+        )
+        for entry, explanation in told[:MOST_EXPLANATIONS]
+    ]
 
 
 def _taints(store: Store) -> list[dict[str, Any]]:

@@ -1,43 +1,13 @@
 """Explanations as charts: where the time goes by operator, and the roofline."""
 
-from pathlib import Path
 from typing import Any
-
-from pydantic import ValidationError
 
 from device_bench.explanation import Explanation
 from device_bench.report.axes import log_axis
 from device_bench.report.charts import LEFT, RIGHT, TOP
-from edge.errors import FileError
 
 MOST_OPERATORS = 20
 FLOOR = 220
-LONGEST_BYTES = 16 * 1024 * 1024
-
-
-def read_explanations(path: str | Path) -> list[Explanation]:
-    """Explanations, one JSON object per line, as `edge bench --explain` writes them.
-
-    Raises:
-        FileError: the file cannot be read; a line is no explanation, named with its number and first wrong key.
-    """
-    try:
-        with Path(path).open("rb") as handle:
-            data = handle.read(LONGEST_BYTES + 1)
-    except OSError as error:
-        raise FileError(path, f"cannot be read: {error.strerror}") from error
-    if len(data) > LONGEST_BYTES:
-        raise FileError(path, f"is longer than {LONGEST_BYTES} bytes: no explanations are")
-    found = []
-    for number, line in enumerate(data.splitlines(), start=1):
-        if line.strip():
-            try:
-                found.append(Explanation.model_validate_json(line))
-            except ValidationError as error:
-                first = error.errors()[0]
-                where = ".".join(str(part) for part in first["loc"]) or "explanation"
-                raise FileError(path, f"line {number} is no explanation: {where}: {first['msg']}") from error
-    return found
 
 
 def explained(title: str, explanation: Explanation) -> dict[str, Any]:
@@ -57,7 +27,7 @@ def explained(title: str, explanation: Explanation) -> dict[str, Any]:
     ]
     return {
         "title": title,
-        "engine": explanation.engine,
+        "engine": f"{explanation.engine}, {explanation.threads} thread{'s' * (explanation.threads > 1)}",
         "method": explanation.method,
         "whole_ns": explanation.whole_ns,
         "unexplained": explanation.unexplained_ns / explanation.whole_ns,
@@ -94,10 +64,15 @@ def _roofline(explanation: Explanation) -> dict[str, Any] | None:
     across = [intensity for _, intensity, _ in points]
     ridge = max((top for _, _, top in tops), default=max(rate for _, _, rate in points))
     slope = peaks.bandwidth_bytes_per_s / 1e9
-    low, high = min(*across, ridge / slope), max(*across, ridge / slope)
+    caches = peaks.bandwidths[0].bytes_per_s / 1e9
+    low, high = min(*across, ridge / caches) / 2, max(*across, ridge / slope)
     axis = log_axis([low, high], LEFT, RIGHT)
-    upward = log_axis([*(rate for _, _, rate in points), *(top for _, _, top in tops), low * slope], FLOOR, TOP)
+    upward = log_axis(
+        [*(rate for _, _, rate in points), *(top for _, _, top in tops), low * slope, low * caches], FLOOR, TOP
+    )
     roofs = [(3, "memory bandwidth", low, low * slope, ridge / slope, ridge)]
+    if caches > slope:
+        roofs.append((4, "caches' bandwidth", low, low * caches, ridge / caches, ridge))
     roofs += [(color, label, min(top / slope, high), top, high, top) for color, label, top in tops]
     return {
         "x": axis.ticks,

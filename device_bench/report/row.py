@@ -64,6 +64,7 @@ COLUMNS: Mapping[str, str] = MappingProxyType(
         "joules": "DOUBLE",
         "states": "STRUCT(second DOUBLE, celsius DOUBLE, megahertz DOUBLE)[]",
         "hottest": "DOUBLE",
+        "explanation": "VARCHAR",
         "time_utc": "VARCHAR",
     }
 )
@@ -114,6 +115,7 @@ def row(record: Record) -> dict[str, Any]:
         "joules": record.energy.joules_per_inference if record.energy else None,
         "states": states,
         "hottest": max((state["celsius"] for state in states if state["celsius"] is not None), default=None),
+        "explanation": record.explanation.model_dump_json() if record.explanation else None,
         "time_utc": record.time_utc,
     }
 

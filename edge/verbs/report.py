@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from device_bench.report.content import content
-from device_bench.report.explained import explained, read_explanations
 from device_bench.report.groups import groups
 from device_bench.report.page import report_page
 from device_bench.report.store import opened_store
@@ -23,13 +22,6 @@ from edge.verbs.grouped_help import examples
 )
 @click.argument("records", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--out", "out", type=click.Path(path_type=Path), help="Write one self-contained HTML page.")
-@click.option(
-    "--explanation",
-    "explanations",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="Draw these explanations, one JSON object per line; repeatable.",
-)
 @click.option("--markdown", type=click.Path(path_type=Path), help="Write a table in Markdown.")
 @click.option("--csv", "as_csv", type=click.Path(path_type=Path), help="Write every group as a line of CSV.")
 @click.option("--json", "as_json", is_flag=True, help="Print every group as a JSON object per line.")
@@ -37,7 +29,6 @@ from edge.verbs.grouped_help import examples
 def command(
     records: tuple[Path, ...],
     out: Path | None,
-    explanations: tuple[Path, ...],
     markdown: Path | None,
     as_csv: Path | None,
     as_json: bool,
@@ -54,7 +45,6 @@ def command(
             atomic.check_writable(written)
     if out is not None:
         page_environment({}, extra="report")  # a missing jinja2 is refused before the records are read
-    drawn = [explained(path.stem, one) for path in explanations for one in read_explanations(path)]
     with opened_store(records, skip_damaged=skip_damaged) as store:
         if not store.records:
             damaged = f" ({store.damaged} damaged lines)" if store.damaged else ""
@@ -62,7 +52,7 @@ def command(
         try:
             if out is not None:
                 shown = content(store, list(records), f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
-                atomic.write_text(out, report_page({**shown, "explanations": drawn}))
+                atomic.write_text(out, report_page(shown))
             found = groups(store)
         except MemoryError as error:
             raise FileError(records[0], "is more than the memory holds: report fewer files at once") from error

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from device_bench.benchmarks import fleet
+from device_bench.explanation import Explanation
 from device_bench.record import Record, append_records, record_line, rederived
 from device_bench.report.axes import linear_axis, log_axis, number_text
-from device_bench.report.explained import explained, read_explanations
+from device_bench.report.explained import explained
 from device_bench.report.groups import groups
 from device_bench.report.row import COLUMNS, row
 from device_bench.report.store import opened_store
@@ -227,21 +228,19 @@ def test_explanations_are_drawn_as_bars_and_a_roofline(file: Path, tmp_path: Pat
         "reasons": [{"name": "pads", "sentence": "two pads", "share_time": 0.05}],
         "changes": [],
     }
-    path = tmp_path / "street.jsonl"
-    path.write_text(json.dumps(told) + "\n")
-    (explanation,) = read_explanations(path)
-    drawn = explained("street", explanation)
+    drawn = explained("street", Explanation.model_validate_json(json.dumps(told)))
     first = drawn["bars"][0]
     assert (first["time_width"], first["adds_width"]) == (75, 100)
     roof = drawn["roofline"]
     assert len(roof["points"]) == 2 and [line["label"] for line in roof["lines"]] == ["memory bandwidth", "int8 peak"]
     assert roof["points"][0]["y"] < roof["points"][1]["y"], "66 G multiply-adds/s lie above 33"
-    assert main(["report", str(file), "--explanation", str(path), "-o", str(tmp_path / "out.html")]) == 0
+    record = json.loads(file.read_text().splitlines()[0])
+    record["plan"]["explain"] = True
+    path = tmp_path / "street.jsonl"
+    path.write_text(json.dumps({**record, "explanation": told}) + "\n")
+    assert main(["report", str(path), "-o", str(tmp_path / "out.html")]) == 0
     text = (tmp_path / "out.html").read_text()
     assert "Roofline" in text and "two pads" in text and "<script" not in text
-    path.write_text("{}\n")
-    with pytest.raises(FileError, match=r"line 1 is no explanation: method"):
-        read_explanations(path)
 
 
 def test_axes_have_round_ticks_inside() -> None:

@@ -12,7 +12,7 @@ from device_bench.record import read_records
 from edge.verbs.bench import command
 from edge.verbs.file_counts import file_counts
 
-# Multiply-adds in millions as printed: MobileNetV1's paper and TF-slim's table (rounded), MobileNetV2's paper (truncated).
+# Multiply-adds in millions as printed: MobileNetV1's paper and TF-slim's table (rounded), MobileNetV2's (truncated).
 PUBLISHED = {
     "mobilenet_v1_1.0_224_quant_joined.tflite": 569,
     "mobilenet_v1_0.25_224_quant.tflite": 41,
