@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from device_bench.blocks import FEWEST_BLOCKS, blocks
+from device_bench.causes import causes
 from device_bench.record import Record
 from device_bench.report.row import machine_name
 from device_bench.two_samples import Comparison, compare_blocks, holm
@@ -33,6 +34,7 @@ class Judged:
         interval: of the ratio NEW / BASE, with confidence 1 - alpha; not corrected for the number of pairs.
         p: of a ratio within the smallest effect; adjusted_p: after Holm over all pairs. None without a test: counts
             of instructions show no chance.
+        causes: what else differs between the two sides; see `device_bench.causes`.
     """
 
     subject: str
@@ -49,6 +51,7 @@ class Judged:
     adjusted_p: float | None = None
     mann_whitney_p: float | None = None
     cliffs_delta: float | None = None
+    causes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +141,7 @@ def judge(pairs: Sequence[Pair], metric: str, min_effect: float, alpha: float) -
         if adjusted[place] <= alpha and entry.ratio is not None:
             verdict = "slower" if entry.ratio > 1 else "faster"
         judged[place] = replace(entry, verdict=verdict, p=p, adjusted_p=adjusted[place])
-    return judged
+    return [replace(entry, causes=causes(pair.base, pair.new)) for entry, pair in zip(judged, pairs, strict=True)]
 
 
 def _latency(pair: Pair, metric: str, alpha: float) -> tuple[Judged, Comparison | None]:

@@ -114,6 +114,11 @@ def _print_table(judged: list[Judged], metric: str, alpha: float) -> None:
     for entry in judged:
         table.add_row(*(Text(one_line(cell)) for cell in _cells(entry)))
     print_table(table, Console(file=sys.stdout))
+    for entry in judged:
+        if entry.causes and entry.verdict in ("slower", "faster"):
+            click.echo(one_line(f"{entry.subject}: {entry.verdict}; what differs:"))
+            for sentence in entry.causes:
+                click.echo(one_line(f"- {sentence}"))
     found = {kind for entry in judged for kind in entry.kinds}
     for kind, advice in ADVICE.items():
         if kind in found:
