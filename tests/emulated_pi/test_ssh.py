@@ -41,3 +41,12 @@ def test_every_runtime_proves_itself_there(pi_ssh: Device, networks: list[Path],
         assert record.latency_ns is None and len(record.samples_ns) == 2
         assert "emulated" in {taint.kind for taint in record.taints}
     assert pi_ssh.jobs() == []
+
+
+def test_there_is_nothing_to_explain_in_emulated_time(pi_ssh: Device, networks: list[Path], tmp_path: Path) -> None:
+    out = tmp_path / "records.jsonl"
+    there = ["--on", pi_ssh.name, "--ssh-config", str(pi_ssh.config), "--engine", "litert"]
+    assert main(["bench", str(networks[0]), *there, *FEW, "--explain", "-o", str(out)]) == 0
+    (record,) = read_records(out)
+    assert record.explanation is None
+    assert record.unexplained is not None and "emulated" in record.unexplained
