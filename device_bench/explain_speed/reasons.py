@@ -10,6 +10,7 @@ from device_bench.explanation import Change, ExplainedOperator, Reason
 if TYPE_CHECKING:
     from device_bench.explain_speed.roofline import OperatorFacts
 
+SMALLEST_SHARE = 0.001  # of the whole time; below it a reason is none
 SMALLEST_GAIN = 0.005  # of the whole time; less is noise
 TILE = 8  # channels that the narrowest of the common int8 kernels computes at once
 OUT_OF_PROPORTION = 1.25  # times its share of the multiply-adds
@@ -41,17 +42,21 @@ CLASSES: Mapping[str, tuple[Belongs, str, str | None]] = MappingProxyType(
 def reasons(
     facts: Sequence["OperatorFacts"], operators: Sequence[ExplainedOperator], seen: Seen, whole_ns: int
 ) -> tuple[Reason, ...]:
-    """Every class of operators that stands in the model, and every cost of running it, the largest share first."""
+    """Every class of operators that stands in the model, and every cost of running it, the largest share first.
+
+    Those below SMALLEST_SHARE are left away, but for the harness, which is always told.
+    """
     found = []
     for name, (belongs, words, _) in CLASSES.items():
         shares = [operator.share_time for fact, operator in zip(facts, operators, strict=True) if belongs(fact)]
         if shares:
-            found.append(_reason(name, f"{len(shares)} {words} take {sum(shares):.1%} of the time", sum(shares)))
+            found.append(_reason(name, f"{words} ({len(shares)}): {sum(shares):.1%} of the time", sum(shares)))
     found += _float_operators(facts, operators)
     found += _outside_the_delegate(operators, seen)
     found += _ends(facts, operators)
     found += _memory_bound(operators)
     found += _threads(seen)
+    found = [reason for reason in found if reason.share_time >= SMALLEST_SHARE]
     harness = seen.empty_ns / whole_ns
     found.append(_reason("harness", f"the harness itself takes {seen.empty_ns} ns a run, {harness:.2%}", harness))
     return tuple(sorted(found, key=lambda reason: -reason.share_time))
@@ -78,7 +83,7 @@ def _float_operators(facts: Sequence["OperatorFacts"], operators: Sequence[Expla
     ]
     if not shares:
         return []
-    words = f"{len(shares)} operators of an integer model compute in float, {sum(shares):.1%} of the time"
+    words = f"operators of an integer model that compute in float ({len(shares)}): {sum(shares):.1%} of the time"
     return [_reason("float", words, sum(shares))]
 
 
@@ -92,7 +97,7 @@ def _outside_the_delegate(operators: Sequence[ExplainedOperator], seen: Seen) ->
     share = sum(operator.share_time for operator in left)
     kinds = ", ".join(dict.fromkeys(operator.kind for operator in left))
     split = f", which splits the delegate's work into {seen.partitions} parts" if (seen.partitions or 0) > 1 else ""
-    words = f"{len(left)} operators run outside the delegate ({kinds}){split}; they take {share:.1%} of the time"
+    words = f"operators outside the delegate ({len(left)}: {kinds}){split}: {share:.1%} of the time"
     return [_reason("delegate", words, share)]
 
 
@@ -117,7 +122,7 @@ def _ends(facts: Sequence["OperatorFacts"], operators: Sequence[ExplainedOperato
 def _memory_bound(operators: Sequence[ExplainedOperator]) -> list[Reason]:
     bound = [operator for operator in operators if operator.bound == "memory"]
     share = sum(operator.share_time for operator in bound)
-    words = f"{len(bound)} operators move more than they compute (memory-bound) and take {share:.1%} of the time"
+    words = f"memory-bound operators, which move more than they compute ({len(bound)}): {share:.1%} of the time"
     return [_reason("memory", words, share)] if bound else []
 
 

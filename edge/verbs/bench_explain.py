@@ -51,7 +51,8 @@ def _print(title: str, found: Explanation, console: Console) -> None:
     console.print(table)
     peaks = found.peaks
     console.print(
-        f"whole {found.whole_ns / 1e3:.0f} us, unexplained {found.unexplained_ns / 1e3:.0f} us; peaks: "
+        f"whole {found.whole_ns / 1e3:.0f} us, unexplained {found.unexplained_ns / 1e3:.0f} us "
+        f"({found.unexplained_ns / found.whole_ns:.1%}); peaks: "
         f"int8 {_giga(peaks.int8_multiply_adds_per_s)}, float {_giga(peaks.float_multiply_adds_per_s)} "
         "G multiply-adds/s, memory "
         + ", ".join(f"{entry.bytes_per_s / 1e9:.0f} ({_size(entry.working_set_bytes)})" for entry in peaks.bandwidths)

@@ -49,7 +49,7 @@ def test_an_inserted_transpose_is_among_the_reasons_of_the_record(turned: Path, 
     assert found is not None and record.unexplained is None
     assert [operator.names for operator in found.operators] == [("y",), ("z",)]
     assert "transpose" in [reason.name for reason in found.reasons]
-    assert "Transpose z" in result.output and "transposes take" in result.output
+    assert "Transpose z" in result.output and "transposes (1)" in result.output
     assert found.peaks.int8_multiply_adds_per_s and found.peaks.float_multiply_adds_per_s
     assert "1" in found.threads_ns
 
