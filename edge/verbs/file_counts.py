@@ -9,11 +9,17 @@ from edge.errors import EdgeError
 
 @cache
 def file_counts(path: Path) -> FileCounts | None:
-    """Counts of a TFLite or ONNX file for one image; None for a file that our readers refuse: a runtime may run it."""
-    from edge.graph.arena import arena_bytes  # the readers bring onnx and the TFLite schema
-    from edge.graph.counts import count_graph
-    from edge.graph.model_file import model_format, read_model
+    """Counts of a TFLite or ONNX file for one image.
 
+    None where they cannot be taken: a light installation has no readers of model files, and a file that our readers
+    refuse a runtime may run.
+    """
+    try:
+        from edge.graph.arena import arena_bytes  # the readers bring onnx and the TFLite schema
+        from edge.graph.counts import count_graph
+        from edge.graph.model_file import model_format, read_model
+    except ImportError:
+        return None
     try:
         graph = read_model(path, batch=1 if model_format(path) == "onnx" else None)
     except EdgeError:
