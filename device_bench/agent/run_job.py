@@ -145,12 +145,16 @@ def _bind(processors: list[int] | None) -> None:
         return
     if not hasattr(os, "sched_setaffinity"):
         raise EngineError("this system binds no process to processors; leave --affinity away")
+    usable = os.sched_getaffinity(0)
+    reason = ""
     try:
         os.sched_setaffinity(0, processors)
     except (OSError, ValueError) as error:
-        usable = ",".join(str(number) for number in sorted(os.sched_getaffinity(0)))
+        reason = f" ({error})"
+    if reason or os.sched_getaffinity(0) != set(processors):  # the system drops the processors that it lacks in silence
+        listed = ",".join(str(number) for number in sorted(usable))
         asked = ",".join(str(number) for number in processors)
-        raise EngineError(f"cannot be bound to the processors {asked}; usable here: {usable} ({error})") from error
+        raise EngineError(f"cannot be bound to the processors {asked}; usable here: {listed}{reason}")
 
 
 def _with_stages(
