@@ -5,6 +5,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from edge.cli import main
@@ -65,8 +67,6 @@ def copy(road: Path, tiny_card: str, tmp_path: Path) -> Path:
     shutil.copytree(road, folder)
     (folder / "card.toml").write_text(tiny_card)
     (folder / "images").mkdir()
-    import cv2
-
     image: Pixels = open_split(split="generated:classify:val:1").image(0)
     cv2.imwrite(str(folder / "images" / "a.png"), image)
     (folder / "labels.txt").write_text("a.png\t0\n")
@@ -111,3 +111,35 @@ def test_a_missing_file_is_one_line(copy: Path, subject: str, capsys: pytest.Cap
     err = capsys.readouterr().err
     assert err.count("edge ") == 1 or err.startswith("edge ")
     assert Path(subject).name in err or Path(subject).parent.name in err
+
+
+# The last word names a file that the command reads, or one that another command needs.
+OVERWRITING: tuple[tuple[str, ...], ...] = (
+    ("report", "{road}/records.jsonl", "-o", "{road}/records.jsonl"),
+    ("report", "{road}/records.jsonl", "--markdown", "{road}/records.jsonl"),
+    ("report", "{road}/records.jsonl", "--csv", "{road}/records.jsonl"),
+    ("verify", "{road}/int8", "--html", "{road}/int8/model.tflite"),
+    ("camera", "{road}/int8", "--source", "{road}/drive.mp4", "--out", "{road}/drive.mp4"),
+    ("camera", "{road}/int8", "--source", "{road}/images", "--out", "{road}/images"),
+    ("convert", "{road}/int8/source.onnx", "-o", "{road}/int8/source.onnx"),
+    ("convert", "{road}/run/qat.safetensors", "-o", "{road}/run"),
+    ("bench", "{road}/int8", "--engine", "null", "-o", "{road}/int8/model.tflite"),
+)
+
+
+@pytest.mark.parametrize("command", OVERWRITING, ids=" ".join)
+def test_no_file_that_is_read_is_written_over(
+    copy: Path, command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    from device_bench.benchmarks.fleet import record
+    from device_bench.record import append_records
+
+    append_records(copy / "records.jsonl", [record(0, np.random.default_rng(1))])
+    film = cv2.VideoWriter(str(copy / "drive.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 15.0, (64, 48))
+    film.write(np.zeros((48, 64, 3), np.uint8))
+    film.release()
+    before = contents(copy)
+    capsys.readouterr()
+    assert main([word.format(road=copy) for word in command]) in (1, 2)
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert contents(copy) == before

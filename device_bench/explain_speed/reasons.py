@@ -113,7 +113,7 @@ def _ends(facts: Sequence["OperatorFacts"], operators: Sequence[ExplainedOperato
         ("first", "last"), (weighted[0], weighted[-1]) if len(weighted) > 1 else (), strict=False
     ):
         adds, time = operator.share_multiply_adds or 0.0, operator.share_time
-        if time > max(adds * OUT_OF_PROPORTION, SMALLEST_GAIN):
+        if time > adds * OUT_OF_PROPORTION and time - adds > SMALLEST_GAIN:
             words = f"the {name} layer ({operator.names[0]}) takes {time:.1%} of the time for {adds:.1%} of the MAdds"
             found.append(_reason(name, words, time))
     return found

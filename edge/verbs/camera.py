@@ -11,6 +11,7 @@ from edge.camera.loop import summarize, watch
 from edge.camera.report import frame_line, frame_object, summary_object, summary_table
 from edge.camera.sinks import open_file_sink, open_window
 from edge.camera.sources import open_source
+from edge.errors import UsageError
 from edge.runtime.predictor import Predictor
 
 
@@ -45,6 +46,8 @@ def command(
     as_json: bool,
 ) -> None:
     """Run ARTIFACT on every frame of a source; labels or a coloured mask are drawn on what --out keeps."""
+    if out is not None and out.exists() and Path(source).exists() and out.samefile(source):
+        raise UsageError(f"--out {out}: is the source itself, which would be lost")
     predictor = Predictor.load(artifact, engine=engine, threads=threads, kernels=kernels, selftest=not no_selftest)
     times_ns: list[dict[str, int]] = []
     with ExitStack() as stack:

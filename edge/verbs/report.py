@@ -15,15 +15,16 @@ from edge import atomic
 from edge.errors import FileError, UsageError, one_line
 from edge.evaluation.page_environment import page_environment
 from edge.verbs.grouped_help import examples
+from edge.verbs.written_file import CSV_FILE, HTML_FILE, MARKDOWN_FILE
 
 
 @click.command(
     "report", epilog=examples("edge report records.jsonl", "edge report fleet/*.jsonl -o report.html --csv report.csv")
 )
 @click.argument("records", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--out", "out", type=click.Path(path_type=Path), help="Write one self-contained HTML page.")
-@click.option("--markdown", type=click.Path(path_type=Path), help="Write a table in Markdown.")
-@click.option("--csv", "as_csv", type=click.Path(path_type=Path), help="Write every group as a line of CSV.")
+@click.option("-o", "--out", "out", type=HTML_FILE, help="Write one self-contained HTML page.")
+@click.option("--markdown", type=MARKDOWN_FILE, help="Write a table in Markdown.")
+@click.option("--csv", "as_csv", type=CSV_FILE, help="Write every group as a line of CSV.")
 @click.option("--json", "as_json", is_flag=True, help="Print every group as a JSON object per line.")
 @click.option("--skip-damaged", is_flag=True, help="Count lines that are no record instead of refusing the file.")
 def command(

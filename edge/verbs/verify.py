@@ -12,6 +12,7 @@ import click
 from edge.artifact import Artifact, open_artifact
 from edge.errors import EdgeError, UnsupportedError, UsageError
 from edge.verbs.verdict_text import MARKS, print_verdict
+from edge.verbs.written_file import HTML_FILE
 
 if TYPE_CHECKING:
     from edge.evaluation.thresholds import Thresholds
@@ -58,7 +59,7 @@ RANKED = ("accuracy", "agreement")
 @click.option(
     "--rank-seconds", default=120.0, show_default=True, type=click.FloatRange(min=0), help="Begin no image after these."
 )
-@click.option("--html", "html", type=click.Path(path_type=Path), help="Write the report as one self-contained page.")
+@click.option("--html", "html", type=HTML_FILE, help="Write the report as one self-contained page.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line: every finding, then the verdict.")
 def command(artifact: Path, recorded: bool, html: Path | None, as_json: bool, **options: Any) -> int:
     """Prove that ARTIFACT computes what was trained, and is good and fast enough: exit code 0: ship, 1: do not ship.

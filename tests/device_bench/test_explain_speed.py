@@ -176,6 +176,8 @@ def test_a_layer_out_of_proportion_at_either_end_is_a_reason() -> None:
     reasons = {reason.name: reason.share_time for reason in explained(facts, [300, 695, 5], 1000).reasons}
     assert reasons["first"] == pytest.approx(0.3)
     assert "last" not in reasons
+    reasons = {reason.name: reason.share_time for reason in explained(facts, [10, 981, 14], 1005).reasons}
+    assert "last" not in reasons  # half as long again as its share, and that is less than measuring can tell
 
 
 SPEC = ExplainSpec(
