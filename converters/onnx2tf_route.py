@@ -20,7 +20,6 @@ from converters.onnx2tf_road.source import FloatSource, float_source, of_graph
 from converters.package import (
     Description,
     ModelFiles,
-    cost_of,
     described,
     model_file,
     refuse_other_folder,
@@ -31,6 +30,7 @@ from converters.provenance import provenance
 from edge.artifact import Artifact, QuantizationInfo, file_sha256
 from edge.data.card import read_card
 from edge.errors import FileError, UnsupportedError, UsageError
+from edge.graph.counts import cost_of
 from edge.graph.graph import Graph
 from edge.graph.onnx import read_onnx
 from edge.graph.tflite import read_tflite

@@ -37,7 +37,7 @@ from edge.artifact import (
 )
 from edge.atomic import replacing_folder
 from edge.errors import ArtifactError, UsageError
-from edge.graph.counts import count_graph
+from edge.graph.counts import cost_of
 from edge.graph.graph import Graph, Layout, Tensor
 from edge.graph.onnx import read_onnx
 from edge.graph.tflite import read_tflite
@@ -136,18 +136,6 @@ def write_model_files(graph: Graph, description: Description, *, allow_float: fr
     graphs["model.onnx"] = read_onnx(contents["model.onnx"]) if precision == "int8" else read
     files = tuple(model_file(name, data, graphs[name], description) for name, data in contents.items())
     return ModelFiles(precision=precision, contents=contents, files=files, graph=read, cost=cost_of(in_tflite))
-
-
-def cost_of(graph: Graph) -> Cost:
-    """The counts of a TFLite file's graph, for the manifest."""
-    counted = count_graph(graph)
-    return Cost(
-        multiply_adds=counted.multiply_adds,
-        parameters=counted.parameters,
-        weights_bytes=counted.weights_bytes,
-        peak_activation_bytes=counted.peak_activation_bytes,
-        unruled=tuple(sorted(set(counted.unruled))),
-    )
 
 
 def described(tflite: bytes, description: Description) -> bytes:

@@ -7,7 +7,7 @@ from pathlib import Path
 from device_bench.explain_speed.spec import ExplainSpec
 from device_bench.plan import Plan
 from device_bench.record_parts import Measured, MeasuredAccuracy
-from edge.artifact import MANIFEST_NAME, Artifact, ModelFile, file_sha256, open_artifact
+from edge.artifact import MANIFEST_NAME, Artifact, Cost, ModelFile, file_sha256, open_artifact
 from edge.errors import EngineError, ModelFileError, UsageError
 from edge.runtime.choice import FORMATS, file_for
 from edge.runtime.engine import PREFERENCE
@@ -41,13 +41,9 @@ class Subject:
 
 @dataclass(frozen=True, kw_only=True)
 class FileCounts:
-    """What is counted from a model file itself; see `edge.graph.counts.GraphCost` and `edge.graph.arena`."""
+    """What is counted from a model file itself; see `edge.graph.counts` and `edge.graph.arena`."""
 
-    multiply_adds: int
-    parameters: int
-    weights_bytes: int
-    peak_activation_bytes: int
-    unruled: tuple[str, ...]
+    cost: Cost
     arena_bytes: int | None
 
 
@@ -57,15 +53,7 @@ def with_counts(subject: Subject, counts: FileCounts | None) -> Subject:
         return subject
     measured = subject.measured
     if subject.artifact is None:
-        measured = measured.model_copy(
-            update={
-                "multiply_adds": counts.multiply_adds,
-                "parameters": counts.parameters,
-                "weights_bytes": counts.weights_bytes,
-                "peak_activation_bytes": counts.peak_activation_bytes,
-                "unruled": counts.unruled,
-            }
-        )
+        measured = measured.model_copy(update=counts.cost.model_dump())
     return replace(subject, measured=measured, arena_bytes=counts.arena_bytes)
 
 
@@ -134,11 +122,7 @@ def _of_artifact(artifact: Artifact, engine: str, kernels: str | None) -> Subjec
         size_bytes=file.size_bytes,
         precision=manifest.precision,
         task=manifest.task,
-        multiply_adds=manifest.cost.multiply_adds,
-        parameters=manifest.cost.parameters,
-        weights_bytes=manifest.cost.weights_bytes,
-        peak_activation_bytes=manifest.cost.peak_activation_bytes,
-        unruled=manifest.cost.unruled,
+        **manifest.cost.model_dump(),
         accuracy=tuple(
             MeasuredAccuracy(metric=entry.metric, value=entry.value, split=entry.split, images=entry.images)
             for entry in manifest.accuracy

@@ -44,7 +44,7 @@ def arena_bytes(graph: Graph) -> int:
 def arena_plan(graph: Graph) -> Mapping[str, Placed]:
     """Where every activation lies, and the patches of every convolution that spreads them out (`NAME, patches`)."""
     lifetimes = _lifetimes(graph)
-    sizes = {name: _size_bytes(graph, name) for name in lifetimes}
+    sizes = {name: graph.tensors[name].size_bytes for name in lifetimes}
     for place, operator in enumerate(graph.operators):
         patches = _patches_bytes(graph, operator)
         if patches:
@@ -130,8 +130,3 @@ def _patches_bytes(graph: Graph, operator: Operator) -> int:
         return 0
     places = prod(graph.tensors[operator.outputs[0]].shape[:-1])
     return places * prod(weight.shape[1:]) * int(operator.attributes["group"]) * np.dtype(source.dtype).itemsize
-
-
-def _size_bytes(graph: Graph, name: str) -> int:
-    tensor = graph.tensors[name]
-    return prod(tensor.shape) * np.dtype(tensor.dtype).itemsize

@@ -5,6 +5,7 @@ from math import prod
 
 import numpy as np
 
+from edge.artifact import Cost
 from edge.cost import multiply_adds
 from edge.graph.graph import Graph, Operator, Tensor
 
@@ -71,7 +72,7 @@ def count_graph(graph: Graph) -> GraphCost:
                 kind=operator.kind,
                 multiply_adds=_multiply_adds(graph, operator),
                 parameters=sum(prod(tensor.shape) for tensor in weights),
-                weights_bytes=sum(_size_bytes(tensor) for tensor in weights),
+                weights_bytes=sum(tensor.size_bytes for tensor in weights),
                 activation_bytes=activation_bytes,
                 moved_bytes=_moved_bytes(graph, operator),
             )
@@ -83,6 +84,18 @@ def count_graph(graph: Graph) -> GraphCost:
         peak_activation_bytes=max(alive, default=0),
         operators=tuple(costs),
         unruled=tuple(f"{cost.kind} ({cost.name})" for cost in costs if cost.multiply_adds is None),
+    )
+
+
+def cost_of(graph: Graph) -> Cost:
+    """The counts of a graph as a manifest and a record hold them."""
+    counted = count_graph(graph)
+    return Cost(
+        multiply_adds=counted.multiply_adds,
+        parameters=counted.parameters,
+        weights_bytes=counted.weights_bytes,
+        peak_activation_bytes=counted.peak_activation_bytes,
+        unruled=tuple(sorted(set(counted.unruled))),
     )
 
 
@@ -109,7 +122,7 @@ def _multiply_adds(graph: Graph, operator: Operator) -> int | None:
 
 def _moved_bytes(graph: Graph, operator: Operator) -> int:
     names = dict.fromkeys(name for name in (*operator.inputs, *operator.outputs) if name)
-    return sum(_size_bytes(graph.tensors[name]) for name in names)
+    return sum(graph.tensors[name].size_bytes for name in names)
 
 
 def _alive_bytes(graph: Graph) -> list[int]:
@@ -130,11 +143,7 @@ def _alive_bytes(graph: Graph) -> list[int]:
             last[name] = count - 1
     change = [0] * (count + 1)
     for name, made in first.items():
-        size_bytes = _size_bytes(graph.tensors[name])
+        size_bytes = graph.tensors[name].size_bytes
         change[made] += size_bytes
         change[last[name] + 1] -= size_bytes
     return [int(total) for total in np.cumsum(np.array(change[:count], np.int64))]
-
-
-def _size_bytes(tensor: Tensor) -> int:
-    return prod(tensor.shape) * np.dtype(tensor.dtype).itemsize

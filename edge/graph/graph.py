@@ -6,6 +6,7 @@ calibration, inspection and the counts take it. Q/DQ pairs of an ONNX file are c
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from math import prod
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -177,6 +178,11 @@ class Tensor:
             view = self.data.view()
             view.setflags(write=False)
             object.__setattr__(self, "data", view)
+
+    @property
+    def size_bytes(self) -> int:
+        """Of its values, without padding."""
+        return prod(self.shape) * np.dtype(self.dtype).itemsize
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

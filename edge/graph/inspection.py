@@ -1,9 +1,6 @@
 """What can be said about every operator and tensor of a graph, as plain data for a table or for JSON."""
 
-from math import prod
 from typing import Any
-
-import numpy as np
 
 from edge.graph.arena import arena_bytes
 from edge.graph.counts import GraphCost, OperatorCost
@@ -52,9 +49,10 @@ def transposes(graph: Graph) -> list[dict[str, Any]]:
     for operator in graph.operators:
         if operator.kind == "Transpose":
             tensor = graph.tensors[operator.outputs[0]]
-            size_bytes = prod(tensor.shape) * np.dtype(tensor.dtype).itemsize
             perm = list(operator.attributes["perm"])
-            found.append({"name": operator.name, "perm": perm, "shape": list(tensor.shape), "size_bytes": size_bytes})
+            found.append(
+                {"name": operator.name, "perm": perm, "shape": list(tensor.shape), "size_bytes": tensor.size_bytes}
+            )
     return found
 
 

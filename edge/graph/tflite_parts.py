@@ -1,4 +1,7 @@
-"""Parts of a TFLite file as small changes of it, so that its weights need not travel or lie anywhere a second time."""
+"""Parts of a TFLite file as small changes of it, so that its weights need not travel or lie anywhere a second time.
+
+Where no second machine is asked, `edge.graph.tflite_cut` makes a small file of one operator.
+"""
 
 from dataclasses import dataclass
 from typing import Any

@@ -5,8 +5,6 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from device_bench.explain_speed.onnx_mapping import FileNode
 from device_bench.explain_speed.onnx_nodes import OnnxPlan, OperatorTensors
 from device_bench.explain_speed.roofline import OperatorFacts
@@ -105,8 +103,8 @@ def onnx_facts(path: Path) -> tuple[tuple[OperatorFacts, ...], OnnxPlan]:
     )
     tensors = tuple(
         OperatorTensors(
-            reads={name: _size_bytes(graph.tensors[name]) for name in operator.inputs if name},
-            writes={name: _size_bytes(graph.tensors[name]) for name in operator.outputs},
+            reads={name: graph.tensors[name].size_bytes for name in operator.inputs if name},
+            writes={name: graph.tensors[name].size_bytes for name in operator.outputs},
         )
         for operator in graph.operators
     )
@@ -131,7 +129,3 @@ def _facts(graph: "Graph", operator: "Operator", cost: "OperatorCost", channel_a
 
 def _channels(tensor: "Tensor", axis: int) -> int:
     return tensor.shape[axis] if len(tensor.shape) > max(axis, 0) else 1
-
-
-def _size_bytes(tensor: "Tensor") -> int:
-    return prod(tensor.shape) * np.dtype(tensor.dtype).itemsize

@@ -16,7 +16,7 @@ def file_counts(path: Path) -> FileCounts | None:
     """
     try:
         from edge.graph.arena import arena_bytes  # the readers bring onnx and the TFLite schema
-        from edge.graph.counts import count_graph
+        from edge.graph.counts import cost_of
         from edge.graph.model_file import model_format, read_model
     except ImportError:
         return None
@@ -24,12 +24,4 @@ def file_counts(path: Path) -> FileCounts | None:
         graph = read_model(path, batch=1 if model_format(path) == "onnx" else None)
     except EdgeError:
         return None
-    cost = count_graph(graph)
-    return FileCounts(
-        multiply_adds=cost.multiply_adds,
-        parameters=cost.parameters,
-        weights_bytes=cost.weights_bytes,
-        peak_activation_bytes=cost.peak_activation_bytes,
-        unruled=cost.unruled,
-        arena_bytes=arena_bytes(graph) if model_format(path) == "tflite" else None,
-    )
+    return FileCounts(cost=cost_of(graph), arena_bytes=arena_bytes(graph) if model_format(path) == "tflite" else None)

@@ -1,4 +1,7 @@
-"""A small integer network as a graph and as a TFLite file."""
+"""A small integer network as a graph and as a TFLite file, and what runs such files."""
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,6 +32,23 @@ def _weighted(name: str, x_scale: float, shape: tuple[int, ...], rng: np.random.
             quantization=Quantization(scale=bias_scale, zero_point=zero, axis=0),
         ),
     ]
+
+
+@pytest.fixture(scope="session")
+def interpreter() -> Callable[[bytes], Any]:
+    """Opens a file with the built-in kernels, without a delegate: all its tensors can be read."""
+    litert = pytest.importorskip("ai_edge_litert.interpreter")
+
+    def opened(data: bytes) -> Any:
+        made = litert.Interpreter(
+            model_content=data,
+            experimental_preserve_all_tensors=True,
+            experimental_op_resolver_type=litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        )
+        made.allocate_tensors()
+        return made
+
+    return opened
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """A cut-out operator computes what it computes in its model."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +13,7 @@ from edge.graph.tflite import read_tflite
 from edge.graph.tflite_cut import TfliteCutter, cut_tflite
 
 
-def interpreter(data: bytes) -> Any:
-    """The built-in kernels, without a delegate: the only ones whose intermediate tensors can be read."""
-    litert = pytest.importorskip("ai_edge_litert.interpreter")
-    made = litert.Interpreter(
-        model_content=data,
-        experimental_preserve_all_tensors=True,
-        experimental_op_resolver_type=litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-    )
-    made.allocate_tensors()
-    return made
-
-
-def assert_cuts_agree(data: bytes) -> None:
+def assert_cuts_agree(data: bytes, interpreter: Callable[[bytes], Any]) -> None:
     whole, graph, cutter = interpreter(data), read_tflite(data), TfliteCutter(data)
     rng = np.random.default_rng(0)
     for detail in whole.get_input_details():
@@ -56,14 +45,18 @@ def assert_same(a: Graph, b: Graph, name: str) -> None:
         np.testing.assert_array_equal(x.data, y.data)
 
 
-def test_every_operator_of_a_small_network_computes_the_same_alone(small_file: bytes) -> None:
-    assert_cuts_agree(small_file)
+def test_every_operator_of_a_small_network_computes_the_same_alone(
+    small_file: bytes, interpreter: Callable[[bytes], Any]
+) -> None:
+    assert_cuts_agree(small_file, interpreter)
 
 
 @pytest.mark.data
 @pytest.mark.parametrize("name", ["vww_96_int8", "mobilenet_v1_0.25_128_quant", "tf2_mobilenet_v2_1.0_224_ptq"])
-def test_every_operator_of_an_official_file_computes_the_same_alone(name: str, test_data: Path) -> None:
-    assert_cuts_agree((test_data / "models" / f"{name}.tflite").read_bytes())
+def test_every_operator_of_an_official_file_computes_the_same_alone(
+    name: str, test_data: Path, interpreter: Callable[[bytes], Any]
+) -> None:
+    assert_cuts_agree((test_data / "models" / f"{name}.tflite").read_bytes(), interpreter)
 
 
 def test_the_same_operator_cut_twice_gives_the_same_bytes(small_file: bytes) -> None:

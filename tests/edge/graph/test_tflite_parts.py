@@ -14,19 +14,8 @@ from edge.graph.tflite_parts import tflite_operators, tflite_prefixes
 from edge.runtime.file_parts import part_of
 
 
-def interpreter(data: bytes) -> Any:
-    litert = pytest.importorskip("ai_edge_litert.interpreter")
-    made = litert.Interpreter(
-        model_content=data,
-        experimental_preserve_all_tensors=True,
-        experimental_op_resolver_type=litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-    )
-    made.allocate_tensors()
-    return made
-
-
 @pytest.fixture
-def whole(small_file: bytes) -> Any:
+def whole(small_file: bytes, interpreter: Any) -> Any:
     """The whole file, run once; all its tensors can be read."""
     made = interpreter(small_file)
     detail = made.get_input_details()[0]
@@ -42,7 +31,9 @@ def operators_of(data: bytes) -> Any:
 
 
 @pytest.mark.parametrize("cut", [tflite_prefixes, operators_of])
-def test_every_part_computes_what_the_whole_file_computes(small_file: bytes, whole: Any, cut: Any) -> None:
+def test_every_part_computes_what_the_whole_file_computes(
+    small_file: bytes, whole: Any, cut: Any, interpreter: Any
+) -> None:
     operators = read_tflite(small_file).operators
     parts = cut(small_file)
     assert len(parts) == len(operators)
@@ -60,7 +51,7 @@ def test_every_part_computes_what_the_whole_file_computes(small_file: bytes, who
             np.testing.assert_array_equal(part.get_tensor(detail["index"]), whole.get_tensor(detail["index"]))
 
 
-def test_a_pad_is_taken_with_what_follows_it() -> None:
+def test_a_pad_is_taken_with_what_follows_it(interpreter: Any) -> None:
     shapes = {"x": (1, 8, 8, 4), "p": (1, 10, 10, 4), "y": (1, 10, 10, 4)}
     graph = Graph(
         name="padded",
@@ -100,7 +91,7 @@ def test_a_cut_outside_the_file_is_refused(small_file: bytes) -> None:
 
 
 @pytest.mark.data
-def test_official_files_can_be_cut_anywhere(test_data: Path) -> None:
+def test_official_files_can_be_cut_anywhere(test_data: Path, interpreter: Any) -> None:
     paths = sorted((test_data / "models").glob("*.tflite"))
     assert paths
     for path in paths:
