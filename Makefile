@@ -7,7 +7,7 @@ WORKERS ?= 2
 RETRY := .ci/retry
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check light clean
+.PHONY: demo test check light explore clean
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -67,6 +67,11 @@ check: $(VENV)/.ready
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+
+# The tests that draw their examples, with others than `make test` draws: by hand, for MINUTES.
+MINUTES ?= 10
+explore: $(VENV)/.ready
+	$(VENV)/bin/python tests/explore.py --minutes $(MINUTES) --workers $(WORKERS)
 
 # The tests of the light part, with what a device installs and nothing else.
 light: $(LIGHT)/.ready

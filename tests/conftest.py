@@ -3,9 +3,11 @@
 import hashlib
 import io
 import os
+import random
 import re
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.support.examples import use_profile
+
 # A shell starts what it runs in the background with Ctrl-C ignored, and so would every process that a test interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+use_profile()
 
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
@@ -75,10 +81,21 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of the light part."""
+    """Mark the tests of the light part, and those that draw their examples."""
     for item in items:
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker("explored")
         if is_light(item.path):
             item.add_marker("light")
+
+
+@pytest.fixture(autouse=True)
+def same_random_numbers() -> None:
+    """Every test starts with the same global random numbers, whichever ran before it in this process."""
+    random.seed(0)
+    np.random.seed(0)
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

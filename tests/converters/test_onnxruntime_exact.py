@@ -7,7 +7,7 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from converters.onnx_passes.canonical_int8 import canonical_int8
@@ -15,6 +15,7 @@ from converters.onnxruntime_form import onnxruntime_form
 from edge.graph.graph import Graph, Operator, Tensor, per_tensor
 from edge.graph.onnx import read_onnx
 from edge.quantization.integer import IntegerSimulation
+from tests.support.examples import examples
 
 POOL = {"kernel": (1, 1), "strides": (1, 1), "pads": (0, 0, 0, 0), "activation": "none"}
 # A pool of one cell leaves the integers alone; its QDQ pair says the parameters of the tensors around the operator.
@@ -73,7 +74,7 @@ SCALES = st.floats(2e-3, 0.3)
 ZEROS = st.integers(-128, 127)
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(
     kind=st.sampled_from(["Add", "Sub"]), scales=st.tuples(SCALES, SCALES, SCALES), zeros=st.tuples(ZEROS, ZEROS, ZEROS)
 )
@@ -97,7 +98,7 @@ def test_the_fast_kernel_is_taken_only_where_no_pair_tells_it_from_the_exact_sum
     assert differing(plain, *every_pair()) == differing(ties, *every_pair()) == 0
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(height=st.integers(1, 40), width=st.integers(1, 40), seed=st.integers(0, 99))
 def test_a_resize_to_any_size_is_exact(height: int, width: int, seed: int) -> None:
     graph = surrounded("Resize", [(0.1, 7)], (0.1, 7), (1, 1, height, width))

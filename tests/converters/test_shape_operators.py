@@ -1,9 +1,5 @@
-"""Every operator with weights, windows or moved values goes the whole road: ONNX in, TFLite out, float and int8.
+"""Every operator with weights, windows or moved values goes the whole road: ONNX in, TFLite out, float and int8."""
 
-EDGE_EXAMPLES sets how many random models are drawn per operator and precision (default 12).
-"""
-
-import os
 import tempfile
 from pathlib import Path
 
@@ -11,7 +7,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from hypothesis import HealthCheck, assume, given, reject, settings
+from hypothesis import assume, given, reject
 from hypothesis import strategies as st
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument, RuntimeException
 
@@ -28,15 +24,11 @@ from edge.quantization.float_run import FloatRun
 from edge.quantization.integer import IntegerSimulation
 from edge.runtime.litert import open_litert
 from tests.converters.shape_models import MAKERS
+from tests.support.examples import examples
 
 torch.set_num_threads(1)
 SEEDS = st.integers(0, 2**32 - 1)
-EXAMPLES = settings(
-    max_examples=int(os.environ.get("EDGE_EXAMPLES", "12")),
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=list(HealthCheck),
-)
+EXAMPLES = examples(12)
 
 
 def run_onnx(data: bytes, inputs: list[np.ndarray]) -> np.ndarray:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from converters.build import build_artifact
@@ -22,12 +22,13 @@ from edge.graph.tflite import read_tflite
 from edge.graph.tflite_file import parse
 from edge.quantization.verification.verify import Request, verify
 from tests.converters.test_int16 import float_of, pixels, preprocess_for, quantized
+from tests.support.examples import examples
 
 FORMS: tuple[Form, ...] = ("int8", "float16")
 
 
 @given(seed=st.integers(0, 2**32 - 1), form=st.sampled_from(FORMS), axis=st.integers(0, 3))
-@settings(max_examples=60, deadline=None, derandomize=True)
+@examples(60)
 def test_storing_stored_weights_changes_nothing(seed: int, form: Form, axis: int) -> None:
     """integer * scale is exact in float32, and gives back the same integers and scales."""
     random = np.random.default_rng(seed)

@@ -3,12 +3,13 @@
 from dataclasses import dataclass, field
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from converters.onnx_passes.layout import to_nhwc_with_reasons
 from edge.graph.graph import Graph, Operator, Tensor
 from edge.quantization.float_run import run_float
+from tests.support.examples import examples
 
 SHAPE = (1, 4, 6, 2)
 
@@ -144,7 +145,7 @@ def graphs(draw: st.DrawFn) -> Graph:
 
 
 @given(graph=graphs(), keep_nchw_io=st.booleans())
-@settings(max_examples=250, deadline=None)
+@examples(250)
 def test_the_nhwc_form_computes_the_same(graph: Graph, keep_nchw_io: bool) -> None:
     nhwc, needed = to_nhwc_with_reasons(graph, keep_nchw_io=keep_nchw_io)
     left = [operator for operator in nhwc.operators if operator.kind == "Transpose"]

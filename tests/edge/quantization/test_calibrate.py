@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from quantization_networks import SIZE_HW, Branches, TinyResNet, images, trained_statistics
 
@@ -14,6 +14,7 @@ from edge.quantization.freeze import float_graph
 from edge.quantization.histogram import Histogram
 from edge.quantization.integer import IntegerSimulation
 from edge.quantization.scheme import TIED
+from tests.support.examples import examples
 
 EXAMPLE = torch.zeros(1, 3, *SIZE_HW)
 
@@ -25,7 +26,7 @@ def histogram_of(*batches: np.ndarray) -> Histogram:
     return histogram
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.lists(st.floats(-1e3, 1e3, width=32), min_size=1, max_size=40), st.integers(0, 40), st.randoms())
 def test_a_histogram_knows_no_order_and_no_batches(values: list[float], cut: int, random: object) -> None:
     array = np.array(values, np.float32)

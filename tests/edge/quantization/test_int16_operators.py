@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from converters.benchmarks.one_operator import (
@@ -24,10 +24,11 @@ from edge.graph.integer_form import INT16_KINDS
 from edge.quantization.integer import IntegerSimulation
 from edge.quantization.integer_ops.fixed_point import mantissa
 from edge.quantization.integer_ops.int16_table import INT16_BUILDERS
+from tests.support.examples import examples
 
 F32 = np.float32
 SEEDS = st.integers(0, 2**32 - 1)
-FEW = settings(max_examples=5, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+FEW = examples(5)
 EVERY_VALUE = np.arange(-32768, 32768).astype(np.int16).reshape(1, -1)
 UNIT = 1 / 32768
 

@@ -4,13 +4,12 @@ Each case is an NCHW graph of one operator with random parameters, shapes and in
 NHWC, and run by LiteRT's default kernels.
 """
 
-import os
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from converters.benchmarks.exactness import random_parameters
@@ -20,17 +19,13 @@ from converters.onnx_passes.lower_integer import lower_integer
 from edge.graph.graph import Graph, Tensor, per_tensor
 from edge.graph.integer_form import integer_fault
 from edge.quantization.integer import IntegerSimulation
+from tests.support.examples import examples
 
 Random = np.random.Generator
 Array = np.ndarray[Any, Any]
 F32 = np.float32
 SEEDS = st.integers(0, 2**32 - 1)
-FEW = settings(
-    max_examples=int(os.environ.get("EDGE_EXAMPLES", "10")),
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=list(HealthCheck),
-)
+FEW = examples(10)
 EVERY = np.arange(-128, 128).astype(np.int8).reshape(1, 4, 8, 8)
 
 torch.set_num_threads(1)

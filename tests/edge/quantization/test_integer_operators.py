@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from converters.benchmarks.exactness import random_parameters
@@ -20,11 +20,12 @@ from converters.benchmarks.one_operator import (
 )
 from edge.graph.graph import Graph, Tensor
 from edge.quantization.integer import IntegerSimulation
+from tests.support.examples import examples
 
 Random = np.random.Generator
 F32 = np.float32
 SEEDS = st.integers(0, 2**32 - 1)
-FEW = settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+FEW = examples(12)
 
 torch.set_num_threads(1)
 

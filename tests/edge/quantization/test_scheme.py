@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -14,6 +14,7 @@ from edge.quantization.scheme import (
     quantize_weight,
     weight_scales,
 )
+from tests.support.examples import examples
 
 ENDS = st.floats(-1e4, 1e4, width=32)
 
@@ -58,7 +59,7 @@ def test_the_largest_weight_of_a_channel_is_127() -> None:
     )
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(st.floats(0, 2**-20, width=32), st.floats(-1e3, 1e3, width=32), st.floats(2**-20, 10, width=32))
 def test_the_bias_of_a_dead_channel_fits(weight: float, bias: float, input_scale: float) -> None:
     weights, biases = np.full((1, 3), weight, np.float32), np.array([bias], np.float32)

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -19,6 +19,7 @@ from edge.vision.preprocess import (
     resize,
     resize_mask,
 )
+from tests.support.examples import examples
 
 FIELDS = {
     "colour_order": "rgb",
@@ -68,7 +69,7 @@ def test_values_that_cannot_hold_are_refused(changes: dict[str, object]) -> None
     st.tuples(*[st.floats(0.5, 255)] * 3),
     st.sampled_from(["int8", "uint8"]),
 )
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_table_equals_normalize_then_quantize(
     scale: float, zero_point: int, mean: tuple[float, ...], std: tuple[float, ...], dtype: str
 ) -> None:
@@ -123,7 +124,7 @@ def test_crop_side_is_rounded_share_of_the_short_side(height: int, width: int) -
 
 
 @given(st.integers(1, 300), st.integers(1, 300), st.sampled_from(["stretch", "crop", "letterbox"]))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_every_fit_gives_the_models_size(height: int, width: int, fit: str) -> None:
     preprocess = made(fit=fit, height=31, width=45, crop_fraction=1.0)
     place = placement((height, width), preprocess)
