@@ -88,14 +88,20 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     return f"unknown {kind} '{name}'; {hint}"
 
 
+def printable(text: str) -> str:
+    """A text on one line, in which every character that cannot be printed stands as its escape (`\\x1b`, `\\n`)."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
 def one_line(message: str) -> str:
     """A message as one printable line: names in it come from files, and may hold anything.
 
     White space becomes single spaces, other characters that cannot be printed their escapes (`\\x1b`). Of a line of
     over LONGEST_LINE characters the middle is left out.
     """
-    words = " ".join(message.split())
-    line = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in words)
+    line = printable(" ".join(message.split()))
     if len(line) <= LONGEST_LINE:
         return line
     half = LONGEST_LINE // 2

@@ -35,10 +35,12 @@ LIGHT = (
     "edge/runtime",
     "edge/test_artifact.py",
     "edge/test_atomic.py",
+    "edge/test_bounded_file.py",
     "edge/test_cost.py",
     "edge/test_errors.py",
     "edge/test_light.py",
     "edge/test_recipe.py",
+    "edge/test_terminal.py",
     "edge/verbs/test_probe.py",
     "edge/vision",
 )
