@@ -35,7 +35,7 @@ from edge.artifact import (
     manifest_json,
     open_artifact,
 )
-from edge.atomic import replacing_folder
+from edge.atomic import put, replacing_folder
 from edge.errors import ArtifactError, UsageError
 from edge.graph.counts import cost_of
 from edge.graph.graph import Graph, Layout, Tensor
@@ -279,7 +279,7 @@ def write_artifact(
     )
     with replacing_folder(folder) as temporary:
         for name, data in written.contents.items():
-            (temporary / name).write_bytes(data)
-        (temporary / SELFTEST_NAME).write_bytes(selftest)
-        (temporary / MANIFEST_NAME).write_text(manifest_json(manifest), encoding="utf-8")
+            put(temporary / name, data)
+        put(temporary / SELFTEST_NAME, selftest)
+        put(temporary / MANIFEST_NAME, manifest_json(manifest).encode())
     return open_artifact(folder)

@@ -34,6 +34,7 @@ from device_bench.record_parts import (
 from device_bench.taints import Taint, taints
 from edge import atomic
 from edge.errors import FileError
+from edge.folder_lock import held_folder
 
 SCHEMA_VERSION = 2
 
@@ -264,7 +265,7 @@ def append_records(path: str | Path, records: Sequence[Record]) -> None:
     Raises:
         FileError: the file holds something else than records, or cannot be written.
     """
-    with atomic.held_folder(path):
+    with held_folder(path):
         earlier = read_records(path) if Path(path).exists() else []
         atomic.write_text(path, "".join(record_line(record) + "\n" for record in [*earlier, *records]))
 

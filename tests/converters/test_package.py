@@ -17,7 +17,7 @@ from converters.onnx_passes.layout import to_nhwc
 from converters.package import Description, precision_of, write_model_files
 from edge.artifact import Artifact, open_artifact, parse_manifest
 from edge.cli import main
-from edge.errors import ArtifactError, UnsupportedError, UsageError
+from edge.errors import ArtifactError, FileError, UnsupportedError, UsageError
 from edge.graph.counts import count_graph
 from edge.graph.graph import Graph, Operator, Tensor
 from edge.graph.onnx import read_onnx
@@ -251,11 +251,11 @@ def test_a_build_that_fails_leaves_the_old_artifact_as_it_was(
         build_artifact(strange, description, folder, images=images)
     assert contents(tmp_path) == before
 
-    def full(self: Path, data: str, encoding: str | None = None) -> int:
+    def full(self: Path, data: bytes) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
-    with pytest.raises(Exception, match="No space left on device"):
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(FileError, match="artifact: cannot be written: No space left on device"):
         build_artifact(graph, description, folder, images=images)
     monkeypatch.undo()
     assert contents(tmp_path) == before
