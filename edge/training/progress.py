@@ -1,12 +1,18 @@
-"""What a person sees of a training run: a bar per epoch and a line per epoch, on standard error."""
+"""What a person sees of a training run: a bar per epoch and a line per epoch, on standard error.
 
-from collections.abc import Iterator
+Where standard error is no terminal, a long epoch says how far it is every QUIET_S seconds.
+"""
+
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+QUIET_S = 20.0
 
 
 class Reporter(Protocol):
@@ -36,10 +42,15 @@ class Silent:
 
 
 class Bars:
-    """Progress bars with rich where standard error is a terminal, plain lines where it is not."""
+    """Progress bars with rich where standard error is a terminal, plain lines where it is not.
 
-    def __init__(self) -> None:
-        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+    `clock` gives seconds that only grow.
+    """
+
+    def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self.console = console or Console(stderr=True, highlight=False, soft_wrap=True)
+        self.clock = clock
+        self.said_at = clock()
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -66,14 +77,20 @@ class Bars:
         if self.task is not None:
             self.progress.remove_task(self.task)
         self.task = self.progress.add_task(what, total=total, completed=done, note="")
+        self.said_at = self.clock()
 
     def advance(self, count: int, note: str = "") -> None:
-        """Move the bar."""
-        if self.task is not None:
-            self.progress.update(self.task, advance=count, note=note)
+        """Move the bar, or say now and then how far it is."""
+        if self.task is None:
+            return
+        self.progress.update(self.task, advance=count, note=note)
+        if not self.console.is_terminal and self.clock() - self.said_at >= QUIET_S:
+            shown = next(task for task in self.progress.tasks if task.id == self.task)
+            self.say(" ".join(f"{shown.description} {shown.completed:.0f} of {shown.total:.0f} {note}".split()))
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""
+        self.said_at = self.clock()
         self.console.print(line)
 
 

@@ -1,0 +1,29 @@
+"""A run says how far it is, also where nobody sees a bar."""
+
+import io
+from collections.abc import Iterator
+
+from rich.console import Console
+
+from edge.training.progress import Bars
+
+
+def test_a_long_epoch_says_how_far_it_is_where_there_is_no_terminal() -> None:
+    written = io.StringIO()
+    seconds: Iterator[float] = iter(range(0, 1000, 5))
+    shown = Bars(Console(file=written, force_terminal=False), clock=lambda: next(seconds))
+    with shown:
+        shown.start("float epoch 1", 10)
+        for _ in range(10):
+            shown.advance(1, "loss 1.50")
+    lines = written.getvalue().splitlines()
+    assert lines == ["float epoch 1 4 of 10 loss 1.50", "float epoch 1 8 of 10 loss 1.50"]
+
+
+def test_a_short_epoch_says_nothing() -> None:
+    written = io.StringIO()
+    shown = Bars(Console(file=written, force_terminal=False), clock=lambda: 0.0)
+    with shown:
+        shown.start("float epoch 1", 10)
+        shown.advance(10)
+    assert written.getvalue() == ""
