@@ -19,7 +19,6 @@ from device_bench.record_parts import (
     STAGES,
     Aggregates,
     ColdTimes,
-    Count,
     EndToEnd,
     EnergyUsed,
     EngineUsed,
@@ -29,11 +28,11 @@ from device_bench.record_parts import (
     Precision,
     Samples,
     SelftestSeen,
-    Strict,
     TargetUsed,
     Transfers,
     WarmupSeen,
 )
+from device_bench.record_types import Count, Strict, Whole
 from device_bench.subjects import Subject
 from device_bench.targets.target import Target
 from edge.errors import EngineError, one_line
@@ -55,7 +54,7 @@ class PortSeen(Strict):
     shape: tuple[Count, ...]
     dtype: str
     scale: float | None
-    zero_point: int | None
+    zero_point: Whole | None
 
 
 class EndToEndSeen(Strict):

@@ -5,17 +5,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from device_bench.record_parts import Count, Strict
+from device_bench.record_types import Count, Positive, Strict, Whole
 
-Share = Annotated[float, Field(allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0)]
 
 
 class Bandwidth(Strict):
     """Bytes read and written per second by a copy whose source and target are together `working_set_bytes`."""
 
-    working_set_bytes: Annotated[int, Field(gt=0)]
-    bytes_per_s: Positive
+    working_set_bytes: Positive
+    bytes_per_s: Rate
 
 
 class Peaks(Strict):
@@ -28,8 +27,8 @@ class Peaks(Strict):
         how: for each figure, what was measured.
     """
 
-    int8_multiply_adds_per_s: Positive | None
-    float_multiply_adds_per_s: Positive | None
+    int8_multiply_adds_per_s: Rate | None
+    float_multiply_adds_per_s: Rate | None
     bandwidths: Annotated[tuple[Bandwidth, ...], Field(min_length=1)]
     how: dict[str, str]
 
@@ -72,15 +71,15 @@ class ExplainedOperator(Strict):
     precision: str
     multiply_adds: Count | None
     bytes: Count
-    time_ns: int
-    low_ns: int | None
-    high_ns: int | None
+    time_ns: Whole
+    low_ns: Whole | None
+    high_ns: Whole | None
     delegated: bool | None = None
-    share_time: Share
-    share_multiply_adds: Share | None
-    intensity: Share | None
+    share_time: float
+    share_multiply_adds: float | None
+    intensity: float | None
     bound: Literal["compute", "memory"] | None
-    attainable: Share | None
+    attainable: float | None
 
 
 class Reason(Strict):
@@ -88,14 +87,14 @@ class Reason(Strict):
 
     name: str
     sentence: str
-    share_time: Share
+    share_time: float
 
 
 class Change(Strict):
     """What would pay: the change, the share of the whole time it is estimated to save, and how that was derived."""
 
     sentence: str
-    gain: Share
+    gain: float
     how: str
 
 
@@ -117,12 +116,12 @@ class Explanation(Strict):
 
     method: Literal["measured-operators", "onnxruntime-profile"]
     engine: str
-    threads: Annotated[int, Field(gt=0)]
-    whole_ns: Annotated[int, Field(gt=0)]
-    profiled_whole_ns: Annotated[int, Field(gt=0)] | None = None
+    threads: Positive
+    whole_ns: Positive
+    profiled_whole_ns: Positive | None = None
     operators: Annotated[tuple[ExplainedOperator, ...], Field(min_length=1)]
-    unexplained_ns: int
-    threads_ns: dict[str, Annotated[int, Field(gt=0)]] = Field(default_factory=dict)
+    unexplained_ns: Whole
+    threads_ns: dict[str, Positive] = Field(default_factory=dict)
     partitions: Count | None = None
     peaks: Peaks
     reasons: tuple[Reason, ...]

@@ -4,12 +4,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from device_bench.record import Record
-from device_bench.record_parts import Count, Sha256, Strict
+from device_bench.record_parts import Sha256
+from device_bench.record_types import Positive, Strict
 from edge import atomic
 from edge.errors import FileError, UsageError
 
@@ -26,7 +27,7 @@ class CountEntry(Strict):
     cpu: str
     version: str
     file_sha256: Sha256
-    instructions: Annotated[Count, Field(ge=1)]
+    instructions: Positive
 
     @property
     def key(self) -> Key:

@@ -2,26 +2,21 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
-
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Literal
 
 from device_bench.agent.machine_facts import ROOT, machine_facts
+from device_bench.record_types import Count, Strict
 
-Count = Annotated[int, Field(ge=0)]
 
-
-class Cluster(BaseModel):
+class Cluster(Strict):
     """Equal processors: their part, their highest clock, their numbers."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     part: str | None
     max_khz: Count | None
     processors: tuple[Count, ...]
 
 
-class Machine(BaseModel):
+class Machine(Strict):
     """A machine. None: the system does not say.
 
     Attributes:
@@ -31,8 +26,6 @@ class Machine(BaseModel):
         container, virtual_machine, emulation: what stands between the process and the hardware, as far as it shows.
         soc: the system on a chip (`brcm,bcm2712`). clusters: cores of different kinds apart (big.LITTLE).
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     system: str
     architecture: str

@@ -2,22 +2,18 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from device_bench.agent.machine_state_facts import ROOT, state_facts
-
-Count = Annotated[int, Field(ge=0)]
+from device_bench.record_types import Count, Positive, Strict, Whole
 
 # Bits of a Raspberry Pi's throttled word; 16 bits higher: the same, at some time since the start.
 THROTTLED_BITS = {0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "soft temperature limit"}
 
 
-class GpuState(BaseModel):
+class GpuState(Strict):
     """One NVIDIA GPU: the fields of `edge.runtime.nvidia_smi.Gpu`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     index: Count
     name: str
@@ -33,7 +29,7 @@ class GpuState(BaseModel):
     throttle_reasons: Count | None
 
 
-class MachineState(BaseModel):
+class MachineState(Strict):
     """The state of a machine at `time_utc`. None or empty: the system does not say.
 
     Attributes:
@@ -51,12 +47,10 @@ class MachineState(BaseModel):
         gpus: as nvidia-smi tells them; empty where there is none.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
     time_utc: str
     governors: tuple[str, ...]
     frequencies_khz: tuple[Count, ...]
-    temperatures_millicelsius: dict[str, int]
+    temperatures_millicelsius: dict[str, Whole]
     throttled_bits: Count | None
     thermal_throttle_count: Count | None
     group_throttled_count: Count | None
@@ -67,15 +61,15 @@ class MachineState(BaseModel):
     swapped_out_pages: Count | None = None
     busy_ticks: Count | None = None
     idle_ticks: Count | None = None
-    ticks_per_second: Annotated[int, Field(ge=1)] | None = None
+    ticks_per_second: Positive | None = None
     monotonic_ns: Count | None = None
-    wall_minus_monotonic_ns: int | None = None
+    wall_minus_monotonic_ns: Whole | None = None
     own_processor_ns: Count | None = None
     voluntary_switches: Count | None = None
     involuntary_switches: Count | None = None
-    energy_microjoules: dict[str, Count] = {}
-    energy_range_microjoules: dict[str, Count] = {}
-    power_microwatts: dict[str, Count] = {}
+    energy_microjoules: dict[str, Count] = Field(default_factory=dict)
+    energy_range_microjoules: dict[str, Count] = Field(default_factory=dict)
+    power_microwatts: dict[str, Count] = Field(default_factory=dict)
     battery_percent: Count | None = None
     charging: bool | None = None
     battery_filling: bool | None = None

@@ -1,53 +1,44 @@
 """Order statistics of latency samples, in whole nanoseconds."""
 
 from collections.abc import Sequence
-from typing import Annotated
-
-from pydantic import BaseModel, ConfigDict, Field
 
 from device_bench.early_stopping import early_stopping_ns
 from device_bench.order_bounds import order_bounds
+from device_bench.record_types import Count, Positive, Strict
 from edge.percentile import nearest_rank
 
-Nanoseconds = Annotated[int, Field(ge=0)]
-Bounds = tuple[Nanoseconds, Nanoseconds]
+Bounds = tuple[Count, Count]
 
 
-class Confidence(BaseModel):
+class Confidence(Strict):
     """Samples between which the true percentiles lie with 95 %; None: too few samples (6, 36 and 368 are the least).
 
     Nothing is assumed about the distribution, but that samples do not depend on each other: neighbours in time do, a
     little, so the true bounds are somewhat wider. Several runs tell more than many samples of one.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
     p50: Bounds | None
     p90: Bounds | None
     p99: Bounds | None
 
 
-class EarlyStopping(BaseModel):
+class EarlyStopping(Strict):
     """MLPerf's estimate at confidence 0.99; None: too few samples (64 and 662 are the least)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    p90: Nanoseconds | None
-    p99: Nanoseconds | None
+    p90: Count | None
+    p99: Count | None
 
 
-class Latency(BaseModel):
+class Latency(Strict):
     """What the samples say. Percentiles are by nearest rank, so each one is a sample that was really measured."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    runs: Annotated[int, Field(ge=1)]
-    min_ns: Nanoseconds
-    p50_ns: Nanoseconds
-    p90_ns: Nanoseconds
-    p99_ns: Nanoseconds
-    max_ns: Nanoseconds
-    mean_ns: Nanoseconds
+    runs: Positive
+    min_ns: Count
+    p50_ns: Count
+    p90_ns: Count
+    p99_ns: Count
+    max_ns: Count
+    mean_ns: Count
     confidence: Confidence
     early_stopping: EarlyStopping
 

@@ -1,15 +1,15 @@
 """How a measurement is made: what is repeated, how often and in which order."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import model_validator
 
-Count = Annotated[int, Field(ge=1)]
-Nanoseconds = Annotated[int, Field(ge=0)]
+from device_bench.record_types import Count, Duration, Positive, Strict
+
 Scenario = Literal["single-stream", "multi-stream", "offline"]
 
 
-class Plan(BaseModel):
+class Plan(Strict):
     """A measurement plan.
 
     The subjects (model file and engine) are measured in `rounds`: in every round each one, in turn (A B A B ...), gets
@@ -33,21 +33,19 @@ class Plan(BaseModel):
         explain: find out where the time goes too, after the measurement.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
     scenario: Scenario = "single-stream"
-    streams: Count = 1
-    samples: Count = 1
-    threads: Count = 1
-    affinity: tuple[Annotated[int, Field(ge=0)], ...] | None = None
+    streams: Positive = 1
+    samples: Positive = 1
+    threads: Positive = 1
+    affinity: tuple[Count, ...] | None = None
     kernels: str | None = None
-    rounds: Count = 10
-    warmup_runs: Count = 10
-    warmup_duration_ns: Nanoseconds = 500_000_000
-    max_warmup_duration_ns: Nanoseconds = 5_000_000_000
-    min_runs: Count = 50
-    min_duration_ns: Nanoseconds = 2_000_000_000
-    max_runs: Count = 20_000
+    rounds: Positive = 10
+    warmup_runs: Positive = 10
+    warmup_duration_ns: Duration = 500_000_000
+    max_warmup_duration_ns: Duration = 5_000_000_000
+    min_runs: Positive = 50
+    min_duration_ns: Duration = 2_000_000_000
+    max_runs: Positive = 20_000
     end_to_end: bool = False
     selftest: bool = True
     explain: bool = False

@@ -1,12 +1,12 @@
 """A record: one measurement, one JSON line, understood without any other file."""
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
+from pydantic_core import from_json
 
 from device_bench.explanation import Explanation
 from device_bench.machine import Machine
@@ -17,7 +17,6 @@ from device_bench.record_parts import (
     STAGES,
     Aggregates,
     ColdTimes,
-    Count,
     EndToEnd,
     EnergyUsed,
     EngineUsed,
@@ -26,17 +25,16 @@ from device_bench.record_parts import (
     Memory,
     Samples,
     SelftestSeen,
-    Strict,
     TargetUsed,
     Transfers,
     WarmupSeen,
 )
+from device_bench.record_types import Count, Positive, Strict
 from device_bench.taints import Taint, taints
-from edge import atomic
 from edge.errors import FileError
-from edge.folder_lock import held_folder
 
 SCHEMA_VERSION = 2
+HIGHEST_VERSION = 1000  # what is more was never a version of ours
 
 
 class Record(Strict):
@@ -68,7 +66,7 @@ class Record(Strict):
     cold: ColdTimes
     warmup: WarmupSeen
     samples_ns: Samples
-    samples_per_query: Annotated[int, Field(ge=1)]
+    samples_per_query: Positive
     aggregates: Annotated[tuple[Aggregates, ...], Field(min_length=1)] | None = None
     latency_ns: Latency | None
     throughput_per_s: float | None = None
@@ -218,12 +216,12 @@ def record_line(record: Record) -> str:
 
 
 def parse_records(text: str, path: str | Path) -> list[Record]:
-    """Read records from JSON lines; empty lines are skipped.
+    """Read records from JSON lines, which end at a newline and at nothing else; empty lines are skipped.
 
     Raises:
         FileError: a line that is not a record, named with its number and its first wrong key.
     """
-    return [parse_line(line, number, path) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    return [parse_line(line, number, path) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
 
 
 def parse_line(line: str, number: int, path: str | Path) -> Record:
@@ -242,32 +240,11 @@ def parse_line(line: str, number: int, path: str | Path) -> Record:
 
 def _schema_version(line: str) -> int | None:
     try:
-        fields = json.loads(line)
+        fields = from_json(line)
     except ValueError:
         return None
     version = fields.get("schema_version") if isinstance(fields, dict) and "measured" in fields else None
-    return version if type(version) is int else None
-
-
-def read_records(path: str | Path) -> list[Record]:
-    """Read a file of records. Refuses (FileError) a missing file, other text than UTF-8, and what is not a record."""
-    try:
-        return parse_records(Path(path).read_text(encoding="utf-8"), path)
-    except OSError as error:
-        raise FileError(path, f"cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise FileError(path, f"is not UTF-8 text: {error.reason} at byte {error.start}") from error
-
-
-def append_records(path: str | Path, records: Sequence[Record]) -> None:
-    """Add records to a file, which is made if absent and is written whole. Processes that do so at once take turns.
-
-    Raises:
-        FileError: the file holds something else than records, or cannot be written.
-    """
-    with held_folder(path):
-        earlier = read_records(path) if Path(path).exists() else []
-        atomic.write_text(path, "".join(record_line(record) + "\n" for record in [*earlier, *records]))
+    return version if type(version) is int and 0 < version < HIGHEST_VERSION else None
 
 
 def record_schema() -> dict[str, Any]:

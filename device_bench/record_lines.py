@@ -1,10 +1,12 @@
-"""Reading files of records line by line, for files that no memory holds at once."""
+"""Files of records: one JSON object per line, read line by line and added to without losing what stands there."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from device_bench.record import Record, parse_line
+from device_bench.record import Record, parse_line, record_line
+from edge import atomic
 from edge.errors import FileError
+from edge.folder_lock import held_folder
 
 LONGEST_LINE_BYTES = 16 * 1024 * 1024
 """A million samples; what is longer is refused before it is read."""
@@ -46,3 +48,19 @@ def _parsed(line: bytes, number: int, path: str | Path) -> Record:
     except UnicodeDecodeError as error:
         raise FileError(path, f"line {number} is not UTF-8 text: {error.reason} at byte {error.start}") from error
     return parse_line(text, number, path)
+
+
+def read_records(path: str | Path) -> list[Record]:
+    """All records of a file; refuses (FileError) what `record_lines` refuses."""
+    return [record for _, record in record_lines(path)]
+
+
+def append_records(path: str | Path, records: Sequence[Record]) -> None:
+    """Add records to a file, which is made if absent and is written whole. Processes that do so at once take turns.
+
+    Raises:
+        FileError: the file holds something else than records, or cannot be written.
+    """
+    with held_folder(path):
+        earlier = read_records(path) if Path(path).exists() else []
+        atomic.write_text(path, "".join(record_line(record) + "\n" for record in [*earlier, *records]))

@@ -2,22 +2,16 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from device_bench.percentiles import Latency
+from device_bench.record_types import Count, Duration, Positive, Strict
 from edge.percentile import nearest_rank
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Count = Annotated[int, Field(ge=0)]
-Samples = tuple[Count, ...]
+Samples = tuple[Duration, ...]
 Precision = Literal["int8", "uint8", "int16x8", "float32", "float16"]
 STAGES = ("decode", "resize", "quantize", "infer", "postprocess")
-
-
-class Strict(BaseModel):
-    """Frozen; no unknown key, no conversion between types."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class TargetUsed(Strict):
@@ -32,7 +26,7 @@ class MeasuredAccuracy(Strict):
     """An accuracy that the artifact's manifest states for this file, in [0, 1]."""
 
     metric: str
-    value: float
+    value: Annotated[float, Field(ge=0, le=1)]
     split: str
     images: Count
 
@@ -70,16 +64,16 @@ class EngineUsed(Strict):
     version: str
     kernels: str
     delegate: str | None
-    operators: int | None
-    delegated_operators: int | None
-    threads: int
+    operators: Count | None
+    delegated_operators: Count | None
+    threads: Count
     machine: str | None = None
     emulated: str | None = None
     package: str | None = None
     wheel_tag: str | None = None
     kernels_isa: str | None = None
-    affinity: tuple[int, ...] | None = None
-    provider_options: dict[str, str] = {}
+    affinity: tuple[Count, ...] | None = None
+    provider_options: dict[str, str] = Field(default_factory=dict)
     device: str | None = None
     precision: str | None = None
 
@@ -90,10 +84,10 @@ class Aggregates(Strict):
     The figures are as exact as the tool's print; a percentile that it does not print is nowhere in a record.
     """
 
-    runs: Annotated[int, Field(ge=1)]
-    min_ns: Count
-    mean_ns: Count
-    max_ns: Count
+    runs: Positive
+    min_ns: Duration
+    mean_ns: Duration
+    max_ns: Duration
     std_ns: Count
     p5_ns: Count | None = None
     median_ns: Count | None = None
@@ -168,7 +162,7 @@ class Instructions(Strict):
 
     per_inference: Count
     cpu: str
-    runs: Annotated[Samples, Field(min_length=1)]
+    runs: Annotated[tuple[Count, ...], Field(min_length=1)]
     harness: Count = 0
 
     @model_validator(mode="after")

@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from device_bench.agent.gpu_state import throttle_words
 from device_bench.machine import Machine
 from device_bench.machine_state import THROTTLED_BITS, MachineState
+from device_bench.record_types import Strict
 
 Kind = Literal[
     "emulated",
@@ -52,10 +51,8 @@ ADVICE: Mapping[Kind, str] = MappingProxyType(
 )
 
 
-class Taint(BaseModel):
+class Taint(Strict):
     """One reason, as a kind and as a sentence."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     kind: Kind
     sentence: str

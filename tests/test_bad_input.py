@@ -132,7 +132,7 @@ def test_no_file_that_is_read_is_written_over(
     copy: Path, command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     from device_bench.benchmarks.fleet import record
-    from device_bench.record import append_records
+    from device_bench.record_lines import append_records
 
     append_records(copy / "records.jsonl", [record(0, np.random.default_rng(1))])
     film = cv2.VideoWriter(str(copy / "drive.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 15.0, (64, 48))

@@ -5,10 +5,9 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from device_bench.record_parts import Count, Strict
+from device_bench.record_types import Count, Duration, Positive, Strict
 
-Nanoseconds = Annotated[int, Field(ge=0, le=10**15)]
-Times = Annotated[tuple[Nanoseconds, ...], Field(min_length=1, max_length=10_000)]
+Times = Annotated[tuple[Duration, ...], Field(min_length=1, max_length=10_000)]
 Words = Annotated[str, Field(max_length=4096)]
 
 
@@ -43,9 +42,9 @@ class TimedGroup(Strict):
 class TimedCopy(Strict):
     """Copies of one size, by so many threads; `ns` of `copies` of them, one a round."""
 
-    bytes: Annotated[int, Field(gt=0)]
-    copies: Annotated[int, Field(gt=0)]
-    threads: Annotated[int, Field(gt=0)]
+    bytes: Positive
+    copies: Positive
+    threads: Positive
     ns: Times
 
 

@@ -5,14 +5,14 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, model_validator
 
-from device_bench.record_parts import Count, Strict
+from device_bench.record_types import Count, Duration, Strict
 from edge.errors import EngineError
 
 CHAINS = 3
 MOST_TENSORS = 10_000
 MOST_NODES = 20_000
 Name = Annotated[str, Field(max_length=4096)]
-Times = Annotated[tuple[Annotated[int, Field(gt=0)], ...], Field(min_length=2)]
+Times = Annotated[tuple[Annotated[Duration, Field(gt=0)], ...], Field(min_length=2)]
 
 
 class ProfiledNode(Strict):
@@ -26,7 +26,7 @@ class ProfiledNode(Strict):
     tensors: Annotated[int, Field(ge=0, le=MOST_TENSORS)]
     inputs: tuple[Name, ...]
     outputs: tuple[Name, ...]
-    durations_ns: tuple[Count, ...]
+    durations_ns: tuple[Duration, ...]
 
 
 class ProfiledFile(Strict):

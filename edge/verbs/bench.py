@@ -9,7 +9,8 @@ import click
 
 from device_bench.bench import FileReaders
 from device_bench.fleet import Order
-from device_bench.record import Record, append_records, read_records, record_line
+from device_bench.record import Record, record_line
+from device_bench.record_lines import append_records, read_records
 from device_bench.subjects import open_subject
 from edge import atomic
 from edge.errors import FileError, UsageError

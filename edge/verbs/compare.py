@@ -11,11 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from device_bench.compare import METRICS, Judged, Pair, judge, pair_records
-from device_bench.record import Record
-from device_bench.record_lines import record_lines
+from device_bench.record_lines import read_records
 from device_bench.table import milliseconds, print_table
 from device_bench.taints import ADVICE
-from edge.errors import FileError, UsageError, one_line
+from edge.errors import UsageError, one_line
 from edge.verbs.grouped_help import examples
 
 
@@ -60,10 +59,10 @@ def command(
     """Compare the records of NEW with those of BASE: faster, slower, no difference shown, too few samples.
 
     BASE and NEW are files that `edge bench -o` wrote. Exit code 0: nothing is slower. 1: something is slower by more
-    than --min-effect. 2: asked wrongly.
+    than --min-effect, or a file is none of records. 2: asked wrongly.
     """
     effect = parse_share(min_effect)
-    pairs, alone = pair_records(_read(base), _read(new))
+    pairs, alone = pair_records(read_records(base), read_records(new))
     if not pairs:
         first = f" ({alone[0]})" if alone else ""
         raise UsageError(f"nothing to compare: {base} and {new} hold no record of the same subject{first}")
@@ -77,14 +76,6 @@ def command(
         for sentence in alone:
             click.echo(one_line(sentence), err=True)
     return 1 if any(entry.verdict == "slower" for entry in judged) else 0
-
-
-def _read(path: Path) -> list[Record]:
-    """All records. What cannot be read is asked wrongly: exit code 1 is kept for what is slower."""
-    try:
-        return [record for _, record in record_lines(path)]
-    except FileError as error:
-        raise UsageError(str(error)) from error
 
 
 def _refuse_tainted(pairs: list[Pair]) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 from device_bench.bench import bench
 from device_bench.percentiles import summarize
 from device_bench.plan import Plan
-from device_bench.record import Record, read_records
+from device_bench.record import Record
+from device_bench.record_lines import read_records
 from device_bench.table import kernels_used
 from device_bench.targets.local import LocalTarget
 from edge.artifact import Artifact

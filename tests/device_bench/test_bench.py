@@ -2,10 +2,11 @@
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from rich.console import Console
 
 from device_bench.bench import bench
 from device_bench.plan import Plan
-from device_bench.record import Record, append_records, read_records, record_line, record_schema, rederived
+from device_bench.record import Record, parse_line, parse_records, record_line, record_schema, rederived
+from device_bench.record_lines import append_records, read_records
 from device_bench.remarks import remarks
 from device_bench.table import float_counterpart, kernels_used, latency_table, milliseconds, print_table, state_text
 from device_bench.targets.in_process import InProcess
@@ -246,3 +248,72 @@ def test_wrong_requests_are_one_line(make_artifact: MakeArtifact, capsys: pytest
 
 def test_the_published_schema_is_that_of_the_code() -> None:
     assert json.loads(SCHEMA.read_text()) == record_schema()
+
+
+def integers(schema: object, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every integer of a JSON Schema, by its place."""
+    if isinstance(schema, Mapping):
+        if schema.get("type") == "integer":
+            yield path, schema
+        for name, entry in schema.items():
+            yield from integers(entry, f"{path}/{name}")
+    elif isinstance(schema, list):
+        for place, entry in enumerate(schema):
+            yield from integers(entry, f"{path}/{place}")
+
+
+def test_no_integer_of_a_record_exceeds_what_64_bits_hold() -> None:
+    found = dict(integers(record_schema()))
+    assert len(found) > 80
+    unbounded = [name for name, entry in found.items() if "const" not in entry and entry.get("maximum", 2**63) >= 2**63]
+    assert unbounded == []
+
+
+def numbers(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """The places of all numbers in a JSON document; of a list of numbers the first."""
+    if isinstance(value, dict):
+        for name, entry in value.items():
+            yield from numbers(entry, (*path, name))
+    elif isinstance(value, list):
+        for place, entry in enumerate(value[:1]):
+            yield from numbers(entry, (*path, place))
+    elif type(value) in (int, float):
+        yield path
+
+
+@pytest.mark.parametrize("huge", ["1" + "0" * 30, "1" + "0" * 400, "9" * 5000, "NaN", "-Infinity"])
+def test_a_record_with_a_huge_number_is_no_record(two_records: list[Record], huge: str) -> None:
+    document = json.loads(record_line(two_records[0]))
+    places = list(numbers(document))
+    assert len(places) > 40
+    for place in places:
+        changed = json.loads(json.dumps(document))
+        within = changed
+        for part in place[:-1]:
+            within = within[part]
+        real = type(within[place[-1]]) is float
+        within[place[-1]] = "HERE"
+        line = json.dumps(changed).replace('"HERE"', huge)
+        if real and huge == "1" + "0" * 30:
+            continue  # a real number may be large
+        with pytest.raises(FileError, match="line 7 is not a record"):
+            parse_line(line, 7, "r.jsonl")
+
+
+@pytest.mark.parametrize("line", ["[" * 200_000, '{"schema_version":' * 50_000, "\\ud800", '{"run_id": "\\ud800"}'])
+def test_a_line_that_no_reader_digests_is_no_record(line: str) -> None:
+    with pytest.raises(FileError, match="line 1 is not a record"):
+        parse_line(line, 1, "r.jsonl")
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c"])
+def test_a_name_may_hold_what_other_systems_end_lines_with(
+    two_records: list[Record], tmp_path: Path, separator: str
+) -> None:
+    measured = two_records[0].measured.model_copy(update={"name": f"a{separator}b"})
+    named = two_records[0].model_copy(update={"measured": measured})
+    path = tmp_path / "r.jsonl"
+    append_records(path, [named])
+    append_records(path, [two_records[1]])
+    assert read_records(path) == [named, two_records[1]]
+    assert parse_records(path.read_text(encoding="utf-8"), path) == [named, two_records[1]]

@@ -14,7 +14,8 @@ from device_bench.blocks import PIECES, blocks
 from device_bench.compare import judge, pair_records
 from device_bench.order_bounds import order_bounds
 from device_bench.plan import Plan
-from device_bench.record import Record, append_records, rederived
+from device_bench.record import Record, rederived
+from device_bench.record_lines import append_records
 from device_bench.record_parts import Instructions
 from device_bench.targets.in_process import InProcess
 from device_bench.two_samples import cliffs_delta, compare_blocks, holm, mann_whitney, student_below, student_quantile
@@ -202,13 +203,26 @@ def test_what_is_asked_wrongly_leaves_with_code_2(
     (tmp_path / "damaged.jsonl").write_text("{}\n")
     for arguments, words in (
         ([base, second], "no record of the same subject"),
-        ([base, str(tmp_path / "damaged.jsonl")], "line 1 is not a record"),
         ([base, str(tmp_path / "absent.jsonl")], "cannot be read"),
         ([base, base, "--min-effect", "much"], "--min-effect much"),
     ):
         assert main(["compare", *arguments]) == 2
         error = capsys.readouterr().err
         assert words in error and error.count("\n") == 1
+
+
+def test_every_verb_leaves_with_code_1_where_a_file_is_damaged(
+    record: Record, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base, damaged = written(tmp_path / "base.jsonl", record), str(tmp_path / "damaged.jsonl")
+    Path(damaged).write_text("{}\n")
+    for arguments in (
+        ["compare", base, damaged],
+        ["report", damaged, "-o", str(tmp_path / "page.html")],
+        ["bench", base, "-o", damaged],
+    ):
+        assert main(arguments) == 1
+        assert "damaged.jsonl: line 1 is not a record" in capsys.readouterr().err
 
 
 def test_many_records_of_a_subject_are_drawn_as_wholes() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from device_bench.record import read_records
+from device_bench.record_lines import read_records
 from edge.cli import main
 from tests.emulated_pi.small_models import SMALL, small_model
 from tests.emulated_pi.sshd import Device

@@ -14,7 +14,8 @@ import pytest
 
 from device_bench.benchmarks import fleet
 from device_bench.explanation import Explanation
-from device_bench.record import Record, append_records, record_line, rederived
+from device_bench.record import Record, record_line, rederived
+from device_bench.record_lines import append_records
 from device_bench.report.axes import linear_axis, log_axis, number_text
 from device_bench.report.explained import explained
 from device_bench.report.groups import groups

@@ -13,7 +13,7 @@ import pytest
 from device_bench.bench import bench
 from device_bench.fleet import Order, bench_fleet
 from device_bench.plan import Plan
-from device_bench.record import append_records, read_records
+from device_bench.record_lines import append_records, read_records
 from device_bench.targets.agent_process import AgentProcess
 from device_bench.targets.in_process import InProcess
 from device_bench.targets.local import LocalTarget

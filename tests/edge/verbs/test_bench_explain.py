@@ -10,7 +10,8 @@ from click.testing import CliRunner
 
 from converters.onnx_measuring import PEAK_LAYERS, peak_file
 from converters.tflite.writer import tflite_bytes
-from device_bench.record import parse_records, read_records
+from device_bench.record import parse_records
+from device_bench.record_lines import read_records
 from edge.errors import UsageError
 from edge.graph.graph import Graph, Operator, Tensor, per_tensor
 from edge.verbs.bench import command

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from converters.onnx_measuring import PEAK_MULTIPLY_ADDS, peak_file
 from converters.tflite_measuring import PEAK_MULTIPLY_ADDS as TFLITE_MULTIPLY_ADDS
 from converters.tflite_measuring import peak_file as tflite_peak_file
-from device_bench.record import read_records
+from device_bench.record_lines import read_records
 from edge.verbs.bench import command
 from edge.verbs.file_counts import file_counts
 

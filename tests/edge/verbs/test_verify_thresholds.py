@@ -9,7 +9,8 @@ import pytest
 
 from device_bench.bench import bench
 from device_bench.plan import Plan
-from device_bench.record import Record, append_records, rederived
+from device_bench.record import Record, rederived
+from device_bench.record_lines import append_records
 from device_bench.targets.in_process import InProcess
 from edge.artifact import MANIFEST_NAME, open_artifact
 from edge.cli import main
