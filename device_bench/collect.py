@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
+from device_bench.agent.loop import share
+from device_bench.blocks import rounds_taken
 from device_bench.energy import energy_used
 from device_bench.explain_speed.answer import ExplainedAnswer
 from device_bench.explain_speed.assemble import explanation
@@ -228,7 +230,7 @@ def _check(subject: Subject, seen: SubjectAnswer, plan: Plan, where: str) -> Non
 
 
 def _check_counts(seen: SubjectAnswer, plan: Plan, where: str) -> None:
-    """As many samples as the plan's rule gives: in every block at least and at most the shares."""
+    """As many samples as the loop takes by the plan, round by round."""
     if seen.aggregates is not None:
         count = sum(entry.runs for entry in seen.aggregates)
         if seen.samples_ns or count < plan.min_runs or len(seen.aggregates) != plan.rounds:
@@ -236,13 +238,12 @@ def _check_counts(seen: SubjectAnswer, plan: Plan, where: str) -> None:
         return
     if not seen.samples_ns:
         raise EngineError(f"{where}: its answer has no samples")
-    count, total_ns = len(seen.samples_ns), sum(seen.samples_ns)
-    most = plan.rounds * -(-plan.max_runs // plan.rounds)
-    enough = count >= plan.min_runs and (total_ns >= plan.min_duration_ns or count >= plan.max_runs)
-    if not enough or count > most:
+    count = len(seen.samples_ns)
+    if rounds_taken(seen.samples_ns, plan) is None:
         raise EngineError(
-            f"{where}: {count} samples of {total_ns} ns in all; the plan asks for {plan.min_runs} to {most} and "
-            f"{plan.min_duration_ns} ns"
+            f"{where}: {count} samples of {sum(seen.samples_ns)} ns in all; the plan asks for {plan.min_runs} to "
+            f"{plan.rounds * share(plan.max_runs, plan.rounds)} and {plan.min_duration_ns} ns, in {plan.rounds} rounds "
+            "that each end by their share"
         )
     if seen.transfers is not None and not (len(seen.transfers.to_device_ns) == len(seen.transfers.to_host_ns) == count):
         raise EngineError(f"{where}: the transfers are not one per sample")

@@ -1,12 +1,14 @@
 """A target's answer is distrusted: what does not hold is refused in one line, and what holds becomes records."""
 
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from device_bench.agent.loop import Subject, loop_plan, measure
 from device_bench.agent.readers import Readers
 from device_bench.bench import plan_job
 from device_bench.collect import records
@@ -93,6 +95,43 @@ def test_an_answer_that_does_not_hold_is_refused_in_one_line(
         records(job, changed(answer, where, value), target, command="")
     message = str(caught.value)
     assert problem in message and message.startswith("local") and message.isprintable()
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_the_loop_takes_is_what_is_accepted_however_its_rounds_end(
+    asked: tuple[Job, dict[str, Any], InProcess], seed: int
+) -> None:
+    """Models whose rounds end now by their runs, now by their time."""
+    chance = random.Random(seed)
+    rounds, most = chance.randint(1, 5), chance.randint(1, 40)
+    plan = Plan(
+        rounds=rounds,
+        min_runs=chance.randint(1, most),
+        max_runs=most,
+        min_duration_ns=chance.randint(0, 120 * most),
+        warmup_runs=1,
+        warmup_duration_ns=0,
+    )
+    pace = [chance.choice((60, 100, 140)) for _ in range(rounds)]
+    now_ns = number = 0
+
+    def query() -> None:
+        nonlocal now_ns, number
+        now_ns += pace[min(number // (1 + most // rounds), rounds - 1)] + chance.randint(0, 20)
+        number += 1
+
+    (taken,) = measure(
+        [Subject(query=query)], loop_plan(plan.model_dump()), stable=lambda seen: True, clock=lambda: now_ns
+    )
+    job, answer, target = asked
+    answer["subjects"][0] |= {"samples_ns": taken.samples_ns, "end_to_end": None}
+    document = {**job.document, "plan": plan.model_dump(mode="json")}
+    planned = Job(document=document, files=job.files, subjects=job.subjects, plan=plan)
+    (record,) = records(planned, answer, target, command="")
+    assert record.samples_ns == tuple(taken.samples_ns)
+    answer["subjects"][0]["samples_ns"] = taken.samples_ns[:-1]
+    with pytest.raises(EngineError, match="samples"):
+        records(planned, answer, target, command="")
 
 
 def test_samples_that_end_before_the_least_duration_are_refused(
