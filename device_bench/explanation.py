@@ -127,6 +127,14 @@ class Explanation(Strict):
     reasons: tuple[Reason, ...]
     changes: Annotated[tuple[Change, ...], Field(max_length=3)]
 
+    @property
+    def unexplained_words(self) -> str:
+        """What the operators' times leave over of the whole, or how far they exceed it, in microseconds and percent."""
+        share, microseconds = abs(self.unexplained_ns) / self.whole_ns, abs(self.unexplained_ns) / 1e3
+        if self.unexplained_ns < 0:
+            return f"its operators alone together take {microseconds:.0f} us ({share:.1%}) longer"
+        return f"{microseconds:.0f} us ({share:.1%}) in no operator"
+
     @model_validator(mode="after")
     def _adds_up(self) -> "Explanation":
         if sum(operator.time_ns for operator in self.operators) + self.unexplained_ns != self.whole_ns:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from device_bench.record import Record, parse_line, record_line
 from edge import atomic
+from edge.bounded_file import check_file, exists
 from edge.errors import FileError
 from edge.folder_lock import held_folder
 
@@ -21,6 +22,7 @@ def record_lines(path: str | Path, damaged: Callable[[FileError], None] | None =
     Raises:
         FileError: the file cannot be read; a line is no record, named with its number and first wrong key.
     """
+    check_file(path)
     try:
         with Path(path).open("rb") as handle:
             number = 0
@@ -62,5 +64,5 @@ def append_records(path: str | Path, records: Sequence[Record]) -> None:
         FileError: the file holds something else than records, or cannot be written.
     """
     with held_folder(path):
-        earlier = read_records(path) if Path(path).exists() else []
+        earlier = read_records(path) if exists(path) else []
         atomic.write_text(path, "".join(record_line(record) + "\n" for record in [*earlier, *records]))

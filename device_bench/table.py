@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table
 
 from device_bench.percentiles import summarize
@@ -12,7 +10,6 @@ from device_bench.record_parts import STAGES
 
 DIGITS = ((100, 1), (1, 2), (0.1, 3))  # from this many milliseconds on: digits behind the point
 SMALLEST_DIGITS = 5
-MOST_COLUMNS = 400
 
 
 def milliseconds(duration_ns: int) -> str:
@@ -170,11 +167,3 @@ def _cold(record: Record) -> tuple[str, str]:
         marked(milliseconds(record.cold.load_ns), record),
         marked(milliseconds(record.cold.first_inference_ns), record),
     )
-
-
-def print_table(table: Table, console: Console) -> None:
-    """Print a table at its full width: a figure cut short by a narrow terminal or a pipe would be a wrong figure."""
-    console.width = max(
-        console.width, Measurement.get(console, console.options.update(width=MOST_COLUMNS), table).maximum
-    )
-    console.print(table, soft_wrap=True)

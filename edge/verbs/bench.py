@@ -9,11 +9,13 @@ import click
 
 from device_bench.bench import FileReaders
 from device_bench.fleet import Order
-from device_bench.record import Record, record_line
+from device_bench.record import Record
 from device_bench.record_lines import append_records, read_records
 from device_bench.subjects import open_subject
 from edge import atomic
+from edge.bounded_file import exists, read_bytes
 from edge.errors import FileError, UsageError
+from edge.terminal import say_json
 from edge.verbs.bench_counting import counted, counting_options, hold_to_baseline
 from edge.verbs.bench_explain import check_targets
 from edge.verbs.bench_output import measured_with_bars, print_outcomes
@@ -25,6 +27,7 @@ from edge.verbs.grouped_help import GroupedCommand, examples
 
 OWN_PICTURE = ""
 JPEG_START = b"\xff\xd8"
+MOST_PICTURE_BYTES = 256 << 20
 
 
 # heading of the help -> names of options
@@ -119,7 +122,7 @@ def command(
     plan = make_plan(options, end_to_end=picture is not None, explain=explain)
     if out is not None:
         atomic.check_writable(out)  # refused before minutes of measuring, as is what else the file may hold
-    held = read_records(out) if out is not None and out.exists() else []
+    held = read_records(out) if out is not None and exists(out) else []
     if options["resume"] and out is None:
         raise UsageError("--resume without -o: name the file that holds what was measured before")
     order = Order(
@@ -137,7 +140,7 @@ def command(
             append_records(out, records)
         if as_json:
             for record in records:
-                click.echo(record_line(record))
+                say_json(record.model_dump(mode="json"))
 
     outcomes = measured_with_bars(open_targets(on, options), order, done)
     print_outcomes(outcomes, as_json=as_json)
@@ -151,10 +154,7 @@ def read_picture(name: str | None) -> bytes | None:
     """The bytes of a JPEG; None where none is named. Refuses (FileError) a missing file and other formats."""
     if not name:
         return None
-    try:
-        data = Path(name).read_bytes()
-    except OSError as error:
-        raise FileError(name, f"cannot be read: {error.strerror}; --end-to-end takes a JPEG") from error
+    data = read_bytes(name, most_bytes=MOST_PICTURE_BYTES, what="picture")
     if not data.startswith(JPEG_START):
         raise FileError(name, f"is not a JPEG: it starts with {data[:2]!r}")
     return data

@@ -12,6 +12,7 @@ from device_bench.instruction_baseline import compare, read_baseline, write_base
 from device_bench.record import Record
 from device_bench.targets.emulated_arm64 import KIND
 from edge.errors import UsageError
+from edge.terminal import tell
 
 OPTIONS = (
     click.option(
@@ -72,10 +73,10 @@ def hold_to_baseline(records: Sequence[Record], options: Mapping[str, Any]) -> b
     path = options["baseline"]
     if options["write_baseline"]:
         written = write_baseline(path, records)
-        click.echo(f"{path}: {len(written.counts)} counts", err=True)
+        tell(f"{path}: {len(written.counts)} counts")
     if not options["check"]:
         return True
     found = compare(records, read_baseline(path))
     for comparison in found:
-        click.echo(f"{'regression: ' if comparison.regressed else ''}{comparison.words}", err=True)
+        tell(f"{'regression: ' if comparison.regressed else ''}{comparison.words}")
     return not any(comparison.regressed for comparison in found)

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 
 from rich import box
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from device_bench.explanation import ExplainedOperator, Explanation
 from device_bench.record import Record
 from edge.errors import UsageError
+from edge.terminal import say, show
 
 WITHOUT_AGENT = {
     "adb": "benchmark_model measures there",
@@ -18,6 +17,8 @@ WITHOUT_AGENT = {
 HEADS = ("", "operator", "us", "95 %", "time", "MAdds", "MAdds/B", "bound", "attained")
 LEFT = ("operator", "bound")
 MOST_NAMES = 3
+MOST_OPERATORS = 12
+LEAST_WIDTH = 120  # columns: names of operators are long
 
 
 def check_targets(on: Sequence[str]) -> None:
@@ -28,47 +29,50 @@ def check_targets(on: Sequence[str]) -> None:
             raise UsageError(f"--explain --on {name}: {why}; explain on local or ssh://")
 
 
-def print_explanations(records: Sequence[Record], console: Console) -> None:
-    """A table, the peaks, the reasons and the changes of every record that has them."""
+def show_explanations(records: Sequence[Record]) -> None:
+    """Of every record that has one: what was found and what would pay, then its slowest operators as a table."""
     for record in records:
         if record.explanation is not None:
-            title = f"{record.measured.name}/{record.measured.file} on {record.target.name}, {_how(record.explanation)}"
-            console.print()
-            _print(title, record.explanation, console)
+            what = f"{record.measured.name}/{record.measured.file} on {record.target.name}"
+            say("", f"{what}, {_how(record.explanation)}", *_conclusions(record.explanation))
+            show(_table(record.explanation), least_width=LEAST_WIDTH)
 
 
 def _how(found: Explanation) -> str:
     return f"{found.engine}, {found.threads} thread{'s' * (found.threads > 1)}"
 
 
-def _print(title: str, found: Explanation, console: Console) -> None:
-    table = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+def _conclusions(found: Explanation) -> list[str]:
+    peaks = found.peaks
+    memory = ", ".join(f"{pace.bytes_per_s / 1e9:.0f} ({_size(pace.working_set_bytes)})" for pace in peaks.bandwidths)
+    lines = [
+        f"whole {found.whole_ns / 1e3:.0f} us, {found.unexplained_words}; peaks: int8 "
+        f"{_giga(peaks.int8_multiply_adds_per_s)}, float {_giga(peaks.float_multiply_adds_per_s)} "
+        f"G multiply-adds/s, memory {memory} GB/s"
+    ]
+    if found.profiled_whole_ns is not None:
+        lines.append(
+            f"with the profile on {found.profiled_whole_ns / 1e3:.0f} us; what it costs is taken off every operator"
+        )
+    lines += [f"- {reason.name}: {reason.sentence}" for reason in found.reasons]
+    lines.append("what would pay:" if found.changes else "nothing that is known would pay")
+    return [*lines, *(f"- {change.gain:.1%}: {change.sentence} ({change.how})" for change in found.changes)]
+
+
+def _table(found: Explanation) -> Table:
+    """The slowest operators, in the order of their times; their numbers are their places in the file."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in HEADS:
         table.add_column(name, justify="left" if name in LEFT else "right", no_wrap=name != "operator")
     mixed = len({operator.delegated for operator in found.operators}) > 1
-    for place, operator in enumerate(found.operators):
+    ranked = sorted(enumerate(found.operators), key=lambda entry: -entry[1].time_ns)
+    for place, operator in ranked[:MOST_OPERATORS]:
         table.add_row(str(place), *_row(operator, mixed))
-    console.print(table)
-    peaks = found.peaks
-    console.print(
-        f"whole {found.whole_ns / 1e3:.0f} us, unexplained {found.unexplained_ns / 1e3:.0f} us "
-        f"({found.unexplained_ns / found.whole_ns:.1%}); peaks: "
-        f"int8 {_giga(peaks.int8_multiply_adds_per_s)}, float {_giga(peaks.float_multiply_adds_per_s)} "
-        "G multiply-adds/s, memory "
-        + ", ".join(f"{entry.bytes_per_s / 1e9:.0f} ({_size(entry.working_set_bytes)})" for entry in peaks.bandwidths)
-        + " GB/s",
-        highlight=False,
-    )
-    if found.profiled_whole_ns is not None:
-        console.print(
-            f"with the profile on {found.profiled_whole_ns / 1e3:.0f} us; what it costs is taken off every operator",
-            highlight=False,
-        )
-    for reason in found.reasons:
-        console.print(f"- {reason.name}: {reason.sentence}", highlight=False, markup=False)
-    console.print("what would pay:" if found.changes else "nothing that is known would pay", highlight=False)
-    for change in found.changes:
-        console.print(f"- {change.gain:.1%}: {change.sentence} ({change.how})", highlight=False, markup=False)
+    if rest := [operator for _, operator in ranked[MOST_OPERATORS:]]:
+        time_ns, share = sum(operator.time_ns for operator in rest), sum(operator.share_time for operator in rest)
+        told = f"{len(rest)} more: every one is in the records (-o, --json)"
+        table.add_row("", told, f"{time_ns / 1e3:.0f}", "", f"{share:.1%}")
+    return table
 
 
 def _row(operator: ExplainedOperator, mixed: bool) -> list[str]:
@@ -77,7 +81,7 @@ def _row(operator: ExplainedOperator, mixed: bool) -> list[str]:
     names = " + ".join((*operator.names[:MOST_NAMES], *([f"{more} more"] if more > 0 else [])))
     outside = " (not delegated)" if mixed and operator.delegated is False else ""
     return [
-        escape(f"{operator.kind} {names}{outside}"),
+        f"{operator.kind} {names}{outside}",
         f"{operator.time_ns / 1e3:.0f}",
         f"{(operator.low_ns or 0) / 1e3:.0f}..{(operator.high_ns or 0) / 1e3:.0f}",
         f"{operator.share_time:.1%}",

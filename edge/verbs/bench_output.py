@@ -2,24 +2,19 @@
 
 from collections.abc import Sequence
 
-import click
-from rich.console import Console
-from rich.progress import Progress
-
 from device_bench.fleet import Done, Order, Outcome, bench_fleet
-from device_bench.record import record_line
 from device_bench.remarks import remarks
-from device_bench.table import latency_table, print_table, stage_table
+from device_bench.table import latency_table, stage_table
 from device_bench.targets.target import Progress as Tell
 from device_bench.targets.target import Target
 from edge.errors import EdgeError
-from edge.verbs.bench_explain import print_explanations
+from edge.terminal import Bars, say_json, show_wide, tell
+from edge.verbs.bench_explain import show_explanations
 
 
 def measured_with_bars(targets: Sequence[Target], order: Order, done: Done) -> list[Outcome]:
     """Measure, with a bar per device; it moves between blocks only, and not at all where nobody looks."""
-    screen = Console(stderr=True)
-    with Progress(console=screen, transient=True, auto_refresh=False, disable=not screen.is_terminal) as progress:
+    with Bars(auto_refresh=False) as progress:
 
         def bar(target: Target) -> Tell:
             task = progress.add_task(target.name, total=None)
@@ -37,20 +32,18 @@ def print_outcomes(outcomes: Sequence[Outcome], *, as_json: bool) -> None:
     """The table on standard output; failures, remarks and what was there already on standard error."""
     records = [record for outcome in outcomes for record in outcome.records]
     if records and not as_json:
-        console = Console()
-        print_table(latency_table(records), console)
+        show_wide(latency_table(records))
         if any(record.end_to_end is not None for record in records):
-            print_table(stage_table(records), console)
-        print_explanations(records, console)
+            show_wide(stage_table(records))
+        show_explanations(records)
     for outcome in outcomes:
         if outcome.resumed:
             for record in outcome.records if as_json else ():
-                click.echo(record_line(record))
-            click.echo(f"{outcome.target}: measured before; taken from the file", err=True)
+                say_json(record.model_dump(mode="json"))
+            tell(f"{outcome.target}: measured before; taken from the file")
         if outcome.error is not None and len(outcomes) > 1:
-            click.echo(f"edge bench: {_placed(outcome.target, outcome.error)}", err=True)
-    for line in remarks(records):
-        click.echo(line, err=True)
+            tell(f"edge bench: {_placed(outcome.target, outcome.error)}")
+    tell(*remarks(records))
 
 
 def _placed(target: str, error: EdgeError) -> str:

@@ -16,7 +16,8 @@ from device_bench.targets.target import (
     remove_from_target,
 )
 from device_bench.targets.unopened import Unopened
-from edge.errors import EngineError, UsageError, one_line
+from edge.errors import EngineError, UsageError
+from edge.terminal import say, tell
 
 PLACES = (
     click.option(
@@ -148,8 +149,8 @@ def prepare_targets(
     failed = False
     for name, its in zip(on, chosen(on, options), strict=True):
         try:
-            click.echo(remove_from_target(name, its) if remove else prepare_target(name, its))
+            say(remove_from_target(name, its) if remove else prepare_target(name, its))
         except EngineError as error:
             failed = True
-            click.echo(f"edge bench: {one_line(str(error))}", err=True)
+            tell(f"edge bench: {error}")
     return EngineError.exit_code if failed else None

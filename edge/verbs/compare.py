@@ -1,20 +1,17 @@
 """edge compare: whether a change made something slower."""
 
-import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from device_bench.compare import METRICS, Judged, Pair, judge, pair_records
 from device_bench.record_lines import read_records
-from device_bench.table import milliseconds, print_table
+from device_bench.table import milliseconds
 from device_bench.taints import ADVICE
-from edge.errors import UsageError, one_line
+from edge.errors import UsageError
+from edge.terminal import say, say_json, show_wide, tell
 from edge.verbs.grouped_help import examples
 
 
@@ -74,7 +71,7 @@ def command(
     else:
         _print_table(judged, metric, alpha)
         for sentence in alone:
-            click.echo(one_line(sentence), err=True)
+            tell(sentence)
     return 1 if any(entry.verdict == "slower" for entry in judged) else 0
 
 
@@ -90,10 +87,10 @@ def _refuse_tainted(pairs: list[Pair]) -> None:
 
 def _print_json(judged: list[Judged], alone: list[str], metric: str, min_effect: float, alpha: float) -> None:
     for entry in judged:
-        click.echo(json.dumps({"row": "pair", "metric": metric, **asdict(entry)}))
+        say_json({"row": "pair", "metric": metric, **asdict(entry)})
     verdicts = {entry.verdict for entry in judged}
     summary = {"row": "summary", "min_effect": min_effect, "alpha": alpha, "correction": "Holm", "unpaired": alone}
-    click.echo(json.dumps({**summary, "regression": "slower" in verdicts}))
+    say_json({**summary, "regression": "slower" in verdicts})
 
 
 def _print_table(judged: list[Judged], metric: str, alpha: float) -> None:
@@ -103,17 +100,17 @@ def _print_table(judged: list[Judged], metric: str, alpha: float) -> None:
     for name in (f"BASE {metric}", "NEW", "change", f"{1 - alpha:.0%} interval", "p (Holm)", "p (M-W)", "delta"):
         table.add_column(name, justify="right", no_wrap=True)
     for entry in judged:
-        table.add_row(*(Text(one_line(cell)) for cell in _cells(entry)))
-    print_table(table, Console(file=sys.stdout))
+        table.add_row(*_cells(entry))
+    show_wide(table)
     for entry in judged:
         if entry.causes and entry.verdict in ("slower", "faster"):
-            click.echo(one_line(f"{entry.subject}: {entry.verdict}; what differs:"))
+            say(f"{entry.subject}: {entry.verdict}; what differs:")
             for sentence in entry.causes:
-                click.echo(one_line(f"- {sentence}"))
+                say(f"- {sentence}")
     found = {kind for entry in judged for kind in entry.kinds}
     for kind, advice in ADVICE.items():
         if kind in found:
-            click.echo(f"~ {kind}; to do: {advice}", err=True)
+            tell(f"~ {kind}; to do: {advice}")
 
 
 def _cells(entry: Judged) -> tuple[str, ...]:

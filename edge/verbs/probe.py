@@ -13,6 +13,7 @@ from device_bench.machine_state import MachineState
 from device_bench.taints import ADVICE, Taint, notes, taints
 from device_bench.targets.target import Target
 from edge.errors import EngineError, one_line
+from edge.terminal import say, say_json, tell
 from edge.verbs.bench_targets import open_targets, place_options
 from edge.verbs.grouped_help import examples
 
@@ -52,14 +53,14 @@ def command(on: tuple[str, ...], as_json: bool, **options: Any) -> int | None:
             probed = _probed(target)
         except EngineError as error:
             failed = True
-            click.echo(f"edge probe: {one_line(str(error))}", err=True)
+            tell(f"edge probe: {error}")
             if as_json:
-                click.echo(json.dumps({"target": target.name, "error": one_line(str(error))}))
+                say_json({"target": target.name, "error": one_line(str(error))})
             continue
         if as_json:
-            click.echo(json.dumps(_document(probed)))
+            say_json(_document(probed))
         else:
-            click.echo(("\n" if place else "") + "\n".join(_lines(probed)))
+            say(*([""] if place else []), *_lines(probed))
     return EngineError.exit_code if failed else None
 
 

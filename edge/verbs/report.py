@@ -1,6 +1,5 @@
 """edge report: many measurements as one page, table or list."""
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,8 +11,9 @@ from device_bench.report.page import report_page
 from device_bench.report.store import opened_store
 from device_bench.report.tables import csv_text, flat, markdown_text
 from edge import atomic
-from edge.errors import FileError, UsageError, one_line
+from edge.errors import FileError, UsageError
 from edge.evaluation.page_environment import page_environment
+from edge.terminal import say_json, tell
 from edge.verbs.grouped_help import examples
 from edge.verbs.written_file import CSV_FILE, HTML_FILE, MARKDOWN_FILE
 
@@ -63,7 +63,7 @@ def command(
             atomic.write_text(as_csv, csv_text(found))
         if as_json:
             for group in found:
-                click.echo(json.dumps(flat(group)))
-        click.echo(f"{store.records} records, {len(found)} groups", err=True)
+                say_json(flat(group))
+        tell(f"{store.records} records, {len(found)} groups")
         if store.damaged:
-            click.echo(one_line(f"{store.damaged} damaged lines passed over, the first: {store.told[0]}"), err=True)
+            tell(f"{store.damaged} damaged lines passed over, the first: {store.told[0]}")

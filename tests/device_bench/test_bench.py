@@ -1,6 +1,5 @@
 """Benching artifacts with the null engine: records are complete, self-contained and survive a file."""
 
-import io
 import json
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -11,20 +10,20 @@ from typing import Any
 import numpy as np
 import pytest
 from pydantic import ValidationError
-from rich.console import Console
 
 from device_bench.bench import bench
 from device_bench.plan import Plan
 from device_bench.record import Record, parse_line, parse_records, record_line, record_schema, rederived
 from device_bench.record_lines import append_records, read_records
 from device_bench.remarks import remarks
-from device_bench.table import float_counterpart, kernels_used, latency_table, milliseconds, print_table, state_text
+from device_bench.table import float_counterpart, kernels_used, latency_table, milliseconds, state_text
 from device_bench.targets.in_process import InProcess
 from edge.artifact import open_artifact
 from edge.cli import main
-from edge.errors import EngineError, FileError
+from edge.errors import EngineError, FileError, printable
 from edge.runtime.engine import EngineInfo, Port, Session
 from edge.runtime.null import NullSession
+from edge.terminal import show_wide
 
 MakeArtifact = Callable[..., Path]
 SCHEMA = Path(__file__).resolve().parents[2] / "docs" / "record.schema.json"
@@ -102,16 +101,16 @@ def emulated(record: Record) -> Record:
     return rederived(record.model_copy(update={"machine": machine}))
 
 
-def test_emulated_time_is_never_a_latency(two_records: list[Record]) -> None:
+def test_emulated_time_is_never_a_latency(two_records: list[Record], capsys: pytest.CaptureFixture[str]) -> None:
     record = emulated(two_records[0])
     assert record.latency_ns is None and record.samples_ns and "emulated" in {taint.kind for taint in record.taints}
     assert Record.model_validate_json(record_line(record)) == record
     fields = json.loads(record_line(record)) | {"latency_ns": json.loads(record_line(two_records[0]))["latency_ns"]}
     with pytest.raises(ValidationError, match="does not follow"):
         Record.model_validate_json(json.dumps(fields))
-    text = io.StringIO()
-    print_table(latency_table([record]), Console(file=text, width=40))
-    assert "emulated" in text.getvalue()
+    show_wide(latency_table([record]))
+    text = capsys.readouterr().out
+    assert "emulated" in text
 
 
 def test_taints_cannot_be_taken_off_a_record(two_records: list[Record]) -> None:
@@ -120,15 +119,15 @@ def test_taints_cannot_be_taken_off_a_record(two_records: list[Record]) -> None:
         Record.model_validate_json(json.dumps(fields))
 
 
-def test_a_tainted_figure_is_marked_in_the_table(two_records: list[Record]) -> None:
+def test_a_tainted_figure_is_marked_in_the_table(two_records: list[Record], capsys: pytest.CaptureFixture[str]) -> None:
     tainted = rederived(
         two_records[0].model_copy(
             update={"machine": two_records[0].machine.model_copy(update={"virtual_machine": "hypervisor"})}
         )
     )
-    text = io.StringIO()
-    print_table(latency_table([tainted]), Console(file=text, width=40))
-    assert "~" in text.getvalue() and "virtual" in text.getvalue()
+    show_wide(latency_table([tainted]))
+    text = capsys.readouterr().out
+    assert "~" in text and "virtual" in text
 
 
 def quiet(record: Record) -> Record:
@@ -186,12 +185,15 @@ def test_the_table_says_how_many_operators_the_delegate_took(two_records: list[R
     assert kernels_used(two_records[0].model_copy(update={"engine": used})) == "xnnpack 64/65"
 
 
-def test_a_narrow_terminal_cuts_no_figure(two_records: list[Record]) -> None:
-    text = io.StringIO()
-    print_table(latency_table(two_records), Console(file=text, width=40))
-    header, *rows = text.getvalue().splitlines()
+def test_a_narrow_terminal_cuts_no_figure(
+    two_records: list[Record], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    show_wide(latency_table(two_records))
+    text = capsys.readouterr().out
+    header, *rows = text.splitlines()
     assert len(rows) == 2
-    assert "MMAdds" in header and "…" not in text.getvalue()
+    assert "MMAdds" in header and "…" not in text
     assert all(
         row.split("0.0 ")[-1].split() == state_text(record).split()
         for row, record in zip(rows, two_records, strict=True)
@@ -304,6 +306,16 @@ def test_a_record_with_a_huge_number_is_no_record(two_records: list[Record], hug
 def test_a_line_that_no_reader_digests_is_no_record(line: str) -> None:
     with pytest.raises(FileError, match="line 1 is not a record"):
         parse_line(line, 1, "r.jsonl")
+
+
+@pytest.mark.parametrize("name", ["[/nope] x", "run[bold]1", ":smile: \x1b[31m", "a\u2028b\u202e"])
+def test_the_table_shows_any_name_as_plain_text(
+    two_records: list[Record], name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured = two_records[0].measured.model_copy(update={"name": name})
+    show_wide(latency_table([two_records[0].model_copy(update={"measured": measured})]))
+    (_, row) = capsys.readouterr().out.splitlines()
+    assert row.startswith(printable(name))
 
 
 @pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c"])

@@ -203,7 +203,7 @@ def test_what_is_asked_wrongly_leaves_with_code_2(
     (tmp_path / "damaged.jsonl").write_text("{}\n")
     for arguments, words in (
         ([base, second], "no record of the same subject"),
-        ([base, str(tmp_path / "absent.jsonl")], "cannot be read"),
+        ([base, str(tmp_path / "absent.jsonl")], "no such file"),
         ([base, base, "--min-effect", "much"], "--min-effect much"),
     ):
         assert main(["compare", *arguments]) == 2

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+import pytest
 
 from device_bench.agent.readers import Readers
 from device_bench.bench import bench
@@ -14,13 +13,14 @@ from device_bench.machine import read_machine
 from device_bench.machine_state import GpuState, MachineState, read_state
 from device_bench.plan import Plan
 from device_bench.record import Record, record_line
-from device_bench.table import latency_table, print_table
+from device_bench.table import latency_table
 from device_bench.taints import taints
 from device_bench.targets.in_process import InProcess
 from edge.artifact import open_artifact
 from edge.runtime.engine import DeviceTimes, EngineInfo, Port, Session
 from edge.runtime.null_session import NullSession
 from edge.runtime.nvidia_smi import parse_gpus
+from edge.terminal import show_wide
 
 PLAN = Plan(rounds=2, warmup_runs=1, warmup_duration_ns=0, min_runs=4, min_duration_ns=0)
 T4 = "0, Tesla T4, 535.183.01, P0, 1005, 5000, 1590, 84, 69.90, 70.00, 97, {}\n"
@@ -63,16 +63,17 @@ def on_gpu(engine: str, path: Path, *, threads: int, kernels: str | None) -> Ses
     return GpuSession(inputs=given, outputs=(Port(name="output0", shape=(1, 3), dtype="int8"),), threads=threads)
 
 
-def test_copies_stand_apart_from_the_latency(make_artifact: Callable[..., Path], readers: Readers) -> None:
+def test_copies_stand_apart_from_the_latency(
+    make_artifact: Callable[..., Path], readers: Readers, capsys: pytest.CaptureFixture[str]
+) -> None:
     target = InProcess(opener=on_gpu, readers=readers)
     (record,) = bench([open_artifact(make_artifact())], ["litert"], PLAN, target, command="edge bench tiny")
     assert set(record.samples_ns) == {3_000_000} and record.transfers is not None
     assert set(record.transfers.to_device_ns) == {2_000_000} and set(record.transfers.to_host_ns) == {1_000_000}
     assert (record.engine.device, record.engine.precision) == ("Tesla T4", "float16")
     assert Record.model_validate_json(record_line(record)) == record
-    text = StringIO()
     table = latency_table([record])
-    print_table(table, Console(file=text, width=200))
-    assert text.getvalue().splitlines()[0].split()[-3:] == ["there", "back", "state"]
+    show_wide(table)
+    assert capsys.readouterr().out.splitlines()[0].split()[-3:] == ["there", "back", "state"]
     copies = [next(iter(column.cells)) for column in table.columns[-3:-1]]
     assert [str(cell).lstrip("~") for cell in copies] == ["2.00", "1.00"]
