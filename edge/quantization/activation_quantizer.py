@@ -72,7 +72,10 @@ class ActivationQuantizer(nn.Module):
             scale, zero_point = self.group.fixed
         else:
             if low == high == 0.0 and not self.constant and not bool((self.batches > 0).any()):
-                raise EdgeError(f"'{self.group.name}' has no range yet; run batches with observing=True first")
+                raise EdgeError(
+                    f"'{self.group.name}' has no range yet; run batches with observing=True in training mode "
+                    "(.train()) first"
+                )
             scale32, zero_point = activation_parameters(*self._bounded(low, high), self.scheme)
             scale = float(scale32)
         if self._last != (scale, zero_point) or float(self.scale) != scale or int(self.zero_point) != zero_point:

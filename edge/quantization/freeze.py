@@ -33,7 +33,9 @@ def trained_graph(prepared: torch.nn.Module, *, name: str | None = None) -> Grap
         EdgeError: not a prepared module.
     """
     if not isinstance(prepared, QuantizedModel):
-        raise EdgeError(f"{type(prepared).__name__} was not prepared for quantization-aware training")
+        inner = next((path for path, part in prepared.named_modules() if isinstance(part, QuantizedModel)), None)
+        advice = "" if inner is None else f"; it holds one that was: take its .{inner}"
+        raise EdgeError(f"{type(prepared).__name__} was not prepared for quantization-aware training{advice}")
     graph = prepared.graph
     constants = []
     for operator in graph.operators:

@@ -79,7 +79,10 @@ class FoldedLayer(nn.Module):
             weight = self.layer.weight
             if input_scale is not None:
                 weight = fake_quantize_weight(weight, weight_scales(weight, None, None))
-            return self.norm(self.compute(x, weight, self.layer.bias))  # type: ignore[no-any-return]  # untyped call
+            y = self.compute(x, weight, self.layer.bias)
+            if isinstance(self.norm, nn.BatchNorm1d) and y.dim() == 4:  # (n, c) or (n, c, length) as an image
+                return self.norm(y.flatten(2)).reshape(y.shape)  # type: ignore[no-any-return]  # untyped call
+            return self.norm(y)  # type: ignore[no-any-return]  # untyped call
         weight, bias = self.folded()
         if input_scale is not None:
             scale = weight_scales(weight, bias, input_scale)

@@ -1,11 +1,12 @@
 """Lower a torch module to a float graph, keeping hold of the layers that its convolutions and products came from.
 
-The module is traced by torch.fx in evaluation mode and run once on an example; every traced call with a tensor result
-becomes one operator by the tables of `edge.quantization.lower_calls`, or is refused by name. Dropout and identities
-vanish, batch norm folds into the layer before it, rectifiers fuse.
+The module is traced by torch.fx in evaluation mode and run once on a random image (`edge.quantization.capture`); every
+traced call with a tensor result becomes one operator by the tables of `edge.quantization.lower_calls`, or is refused by
+name. Dropout and identities vanish, batch norm folds into the layer before it, rectifiers fuse. What comes out is
+compared with the module itself (`edge.quantization.capture_proof`).
 """
 
-import copy
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,9 @@ from torch import fx, nn
 from edge.errors import UnsupportedError
 from edge.graph.fuse_activations import fuse_activations
 from edge.graph.graph import Graph, Operator, Tensor
-from edge.models.blocks import SamePadConv2d
+from edge.quantization.capturable import require_capturable
+from edge.quantization.capture import Capture, ModuleCall, capture, line
+from edge.quantization.capture_proof import CallResults, prove_capture
 from edge.quantization.layers import FoldedLayer
 from edge.quantization.lower_calls import FUNCTIONS, METHODS, MODULES
 from edge.quantization.lowerer import Lowerer
@@ -38,24 +41,6 @@ class Lowered:
     single_output: bool
 
 
-class _Tracer(fx.Tracer):
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return type(m) is SamePadConv2d or super().is_leaf_module(m, module_qualified_name)
-
-
-class _Recorder(fx.Interpreter):
-    """Runs a traced module and keeps every node's value."""
-
-    def __init__(self, module: fx.GraphModule) -> None:
-        super().__init__(module, garbage_collect_values=False)
-        self.values: dict[fx.Node, Any] = {}
-
-    def run_node(self, n: fx.Node) -> Any:
-        value = super().run_node(n)
-        self.values[n] = value
-        return value
-
-
 def lower(model: nn.Module, example: torch.Tensor, *, name: str = "model") -> Lowered:
     """Lower a model for the input size of `example`; the model is not changed.
 
@@ -65,26 +50,19 @@ def lower(model: nn.Module, example: torch.Tensor, *, name: str = "model") -> Lo
 
     Raises:
         UnsupportedError: an operation that has no operator here (named with its node), control flow that depends on
-            data, or an input of another form.
+            data, an input of another form, a module that is not plain (`require_capturable`), or one that computes
+            something else than what was captured, by the name of the first module that differs.
     """
     if example.dim() < 2 or example.shape[0] != 1:
         raise UnsupportedError(f"the example has shape {tuple(example.shape)}; one image (1, channels, h, w) is needed")
-    traced = _trace(model)
-    recorder = _Recorder(traced)
-    with torch.no_grad():
-        try:
-            recorder.run(example)
-        except (RuntimeError, ValueError, TypeError) as error:
-            raise UnsupportedError(f"the model does not run on {tuple(example.shape)}: {_line(error)}") from error
-    lowerer = Lowerer(traced, recorder.values)
-    single = True
-    outputs: tuple[str, ...] = ()
-    for node in traced.graph.nodes:
-        if node.op == "output":
-            single, outputs = _outputs(lowerer, node)
-        else:
-            _lower_node(lowerer, node)
-    graph = _graph(lowerer, outputs, name)
+    require_capturable(model)
+    with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.autocast("cpu", enabled=False):
+        image = torch.randn(example.shape, generator=torch.Generator().manual_seed(0))
+        captured = capture(model, image)
+        lowerer = Lowerer(captured)
+        single, outputs, results = _lower_all(lowerer, captured)
+        graph = _graph(lowerer, outputs, name)
+        prove_capture(model, graph, lowerer.layers, lowerer.layer_of, results)
     return Lowered(graph=graph, layers=lowerer.layers, layer_of=lowerer.layer_of, single_output=single)
 
 
@@ -93,17 +71,25 @@ def float_graph(model: nn.Module, example: torch.Tensor, *, name: str = "model")
     return lower(model, example, name=name).graph
 
 
-def _trace(model: nn.Module) -> fx.GraphModule:
-    model = copy.deepcopy(model).cpu().float().eval()
-    for parameter in model.parameters():
-        parameter.requires_grad_(True)
-    try:
-        return fx.GraphModule(model, _Tracer().trace(model))
-    except (fx.proxy.TraceError, TypeError, RuntimeError, ValueError) as error:
-        raise UnsupportedError(
-            f"{type(model).__name__} cannot be traced by torch.fx: {_line(error)}; "
-            "remove control flow that depends on tensor values"
-        ) from error
+def _lower_all(lowerer: Lowerer, captured: Capture) -> tuple[bool, tuple[str, ...], CallResults]:
+    """Lower every node: whether there is one output, the outputs' names, the activations that modules' calls return."""
+    returning: dict[fx.Node, list[ModuleCall]] = {}
+    for call in captured.calls:
+        returning.setdefault(call.last, []).append(call)
+    results: dict[tuple[str, int], tuple[str | None, ...]] = {}
+    counts: Counter[str] = Counter()
+    single = True
+    outputs: tuple[str, ...] = ()
+    for node in captured.graph.nodes:
+        if node.op == "output":
+            single, outputs = _outputs(lowerer, node)
+            continue
+        _lower_node(lowerer, node)
+        lowerer.overwrite(node)
+        for call in returning.get(node, ()):
+            results[call.path, counts[call.path]] = tuple(map(lowerer.current, call.results))
+            counts[call.path] += 1
+    return single, outputs, results
 
 
 def _lower_node(lowerer: Lowerer, node: fx.Node) -> None:
@@ -129,7 +115,7 @@ def _lower_node(lowerer: Lowerer, node: fx.Node) -> None:
         rule(lowerer, node, *arguments, **keywords)
     except TypeError as error:
         raise UnsupportedError(
-            f"{what} ({lowerer.name_of(node)}) is called in an unknown way: {_line(error)}"
+            f"{what} ({lowerer.name_of(node)}) is called in an unknown way: {line(error)}"
         ) from error
 
 
@@ -179,7 +165,3 @@ def _without_unused(graph: Graph) -> Graph:
         inputs=graph.inputs,
         outputs=graph.outputs,
     )
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]

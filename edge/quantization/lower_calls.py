@@ -53,7 +53,8 @@ def _require_statistics(low: Lowerer, node: fx.Node, norm: nn.BatchNorm1d | nn.B
         raise _refuse(low, node, "batch norm without running statistics cannot be folded")
 
 
-def _norm(low: Lowerer, node: fx.Node, module: nn.BatchNorm2d, input: Ref) -> None:
+def _norm(low: Lowerer, node: fx.Node, module: nn.BatchNorm1d | nn.BatchNorm2d, input: Ref) -> None:
+    """A norm with no layer before it: a depthwise 1x1 convolution; (1, c) and (1, c, length) as images on the way."""
     if low.is_activation(node):
         return  # folded when its layer was lowered
     _require_statistics(low, node, module)
@@ -62,8 +63,16 @@ def _norm(low: Lowerer, node: fx.Node, module: nn.BatchNorm2d, input: Ref) -> No
     nn.init.ones_(identity.weight)
     identity.weight.requires_grad_(False)
     attributes = {"strides": (1, 1), "pads": (0, 0, 0, 0), "dilations": (1, 1), "group": channels, "activation": "none"}
-    path = str(node.target)
-    low.emit_layer(node, input, (f"{path}.scale", identity), (path, module), attributes)
+    path, shape = str(node.target), low.shape_of(input)
+    layer, norm = (f"{path}.scale", identity), (path, module)
+    if len(shape) == 4:
+        low.emit_layer(node, input, layer, norm, attributes)
+        return
+    image = (1, channels, shape[2] if len(shape) == 3 else 1, 1)
+    before = low.emit_inner(node, "Reshape", input, {"shape": image}, image, "image")
+    after = low.emit_layer(node, before, layer, norm, attributes, inner_shape=image)
+    assert after is not None  # an inner layer gives its result
+    low.emit(node, "Reshape", (after,), {"shape": shape})
 
 
 def _simple(kind: str) -> Rule:
@@ -99,12 +108,19 @@ def _average_pool(
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> None:
+    """An average pool; padding that counts becomes a Pad of zeros in front."""
     top, left = _pair(padding)
-    padded = bool(top or left)
-    if divisor_override is not None or (padded and count_include_pad):
-        raise _refuse(low, node, "average pooling must divide by the pixels inside; use count_include_pad=False")
+    if divisor_override is not None:
+        raise _refuse(
+            low, node, "average pooling with a divisor of its own has no operator; leave out divisor_override"
+        )
     _refuse_ceil(low, node, ceil_mode)
     kernel = _pair(kernel_size)
+    if count_include_pad and (top or left):
+        batch, channels, height, width = low.shape_of(input)
+        pads = {"pads": ((0, 0), (0, 0), (top, top), (left, left)), "value": 0.0}
+        shape = (batch, channels, height + 2 * top, width + 2 * left)
+        input, top, left = low.emit_inner(node, "Pad", input, pads, shape, "pad"), 0, 0
     attributes = {
         "kernel": kernel,
         "strides": kernel if stride is None or stride == [] else _pair(stride),
@@ -243,10 +259,20 @@ def _argmax(low: Lowerer, node: fx.Node, input: Ref, dim: int | None = None, kee
 
 def _softmax(low: Lowerer, node: fx.Node, input: Ref, dim: int | None = None, **rest: Any) -> None:
     rank = len(low.shape_of(input))
+    if dim is None and rank == 3:
+        raise _refuse(low, node, "softmax over three axes takes the first, the batch, if none is named; give it dim")
     low.emit(node, "Softmax", (input,), {"axis": (1 if dim is None else dim) % rank})
 
 
 def _skip(low: Lowerer, node: fx.Node, input: Ref, *rest: Any, **keywords: Any) -> None:
+    low.alias(node, input)
+
+
+def _dropout(
+    low: Lowerer, node: fx.Node, input: Ref, p: float = 0.5, training: bool = True, inplace: Any = None
+) -> None:
+    if training:
+        raise _refuse(low, node, "dropout is active in evaluation mode too; give it training=self.training")
     low.alias(node, input)
 
 
@@ -277,8 +303,8 @@ MODULES: Mapping[type[nn.Module], Rule] = {
     nn.Hardtanh: _of_module(_clip, "min_val", "max_val"),
     nn.Sigmoid: _of_module(_simple("Sigmoid")),
     nn.Softmax: _of_module(_softmax, "dim"),
-    nn.Dropout: _of_module(_skip),
-    nn.Dropout2d: _of_module(_skip),
+    nn.Dropout: _of_module(_dropout, "training"),
+    nn.Dropout2d: _of_module(_dropout, "training"),
     nn.Identity: _of_module(_skip),
     nn.AvgPool2d: _of_module(_average_pool, *_POOL, "count_include_pad", "divisor_override"),
     nn.MaxPool2d: _of_module(_max_pool, *_POOL, "dilation", "return_indices"),
@@ -295,6 +321,7 @@ FUNCTIONS: Mapping[Any, Rule] = {
     operator.iadd: _binary("Add"),
     torch.add: _binary("Add"),
     operator.sub: _binary("Sub"),
+    operator.isub: _binary("Sub"),
     torch.sub: _binary("Sub"),
     operator.mul: _binary("Mul"),
     operator.imul: _binary("Mul"),
@@ -309,17 +336,20 @@ FUNCTIONS: Mapping[Any, Rule] = {
     torch.permute: _permute,
     torch.mean: _mean,
     torch.relu: _simple("Relu"),
+    torch.relu_: _simple("Relu"),
     torch.sigmoid: _simple("Sigmoid"),
+    torch.sigmoid_: _simple("Sigmoid"),
     torch.softmax: _softmax,
     torch.argmax: _argmax,
-    torch.dropout: _skip,
+    torch.dropout: lambda low, node, input, p, train: _dropout(low, node, input, p, train),
     functional.relu: _simple("Relu"),
     functional.relu6: _simple("Relu6"),
     functional.hardtanh: _clip,
+    functional.hardtanh_: _clip,
     functional.sigmoid: _simple("Sigmoid"),
     functional.softmax: _softmax,
-    functional.dropout: _skip,
-    functional.dropout2d: _skip,
+    functional.dropout: _dropout,
+    functional.dropout2d: _dropout,
     functional.avg_pool2d: _average_pool,
     functional.max_pool2d: _max_pool,
     torch.max_pool2d: _max_pool,
@@ -332,7 +362,9 @@ METHODS: Mapping[str, Rule] = {
     "add": _binary("Add"),
     "add_": _binary("Add"),
     "sub": _binary("Sub"),
+    "sub_": _binary("Sub"),
     "mul": _binary("Mul"),
+    "mul_": _binary("Mul"),
     "mean": _mean,
     "view": _reshape,
     "reshape": _reshape,
@@ -345,6 +377,7 @@ METHODS: Mapping[str, Rule] = {
     "relu": _simple("Relu"),
     "relu_": _simple("Relu"),
     "sigmoid": _simple("Sigmoid"),
+    "sigmoid_": _simple("Sigmoid"),
     "softmax": _softmax,
     "argmax": _argmax,
 }

@@ -9,6 +9,7 @@ from torch import fx, nn
 
 from edge.errors import UnsupportedError
 from edge.graph.graph import Operator, Tensor
+from edge.quantization.capture import IN_PLACE, Capture, same_view
 from edge.quantization.layers import FoldedLayer, Norm
 
 
@@ -22,20 +23,23 @@ class Lowerer:
     """Collects a graph node by node.
 
     Attributes:
-        values: what every traced node gave for the example.
+        modules: by every path in the model.
+        values, overwritten: see `edge.quantization.capture.Capture`.
         operators, tensors, inputs: the graph so far.
         layers, layer_of: see `edge.quantization.lower.Lowered`.
     """
 
-    def __init__(self, traced: fx.GraphModule, values: Mapping[fx.Node, Any]) -> None:
-        self.traced = traced
-        self.values = values
+    def __init__(self, captured: Capture) -> None:
+        self.modules: dict[str, nn.Module] = dict(captured.model.named_modules(remove_duplicate=False))
+        self.values = captured.values
+        self.overwritten = captured.overwritten
         self.operators: list[Operator] = []
         self.tensors: list[Tensor] = []
         self.inputs: list[str] = []
         self.layers: dict[str, FoldedLayer] = {}
         self.layer_of: dict[str, str] = {}
         self._refs: dict[fx.Node, Ref] = {}
+        self._stale: dict[fx.Node, fx.Node] = {}
         self._names: set[str] = set()
         self._owned: dict[str, tuple[str, str]] = {}
 
@@ -50,7 +54,7 @@ class Lowerer:
 
     def module(self, node: fx.Node) -> nn.Module:
         """The module that a call_module node calls."""
-        return self.traced.get_submodule(str(node.target))
+        return self.modules[str(node.target)]
 
     def name_of(self, node: fx.Node) -> str:
         """The node's place in the model, for operator names and messages: `blocks.2.project.conv`, `blocks.2.add`."""
@@ -59,6 +63,7 @@ class Lowerer:
         stack = node.meta.get("nn_module_stack") or {}
         scope = next(reversed(stack), "") if stack else ""
         what = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", node.name)
+        what = IN_PLACE.get(node.target, what)
         return f"{scope}.{what}" if scope else str(what)
 
     def shape(self, node: fx.Node) -> tuple[int, ...]:
@@ -72,11 +77,17 @@ class Lowerer:
     def resolve(self, argument: Any) -> Any:
         """Replace nodes inside an argument: activations by their Ref, everything else by its value."""
         if isinstance(argument, fx.Node):
+            if argument in self._stale:
+                raise UnsupportedError(
+                    f"'{self.name_of(self._stale[argument])}' changes in place a part of '{self.name_of(argument)}', "
+                    "which is read afterwards; compute a new tensor instead"
+                )
             return self._refs[argument] if argument in self._refs else self.values[argument]
         if isinstance(argument, slice):
             return slice(self.resolve(argument.start), self.resolve(argument.stop), self.resolve(argument.step))
         if isinstance(argument, tuple | list):
-            return type(argument)(self.resolve(item) for item in argument)
+            items = [self.resolve(item) for item in argument]
+            return items if isinstance(argument, list) else tuple(items)
         if isinstance(argument, dict):
             return {key: self.resolve(value) for key, value in argument.items()}
         return argument
@@ -84,6 +95,33 @@ class Lowerer:
     def alias(self, node: fx.Node, ref: Ref) -> None:
         """Let a node stand for an activation that exists: it computes nothing in evaluation mode."""
         self._refs[node] = ref
+
+    def current(self, node: fx.Node | None) -> Ref | None:
+        """The activation that a node's value is now, after what was changed in place; None where there is none."""
+        return None if node is None or node in self._stale else self._refs.get(node)
+
+    def overwrite(self, node: fx.Node) -> None:
+        """Take in what a node that was just lowered wrote in place: other names of what it gave now mean the new value.
+
+        Parts and wholes of it are marked, so that reading them is refused.
+
+        Raises:
+            UnsupportedError: it wrote to a parameter or buffer, or to an activation without giving the new value.
+        """
+        for earlier in self.overwritten.get(node, ()):
+            if earlier not in self._refs and node not in self._refs:
+                continue  # between constants, whose values are read where they are used
+            if earlier.op == "get_attr" or node not in self._refs:
+                written = str(earlier.target) if earlier.op == "get_attr" else self.name_of(earlier)
+                raise UnsupportedError(
+                    f"'{self.name_of(node)}' changes '{written}' in place, which cannot be captured; "
+                    "compute a new tensor instead"
+                )
+            if same_view(self.values[earlier], self.values[node]):
+                self._refs[earlier] = self._refs[node]
+                self._stale.pop(earlier, None)
+            else:
+                self._stale[earlier] = node
 
     def shape_of(self, ref: Ref) -> tuple[int, ...]:
         """Shape of an activation."""
@@ -99,13 +137,23 @@ class Lowerer:
                     f"{kind} ({self.name_of(node)}) with a constant operand cannot be quantized; replace it"
                 )
         name = name or self._unique(self.name_of(node))
-        output = self._declare(node, name)
-        self.operators.append(
-            Operator(
-                kind=kind, name=name, inputs=tuple(map(str, inputs)), outputs=(str(output),), attributes=attributes
-            )
-        )
+        self._append(kind, name, inputs, self._declare(node, name), attributes)
         return name
+
+    def emit_inner(
+        self, node: fx.Node, kind: str, input: Ref, attributes: Mapping[str, Any], shape: tuple[int, ...], what: str
+    ) -> Ref:
+        """Append an operator on the way to a node's value, named `what` behind the node; gives its result."""
+        output = Ref(self._unique(f"{self.name_of(node)}.{what}"))
+        self.tensors.append(Tensor(name=output, shape=shape, dtype="float32"))
+        self._append(kind, output, (input,), output, attributes)
+        return output
+
+    def _append(self, kind: str, name: str, inputs: Sequence[str], output: Ref, attributes: Mapping[str, Any]) -> None:
+        names = tuple(map(str, inputs))
+        self.operators.append(
+            Operator(kind=kind, name=name, inputs=names, outputs=(str(output),), attributes=attributes)
+        )
 
     def emit_layer(
         self,
@@ -114,12 +162,14 @@ class Lowerer:
         layer: tuple[str, nn.Conv2d | nn.Linear],
         norm: tuple[str, Norm] | None,
         attributes: Mapping[str, Any],
-    ) -> None:
+        inner_shape: tuple[int, ...] | None = None,
+    ) -> Ref | None:
         """Append a Conv or Gemm with its folded constants.
 
         Args:
             node: the node whose value is the result (the norm's, if there is one).
             layer, norm: path in the model and module.
+            inner_shape: the result's shape, where it is only on the way to the node's value; it is then given back.
         """
         path, module = layer
         key = path if norm is None else f"{path}+{norm[0]}"
@@ -136,7 +186,13 @@ class Lowerer:
             array = np.array(values.detach().numpy(), np.float32)
             self.tensors.append(Tensor(name=constant, shape=array.shape, dtype="float32", data=array))
         self.layer_of[name] = key
-        self.emit(node, kind, (ref, *constants), attributes, name=name)
+        if inner_shape is None:
+            self.emit(node, kind, (ref, *constants), attributes, name=name)
+            return None
+        output = Ref(name)
+        self.tensors.append(Tensor(name=name, shape=inner_shape, dtype="float32"))
+        self._append(kind, name, (ref, *constants), output, attributes)
+        return output
 
     def _unique(self, name: str) -> str:
         name = name or "operator"

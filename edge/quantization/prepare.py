@@ -9,17 +9,17 @@ graph = freeze(prepared)
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from edge.errors import EdgeError, UsageError
+from edge.errors import EdgeError, UnsupportedError, UsageError
 from edge.graph.graph import Graph, Operator
+from edge.graph.padding import same_pads
 from edge.quantization.activation_quantizer import ActivationQuantizer
 from edge.quantization.lower import Lowered, lower
-from edge.quantization.qat_operators import run_operator
+from edge.quantization.qat_operators import rectify, run_operator
 from edge.quantization.scheme import TIED, Scheme
 from edge.quantization.ties import range_groups
 
@@ -47,6 +47,19 @@ class QatOptions:
             raise UsageError(f"momentum is {self.momentum}; it must lie in (0, 1]")
 
 
+class NamedModules(nn.ModuleDict):
+    """A ModuleDict whose names are keys alone: `keys`, `type` or `training` too, which are its own attributes."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute, never a module of that name."""
+        object.__setattr__(self, name, value)
+
+    def add_module(self, name: str, module: nn.Module | None) -> None:
+        """Keep a module under a name without asking whether an attribute is called so."""
+        assert module is not None  # a ModuleDict's values are modules
+        self._modules[name] = module
+
+
 class QuantizedModel(nn.Module):
     """A float graph run with fake quantization; an ordinary module: state dict, deep copy, channels_last, EMA.
 
@@ -67,14 +80,14 @@ class QuantizedModel(nn.Module):
         self.options = options
         self.observing, self.fake_quantizing, self.freeze_bn = True, False, False
         self.single_output = lowered.single_output
-        keys = {path: path.replace(".", "/") for path in lowered.layers}
-        self.layers = nn.ModuleDict({keys[path]: layer for path, layer in lowered.layers.items()})
+        keys = {path: state_key(path) for path in lowered.layers}
+        self.layers = NamedModules({keys[path]: layer for path, layer in lowered.layers.items()})
         self.layer_of = {name: keys[path] for name, path in lowered.layer_of.items()}
-        self.quantizers = nn.ModuleDict()
+        self.quantizers = NamedModules()
         self.group_of: dict[str, str] = {}
         for group in range_groups(lowered.graph, scheme):
             fixed = options.input_range if set(group.tensors) & set(self.graph.inputs) else None
-            key = group.name.replace(".", "/")
+            key = state_key(group.name)
             self.quantizers[key] = ActivationQuantizer(
                 group, momentum=options.momentum, fixed_range=fixed, scheme=scheme
             )
@@ -142,14 +155,34 @@ def prepare_qat(
         example: float32 (1, 3, h, w), any values; fixes the input's size.
 
     Raises:
-        UnsupportedError: an operation that has no operator, named with its node.
+        UnsupportedError: an operation that has no operator or no integer kernel, named with its node; a module that
+            is not plain (compiled, scripted, wrapped, lazy, with hooks or computed weights); or a captured graph that
+            computes something else than the model, by the first module that differs (`edge.quantization.lower`).
         UsageError: learned ranges of int16 activations, whose 65,535 steps leave nothing to learn.
     """
     scheme, options = scheme or Scheme(), options or QatOptions()
+    if any(isinstance(part, QuantizedModel) for part in model.modules()):
+        raise UnsupportedError(f"{type(model).__name__} is prepared already; prepare the float model")
     if scheme.activation_bits == 16 and options.ranges == "learned":
         raise UsageError("ranges = 'learned' is for int8 activations; take 'moving_average' with activation_bits 16")
-    prepared = QuantizedModel(lower(model, example), scheme, options)
+    lowered = lower(model, example)
+    for operator in lowered.graph.operators:
+        _require_written(lowered.graph, operator)
+    prepared = QuantizedModel(lowered, scheme, options)
     return prepared.train(model.training)
+
+
+def _require_written(graph: Graph, operator: Operator) -> None:
+    """Refuse what no integer file can hold, before it is trained."""
+    if operator.kind != "AveragePool":
+        return
+    given = operator.attributes
+    same = same_pads(graph.tensors[operator.inputs[0]].shape[2:], given["kernel"], given["strides"], (1, 1))
+    if any(given["pads"]) and tuple(given["pads"]) != same:
+        raise UnsupportedError(
+            f"{operator.name}: average pooling with pads {tuple(given['pads'])} that do not count has no integer "
+            f"kernel (TensorFlow's SAME, {same}, has); use count_include_pad=True"
+        )
 
 
 def set_phase(
@@ -183,11 +216,12 @@ def range_parameters(module: nn.Module) -> list[nn.Parameter]:
     return [parameter for quantizer in quantizers for parameter in (quantizer.low, quantizer.high)]
 
 
-def rectify(x: Tensor, activation: str) -> Tensor:
-    """The rectifier named by a layer's `activation` attribute."""
-    if activation == "none":
-        return x
-    return functional.relu(x) if activation == "relu" else functional.relu6(x)
+def state_key(name: str) -> str:
+    """A module's path or a tensor's name as one part of a state dict's names: dots become slashes.
+
+    A slash or tilde in the name is written as in a JSON pointer (RFC 6901: ~1, ~0), so that no two names meet.
+    """
+    return name.replace("~", "~0").replace("/", "~1").replace(".", "/")
 
 
 def last_use(graph: Graph) -> list[list[str]]:

@@ -26,6 +26,13 @@ def run_operator(operator: Operator, inputs: Sequence[Tensor], parameters: Param
     return OPERATORS[operator.kind](operator, inputs, parameters)
 
 
+def rectify(x: Tensor, activation: str) -> Tensor:
+    """The rectifier named by a layer's `activation` attribute."""
+    if activation == "none":
+        return x
+    return functional.relu(x) if activation == "relu" else functional.relu6(x)
+
+
 def _average_pool(operator: Operator, inputs: Sequence[Tensor], parameters: Parameters) -> Tensor:
     a = operator.attributes
     return average_pool(inputs[0], a["kernel"], a["strides"], a["pads"], parameters)

@@ -17,8 +17,8 @@ from edge.errors import UsageError
 from edge.graph.graph import Operator
 from edge.quantization.fake_quant import fake_quantize_weight, weight_scales
 from edge.quantization.layers import FoldedLayer, conv_pads
-from edge.quantization.prepare import QuantizedModel, rectify, set_phase
-from edge.quantization.qat_operators import run_operator
+from edge.quantization.prepare import QuantizedModel, set_phase
+from edge.quantization.qat_operators import rectify, run_operator
 from edge.quantization.scheme import WEIGHT_MAX
 
 DAMPING = 0.01

@@ -87,6 +87,8 @@ class Called(nn.Module):
         lambda self, x: torch.add(x, self.conv(x)).mean((2, 3)),
         lambda self, x: functional.max_pool2d(functional.relu(self.conv(x)), 2).flatten(1),
         lambda self, x: functional.interpolate(self.conv(x), scale_factor=2, mode="nearest"),
+        lambda self, x: functional.avg_pool2d(self.conv(x), 3, 2, 1),  # padding that counts
+        lambda self, x: functional.avg_pool2d(self.conv(x), 3, 1, 1, count_include_pad=False),
         lambda self, x: functional.pad(self.conv(x), (1, 2, 0, 3)),
         lambda self, x: self.conv(x) * torch.sigmoid(x) - x,
         lambda self, x: self.linear(x.mean((2, 3)).reshape(x.shape[0], -1)).softmax(1),
@@ -108,7 +110,8 @@ def test_a_usual_way_of_writing_it_lowers(function: object) -> None:
         (lambda self, x: self.reflect(x), "reflect: padding mode 'reflect'"),
         (lambda self, x: functional.interpolate(x, scale_factor=1.3, mode="bilinear"), "does not give whole pixels"),
         (lambda self, x: functional.adaptive_avg_pool2d(x, 5), "does not divide into"),
-        (lambda self, x: functional.avg_pool2d(x, 3, padding=1), "count_include_pad=False"),
+        (lambda self, x: functional.avg_pool2d(x, 2, divisor_override=3), "leave out divisor_override"),
+        (lambda self, x: functional.dropout(self.conv(x)), "dropout is active in evaluation mode too"),
         (lambda self, x: functional.hardtanh(x), r"a clip to \[-1.0, 1.0\]"),
         (lambda self, x: x if x.sum() > 0 else -x, "control flow"),
         (lambda self, x: self.conv(x).reshape(-1, 3), "the first axis must stay the batch"),
