@@ -2,13 +2,20 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 
 import click
 
-from edge.errors import EdgeError, FileError, UsageError, one_line, unknown_name
+from edge import interrupts
+from edge.bounded_file import exists
+from edge.errors import EdgeError, FileError, Interrupted, UsageError, unknown_name
+from edge.installation import DISTRIBUTION, EXTRAS, needs
+from edge.terminal import flush_output, say_json, tell
+from edge.unforeseen import EXIT_CODE as UNFORESEEN
+from edge.unforeseen import unforeseen_line
 
 # verb -> (module, one line for `edge --help`). Each module has a click command named `command`.
 VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -25,21 +32,6 @@ VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "report": ("edge.verbs.report", "Many measurements as one page, table or list."),
         "compare": ("edge.verbs.compare", "Whether a change made something slower; exit code 1 is: it did."),
         "camera": ("edge.verbs.camera", "Run an artifact on a video, folder or camera and draw the result."),
-    }
-)
-
-# package that is not in the light part -> the extra that brings it
-EXTRAS: Mapping[str, str] = MappingProxyType(
-    {
-        "ai_edge_litert": "litert",
-        "duckdb": "report",
-        "flatbuffers": "convert",
-        "jinja2": "report",
-        "onnx": "convert",
-        "onnxruntime": "onnxruntime",
-        "safetensors": "train",
-        "tflite_runtime": "tflite-runtime",
-        "torch": "train",
     }
 )
 
@@ -66,9 +58,48 @@ class Verbs(click.Group):
 
 
 @click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="edge-deploy", prog_name="edge")
+@click.version_option(package_name=DISTRIBUTION, prog_name="edge")
 def edge() -> None:
     """From a PyTorch vision model to an exact INT8 file on a camera."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; what goes wrong becomes one line on standard error and an exit code (edge/errors.py)."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    verb = next((word for word in given if word in VERBS), None)
+    try:
+        status = edge.main(args=given, prog_name="edge", standalone_mode=False)
+        flush_output()
+        return status if isinstance(status, int) else 0
+    except BaseException as error:
+        if isinstance(error, SystemExit):
+            raise
+        problem, code = _told(error, given)
+        if code == UNFORESEEN and "--json" in given:
+            with suppress(FileError):  # standard output itself may be what fails
+                say_json({"row": "error", "error": problem, "exit_code": code})
+        tell(f"edge {verb}: {problem}" if verb else f"edge: {problem}")
+        return code
+
+
+def _told(error: BaseException, given: Sequence[str]) -> tuple[str, int]:
+    """What went wrong in one line, and the exit code."""
+    if interrupts.came() and not isinstance(error, EdgeError):  # native code makes an error of its own of it
+        return "interrupted", Interrupted.exit_code
+    if isinstance(error, EdgeError):
+        missing = _names_what_is_not_there(error, given)
+        return str(error), UsageError.exit_code if missing else error.exit_code
+    if isinstance(error, click.Abort | KeyboardInterrupt):
+        return "interrupted", Interrupted.exit_code
+    if isinstance(error, click.ClickException):
+        return error.format_message(), UsageError.exit_code
+    if isinstance(error, ModuleNotFoundError) and (package := (error.name or "").partition(".")[0]) in EXTRAS:
+        return needs(package), EdgeError.exit_code
+    if out_of_memory(error):
+        return f"needs more memory than there is here{': ' * bool(str(error))}{error}", EdgeError.exit_code
+    if isinstance(error, OSError) and (failed := _failed_output()) is not None:  # of click, which prints the help
+        return str(failed), failed.exit_code
+    return unforeseen_line(error, given), UNFORESEEN
 
 
 def _names_what_is_not_there(error: EdgeError, given: Sequence[str]) -> bool:
@@ -76,47 +107,28 @@ def _names_what_is_not_there(error: EdgeError, given: Sequence[str]) -> bool:
     words = {str(Path(part)) for word in given for part in (word, word.partition("=")[2]) if part}
     if not isinstance(error, FileError) or str(Path(error.path)) not in words:
         return False
-    return "no such" in error.problem.lower() and not Path(error.path).exists()
+    return "no such" in error.problem.lower() and not exists(error.path)
 
 
-def out_of_memory(error: Exception) -> bool:
-    """Whether an exception says that the memory does not suffice: Python's own, or what torch raises in its place."""
-    told = str(error)
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and "DefaultCPUAllocator" in told and "memory" in told
-    )
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; errors become one line on standard error and an exit code (0, 1 or 2)."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    verb = next((word for word in given if word in VERBS), None)
-    prefix = f"edge {verb}" if verb else "edge"
+def _failed_output() -> FileError | None:
     try:
-        status = edge.main(args=given, prog_name="edge", standalone_mode=False)
-    except EdgeError as error:
-        click.echo(f"{prefix}: {one_line(str(error))}", err=True)
-        return UsageError.exit_code if _names_what_is_not_there(error, given) else error.exit_code
-    except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if package not in EXTRAS:
-            raise
-        click.echo(f"{prefix}: needs the package {package}: pip install 'edge-deploy[{EXTRAS[package]}]'", err=True)
-        return EdgeError.exit_code
-    except click.ClickException as error:
-        click.echo(f"{prefix}: {one_line(error.format_message())}", err=True)
-        return 2
-    except (click.Abort, KeyboardInterrupt):
-        click.echo(f"{prefix}: interrupted", err=True)
-        return 130
-    except (MemoryError, RuntimeError) as error:
-        if not out_of_memory(error):
-            raise
-        click.echo(f"{prefix}: needs more memory than there is here: {one_line(str(error))}", err=True)
-        return EdgeError.exit_code
-    return status if isinstance(status, int) else 0
+        flush_output()
+    except FileError as error:
+        return error
+    return None
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that the memory does not suffice: Python's own, or what torch or OpenCV make of it."""
+    if isinstance(error, RuntimeError):
+        return "DefaultCPUAllocator" in str(error) and "memory" in str(error)
+    if type(error).__module__ == "cv2":
+        return "Insufficient memory" in str(error)
+    return isinstance(error, MemoryError)
 
 
 def run() -> None:
-    """Entry point of the `edge` command."""
-    sys.exit(main())
+    """The `edge` command, for those who have imported this module already; its entry point is `edge.__main__`."""
+    from edge import __main__
+
+    __main__.run()

@@ -12,10 +12,16 @@
     └── UsageError            asked wrongly                                   exit code 2
         └── RecipeError       a recipe or card that does not hold
 
-A file that the command line names and that is not there is asked wrongly too: exit code 2 (edge/cli.py).
+The exit code says whose turn it is, in every verb:
 
-The command line prints `edge VERB: MESSAGE` and leaves with the exit code. Anything that is not an EdgeError is a
-defect of ours and keeps its traceback.
+    0    done (`verify`: ship; `compare`: nothing slower)
+    1    could not: what is there cannot be read, used or written; or do not ship
+    2    asked wrongly: an option, a name or a recipe or card that does not hold, a path of the command line where
+         nothing is
+    70   nobody foresaw it: a defect of ours, whose traceback stands in a file that the line names (edge/unforeseen.py)
+    130  interrupted
+
+The command line prints `edge VERB: MESSAGE`, one line, and leaves with the exit code (edge/cli.py).
 """
 
 import difflib

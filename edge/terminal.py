@@ -51,8 +51,8 @@ class Screen(Console):
 class Bars(Progress):
     """Progress on standard error, where somebody looks; descriptions are plain text."""
 
-    def __init__(self, *columns: str | ProgressColumn, **options: Any) -> None:
-        screen = Screen(stderr=True)
+    def __init__(self, *columns: ProgressColumn, console: Console | None = None, **options: Any) -> None:
+        screen = console or Screen(stderr=True, soft_wrap=True)
         given = columns or (TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn())
         super().__init__(*given, console=screen, transient=True, disable=not screen.is_terminal, **options)
 

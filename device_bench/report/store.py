@@ -11,6 +11,7 @@ from typing import Any
 from device_bench.record_lines import record_lines
 from device_bench.report.row import COLUMNS, row
 from edge.errors import FileError, UnsupportedError
+from edge.installation import needs
 
 MEMORY_LIMIT = "512MB"
 MOST_TOLD = 20
@@ -59,7 +60,7 @@ def opened_store(paths: Sequence[Path], *, skip_damaged: bool = False) -> Iterat
     try:
         import duckdb
     except ImportError as error:
-        raise UnsupportedError("a report needs the package duckdb: pip install 'edge-deploy[report]'") from error
+        raise UnsupportedError(f"a report {needs('duckdb')}") from error
     with tempfile.TemporaryDirectory(prefix="edge-report-") as name:
         folder = Path(name)
         settings: dict[str, str | bool | int | float | list[str]] = {

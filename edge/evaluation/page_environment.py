@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from edge.errors import UnsupportedError
+from edge.installation import needs
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -21,7 +22,7 @@ def page_environment(filters: Mapping[str, Callable[..., Any]], extra: str) -> "
     try:
         from jinja2 import Environment, StrictUndefined
     except ImportError as error:
-        raise UnsupportedError(f"the page needs the package jinja2: pip install 'edge-deploy[{extra}]'") from error
+        raise UnsupportedError(f"the page {needs('jinja2', extra)}") from error
     environment = Environment(autoescape=True, undefined=StrictUndefined, finalize=printable, trim_blocks=True)
     environment.filters.update(filters)
     return environment

@@ -37,11 +37,11 @@ FUSED_ACTIVATIONS: Mapping[str, str] = MappingProxyType({"none": "NONE", "relu":
 
 
 def schema() -> Any:
-    """Import the schema module. Refuses (EngineError) when the package is missing, naming the extra that brings it."""
+    """Import the schema module. Refuses (EngineError) when the package is missing, naming it."""
     try:
         import ai_edge_litert.schema_py_generated as module
     except ImportError as error:
-        raise EngineError("TFLite files need the package ai-edge-litert; install edge-deploy[litert]") from error
+        raise EngineError("TFLite files need the package ai-edge-litert: pip install ai-edge-litert") from error
     return module
 
 

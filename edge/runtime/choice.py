@@ -59,5 +59,5 @@ def choose_engine(artifact: Artifact) -> str:
     installed = ", ".join(installed_engines()) or "none"
     raise EngineError(
         f"{artifact.folder}: no engine here runs its {' or '.join(sorted(formats))} file (installed: {installed}); "
-        "pip install 'edge-deploy[litert]' or 'edge-deploy[onnxruntime]'"
+        "pip install ai-edge-litert or onnxruntime"
     )

@@ -57,9 +57,7 @@ def _open(engine: str, package: str, module_name: str, path: Path, threads: int,
     try:
         module = import_module(module_name)
     except ImportError as error:
-        raise EngineError(
-            f"{engine}: {package} is not installed here; pip install 'edge-deploy[{engine}]' ({error})"
-        ) from error
+        raise EngineError(f"{engine}: {package} is not installed here; pip install {package} ({error})") from error
     _check_file(path)
     resolver = module.OpResolverType[RESOLVERS[kernels or "xnnpack"]]
     try:

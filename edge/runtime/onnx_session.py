@@ -56,9 +56,7 @@ def open_onnxruntime(path: Path, *, threads: int = 1, kernels: str | None = None
     try:
         import onnxruntime
     except ImportError as error:
-        raise EngineError(
-            f"onnxruntime: it is not installed here; pip install 'edge-deploy[onnxruntime]' ({error})"
-        ) from error
+        raise EngineError(f"onnxruntime: it is not installed here; pip install onnxruntime ({error})") from error
     if not path.is_file():
         raise ModelFileError(path, "no such file")
     session = start_session(onnxruntime, path, chosen, threads)

@@ -10,7 +10,9 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+
+from edge import terminal
 
 QUIET_S = 20.0
 
@@ -48,18 +50,15 @@ class Bars:
     """
 
     def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        self.console = console or Console(stderr=True, highlight=False, soft_wrap=True)
         self.clock = clock
         self.said_at = clock()
-        self.progress = Progress(
-            TextColumn("{task.description}"),
+        self.progress = terminal.Bars(
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=self.console,
-            transient=True,
-            disable=not self.console.is_terminal,
+            TextColumn("{task.fields[note]}", markup=False),
+            console=console,
         )
         self.task: TaskID | None = None
 
@@ -84,14 +83,14 @@ class Bars:
         if self.task is None:
             return
         self.progress.update(self.task, advance=count, note=note)
-        if not self.console.is_terminal and self.clock() - self.said_at >= QUIET_S:
+        if not self.progress.console.is_terminal and self.clock() - self.said_at >= QUIET_S:
             shown = next(task for task in self.progress.tasks if task.id == self.task)
             self.say(" ".join(f"{shown.description} {shown.completed:.0f} of {shown.total:.0f} {note}".split()))
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""
         self.said_at = self.clock()
-        self.console.print(line)
+        self.progress.console.print(line)
 
 
 @contextmanager

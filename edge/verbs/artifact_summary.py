@@ -1,13 +1,11 @@
 """What `convert` and `quantize` print about the artifact that they wrote."""
 
-import json
 from typing import Any
 
-import click
-from rich.console import Console
 from rich.table import Table
 
 from edge.artifact import Artifact
+from edge.terminal import say, say_json, show, tell
 from edge.verbs.bare_file_summary import transpose_entries, transpose_lines
 
 
@@ -19,24 +17,22 @@ def print_artifact(artifact: Artifact, *, as_json: bool, transposes: Any = None)
     """
     manifest = artifact.manifest
     if as_json:
-        click.echo(
-            json.dumps(
-                {
-                    "artifact": str(artifact.folder),
-                    "name": manifest.name,
-                    "task": manifest.task,
-                    "head": manifest.head,
-                    "precision": manifest.precision,
-                    "files": {file.path: file.size_bytes for file in manifest.files},
-                    "multiply_adds": manifest.cost.multiply_adds,
-                    "parameters": manifest.cost.parameters,
-                    "weights_bytes": manifest.cost.weights_bytes,
-                    "peak_activation_bytes": manifest.cost.peak_activation_bytes,
-                    "derived": [entry.model_dump() for entry in manifest.quantization.derived],
-                    "notes": list(manifest.quantization.notes),
-                    **({} if transposes is None else {"transposes": transpose_entries(transposes)}),
-                }
-            )
+        say_json(
+            {
+                "artifact": str(artifact.folder),
+                "name": manifest.name,
+                "task": manifest.task,
+                "head": manifest.head,
+                "precision": manifest.precision,
+                "files": {file.path: file.size_bytes for file in manifest.files},
+                "multiply_adds": manifest.cost.multiply_adds,
+                "parameters": manifest.cost.parameters,
+                "weights_bytes": manifest.cost.weights_bytes,
+                "peak_activation_bytes": manifest.cost.peak_activation_bytes,
+                "derived": [entry.model_dump() for entry in manifest.quantization.derived],
+                "notes": list(manifest.quantization.notes),
+                **({} if transposes is None else {"transposes": transpose_entries(transposes)}),
+            }
         )
         return
     table = Table(title=f"{artifact.folder} ({manifest.task}, {manifest.precision})", title_justify="left")
@@ -50,18 +46,16 @@ def print_artifact(artifact: Artifact, *, as_json: bool, transposes: Any = None)
             f"{given.dtype} {'x'.join(map(str, given.shape))} {given.layout}",
             f"{made.dtype} {'x'.join(map(str, made.shape))} {made.meaning}",
         )
-    console = Console()
-    console.print(table)
-    console.print(
+    show(table)
+    say(
         f"{manifest.cost.multiply_adds / 1e6:.1f} M multiply-adds, {manifest.cost.parameters:,} parameters, "
         f"peak activations {manifest.cost.peak_activation_bytes / 1024:.0f} KiB"
     )
     for entry in manifest.quantization.derived:
-        console.print(
+        say(
             f"derived: '{entry.tensor}' scale {entry.scale:.6g}, zero point {entry.zero_point}: {entry.how}",
-            markup=False,
         )
     for note in manifest.quantization.notes:
-        console.print(f"note: {note}", markup=False)
+        say(f"note: {note}")
     for line in transpose_lines(transposes) if transposes else ():
-        click.echo(f"model.tflite: {line}", err=True)
+        tell(f"model.tflite: {line}")

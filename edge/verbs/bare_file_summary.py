@@ -1,10 +1,8 @@
 """What `convert` prints about a TFLite file that it wrote without an artifact."""
 
-import json
 from typing import TYPE_CHECKING, Any
 
-import click
-from rich.console import Console
+from edge.terminal import say, say_json
 
 if TYPE_CHECKING:
     from converters.bare_file import BareFile
@@ -15,13 +13,8 @@ if TYPE_CHECKING:
 def print_bare_file(file: "BareFile", *, as_json: bool) -> None:
     """Print operators, what stayed in float, Transposes, parameters and the check: lines, or one JSON object."""
     if as_json:
-        click.echo(json.dumps(_entry(file)))
+        say_json(_entry(file))
         return
-    console = Console(highlight=False, soft_wrap=True)
-
-    def say(text: str) -> None:
-        console.print(text, markup=False)
-
     say(f"{file.path} ({file.precision}, {file.size_bytes / 1024:.0f} KiB)")
     for title, names in (("input", file.graph.inputs), ("output", file.graph.outputs)):
         for name in names:

@@ -1,12 +1,11 @@
 """edge camera: an artifact on a video, pictures or a camera, with the answer drawn."""
 
-import json
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import click
-from rich.console import Console
 
+from edge import terminal
 from edge.camera.loop import summarize, watch
 from edge.camera.report import frame_line, frame_object, summary_object, summary_table
 from edge.camera.sinks import open_file_sink, open_window
@@ -61,17 +60,15 @@ def command(
             for seen in watch(predictor, opened, sinks, limit=frames):
                 times_ns.append(seen.times_ns)
                 if as_json:
-                    click.echo(json.dumps(frame_object(seen)))
+                    terminal.say_json(frame_object(seen))
                 elif opened.pictures:
-                    click.echo(frame_line(seen))
+                    terminal.say(frame_line(seen))
     if not times_ns:
         return
     summary = summarize(times_ns)
     if as_json:
-        click.echo(json.dumps(summary_object(summary, len(times_ns), predictor.info)))
+        terminal.say_json(summary_object(summary, len(times_ns), predictor.info))
         return
     info = predictor.info
-    Console().print(summary_table(summary))
-    click.echo(
-        f"{len(times_ns)} frames, {info.engine} {info.version} ({info.kernels}), {info.threads} threads", err=True
-    )
+    terminal.show(summary_table(summary))
+    terminal.tell(f"{len(times_ns)} frames, {info.engine} {info.version} ({info.kernels}), {info.threads} threads")

@@ -1,13 +1,10 @@
 """`edge eval`: accuracy of a checkpoint or an artifact on a split."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from edge.artifact import open_artifact
@@ -19,6 +16,7 @@ from edge.errors import UsageError
 from edge.evaluation.accuracy import Answer, accuracy
 from edge.recipe_file import expand, split_arguments
 from edge.runtime.artifact_answer import artifact_answer
+from edge.terminal import Bars, say, say_json, show
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,11 +80,11 @@ def command(
     require_model_classes(chosen, opened.classes.names, str(subject))
     if samples is not None:
         chosen = chosen.subset(range(min(samples, len(chosen))))
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with Bars() as progress:
         task = progress.add_task("evaluate", total=len(chosen))
         metrics = accuracy(chosen, opened.answer, batch_size=8, advance=lambda count: progress.advance(task, count))
     if as_json:
-        click.echo(json.dumps({"subject": str(subject), "runs_on": opened.runs_on, "split": chosen.origin, **metrics}))
+        say_json({"subject": str(subject), "runs_on": opened.runs_on, "split": chosen.origin, **metrics})
     else:
         _print(f"{subject}, {opened.runs_on}", chosen, metrics)
 
@@ -125,7 +123,7 @@ def _checkpoint(path: Path, engine: str | None, threads: int) -> _Opened:
 
 
 def _print(subject: str, split: Split, metrics: dict[str, Any]) -> None:
-    click.echo(f"{subject}; {split.origin}, {metrics['images']} images")
+    say(f"{subject}; {split.origin}, {metrics['images']} images")
     table = Table()
     table.add_column("metric")
     table.add_column("%", justify="right")
@@ -134,4 +132,4 @@ def _print(subject: str, split: Split, metrics: dict[str, Any]) -> None:
             table.add_row(name, f"{metrics[name] * 100:.2f}")
     for name, value in metrics.get("iou", {}).items():
         table.add_row(f"  iou {name}", "-" if value is None else f"{value * 100:.2f}")
-    Console(highlight=False).print(table)
+    show(table)

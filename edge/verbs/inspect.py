@@ -1,16 +1,15 @@
 """edge inspect: what stands in a model file, operator by operator."""
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 from rich import box
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from edge.artifact import Artifact, open_artifact
+from edge.errors import printable
+from edge.terminal import Screen, say, say_json, show
 
 COLUMNS: dict[str, Literal["left", "right"]] = {
     "": "right",
@@ -61,46 +60,43 @@ def _print_file(path: Path, batch: int | None, *, as_json: bool) -> None:
     total = total_entry(graph, cost, about["format"])
     if as_json:
         if metadata is not None:
-            click.echo(json.dumps({"entry": "metadata", **about, **metadata}))
+            say_json({"entry": "metadata", **about, **metadata})
         for index, entry in enumerate(entries):
-            click.echo(json.dumps({"entry": "operator", **about, "index": index, **entry}))
-        click.echo(json.dumps({"entry": "total", **about, **total}))
+            say_json({"entry": "operator", **about, "index": index, **entry})
+        say_json({"entry": "total", **about, **total})
         return
-    console = Console()
     _print_table(f"{path} ({about['format']}, {graph.layout})", entries)
-    console.print(
+    say(
         f"{total['operators']} operator{'s' * (total['operators'] != 1)}, "
         f"{total['multiply_adds'] / 1e6:,.1f} M multiply-adds, "
         f"{total['parameters']:,} parameters in {total['weights_bytes'] / 1024:,.0f} KiB, "
         f"peak activations {total['peak_activation_bytes'] / 1024:,.0f} KiB"
         + (f", LiteRT's arena {total['arena_bytes'] / 1024:,.0f} KiB" if total["arena_bytes"] is not None else ""),
-        highlight=False,
     )
     if metadata is not None:
         said = [f"{key} {value}" for key, value in metadata.items() if key != "labels"]
-        console.print(f"metadata: {', '.join(said)}, {len(metadata['labels'])} labels", markup=False, soft_wrap=True)
+        say(f"metadata: {', '.join(said)}, {len(metadata['labels'])} labels")
     for entry in total["transposes"]:
         shape, perm = "x".join(str(size) for size in entry["shape"]), " ".join(str(axis) for axis in entry["perm"])
         text = f"TRANSPOSE '{entry['name']}' to {shape} (axes {perm}), {entry['size_bytes'] / 1024:,.1f} KiB"
-        console.print(text, markup=False, highlight=False)
+        say(text)
     if total["unruled"]:
-        console.print(f"no rule for (not in the multiply-adds): {', '.join(total['unruled'])}", markup=False)
+        say(f"no rule for (not in the multiply-adds): {', '.join(total['unruled'])}")
 
 
 def _print_table(title: str, entries: list[dict[str, Any]]) -> None:
     """Print one row per operator; names give way where the terminal is narrow, numbers never."""
-    rows = [_row(index, entry) for index, entry in enumerate(entries)]
+    rows = [[printable(text) for text in _row(index, entry)] for index, entry in enumerate(entries)]
     widths = [max(len(row[column]) for row in [list(COLUMNS), *rows]) for column in range(len(COLUMNS))]
     others = sum(widths) - widths[NAME_COLUMN] + len(COLUMNS) + 1  # one space between and around columns
-    name_width = min(widths[NAME_COLUMN], max(NARROWEST_NAME, Console().width - others))
-    console = Console(width=max(Console().width, others + name_width))
-    table = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
+    name_width = min(widths[NAME_COLUMN], max(NARROWEST_NAME, Screen().width - others))
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
     for name, justify in COLUMNS.items():
         table.add_column(name, justify=justify, no_wrap=True)
     for row in rows:
         row[NAME_COLUMN] = _tail(row[NAME_COLUMN], name_width)
-        table.add_row(*(escape(text) for text in row))
-    console.print(table)
+        table.add_row(*row)
+    show(table, least_width=others + name_width)
 
 
 def _row(index: int, entry: dict[str, Any]) -> list[str]:
@@ -160,13 +156,9 @@ def _number(scale: float | list[float] | None) -> str:
 def _print_manifest(artifact: Artifact, *, as_json: bool) -> None:
     manifest = artifact.manifest
     if as_json:
-        click.echo(
-            json.dumps({"entry": "manifest", "artifact": str(artifact.folder), **manifest.model_dump(mode="json")})
-        )
+        say_json({"entry": "manifest", "artifact": str(artifact.folder), **manifest.model_dump(mode="json")})
         return
-    table = Table(
-        title=escape(str(artifact.folder)), title_justify="left", box=box.SIMPLE, show_header=False, pad_edge=False
-    )
+    table = Table(title=str(artifact.folder), title_justify="left", box=box.SIMPLE, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True)
     table.add_column()
     preprocess = manifest.preprocess
@@ -186,5 +178,5 @@ def _print_manifest(artifact: Artifact, *, as_json: bool) -> None:
             f"{accuracy.value:.4f} ({accuracy.split}, {accuracy.images} images)"
         )
     for name, value in rows.items():
-        table.add_row(escape(name), escape(value))
-    Console().print(table)
+        table.add_row(name, value)
+    show(table)

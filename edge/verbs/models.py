@@ -1,13 +1,13 @@
 """`edge models`: the networks that can be named, with what they cost."""
 
-import json
 from dataclasses import asdict
 from typing import Any
 
 import click
 from rich import box
-from rich.console import Console
 from rich.table import Table
+
+from edge.terminal import say_json, show
 
 GRID: tuple[tuple[str, dict[str, Any]], ...] = (
     *(("mobilenet_v1", {"classes": 1000, "width": width, "resolution": 224}) for width in (1.0, 0.75, 0.5, 0.25)),
@@ -42,7 +42,7 @@ def command(names: tuple[str, ...], as_json: bool) -> None:
     entries = list_models(GRID, names)
     if as_json:
         for entry in entries:
-            click.echo(json.dumps(asdict(entry)))
+            say_json(asdict(entry))
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
     table.add_column("model", no_wrap=True)
@@ -58,4 +58,4 @@ def command(names: tuple[str, ...], as_json: bool) -> None:
             f"{entry.parameters / 1e6:.3f} M",
             f"{entry.multiply_adds / 1e6:,.1f} M",
         )
-    Console().print(table)
+    show(table)

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from edge.errors import UsageError
+from edge.terminal import tell
 
 
 def prepare(context: click.Context, option: click.Parameter, asked: bool) -> None:
@@ -14,7 +15,7 @@ def prepare(context: click.Context, option: click.Parameter, asked: bool) -> Non
         return
     from converters.onnx2tf_road.environment import prepare as make
 
-    make(lambda line: click.echo(line, err=True))
+    make(tell)
     context.exit(0)
 
 
@@ -53,7 +54,7 @@ def convert_there(
         card_path=card,
         name=name,
         calibration=open_calibration(calibration, samples, ranges),
-        say=lambda line: click.echo(line, err=True),
+        say=tell,
     )
     print_artifact(artifact, as_json=as_json)
     if no_verify:
@@ -63,7 +64,5 @@ def convert_there(
     status = verify_written(artifact)
     if calibration is None:
         return status
-    click.echo(
-        "its integers are onnx2tf's own, so only images can judge it: `edge verify` with a labelled split", err=True
-    )
+    tell("its integers are onnx2tf's own, so only images can judge it: `edge verify` with a labelled split")
     return 0

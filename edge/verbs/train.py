@@ -6,6 +6,7 @@ from typing import Literal, cast
 import click
 
 from edge.recipe_file import read_recipe
+from edge.terminal import say
 from edge.training.progress import bars
 from edge.training.run import Request, train
 
@@ -47,4 +48,4 @@ def command(
     )
     with bars() as reporter:
         position = train(request, reporter)
-    click.echo(folder / f"{position.phase}.safetensors")
+    say(str(folder / f"{position.phase}.safetensors"))

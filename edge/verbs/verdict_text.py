@@ -2,63 +2,57 @@
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from edge.artifact import Artifact
 from edge.evaluation.quantities import duration_text, size_text
 from edge.evaluation.thresholds import Limits
+from edge.terminal import say, show
 
 if TYPE_CHECKING:
     from edge.quantization.sensitivity.examination import Examination
     from edge.quantization.verification.verify import Report
 
-MARKS = {True: "[green]passed[/]", False: "[red]FAILED[/]", None: "[dim]noted[/]"}
-
-
+MARKS = {True: "passed", False: "FAILED", None: "noted"}
+STYLES = {True: "green", False: "red", None: "dim"}
 MOST_LAYERS = 12
 
 
-def print_verdict(
-    artifact: Artifact, report: "Report", examination: "Examination | None", console: Console | None = None
-) -> None:
+def print_verdict(artifact: Artifact, report: "Report", examination: "Examination | None") -> None:
     """Print everything; the last line is the verdict."""
-    console = Console() if console is None else console
-    console.print(f"{artifact.folder}: {report.looked_at}", soft_wrap=True, markup=False, highlight=False)
+    say(f"{artifact.folder}: {report.looked_at}")
     if report.parent:
-        console.print(f"float parent: {report.parent}", soft_wrap=True, markup=False, highlight=False)
+        say(f"float parent: {report.parent}")
     table = Table(show_lines=True)
     for column in ("check", "subject", "", "found"):
         table.add_column(column, overflow="fold")
     for finding in report.verdict.findings:
-        table.add_row(finding.check, escape(finding.subject), MARKS[finding.passed], escape(finding.detail))
-    console.print(table)
+        mark = Text(MARKS[finding.passed], style=STYLES[finding.passed])
+        table.add_row(finding.check, finding.subject, mark, finding.detail)
+    show(table)
     if examination is not None:
-        _print_ranking(examination, console)
+        _print_ranking(examination)
     thresholds = "; ".join(f"{text} ({origin})" for text, origin in threshold_texts(report.limits))
-    console.print(f"asked: {thresholds}", soft_wrap=True, markup=False, highlight=False)
+    say(f"asked: {thresholds}")
     for fault in report.verdict.at_fault:
         text = f"at fault ({fault.check}): {fault.kind} '{fault.operator}': {fault.reason}"
-        console.print(text, soft_wrap=True, markup=False, highlight=False)
+        say(text)
     style = "bold green" if report.verdict.ship else "bold red"
-    console.print(report.verdict.sentence, style=style, soft_wrap=True, markup=False, highlight=False)
+    say(report.verdict.sentence, style=style)
 
 
-def _print_ranking(examination: "Examination", console: Console) -> None:
+def _print_ranking(examination: "Examination") -> None:
     ranking = examination.ranking
     fewer = f" of {ranking.asked} asked for, in the time given" if len(ranking.images) < ranking.asked else ""
     unseen = len(ranking.weights.from_integers)
-    console.print(
+    say(
         f"layers by cost, on {len(ranking.images)} images{fewer} ({ranking.duration_s:.0f} s); all rounded: "
         f"{ranking.everything.error.sqnr_db:.1f} dB, the integer simulation: {ranking.simulation.error.sqnr_db:.1f} dB"
         + (
             f"; the rounding of {unseen} layers' weights cannot be seen (no parent they were rounded from)"
             * (unseen > 0)
-        ),
-        soft_wrap=True,
-        markup=False,
-        highlight=False,
+        )
     )
     table = Table()
     for column in ("layer", "", "alone: of all noise", "SQNR", "decisions kept", "left float: recovered", "place"):
@@ -67,7 +61,7 @@ def _print_ranking(examination: "Examination", console: Console) -> None:
     for cost in ranking.layers[:MOST_LAYERS]:
         agreement = cost.alone.participant.agreement
         table.add_row(
-            escape(cost.layer.name),
+            cost.layer.name,
             cost.layer.kind,
             f"{cost.alone_noise_share:.1%}",
             f"{cost.alone.error.sqnr_db:.1f} dB",
@@ -75,11 +69,11 @@ def _print_ranking(examination: "Examination", console: Console) -> None:
             f"{cost.recovered_share:.1%}",
             str(cost.without_rank),
         )
-    console.print(table)
+    show(table)
     for suggestion in examination.suggestions:
         layer = f"{suggestion.kind} '{suggestion.layer}': " if suggestion.layer else ""
         text = f"try: {layer}{suggestion.action} ({suggestion.reason}): {suggestion.command}"
-        console.print(text, soft_wrap=True, markup=False, highlight=False)
+        say(text)
 
 
 def threshold_texts(limits: Limits) -> list[tuple[str, str]]:

@@ -1,6 +1,5 @@
 """edge verify: prove that an artifact computes what was trained, fast enough: ship or do not ship."""
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,6 +10,7 @@ import click
 
 from edge.artifact import Artifact, open_artifact
 from edge.errors import EdgeError, UnsupportedError, UsageError
+from edge.terminal import Bars, say_json, tell
 from edge.verbs.verdict_text import MARKS, print_verdict
 from edge.verbs.written_file import HTML_FILE
 
@@ -85,7 +85,7 @@ def command(artifact: Path, recorded: bool, html: Path | None, as_json: bool, **
     except EdgeError as error:
         if as_json:
             failed = {"artifact": str(artifact), "ship": None, "exit_code": error.exit_code, "error": str(error)}
-            click.echo(json.dumps({"row": "error", **failed}))
+            say_json({"row": "error", **failed})
         raise
     return 0 if report.verdict.ship else 1
 
@@ -159,8 +159,6 @@ def verify_written(artifact: Artifact) -> int:
 
     The recipe's thresholds hold, but latency is not measured: whoever converts is rarely on the device.
     """
-    from rich.console import Console
-
     from edge.evaluation.latency import unjudged_latency
     from edge.evaluation.thresholds import Thresholds, recipe_thresholds, resolve
     from edge.quantization.verification.verify import Request
@@ -171,10 +169,9 @@ def verify_written(artifact: Artifact) -> int:
         reason = "no measurement yet; `edge bench` on the device, then `edge verify --records FILE`"
         latency = (unjudged_latency("the device", reason, limits.latency_budget_ns, demanded=False),)
     report = run_with_progress(artifact, Request(limits=limits, latency=latency))
-    console = Console(stderr=True)
     for finding in report.verdict.findings:
-        console.print(f"{MARKS[finding.passed]} {finding.check}: {finding.subject}: {finding.detail}", soft_wrap=True)
-    console.print(report.verdict.sentence, soft_wrap=True)
+        tell(f"{MARKS[finding.passed]} {finding.check}: {finding.subject}: {finding.detail}")
+    tell(report.verdict.sentence)
     return 0 if report.verdict.ship else 1
 
 
@@ -194,7 +191,7 @@ def _examined(
     except (UnsupportedError, UsageError) as error:
         if rank:
             raise
-        click.echo(f"note: layers are not ranked: {error}", err=True)
+        tell(f"note: layers are not ranked: {error}")
         return report, None
     if failed is None:
         return report, examination
@@ -212,12 +209,10 @@ def run_with_progress(artifact: Artifact, request: "Request") -> "Report":
 
 @contextmanager
 def _progress(title: str) -> Iterator[Callable[[int], None]]:
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    columns = (SpinnerColumn(), TextColumn("{task.description} {task.completed} steps"), TimeElapsedColumn())
-    screen = Console(stderr=True)
-    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as progress:
+    words = TextColumn("{task.description} {task.completed} steps", markup=False)
+    with Bars(SpinnerColumn(), words, TimeElapsedColumn()) as progress:
         task = progress.add_task(title, total=None)
         yield lambda count: progress.advance(task, count)
 
@@ -228,6 +223,6 @@ def print_report(artifact: Artifact, report: "Report", examination: "Examination
         from edge.quantization.verification.rows import rows
 
         for row in rows(artifact, report, examination):
-            click.echo(json.dumps(row))
+            say_json(row)
         return
     print_verdict(artifact, report, examination)

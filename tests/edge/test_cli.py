@@ -1,10 +1,12 @@
 """The command line: one line per error, exit codes, no guess."""
 
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
+import tempfile
 import tomllib
 from pathlib import Path
 
@@ -12,8 +14,9 @@ import click
 import numpy as np
 import pytest
 
-from edge.cli import EXTRAS, VERBS, edge, main, out_of_memory
+from edge.cli import VERBS, edge, main, out_of_memory
 from edge.errors import unknown_name
+from edge.installation import EXTRAS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -116,7 +119,7 @@ def test_a_missing_package_is_one_line_that_names_the_extra(package: str, tmp_pa
         check=False,
     )
     (line,) = done.stderr.splitlines()
-    assert done.returncode == 1 and package in line and f"pip install 'edge-deploy[{EXTRAS[package]}]'" in line
+    assert done.returncode == 1 and package in line and re.search(rf"pip install (.* )?'?{package}\b", line)
     assert not list(tmp_path.iterdir())
 
 
@@ -137,3 +140,84 @@ def test_a_memory_that_does_not_suffice_is_told_from_a_defect() -> None:
         torch.empty(1 << 60, dtype=torch.uint8)
     assert out_of_memory(framework.value)
     assert not out_of_memory(RuntimeError("the memory of this object is not contiguous"))
+
+
+def broken(error: BaseException) -> click.Command:
+    """A verb that ends in an error."""
+
+    @click.command("models")
+    @click.option("--json", is_flag=True)
+    def command(json: bool) -> None:
+        raise error
+
+    return command
+
+
+class Unprintable(Exception):
+    """Its text fails."""
+
+    def __str__(self) -> str:
+        raise UnicodeError
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("first\nsecond \x1b[31m"),
+        OverflowError("x" * 100_000),
+        RecursionError(),
+        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"),
+        OSError(5, "Input/output error"),
+        ImportError("libGL.so.1"),
+        AssertionError(),
+        Unprintable(),
+        GeneratorExit(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_nobody_foresaw_is_a_line_that_names_its_report(
+    error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(edge, "get_command", lambda context, name: broken(error))
+    assert main(["models", "--json"]) == 70
+    told = capsys.readouterr()
+    (line,) = told.err.splitlines()
+    (report,) = tmp_path.glob("edge-error-*.txt")
+    assert line.startswith(f"edge models: unforeseen: {type(error).__name__}: ") and len(line) < 1000
+    assert f"; traceback in {report}; please report it" in line and line.isprintable()
+    assert report.stat().st_mode & 0o777 == 0o600 and report.stat().st_size < 300_000
+    assert "raise error" in report.read_text() and "'--json'" in report.read_text()
+    assert json.loads(told.out)["exit_code"] == 70
+
+
+def test_a_report_that_cannot_be_written_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+    monkeypatch.setattr(edge, "get_command", lambda context, name: broken(ValueError("x")))
+    assert main(["models"]) == 70
+    assert "its traceback could not be written: [Errno 2]" in capsys.readouterr().err
+
+
+def process(*words: str, folder: Path, shell: str = '"$@"') -> "subprocess.CompletedProcess[str]":
+    """The command in a process of its own, started by a shell that says where its output goes."""
+    command = ["sh", "-c", shell, "sh", sys.executable, "-m", "edge", *words]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, check=False)
+
+
+@pytest.mark.parametrize("words", [["--help"], ["bench", "--help"], ["probe", "--json"]])
+def test_an_output_that_cannot_be_written_is_one_line(words: list[str], tmp_path: Path) -> None:
+    done = process(*words, folder=tmp_path, shell='"$@" > /dev/full')
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 1 and line.endswith("standard output: cannot be written: No space left on device")
+
+
+@pytest.mark.parametrize(("package", "words"), [("click", ["--help"]), ("cv2", ["camera", "--help"])])
+def test_an_interrupt_while_modules_are_imported_is_one_line(package: str, words: list[str], tmp_path: Path) -> None:
+    """As early as Python gives us the word: before click is there, and while a verb brings its libraries."""
+    (tmp_path / f"{package}.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    done = process(*words, folder=tmp_path, shell=f'PYTHONPATH="{tmp_path}:$PYTHONPATH" "$@"')
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr in ("edge: interrupted\n", "edge camera: interrupted\n")

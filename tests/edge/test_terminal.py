@@ -1,5 +1,6 @@
 """What is printed is plain text in the output's encoding, and an output that fails is a line that names it."""
 
+import ast
 import io
 import json
 import os
@@ -86,3 +87,23 @@ def test_a_line_for_a_person_is_one_line_and_never_fails(
     assert capsys.readouterr().err == "a b\\x1b\n"
     monkeypatch.setattr(sys, "stderr", None)
     terminal.tell("lost")
+
+
+def test_nothing_else_prints() -> None:
+    """Not click, not rich's own console, not print: in no module that a verb runs."""
+    own = {"edge/terminal.py"}
+    elsewhere = ("/benchmarks/", "onnx2tf_road/agent.py", "onnx2tf_road/isolated.py")  # no part of a verb's process
+    found = []
+    for package in ("edge", "converters", "device_bench"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            name = path.relative_to(ROOT).as_posix()
+            if name in own or any(part in name for part in elsewhere):
+                continue
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call):
+                    called = ast.unparse(node.func)
+                    if called in ("print", "Console", "Progress", "Live", "Text.from_markup") or called.endswith(
+                        (".echo", ".secho", "stdout.write", "stdout.buffer.write", "stderr.write")
+                    ):
+                        found.append(f"{name}:{node.lineno}: {called}")
+    assert found == []

@@ -279,7 +279,7 @@ def test_control_c_in_a_terminal_reaches_the_connection_too_and_is_one_line(
     words = ["bench", str(tiny), "--on", device.name, "--ssh-config", str(device.config), "--engine", "null"]
     words += ["--min-seconds", "600", "--max-runs", "1000000000", "-o", str(tmp_path / "records.jsonl")]
     command = subprocess.Popen(
-        [sys.executable, "-c", "from edge.cli import run; run()", *words],
+        [sys.executable, "-c", "from edge.__main__ import run; run()", *words],
         stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         text=True,

@@ -119,7 +119,7 @@ def test_an_interrupt_is_one_line_and_leaves_no_process_and_no_file(
     kept.mkdir()
     words = ["bench", folder, "--engine", "null", "--min-seconds", "600", "--max-runs", "1000000000"]
     words += ["-o", str(tmp_path / "records.jsonl")]
-    code = "from edge.cli import run; run()"
+    code = "from edge.__main__ import run; run()"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(kept)}
     command = subprocess.Popen(
         [sys.executable, "-c", code, *words], stderr=subprocess.PIPE, env=environment, text=True, start_new_session=True

@@ -79,7 +79,7 @@ def test_a_killed_run_goes_on_with_the_same_losses(finished: Path, tmp_path: Pat
     recipe = finished / "whole" / "recipe.toml"
     arguments = ["train", str(recipe), "-o", str(tmp_path / "run"), "--threads", "1"]
     process = subprocess.Popen(
-        [sys.executable, "-c", "from edge.cli import run; run()", *arguments],
+        [sys.executable, "-c", "from edge.__main__ import run; run()", *arguments],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
