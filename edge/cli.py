@@ -68,12 +68,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     verb = next((word for word in given if word in VERBS), None)
     try:
-        status = edge.main(args=given, prog_name="edge", standalone_mode=False)
+        # Not click's own `main`, which says and hides things of its own.
+        with edge.make_context("edge", given or ["--help"]) as context:
+            status = edge.invoke(context)
         flush_output()
         return status if isinstance(status, int) else 0
+    except click.exceptions.Exit as leaving:  # of --help
+        return leaving.exit_code
     except BaseException as error:
-        if isinstance(error, SystemExit):
-            raise
         problem, code = _told(error, given)
         if code == UNFORESEEN and "--json" in given:
             with suppress(FileError):  # standard output itself may be what fails
