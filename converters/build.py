@@ -12,9 +12,10 @@ from converters.package import Description, ModelFiles, selftest_bytes, write_ar
 from edge.artifact import Artifact, ModelFile
 from edge.errors import EngineError, UnsupportedError, UsageError
 from edge.graph.graph import Graph
-from edge.quantization.float_run import run_float
+from edge.quantization.float_run import FloatRun
 from edge.quantization.integer import IntegerSimulation
 from edge.runtime.engine import open_session
+from edge.runtime.output_difference import largest_magnitude
 from edge.runtime.selftest import ANY_KERNELS, EXACT_KERNELS, difference, kernel_key, model_input
 
 # file format -> the engines and kernel sets whose largest difference is measured on this machine
@@ -67,14 +68,11 @@ def expected_outputs(
     """What each file must answer: the integer simulation of the source, in the file's own layout and integers."""
     source = source_of(written.files)
     raw = model_input(images, source, description.preprocess)
-    if written.precision != "float32":
-        outputs = IntegerSimulation(written.graph).run([raw])
-    else:
-        every = run_float(written.graph, [raw])
-        outputs = [np.asarray(every[name]) for name in written.graph.outputs]
+    reference = (IntegerSimulation if written.precision != "float32" else FloatRun)(written.graph)
+    outputs = reference.run([raw])
     for name, array in zip(written.graph.outputs, outputs, strict=True):
-        if not np.isfinite(array).all():
-            raise UnsupportedError(f"output '{name}' is not finite on the self-test's images: the weights overflow")
+        if np.isnan(array).any() or (array.size and not np.isfinite(array).any()):
+            raise UnsupportedError(f"output '{name}' is not a number on the self-test's images: the weights overflow")
     return {file.path: [_as_file(array, source, file, k) for k, array in enumerate(outputs)] for file in written.files}
 
 
@@ -104,7 +102,7 @@ def measured_bounds(
         if file.role != "run":
             continue
         if written.precision == "float32":
-            magnitude = max(float(np.abs(output.astype(np.float64)).max(initial=0.0)) for output in expected[file.path])
+            magnitude = max(largest_magnitude(output) for output in expected[file.path])
             is_map = file.outputs[0].meaning == "class_map"
             bounds[file.path] = {ANY_KERNELS: 0.01 if is_map else FLOAT_TOLERANCE * max(magnitude, 1e-6)}
             continue

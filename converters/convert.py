@@ -21,6 +21,7 @@ from edge.data.card import read_card
 from edge.data.scene import scene
 from edge.errors import FileError, UsageError
 from edge.graph.graph import Graph
+from edge.graph.onnx_file import model_sha256
 from edge.quantization.scheme import Scheme
 from edge.training.checkpoint import Checkpoint, read_checkpoint
 from edge.vision.preprocess import Preprocess, resize
@@ -190,12 +191,14 @@ def _load_onnx(
         head=chosen,
         preprocess=card.preprocess,
         labels=card.labels,
-        quantization=foreign_facts(foreign, calibration) if quantized else QuantizationInfo(method="none"),
+        quantization=foreign_facts(foreign, calibration)
+        if quantized
+        else QuantizationInfo(method="none", notes=foreign.notes()),
         provenance=provenance(
             source=source,
             folder=folder,
             parent=None if quantized else source,
-            parent_sha256=None if quantized else file_sha256(source),
+            parent_sha256=None if quantized else model_sha256(source),
         ),
     )
     return append_head(graph, chosen or "logits"), description

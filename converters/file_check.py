@@ -13,10 +13,11 @@ from converters.onnx_passes.axis_order import TO_NHWC
 from converters.package import precision_of
 from edge.errors import EngineError
 from edge.graph.graph import Graph, Tensor
-from edge.quantization.float_run import run_float
+from edge.quantization.float_run import FloatRun
 from edge.quantization.integer import IntegerSimulation
 from edge.runtime.engine import EngineInfo
 from edge.runtime.litert import open_litert
+from edge.runtime.output_difference import largest_magnitude, values_apart
 
 Array = npt.NDArray[Any]
 SAMPLES = 3
@@ -59,7 +60,7 @@ def check_file(source: Graph, data: bytes, *, keep_nchw_io: bool = False, seed: 
     """
     random = np.random.default_rng(seed)
     integer = precision_of(source) != "float32"
-    simulation = IntegerSimulation(source) if integer else None
+    reference = IntegerSimulation(source) if integer else FloatRun(source)
     found: list[list[Array]] = []
     expected: list[list[Array]] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -70,18 +71,14 @@ def check_file(source: Graph, data: bytes, *, keep_nchw_io: bool = False, seed: 
             inputs = [generated_input(random, source.tensors[name]) for name in source.inputs]
             fed = [array if keep_nchw_io else _channels_last(array) for array in inputs]
             found.append(session.run(fed))
-            if simulation is not None:
-                answers = simulation.run(inputs)
-            else:
-                every = run_float(source, inputs)
-                answers = [np.asarray(every[name]) for name in source.outputs]
+            answers = reference.run(inputs)
             expected.append([array if keep_nchw_io else _channels_last(array) for array in answers])
     outputs = tuple(
         _compared(name, [sample[k] for sample in expected], [sample[k] for sample in found])
         for k, name in enumerate(source.outputs)
     )
-    reference = "integer simulation" if integer else "float32 execution"
-    return FileCheck(info=session.info, reference=reference, samples=SAMPLES, outputs=outputs)
+    name = "integer simulation" if integer else "float32 execution"
+    return FileCheck(info=session.info, reference=name, samples=SAMPLES, outputs=outputs)
 
 
 def generated_input(random: np.random.Generator, tensor: Tensor) -> Array:
@@ -102,11 +99,10 @@ def _compared(name: str, expected: Sequence[Array], found: Sequence[Array]) -> O
     first, second = np.stack(expected), np.stack(found)
     if first.shape != second.shape:
         raise EngineError(f"output '{name}' has shape {second.shape[1:]}, expected {first.shape[1:]}")
-    apart = np.abs(first.astype(np.float64) - second.astype(np.float64))
-    apart[np.isnan(first.astype(np.float64)) & np.isnan(second.astype(np.float64))] = 0
+    apart = values_apart(first, second)
     allowed = 0.0
     if np.issubdtype(first.dtype, np.floating):
-        allowed = FLOAT_TOLERANCE * max(float(np.abs(first).max(initial=0.0)), 1e-6)
+        allowed = FLOAT_TOLERANCE * max(largest_magnitude(first), 1e-6)
     differing = int(np.count_nonzero(~(apart <= allowed)))
     return OutputCheck(name=name, values=apart.size, differing=differing, largest=float(apart.max(initial=0.0)))
 

@@ -40,8 +40,8 @@ class Foreign:
     moved: tuple[str, ...]
 
     def notes(self) -> tuple[str, ...]:
-        """What a person should know about the integers of this model, one sentence each."""
-        said = list(self.moved)
+        """What a person should know about how this model was read, one sentence each."""
+        said = [*self.graph.notes, *self.moved]
         if self.roundings:
             worst = max(self.roundings, key=lambda rounding: rounding.output_quanta)
             said.append(

@@ -27,12 +27,13 @@ from converters.package import (
     write_artifact,
 )
 from converters.provenance import provenance
-from edge.artifact import Artifact, QuantizationInfo, file_sha256
+from edge.artifact import Artifact, QuantizationInfo
 from edge.data.card import read_card
 from edge.errors import FileError, UnsupportedError, UsageError
 from edge.graph.counts import cost_of
 from edge.graph.graph import Graph
 from edge.graph.onnx import read_onnx
+from edge.graph.onnx_file import model_sha256
 from edge.graph.tflite import read_tflite
 from edge.runtime.engine import Session, dequantize, open_session
 from edge.runtime.selftest import model_input
@@ -119,7 +120,7 @@ def _source(
         preprocess=card.preprocess,
         labels=card.labels,
         quantization=QuantizationInfo(method="none"),
-        provenance=provenance(source=source, folder=folder, parent=source, parent_sha256=file_sha256(source)),
+        provenance=provenance(source=source, folder=folder, parent=source, parent_sha256=model_sha256(source)),
     )
     given = float_source(source)
     if given.notes:  # quantized: it is no float parent

@@ -1,5 +1,6 @@
 """From a float checkpoint or ONNX file and calibration images to an integer artifact: the steps of `edge quantize`."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -26,12 +27,13 @@ def quantize_source(
     allow_float: frozenset[str] = frozenset(),
     io: Literal["uint8"] | None = None,
     scheme: Scheme = INT8_SCHEME,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
 ) -> Artifact:
     """Quantize a float model after training and write it as an artifact folder.
 
     Args:
         source: a float `.safetensors` checkpoint or a float `.onnx` file (with `card_path`).
-        head, card_path, name, allow_float, io: as in `convert_source`.
+        head, card_path, name, allow_float, io, shapes: as in `convert_source`.
         scheme: int8 or int16 activations.
 
     Raises:
@@ -39,7 +41,7 @@ def quantize_source(
         UsageError: the source is quantized already, or options do not hold together.
         UnsupportedError: an operator that cannot be quantized, by name.
     """
-    graph, description = load_source(source, folder, head=head, card_path=card_path, name=name)
+    graph, description = load_source(source, folder, head=head, card_path=card_path, name=name, shapes=shapes)
     if precision_of(graph) != "float32":
         raise UsageError(f"{source} is quantized already; turn it into an artifact with `edge convert`")
     preprocess = description.preprocess
@@ -57,6 +59,7 @@ def quantize_source(
         calibration_sha256=split.sha256,
         calibration_images=len(split),
         ranges=calibration.ranges,
+        notes=description.quantization.notes,
     )
     description = replace(with_quantization(description, facts), io=io)
     return build_artifact(quantized, description, folder, images=selftest_images(preprocess), allow_float=allow_float)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from converters.benchmarks.node_cases import NodeCase
-from edge.graph.onnx_file import OLDEST_OPSET
+from edge.graph.onnx_opset import OLDEST_OPSET
 
 # A rule tells why a case is outside, or gives None.
 Rule = Callable[[NodeCase], str | None]

@@ -13,6 +13,7 @@ from edge.graph.tflite import read_tflite
 from edge.graph.tflite_file import load_bytes, parse
 from edge.graph.tflite_schema import names_of, schema
 from edge.runtime.engine import Port, Session
+from edge.runtime.output_difference import largest_magnitude, values_apart
 
 Array = npt.NDArray[Any]
 # Largest difference of a float file from ONNX Runtime on the same inputs, as a share of the largest magnitude.
@@ -76,18 +77,19 @@ def check_values(expected: Sequence[Array], found: Sequence[Array], *, quantized
     Raises:
         UnsupportedError: further apart than FLOAT_TOLERANCE, or LEAST_SQNR_DB.
     """
-    largest = max(float(np.abs(first - second).max(initial=0.0)) for first, second in zip(expected, found, strict=True))
-    magnitude = max(float(np.abs(first).max(initial=0.0)) for first in expected)
+    apart = [values_apart(first, second) for first, second in zip(expected, found, strict=True)]
+    largest = max(float(one.max(initial=0.0)) for one in apart)
+    magnitude = max(largest_magnitude(first) for first in expected)
     if not np.isfinite(largest):
-        raise UnsupportedError("onnx2tf's file gives numbers that are not finite")
+        raise UnsupportedError("onnx2tf's file gives numbers that are not finite where the source gives others")
     if not quantized:
         if largest > FLOAT_TOLERANCE * magnitude:
             raise UnsupportedError(
                 f"onnx2tf's file differs from the source by {largest:.2e}; {FLOAT_TOLERANCE * magnitude:.2e} is allowed"
             )
         return f"largest difference from the source {largest:.1e}, its largest value {magnitude:.3g}"
-    noise = sum(float(np.square(first - second).sum()) for first, second in zip(expected, found, strict=True))
-    signal = sum(float(np.square(first.astype(np.float64)).sum()) for first in expected)
+    noise = sum(float(np.square(one).sum()) for one in apart)
+    signal = sum(float(np.square(first[np.isfinite(first)].astype(np.float64)).sum()) for first in expected)
     ratio_db = float("inf") if noise == 0 else 10 * float(np.log10(max(signal, 1e-30) / noise))
     if ratio_db < LEAST_SQNR_DB:
         raise UnsupportedError(

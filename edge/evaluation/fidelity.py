@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.errors import UsageError
+from edge.runtime.output_difference import largest_magnitude, values_apart
 
 Array = npt.NDArray[Any]
 
@@ -63,8 +64,8 @@ class RealDifference:
 
     Attributes:
         values: how many were compared.
-        largest: the largest absolute difference, infinite where one of them is not a number.
-        magnitude: the largest absolute value of the first.
+        largest: the largest absolute difference, see `values_apart`.
+        magnitude: the largest finite absolute value of the first.
         signal, noise: sums of squares of the first, and of the difference.
     """
 
@@ -96,13 +97,12 @@ def real_difference(expected: Array, found: Array) -> RealDifference:
     """Compare two float arrays of one shape. Refuses (UsageError) other shapes."""
     if expected.shape != found.shape:
         raise UsageError(f"results of shape {expected.shape} and {found.shape} cannot be compared")
+    apart = values_apart(expected, found)
     first = expected.astype(np.float64)
-    apart = np.abs(first - found.astype(np.float64))
-    largest = float(apart.max(initial=0.0))
     return RealDifference(
         values=apart.size,
-        largest=float("inf") if np.isnan(largest) else largest,
-        magnitude=float(np.abs(first).max(initial=0.0)),
-        signal=float((first**2).sum()),
+        largest=float(apart.max(initial=0.0)),
+        magnitude=largest_magnitude(first),
+        signal=float((first[np.isfinite(first)] ** 2).sum()),
         noise=float((apart**2).sum()),
     )

@@ -220,7 +220,8 @@ class Graph:
 
     Attributes:
         layout: axis order of 4-D activations. Weights of Conv and Gemm are (O, I, ...) in both.
-        inputs, outputs: tensor names, in the order of the model's signature.
+        inputs, outputs: tensor names, in the order of the model's signature. An output may be a constant or an input.
+        notes: what reading the file changed that its user should know, one sentence each.
     """
 
     name: str
@@ -229,6 +230,7 @@ class Graph:
     tensors: Mapping[str, Tensor]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse unknown tensors, operators out of order, and a tensor that two operators produce."""

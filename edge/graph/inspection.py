@@ -40,6 +40,7 @@ def total_entry(graph: Graph, cost: GraphCost, file_format: str) -> dict[str, An
         "arena_bytes": arena_bytes(graph) if file_format == "tflite" else None,
         "unruled": list(cost.unruled),
         "transposes": transposes(graph),
+        "notes": list(graph.notes),
     }
 
 

@@ -1,9 +1,10 @@
 """Any model file -> Graph: the format is told by the file's content, an ONNX file (which has no mark) by its name."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from edge.errors import ModelFileError
+from edge.errors import ModelFileError, UsageError
 from edge.graph.graph import Graph
 from edge.graph.onnx import read_onnx
 from edge.graph.tflite import read_tflite
@@ -26,13 +27,19 @@ def model_format(path: Path) -> Format:
     raise ModelFileError(path, "is neither a TFLite file (TFL3 at byte 4) nor named .onnx")
 
 
-def read_model(path: Path, *, batch: int | None = None) -> Graph:
+def read_model(path: Path, *, batch: int | None = None, shapes: Mapping[str, tuple[int, ...]] | None = None) -> Graph:
     """Read a TFLite (nhwc) or ONNX (nchw) file.
 
     Args:
         batch: what an unknown first dimension of an ONNX file becomes; None refuses it.
+        shapes: input name -> its shape, for sizes that an ONNX file leaves open.
 
     Raises:
         ModelFileError: missing, neither, or damaged.
+        UsageError: shapes for a TFLite file, whose sizes are fixed, or that the ONNX file contradicts.
     """
-    return read_tflite(path) if model_format(path) == "tflite" else read_onnx(path, batch=batch)
+    if model_format(path) == "onnx":
+        return read_onnx(path, batch=batch, shapes=shapes)
+    if shapes:
+        raise UsageError(f"{path}: --input-shape is for ONNX files; a TFLite file's sizes are fixed")
+    return read_tflite(path)

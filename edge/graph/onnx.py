@@ -1,7 +1,7 @@
 """Reading an ONNX file, float or QDQ, ours or foreign, into a Graph."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from edge.graph.onnx_draft import (
     Draft,
     Node,
     NotCanonical,
+    UnknownType,
     infer_outputs,
     plain_node,
 )
@@ -28,8 +29,13 @@ from edge.graph.onnx_file import OnnxFile, open_onnx
 from edge.graph.onnx_operators.fold import fold
 from edge.graph.onnx_operators.qoperator import written_out
 from edge.graph.onnx_operators.table import READERS
+from edge.graph.onnx_opset import read_names
+from edge.graph.onnx_signature import signed_graph
+from edge.graph.onnx_widening import OUTPUT, widen_input, widen_inputs, widen_outputs, widening_note
 from edge.graph.onnx_written_out import restore_written_out
-from edge.graph.rewrite import rebuild
+
+INFERENCE_HINT = "say all sizes with --input-shape, or simplify the file first (onnxsim)"
+EXPLICIT_TRAINING = 14  # the operator set from which BatchNormalization says training_mode
 
 # Operators over integers that leave their parameters as they are.
 KEEPING = MOVING | {"AveragePool", "Resize", "Relu", "Relu6", "Clip"}
@@ -65,9 +71,11 @@ def read_onnx(
     `converters.onnx_passes.fold_batch_norm`), and so do uint8 activations (see `canonical_int8`). An integer
     activation is named after the output of its QuantizeLinear, a quantized constant after the stored integers. An
     operator without a canonical kind is kept under its own name, `onnx.NAME` where that is also a canonical kind.
+    float16 and float64 networks are read as float32. Every output keeps its name.
 
     Args:
-        source: a path, or the file's bytes. Operator sets 13 up to the newest that the onnx package knows.
+        source: a path (constants may lie in files beside it), or the file's bytes. Operator sets 7 up to the newest
+            that the onnx package knows; those before 13 are raised, which the graph's notes say.
         name: of the graph; None takes the file's own.
         batch: what an unknown first dimension becomes; None refuses unknown dimensions.
         shapes: input name -> its shape, for sizes that the file leaves open.
@@ -75,7 +83,7 @@ def read_onnx(
             lacks; what it raises is passed on.
 
     Raises:
-        ModelFileError: the file is missing, damaged, foreign, has external data or unknown sizes.
+        ModelFileError: the file is missing, damaged, foreign, has unknown sizes or external data elsewhere.
     """
     file = open_onnx(source, batch=batch, shapes=shapes)
     graph = _literal_graph(file, file.model.graph.name or "graph" if name is None else name)
@@ -97,14 +105,15 @@ def _literal_graph(file: OnnxFile, name: str) -> Graph:
     """The nodes one by one, Quantize and Dequantize still as operators."""
     proto = file.model.graph
     nodes = restore_written_out(file.model)
-    uses = Counter(name for node in nodes for name in node.input)
-    uses.update(output.name for output in proto.output)
+    outputs = tuple(value.name for value in proto.output)
+    uses, readers = _readers(nodes, outputs)
     draft = Draft(
         label=file.label,
         opset=file.opset,
         types=dict(file.types),
         folded_limit_bytes=8 * file.size_bytes + FOLDING_ALLOWANCE_BYTES,
         uses=uses,
+        readers=readers,
     )
     for constant in proto.initializer:
         try:
@@ -113,11 +122,27 @@ def _literal_graph(file: OnnxFile, name: str) -> Graph:
             raise ModelFileError(file.label, f"constant '{constant.name}' cannot be read: {error}") from error
     inputs = tuple(value.name for value in proto.input if value.name not in draft.tensors)
     for input_name in inputs:
-        draft.declare(input_name)
+        widen_input(draft, input_name)
+        try:
+            draft.declare(input_name)
+        except UnknownType:
+            raise ModelFileError(file.label, f"input '{input_name}' has an element type that is not read") from None
     for index, node in enumerate(nodes):
         for part in written_out(draft, node):
             _read_node(draft, part, index)
-    return _finish(draft, name, inputs, tuple(value.name for value in proto.output))
+    graph = signed_graph(draft, name, inputs, outputs)
+    return replace(graph, notes=(*file.notes, *widening_note(draft)))
+
+
+def _readers(nodes: Sequence[NodeProto], outputs: Sequence[str]) -> tuple[Counter[str], dict[str, frozenset[str]]]:
+    """How often each tensor is read, and by which types of operators."""
+    uses: Counter[str] = Counter(outputs)
+    readers: dict[str, set[str]] = {name: {OUTPUT} for name in outputs}
+    for node in nodes:
+        for name in read_names(node):
+            uses[name] += 1
+            readers.setdefault(name, set()).add(node.op_type)
+    return uses, {name: frozenset(kinds) for name, kinds in readers.items()}
 
 
 def _read_node(draft: Draft, proto: NodeProto, index: int) -> None:
@@ -125,14 +150,47 @@ def _read_node(draft: Draft, proto: NodeProto, index: int) -> None:
     for name in node.inputs:
         if name:
             draft.tensor(name)
+    node = _without_unread(draft, node)
     try:
-        if fold(draft, node):
-            return
-        infer_outputs(draft, proto)
-        known = node.kind in READERS and (node.kind in OF_CONSTANTS or not _is_constant(draft, node))
-        (READERS[node.kind] if known else _keep)(draft, node)
-    except NotCanonical as reason:
-        _keep(draft, replace(node, attributes={**node.attributes, NOT_CANONICAL: str(reason)}))
+        try:
+            _read_known(draft, proto, node)
+        except NotCanonical as reason:
+            _keep(draft, replace(node, attributes={**node.attributes, NOT_CANONICAL: str(reason)}))
+    except UnknownType as unknown:
+        raise ModelFileError(
+            draft.label,
+            f"{node.kind} '{node.name}' makes '{unknown}', whose shape or element type cannot be inferred; "
+            + ("it is no operator of ONNX itself, export without it" if "." in node.kind else INFERENCE_HINT),
+        ) from None
+
+
+def _read_known(draft: Draft, proto: NodeProto, node: Node) -> None:
+    if fold(draft, node):
+        return
+    wide = widen_inputs(draft, proto, node)
+    infer_outputs(draft, proto)
+    if wide:
+        widen_outputs(draft, node, proto.output)
+    known = node.kind in READERS and (node.kind in OF_CONSTANTS or not _is_constant(draft, node))
+    (READERS[node.kind] if known else _keep)(draft, node)
+
+
+def _without_unread(draft: Draft, node: Node) -> Node:
+    """The node less its optional outputs that nothing reads, a Dropout's mask for one.
+
+    Before operator set 14 the mere presence of further outputs put a BatchNormalization into training mode.
+    """
+    extra = node.outputs[1:]
+    if not any(extra) or any(draft.uses[name] for name in extra) or "." in node.kind:
+        return node
+    if node.kind == "BatchNormalization" and draft.opset < EXPLICIT_TRAINING:
+        return node
+    formal = onnx.defs.get_schema(node.kind, draft.opset, "").outputs
+    if any(
+        entry.option != onnx.defs.OpSchema.FormalParameterOption.Optional for entry in formal[1 : len(node.outputs)]
+    ):
+        return node
+    return replace(node, outputs=node.outputs[:1])
 
 
 def _is_constant(draft: Draft, node: Node) -> bool:
@@ -147,34 +205,6 @@ def _keep(draft: Draft, node: Node) -> None:
         if name and name not in draft.tensors:
             draft.declare(name)
     draft.append(kind, node.name, node.inputs, node.outputs, node.attributes, node.kind)
-
-
-def _finish(draft: Draft, name: str, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> Graph:
-    """Make the graph; an output that a removed node made gets its own name back where it is free to."""
-    made = {output for operator in draft.operators for output in operator.outputs}
-    names: dict[str, str] = {}
-    resolved = []
-    for output in outputs:
-        target = draft.aliases.get(output, output)
-        if target != output and target in made and target not in outputs and target not in names:
-            names[target] = output
-        resolved.append(names.get(target, target))
-    tensors = {names.get(key, key): replace(tensor, name=names.get(key, key)) for key, tensor in draft.tensors.items()}
-    operators = tuple(
-        replace(
-            operator,
-            inputs=tuple(names.get(key, key) for key in operator.inputs),
-            outputs=tuple(names.get(key, key) for key in operator.outputs),
-        )
-        for operator in draft.operators
-    )
-    try:
-        graph = Graph(
-            name=name, layout="nchw", operators=operators, tensors=tensors, inputs=inputs, outputs=tuple(resolved)
-        )
-        return rebuild(graph, operators)
-    except EdgeError as error:
-        raise ModelFileError(draft.label, str(error)) from error
 
 
 def _spread_parameters(graph: Graph) -> Graph:

@@ -12,7 +12,8 @@ from onnx import NodeProto
 
 from edge.errors import EdgeError, ModelFileError
 from edge.graph.graph import Operator, Quantization, Tensor
-from edge.graph.onnx_file import ELEMENT_OF, ELEMENT_TYPES, MAX_DIMENSION
+from edge.graph.onnx_file import ELEMENT_OF, ELEMENT_TYPES
+from edge.graph.onnx_sizes import MAX_DIMENSION
 from edge.graph.rewrite import fresh_name
 
 FOLDING_ALLOWANCE_BYTES = 64 * 1024 * 1024
@@ -22,6 +23,10 @@ NOT_CANONICAL = "not_canonical"
 
 class NotCanonical(Exception):
     """This form of an operator has no canonical kind; the node is kept under its own name."""
+
+
+class UnknownType(Exception):
+    """The shape or element type of this tensor cannot be inferred; whoever reads its node says which that is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +58,9 @@ class Draft:
         label: opens every message.
         types: dtype and shape of every tensor known so far.
         aliases: output names of removed nodes -> the tensor that they equal.
-        uses: how often nodes and outputs of the file read each tensor.
+        uses: how often nodes and outputs of the file read each tensor, bodies of nodes included.
+        readers: operator types that read each tensor, `onnx_widening.OUTPUT` for the file's own outputs.
+        widened: what the file keeps in float16 or float64 and the graph in float32, by the file's names.
         folded_bytes: spent on computed constants; bounded, so that a small file cannot ask for a lot of memory.
     """
 
@@ -62,10 +69,12 @@ class Draft:
     types: dict[str, tuple[str, tuple[int, ...]]]
     folded_limit_bytes: int
     uses: Mapping[str, int] = field(default_factory=dict)
+    readers: Mapping[str, frozenset[str]] = field(default_factory=dict)
     tensors: dict[str, Tensor] = field(default_factory=dict)
     operators: list[Operator] = field(default_factory=list)
     aliases: dict[str, str] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
+    widened: dict[str, str] = field(default_factory=dict)
     folded_bytes: int = 0
 
     def tensor(self, name: str) -> Tensor:
@@ -97,7 +106,7 @@ class Draft:
         if name in self.tensors:
             raise ModelFileError(self.label, f"makes tensor '{name}' twice")
         if name not in self.types:
-            raise ModelFileError(self.label, f"the shape or element type of tensor '{name}' cannot be inferred")
+            raise UnknownType(name)
         dtype, shape = self.types[name]
         if any(not 1 <= size <= MAX_DIMENSION for size in shape):
             raise ModelFileError(self.label, f"tensor '{name}' has the impossible shape {shape}")
@@ -123,7 +132,11 @@ class Draft:
         """Count memory for a computed constant. Refuses (ModelFileError) more than the file's size justifies."""
         self.folded_bytes += prod(shape) * item_bytes
         if self.folded_bytes > self.folded_limit_bytes:
-            raise ModelFileError(self.label, f"computes constants of over {self.folded_limit_bytes} bytes")
+            raise ModelFileError(
+                self.label,
+                f"computes constants of over {self.folded_limit_bytes} bytes, more than a file of its size may ask "
+                "for; have them computed and written first (onnxsim, or optimized_model_filepath of ONNX Runtime)",
+            )
 
     def emit(self, kind: str, node: Node, inputs: Sequence[str], attributes: Mapping[str, Any]) -> None:
         """Add an operator that makes the node's outputs."""

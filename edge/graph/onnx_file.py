@@ -1,18 +1,31 @@
 """Opening an ONNX file with distrust: every declared size is checked before anything is built from it."""
 
-from collections.abc import Iterator, Mapping
+import hashlib
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
 import onnx
-from onnx import AttributeProto, GraphProto, ModelProto, TensorProto, ValueInfoProto
+from onnx import AttributeProto, GraphProto, ModelProto, TensorProto
 
-from edge.errors import ModelFileError, UsageError, unknown_name
+from edge.artifact import file_sha256
+from edge.bounded_file import read_bytes
+from edge.errors import ModelFileError
+from edge.graph.onnx_external import external_path, is_external, load_external
+from edge.graph.onnx_opset import NATIVE_OPSET, OLDEST_OPSET, raise_opset, sort_nodes
+from edge.graph.onnx_sizes import (
+    MAX_DIMENSION,
+    fill_sizes,
+    fix_sizes,
+    given_inputs,
+    is_open,
+    is_static,
+    open_negative_sizes,
+)
 
 MAX_FILE_BYTES = 2**31 - 1  # what a protocol buffer can be
-MAX_DIMENSION = 2**31 - 1
-OLDEST_OPSET = 13
+KNOWS_CONSTANTS = 4  # the first IR version whose constants need not be inputs
 
 # element type -> (numpy name, bytes per element, the field that holds it when raw_data does not)
 ELEMENT_TYPES: Mapping[int, tuple[str, int, str]] = {
@@ -36,9 +49,10 @@ class OnnxFile:
 
     Attributes:
         label: the path, or `onnx` for bytes; opens every message.
-        opset: version of the default operator set, at least 13.
+        opset: version of the default operator set, at least NATIVE_OPSET; an older file was raised to that.
         types: tensor name -> (numpy dtype name, shape), for inputs and every tensor whose shape the file states.
-        size_bytes: of the file.
+        size_bytes: of the file, the data beside it included.
+        notes: what was changed while opening it, one sentence each.
     """
 
     label: str
@@ -46,6 +60,7 @@ class OnnxFile:
     opset: int
     types: Mapping[str, tuple[str, tuple[int, ...]]]
     size_bytes: int
+    notes: tuple[str, ...] = ()
 
 
 def open_onnx(
@@ -60,8 +75,8 @@ def open_onnx(
 
     Raises:
         UsageError: a shape for an input that the model does not have, or that contradicts the sizes in the file.
-        ModelFileError: missing, too large, not ONNX, external data, an operator set that is too old or too new,
-            sizes that do not fit the file, unknown dimensions, or a graph that the ONNX checker refuses.
+        ModelFileError: missing, too large, not ONNX, data in files elsewhere, an operator set that is too old or too
+            new, sizes that do not fit the file, unknown dimensions, or a graph that the ONNX checker refuses.
     """
     label = "onnx" if isinstance(source, bytes) else str(source)
     data = _read(source, label)
@@ -70,19 +85,39 @@ def open_onnx(
         raise ModelFileError(label, "is not an ONNX file, or is cut short: it has no graph with an output")
     for graph in _graphs(model.graph):
         _check_names(graph, label)
-        _check_tensors(graph, label)
+    size_bytes = len(data) + load_external(
+        (tensor for tensor in _tensors(model.graph, label) if is_external(tensor)),
+        folder=None if isinstance(source, bytes) else source.parent,
+        label=label,
+        item_bytes={element: size for element, (_, size, _) in ELEMENT_TYPES.items()},
+        most_bytes=MAX_FILE_BYTES,
+    )
+    for tensor in _tensors(model.graph, label):
+        _check_tensor(tensor, label)
     if model.functions:
         raise ModelFileError(
             label, f"holds model-local functions ({model.functions[0].name}); inline them with onnx.inliner first"
         )
     opset = _opset(model, label)
-    _fill_shapes(model.graph, shapes or {}, label)
-    _fix_shapes(model.graph, batch, label)
-    try:
-        onnx.checker.check_model(model)
-    except Exception as error:  # the C++ checker throws several unrelated types
-        raise ModelFileError(label, f"is refused by the ONNX checker: {str(error)[:300]}") from error
-    return OnnxFile(label=label, model=model, opset=opset, types=_types(model.graph, label), size_bytes=len(data))
+    open_negative_sizes(model.graph)
+    fill_sizes(model.graph, shapes or {}, label)
+    fix_sizes(model.graph, batch, label)
+    shapeless = {value.name for value in model.graph.output if not value.type.tensor_type.HasField("shape")}
+    _prepare_check(model)
+    _check(model, label)
+    notes: tuple[str, ...] = ()
+    if opset < NATIVE_OPSET:
+        model = raise_opset(model, opset, label)
+        _check(model, label)
+        notes = (f"converted from operator set {opset} to {NATIVE_OPSET} by onnx {onnx.__version__}",)
+    return OnnxFile(
+        label=label,
+        model=model,
+        opset=max(opset, NATIVE_OPSET),
+        types=_types(model.graph, label, shapeless),
+        size_bytes=size_bytes,
+        notes=notes,
+    )
 
 
 def open_inputs(source: Path | bytes) -> tuple[str, ...]:
@@ -93,13 +128,52 @@ def open_inputs(source: Path | bytes) -> tuple[str, ...]:
     """
     label = "onnx" if isinstance(source, bytes) else str(source)
     model = _parsed(_read(source, label), label)
-    constants = {tensor.name for tensor in model.graph.initializer}
     return tuple(
         value.name
-        for value in model.graph.input
-        if value.name not in constants
-        and any(not size.HasField("dim_value") for size in value.type.tensor_type.shape.dim[1:])
+        for value in given_inputs(model.graph)
+        if any(is_open(size) for size in value.type.tensor_type.shape.dim[1:])
     )
+
+
+def model_sha256(path: Path) -> str:
+    """SHA-256 of an ONNX model: of the file, or of the list of hashes where it keeps constants in files beside it.
+
+    Raises:
+        ModelFileError: as of `open_onnx`.
+    """
+    label = str(path)
+    model = _parsed(_read(path, label), label)
+    external = [tensor for tensor in _tensors(model.graph, label) if is_external(tensor)]
+    places = {
+        entry.value: external_path(path.parent, entry.value, label=label, tensor=tensor.name)
+        for tensor in external
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+    if not places:
+        return file_sha256(path)
+    lines = [file_sha256(path), *(f"{file_sha256(place)}  {name}" for name, place in sorted(places.items()))]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _prepare_check(model: ModelProto) -> None:
+    """Take out of the checker's way what ONNX Runtime takes too: order, older constants, outputs without a shape."""
+    if 0 < model.ir_version < KNOWS_CONSTANTS:
+        model.ir_version = KNOWS_CONSTANTS
+    for entry in (*model.opset_import, *model.graph.node):
+        if entry.domain == "ai.onnx":
+            entry.domain = ""
+    sort_nodes(model.graph)
+    for value in model.graph.output:
+        if value.type.HasField("tensor_type"):
+            value.type.tensor_type.shape.SetInParent()
+
+
+def _check(model: ModelProto, label: str) -> None:
+    try:
+        onnx.checker.check_model(model)
+    except Exception as error:  # the C++ checker throws several unrelated types
+        raise ModelFileError(label, f"is refused by the ONNX checker: {str(error)[:300]}") from error
 
 
 def _parsed(data: bytes, label: str) -> ModelProto:
@@ -115,12 +189,7 @@ def _read(source: Path | bytes, label: str) -> bytes:
     if isinstance(source, bytes):
         data = source
     else:
-        try:
-            if source.stat().st_size > MAX_FILE_BYTES:
-                raise ModelFileError(label, f"{source.stat().st_size} bytes; an ONNX file has at most {MAX_FILE_BYTES}")
-            data = source.read_bytes()
-        except OSError as error:
-            raise ModelFileError(label, f"cannot be read: {error.strerror}") from error
+        data = read_bytes(source, most_bytes=MAX_FILE_BYTES, what="ONNX file", error=ModelFileError)
     if not data:
         raise ModelFileError(label, "is empty")
     return data
@@ -156,27 +225,26 @@ def _check_names(graph: GraphProto, label: str) -> None:
             raise ModelFileError(label, f"holds a name that is not UTF-8 text: {name!r}")
 
 
-def _check_tensors(graph: GraphProto, label: str) -> None:
-    """Refuse external data, sparse constants and a constant whose declared size is not what the file holds."""
-    if graph.sparse_initializer:
-        raise ModelFileError(label, "holds sparse constants; write them dense")
-    tensors = list(graph.initializer)
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.type == AttributeProto.SPARSE_TENSOR or attribute.HasField("sparse_tensor"):
-                raise ModelFileError(label, f"node '{node.name}' holds a sparse constant; write it dense")
-            if attribute.HasField("t"):
-                tensors.append(attribute.t)
-            tensors.extend(attribute.tensors)
-    for tensor in tensors:
-        _check_tensor(tensor, label)
+def _tensors(graph: GraphProto, label: str) -> list[TensorProto]:
+    """Every constant, those of nested graphs included. Refuses (ModelFileError) sparse ones."""
+    found: list[TensorProto] = []
+    for part in _graphs(graph):
+        if part.sparse_initializer:
+            raise ModelFileError(label, "holds sparse constants; write them dense")
+        found += part.initializer
+        for node in part.node:
+            for attribute in node.attribute:
+                if attribute.type == AttributeProto.SPARSE_TENSOR or attribute.HasField("sparse_tensor"):
+                    raise ModelFileError(label, f"node '{node.name}' holds a sparse constant; write it dense")
+                if attribute.HasField("t"):
+                    found.append(attribute.t)
+                found += attribute.tensors
+    return found
 
 
 def _check_tensor(tensor: TensorProto, label: str) -> None:
+    """Refuse a constant whose declared size is not what the file holds."""
     name = tensor.name or "constant"
-    if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
-        where = next((entry.value for entry in tensor.external_data if entry.key == "location"), "another file")
-        raise ModelFileError(label, f"keeps '{name}' in {where}; save the model as one file, without external data")
     if tensor.data_type not in ELEMENT_TYPES:
         raise ModelFileError(label, f"constant '{name}' has element type {_type_name(tensor.data_type)}, not supported")
     _, item_bytes, field = ELEMENT_TYPES[tensor.data_type]
@@ -203,71 +271,16 @@ def _opset(model: ModelProto, label: str) -> int:
     if not OLDEST_OPSET <= versions[0] <= newest:
         raise ModelFileError(
             label,
-            f"uses operator set {versions[0]}; supported are {OLDEST_OPSET} to {newest}"
-            " (onnx.version_converter changes it)",
+            f"uses operator set {versions[0]}; supported are {OLDEST_OPSET} to {newest}; export it again",
         )
     return int(versions[0])
 
 
-def _fill_shapes(graph: GraphProto, shapes: Mapping[str, tuple[int, ...]], label: str) -> None:
-    """Write the given sizes where an input leaves them open."""
-    constants = {tensor.name for tensor in graph.initializer}
-    inputs = {value.name: value for value in graph.input if value.name not in constants}
-    for name, shape in shapes.items():
-        if name not in inputs:
-            raise UsageError(f"{label}: {unknown_name('input', name, inputs)}")
-        dimensions = inputs[name].type.tensor_type.shape.dim
-        said = "x".join(str(size) for size in shape)
-        if len(dimensions) != len(shape):
-            raise UsageError(f"{label}: input '{name}' has {len(dimensions)} axes, --input-shape says {said}")
-        for axis, (dimension, size) in enumerate(zip(dimensions, shape, strict=True)):
-            if dimension.HasField("dim_value") and dimension.dim_value != size:
-                raise UsageError(
-                    f"{label}: input '{name}' has size {dimension.dim_value} on axis {axis}, --input-shape says {said}"
-                )
-            dimension.dim_value = size
-
-
-def _fix_shapes(graph: GraphProto, batch: int | None, label: str) -> None:
-    """Make the batch static; drop intermediate shapes that are not static."""
-    constants = {tensor.name for tensor in graph.initializer}
-    for value in graph.input:
-        if value.name in constants:
-            continue
-        if not value.type.HasField("tensor_type") or not value.type.tensor_type.HasField("shape"):
-            raise ModelFileError(label, f"input '{value.name}' has no shape")
-        for axis, dimension in enumerate(value.type.tensor_type.shape.dim):
-            if dimension.HasField("dim_value"):
-                if not 1 <= dimension.dim_value <= MAX_DIMENSION:
-                    raise ModelFileError(label, f"input '{value.name}' has size {dimension.dim_value} on axis {axis}")
-                continue
-            if axis or batch is None:
-                hint = (
-                    "say it with --input-shape, or export it with fixed sizes"
-                    if axis
-                    else "give a batch size, or export it with a fixed one"
-                )
-                raise ModelFileError(label, f"input '{value.name}' has an unknown size on axis {axis}; {hint}")
-            dimension.dim_value = batch
-    fixed = [value for value in graph.value_info if _is_static(value)]
-    del graph.value_info[:]
-    graph.value_info.extend(fixed)
-    for value in graph.output:
-        if value.type.HasField("tensor_type") and not _is_static(value):
-            for dimension in value.type.tensor_type.shape.dim:
-                if not dimension.HasField("dim_value"):
-                    dimension.Clear()
-
-
-def _is_static(value: ValueInfoProto) -> bool:
-    return all(dimension.HasField("dim_value") for dimension in value.type.tensor_type.shape.dim)
-
-
-def _types(graph: GraphProto, label: str) -> dict[str, tuple[str, tuple[int, ...]]]:
+def _types(graph: GraphProto, label: str, shapeless: Collection[str]) -> dict[str, tuple[str, tuple[int, ...]]]:
     types: dict[str, tuple[str, tuple[int, ...]]] = {}
     for value in (*graph.input, *graph.value_info, *graph.output):
         kind = value.type.tensor_type
-        if not value.type.HasField("tensor_type") or not kind.HasField("shape") or not _is_static(value):
+        if value.name in shapeless or not is_static(value):
             continue
         shape = tuple(dimension.dim_value for dimension in kind.shape.dim)
         if any(not 0 <= size <= MAX_DIMENSION for size in shape) or len(shape) > 8:

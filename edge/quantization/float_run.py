@@ -9,7 +9,7 @@ import torch
 
 from edge.errors import UnsupportedError
 from edge.graph.graph import Graph, Operator
-from edge.quantization.execution import Step, as_inputs, constant_tensors, walk
+from edge.quantization.execution import Step, as_inputs, constant_tensors, execute, outputs_of
 from edge.quantization.float_ops import functions, layers, pointwise
 from edge.quantization.integer_ops import movement, rearrange, selection, transpose_convolution
 from edge.quantization.integer_ops.affine import Builder
@@ -106,13 +106,11 @@ class FloatRun:
         Raises:
             UsageError: inputs of the wrong count, dtype or shape; axis 0 may be larger where the graph's is 1.
         """
-        return walk(self._steps, self._constants, as_inputs(self.graph, inputs))
+        return execute(self.graph, self._steps, self._constants, as_inputs(self.graph, inputs))
 
     def run(self, inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
         """The outputs, in the graph's order. Refuses (UsageError) inputs of the wrong count, dtype or shape."""
-        wanted = set(self.graph.outputs)
-        kept = {name: value for name, value in self.stream(inputs) if name in wanted}
-        return [kept[name].contiguous().numpy() for name in self.graph.outputs]
+        return outputs_of(self.graph, as_inputs(self.graph, inputs), self.stream(inputs))
 
 
 def run_float(graph: Graph, inputs: Sequence[npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:

@@ -8,7 +8,7 @@ import torch
 
 from edge.errors import UnsupportedError
 from edge.graph.graph import Graph, Operator
-from edge.quantization.execution import as_inputs, constant_tensors, walk
+from edge.quantization.execution import as_inputs, constant_tensors, execute, outputs_of
 from edge.quantization.float_run import BUILDERS as FLOAT_BUILDERS
 from edge.quantization.integer_ops.affine import Kernel
 from edge.quantization.integer_ops.int16_table import INT16_BUILDERS
@@ -59,13 +59,11 @@ class IntegerSimulation:
         Raises:
             UsageError: inputs of the wrong count, dtype or shape.
         """
-        return walk(self._steps, self._constants, as_inputs(self.graph, inputs))
+        return execute(self.graph, self._steps, self._constants, as_inputs(self.graph, inputs))
 
     def run(self, inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
         """The outputs, in the graph's order. Refuses (UsageError) inputs of the wrong count, dtype or shape."""
-        wanted = set(self.graph.outputs)
-        kept = {name: value for name, value in self.stream(inputs) if name in wanted}
-        return [kept[name].contiguous().numpy() for name in self.graph.outputs]
+        return outputs_of(self.graph, as_inputs(self.graph, inputs), self.stream(inputs))
 
     def run_all(self, inputs: Sequence[npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         """Every activation by name, the graph's inputs included. Refuses (UsageError) as `run` does."""

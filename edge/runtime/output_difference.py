@@ -56,11 +56,31 @@ def difference_allowed_here(
         return allowed
     share_of_largest, share_of_cells = REDUCED[precision]
     explained = [
-        share_of_cells if is_map else share_of_largest * float(np.abs(array).max(initial=0.0))
+        share_of_cells if is_map else share_of_largest * largest_magnitude(array)
         for array, is_map in zip(expected, class_maps, strict=True)
         if is_map or np.issubdtype(array.dtype, np.floating)
     ]
     return max([allowed, *explained])
+
+
+def values_apart(expected: npt.NDArray[Any], found: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """How far two arrays of one shape are apart, value by value: the one comparison of floats in this product.
+
+    Two NaNs are equal, and so are two infinities of one sign; any other pair with a NaN or an infinity in it is
+    infinitely far apart.
+    """
+    first, second = expected.astype(np.float64), found.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(first - second)
+    apart[(first == second) | (np.isnan(first) & np.isnan(second))] = 0.0
+    apart[np.isnan(apart)] = np.inf
+    return apart
+
+
+def largest_magnitude(values: npt.NDArray[Any]) -> float:
+    """The largest finite magnitude, which tolerances are shares of; 0 where there is none."""
+    magnitudes = np.abs(values.astype(np.float64))
+    return float(magnitudes[np.isfinite(magnitudes)].max(initial=0.0))
 
 
 def output_difference(expected: npt.NDArray[Any], found: npt.NDArray[Any], *, class_map: bool) -> float:
@@ -68,8 +88,7 @@ def output_difference(expected: npt.NDArray[Any], found: npt.NDArray[Any], *, cl
     if expected.shape != found.shape:
         return float("inf")
     if class_map:
-        return float(np.mean(expected != found))
+        return float(np.mean(expected != found)) if expected.size else 0.0
     if np.issubdtype(expected.dtype, np.floating):
-        apart = np.abs(expected.astype(np.float64) - found.astype(np.float64))
-        return float("inf") if np.isnan(apart).any() else float(apart.max(initial=0.0))
+        return float(values_apart(expected, found).max(initial=0.0))
     return float(np.abs(expected.astype(np.int64) - found.astype(np.int64)).max(initial=0))

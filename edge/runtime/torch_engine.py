@@ -9,7 +9,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import torch
 
@@ -17,7 +16,7 @@ from edge.errors import EngineError, UsageError, unknown_name
 from edge.graph.graph import Graph
 from edge.graph.onnx import read_onnx
 from edge.graph.tflite import read_tflite
-from edge.quantization.float_run import run_float
+from edge.quantization.float_run import FloatRun
 from edge.quantization.integer import IntegerSimulation
 from edge.runtime.engine import EngineInfo, Port, Session
 from edge.runtime.inputs import check_inputs
@@ -65,7 +64,7 @@ class TorchSession:
         self._operators = len(graph.operators)
         self._threads = threads
         quantized = any(tensor.quantization is not None for tensor in graph.tensors.values())
-        self._execute: Execute = IntegerSimulation(graph).run if quantized else _float_execution(graph)
+        self._execute: Execute = (IntegerSimulation(graph) if quantized else FloatRun(graph)).run
 
     @property
     def inputs(self) -> tuple[Port, ...]:
@@ -98,14 +97,6 @@ class TorchSession:
         check_inputs("torch", self._inputs, inputs)
         with torch.inference_mode():
             return self._execute(inputs)
-
-
-def _float_execution(graph: Graph) -> Execute:
-    def execute(inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
-        values = run_float(graph, inputs)
-        return [np.array(values[name]) for name in graph.outputs]
-
-    return execute
 
 
 def _port(graph: Graph, name: str) -> Port:

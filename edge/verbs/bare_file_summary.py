@@ -28,8 +28,10 @@ def print_bare_file(file: "BareFile", *, as_json: bool) -> None:
     if file.precision != "float32":
         total = file.parameters_kept + len(file.parameters_changed)
         say(f"  parameters of {file.parameters_kept} of {total} quantized tensors as in the source")
-        for text in (*file.parameters_changed, *file.notes):
+        for text in file.parameters_changed:
             say(f"    {text}")
+    for text in file.notes:
+        say(f"  {text}")
     if file.check is not None:
         say(f"  {_check_text(file.check)}")
 

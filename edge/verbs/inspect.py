@@ -1,5 +1,6 @@
 """edge inspect: what stands in a model file, operator by operator."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,8 +9,9 @@ from rich import box
 from rich.table import Table
 
 from edge.artifact import Artifact, open_artifact
-from edge.errors import printable
+from edge.errors import UsageError, printable
 from edge.terminal import Screen, say, say_json, show
+from edge.verbs.convert import parse_shape
 
 COLUMNS: dict[str, Literal["left", "right"]] = {
     "": "right",
@@ -31,28 +33,37 @@ NARROWEST_NAME = 12
 @click.command("inspect", epilog="Example: edge inspect artifacts/mobilenet_int8")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--batch", type=click.IntRange(min=1), help="Size of an ONNX file's unknown first dimension.")
+@click.option(
+    "--input-shape",
+    "input_shapes",
+    multiple=True,
+    help="Shape of an input whose sizes an ONNX file leaves open: NAME=1x3x224x224. May be repeated.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line: each operator, then the total.")
-def command(model: Path, batch: int | None, as_json: bool) -> None:
+def command(model: Path, batch: int | None, input_shapes: tuple[str, ...], as_json: bool) -> None:
     """List operators, shapes, quantization, multiply-adds and parameters of MODEL.
 
     MODEL is any TFLite or ONNX file, or an artifact folder. Counts come from the file itself; an operator without a
     rule is named, never counted as zero.
     """
+    shapes = dict(parse_shape(text) for text in input_shapes)
+    if shapes and model.is_dir():
+        raise UsageError(f"{model}: --input-shape is for ONNX files; an artifact's sizes are fixed")
     artifact = open_artifact(model) if model.is_dir() else None
     paths = [model] if artifact is None else [artifact.file(file.path) for file in artifact.manifest.files]
     if artifact is not None:
         _print_manifest(artifact, as_json=as_json)
     for path in paths:
-        _print_file(path, batch, as_json=as_json)
+        _print_file(path, batch, shapes, as_json=as_json)
 
 
-def _print_file(path: Path, batch: int | None, *, as_json: bool) -> None:
+def _print_file(path: Path, batch: int | None, shapes: Mapping[str, tuple[int, ...]], *, as_json: bool) -> None:
     from edge.graph.counts import count_graph  # the readers bring onnx and the TFLite schema
     from edge.graph.inspection import operator_entry, total_entry
     from edge.graph.model_file import model_format, read_model
     from edge.graph.tflite_metadata import metadata_entry
 
-    graph = read_model(path, batch=batch)
+    graph = read_model(path, batch=batch, shapes=shapes)
     metadata = metadata_entry(path) if model_format(path) == "tflite" else None
     cost = count_graph(graph)
     about = {"file": str(path), "format": model_format(path)}
@@ -76,6 +87,8 @@ def _print_file(path: Path, batch: int | None, *, as_json: bool) -> None:
     if metadata is not None:
         said = [f"{key} {value}" for key, value in metadata.items() if key != "labels"]
         say(f"metadata: {', '.join(said)}, {len(metadata['labels'])} labels")
+    for note in total["notes"]:
+        say(note)
     for entry in total["transposes"]:
         shape, perm = "x".join(str(size) for size in entry["shape"]), " ".join(str(axis) for axis in entry["perm"])
         text = f"TRANSPOSE '{entry['name']}' to {shape} (axes {perm}), {entry['size_bytes'] / 1024:,.1f} KiB"

@@ -47,6 +47,12 @@ import click
 @click.option("--name", default=None, help="Name in the manifest; the output folder's name if left out.")
 @click.option("--allow-float", default="", help="Operator kinds that may stay in float in the file: Softmax,...")
 @click.option("--io", type=click.Choice(["uint8"]), help="Pixels in, uint8 out: what task libraries load.")
+@click.option(
+    "--input-shape",
+    "input_shapes",
+    multiple=True,
+    help="Shape of an input whose sizes the ONNX file leaves open: NAME=1x3x224x224. May be repeated.",
+)
 @click.option("--no-verify", is_flag=True, help="Do not verify what was written.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def command(
@@ -61,6 +67,7 @@ def command(
     name: str | None,
     allow_float: str,
     io: Literal["uint8"] | None,
+    input_shapes: tuple[str, ...],
     no_verify: bool,
     as_json: bool,
     ranges: Any,
@@ -79,6 +86,7 @@ def command(
     from edge.quantization.estimators import ESTIMATORS
     from edge.quantization.scheme import Scheme
     from edge.verbs.artifact_summary import print_artifact
+    from edge.verbs.convert import parse_shape
 
     if ranges not in ESTIMATORS:
         raise UsageError(f"--ranges: {unknown_name('estimator', ranges, ESTIMATORS)}")
@@ -94,6 +102,7 @@ def command(
         name=name,
         allow_float=frozenset(kind for kind in allow_float.split(",") if kind),
         io=io,
+        shapes=dict(parse_shape(text) for text in input_shapes),
         scheme=Scheme(activation_bits=16 if activations == "int16" else 8),
     )
     print_artifact(artifact, as_json=as_json, transposes=remaining_transposes(artifact))

@@ -9,6 +9,7 @@ from edge.graph.graph import Tensor
 from edge.graph.onnx_draft import Draft, Node, NotCanonical
 from edge.graph.onnx_operators.elementwise import axis_of
 from edge.graph.onnx_operators.windows import finish, raised
+from edge.graph.onnx_opset import SIMPLE
 
 # ONNX name -> canonical name; what distinguishes the half-pixel forms is checked below.
 COORDINATES = {
@@ -142,6 +143,7 @@ def nearest(size: int, new_size: int, scale: float, coordinates: str, rounding: 
         "ceil": np.ceil(place),
         "round_prefer_floor": np.ceil(place - 0.5),
         "round_prefer_ceil": np.floor(place + 0.5),
+        SIMPLE: np.ceil(place) if scale < 1 else np.floor(place),
     }
     if rounding not in table:
         raise NotCanonical(f"nearest_mode {rounding}")

@@ -13,7 +13,7 @@ from edge.artifact import Artifact, Meaning, TensorInfo, file_sha256, open_artif
 from edge.errors import UsageError
 from edge.graph.graph import Graph
 from edge.graph.onnx import read_onnx
-from edge.graph.onnx_file import open_inputs
+from edge.graph.onnx_file import model_sha256, open_inputs
 from edge.quantization.float_run import FloatRun
 from edge.quantization.freeze import float_graph
 from edge.quantization.verification.onnx_reference import OnnxReference
@@ -52,12 +52,17 @@ def find_parent(artifact: Artifact, named: Path | None) -> Parent | None:
     path = (artifact.folder / provenance.parent_path).resolve()
     if not path.is_file():
         return None
-    if provenance.parent_sha256 is not None and (found := file_sha256(path)) != provenance.parent_sha256:
+    if provenance.parent_sha256 is not None and (found := _sha256(path)) != provenance.parent_sha256:
         raise UsageError(
             f"{path}: the float parent has changed (sha256 {found[:12]}..., {provenance.parent_sha256[:12]}... in the "
             "provenance); name the right one with --parent"
         )
     return _open(path, artifact)
+
+
+def _sha256(path: Path) -> str:
+    """Of a checkpoint, or of an ONNX model with the data beside it."""
+    return model_sha256(path) if path.suffix == ".onnx" else file_sha256(path)
 
 
 def _open(path: Path, artifact: Artifact) -> Parent:

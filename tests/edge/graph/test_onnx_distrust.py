@@ -62,7 +62,7 @@ def test_every_truncation_is_read_or_refused_in_one_line() -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelFileError, match=r"none\.onnx: cannot be read: No such file"):
+    with pytest.raises(ModelFileError, match=r"none\.onnx: no such ONNX file"):
         read_onnx(tmp_path / "none.onnx")
 
 
@@ -92,11 +92,11 @@ def test_a_constant_larger_than_the_file_is_refused_before_it_is_built() -> None
         read_onnx(model.SerializeToString())
 
 
-@pytest.mark.parametrize("version", [1, 12, 999])
+@pytest.mark.parametrize("version", [1, 6, 999])
 def test_an_unsupported_operator_set_is_refused_with_the_range(version: int) -> None:
     model = proto()
     model.opset_import[0].version = version
-    with pytest.raises(ModelFileError, match=f"uses operator set {version}; supported are 13 to"):
+    with pytest.raises(ModelFileError, match=f"uses operator set {version}; supported are 7 to"):
         read_onnx(model.SerializeToString())
 
 

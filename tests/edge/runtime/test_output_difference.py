@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from edge.runtime.engine import EngineInfo
-from edge.runtime.output_difference import difference_allowed_here, reduced_precision
+from edge.runtime.output_difference import (
+    difference_allowed_here,
+    largest_magnitude,
+    output_difference,
+    reduced_precision,
+    values_apart,
+)
 
 FULL = EngineInfo(
     engine="torch",
@@ -53,3 +59,18 @@ def test_a_bound_for_these_very_kernels_holds() -> None:
 def test_integers_have_no_such_excuse() -> None:
     half = replace(FULL, precision="float16")
     assert difference_allowed_here({"*": 1.0}, half, [np.array([[100]], np.int8)], [False]) == 1.0
+
+
+def test_equal_infinities_and_nans_are_equal_and_others_infinitely_apart() -> None:
+    inf, nan = float("inf"), float("nan")
+    expected = np.array([nan, inf, -inf, 1.0, inf, nan, 2.0, 1.0], np.float32)
+    found = np.array([nan, inf, -inf, 1.5, -inf, 1.0, nan, inf], np.float32)
+    assert values_apart(expected, found).tolist() == [0, 0, 0, 0.5, inf, inf, inf, inf]
+    assert output_difference(expected[:4], found[:4], class_map=False) == 0.5
+    assert output_difference(expected, found, class_map=False) == inf
+
+
+def test_tolerances_are_shares_of_finite_values() -> None:
+    assert largest_magnitude(np.array([np.nan, -np.inf, -3.0, 2.0], np.float32)) == 3.0
+    assert largest_magnitude(np.array([np.nan, np.inf], np.float32)) == 0.0
+    assert largest_magnitude(np.zeros(0, np.float32)) == 0.0
