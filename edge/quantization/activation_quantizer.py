@@ -6,6 +6,7 @@ from torch.nn import functional
 
 from edge.errors import EdgeError
 from edge.quantization.fake_quant import FakeQuantize, LearnedFakeQuantize, round_to_grid
+from edge.quantization.ranks import extremes_over_ranks
 from edge.quantization.scheme import INT8_MIN, INT8_SCHEME, NARROWEST_RANGE, Scheme, activation_parameters
 from edge.quantization.ties import RangeGroup
 
@@ -110,7 +111,8 @@ class ActivationQuantizer(nn.Module):
     def observe(self, x: Tensor, source: str, activation: str) -> None:
         """Take in one batch of a source: moving averages of its minimum and maximum, union over the sources.
 
-        The first batches weigh alike (1 / count), later ones by the momentum.
+        The first batches weigh alike (1 / count), later ones by the momentum. Under torch.distributed the batches of
+        all ranks are one.
 
         Raises:
             EdgeError: a value is not finite.
@@ -118,7 +120,7 @@ class ActivationQuantizer(nn.Module):
         if self.constant or source not in self.group.sources:
             return
         index = self.group.sources.index(source)
-        low, high = (float(end) for end in torch.aminmax(x.detach()))
+        low, high = extremes_over_ranks(*torch.aminmax(x.detach()))
         if not (abs(low) < float("inf") and abs(high) < float("inf")):
             raise EdgeError(f"'{source}' holds a value that is not finite ({low} to {high})")
         if activation != "none":

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
+from edge.quantization.ranks import mean_over_ranks
 from edge.quantization.scheme import BIAS_LIMIT, INT8_SCHEME, SMALLEST_WEIGHT, WEIGHT_MAX
 
 Limits = tuple[int, int]
@@ -48,7 +49,7 @@ class LearnedFakeQuantize(torch.autograd.Function):
     With s = (high - low) / 255 and the zero point treated as continuous, d y / d high is 1 above the range, 0 below
     it and (y - x) / (s * 255) inside; d y / d low is the mirror image (TQT, arXiv 1903.08066, eq. 8, and LSQ,
     arXiv 1902.08153, eq. 3, for an asymmetric range). Both are divided by the square root of the number of values, as
-    LSQ's section 2.2 does.
+    LSQ's section 2.2 does. Under torch.distributed they are the mean over the ranks, wrapped or not.
     """
 
     @staticmethod
@@ -76,6 +77,7 @@ class LearnedFakeQuantize(torch.autograd.Function):
                 high_gradient = (torch.mul(gradient, x >= high_end).sum() + rounding) * share
             if needs_low:
                 low_gradient = (torch.mul(gradient, x <= low_end).sum() - rounding) * share
+            low_gradient, high_gradient = mean_over_ranks(low_gradient, high_gradient)
         return inside, low_gradient, high_gradient, None, None
 
 
