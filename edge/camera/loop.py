@@ -20,6 +20,7 @@ Clock = Callable[[], int]
 STAGES = ("read", "resize", "quantize", "infer", "postprocess", "draw", "write")
 END_TO_END = "total"
 LEGIBLE_SIDE = 288
+LARGEST_ENLARGED_SIDE = 4096
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,17 +48,20 @@ def watch(
     sinks: Sequence[Sink],
     *,
     limit: int | None = None,
+    ended: Callable[[], bool] = lambda: False,
     clock: Clock = time.perf_counter_ns,
 ) -> Iterator[Seen]:
     """Run frames through a predictor and hand the drawn ones to the sinks.
 
-    Ends with the source, after `limit` frames, or when a sink asks for no more.
+    Ends with the source, after `limit` frames, when a sink asks for no more, or when `ended` says so between frames.
 
     Args:
         sinks: without any, nothing is drawn.
     """
     frames = islice(source.frames(), limit)
     for index in count():
+        if ended():
+            return
         start = clock()
         frame = next(frames, None)
         if frame is None:
@@ -87,9 +91,11 @@ def watch(
 def draw(frame: Frame, prediction: Prediction, predictor: Predictor) -> Pixels:
     """The frame with the answer and the times drawn on it: RGB uint8 (h, w, 3).
 
-    A frame with a side below LEGIBLE_SIDE is enlarged by a whole factor first, so that the text hides little of it.
+    A frame with a side below LEGIBLE_SIDE is enlarged by a whole factor first, so that the text hides little of it; no
+    side is made longer than LARGEST_ENLARGED_SIDE.
     """
-    factor = -(-LEGIBLE_SIDE // min(frame.image.shape[:2]))
+    short, long = sorted(frame.image.shape[:2])
+    factor = max(1, min(-(-LEGIBLE_SIDE // short), LARGEST_ENLARGED_SIDE // long))
     rgb = _enlarged(frame.image, factor, cv2.INTER_LINEAR)
     if frame.colour_order == "bgr":
         rgb = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_BGR2RGB), dtype=np.uint8)

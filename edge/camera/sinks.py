@@ -1,6 +1,9 @@
 """Where drawn frames go: a video file or a folder of pictures, both written whole, or a window."""
 
+import errno
+import json
 import os
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,8 +15,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.atomic import replacing, replacing_folder
+from edge.atomic import check_folder_writable, check_writable, put, replacing, replacing_folder
+from edge.bounded_file import read_bytes
 from edge.errors import DataError, FileError, UsageError
+from edge.overwriting import foreign_entries
 from edge.runtime.quiet import quiet_native_log
 
 Pixels = npt.NDArray[np.uint8]
@@ -21,7 +26,9 @@ CODECS: Mapping[str, str] = MappingProxyType({".mp4": "mp4v", ".avi": "MJPG"})
 DEFAULT_FRAMES_PER_SECOND = 25.0
 WINDOW = "edge camera"
 CLOSING_KEYS = (27, ord("q"))  # Escape
-MARK = ".edge_camera"  # lies in every folder that was written here, so that the next run may replace it
+MARK = ".edge_camera"  # lies in every folder that was written here and lists what was: the next run may replace that
+MOST_MARK_BYTES = 1 << 27
+SPARE_BYTES = 1 << 20  # what a film's index and the muxer's buffers take beside a frame
 
 
 class Sink(Protocol):
@@ -45,9 +52,10 @@ class FolderSink:
 
     def __init__(self, folder: Path, target: Path) -> None:
         self._folder, self._target = folder, target
+        self._names: list[str] = []
 
     def write(self, image: Pixels, name: str) -> bool:
-        """Write a frame as PNG. Refuses (FileError) what the file system refuses."""
+        """Write a frame as PNG. Refuses (FileError) a frame that cannot be encoded."""
         stem = Path(name).with_suffix("").as_posix().replace("/", "_")
         stem = stem.rjust(6, "0") if stem.isdecimal() else stem
         done, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
@@ -56,23 +64,30 @@ class FolderSink:
         path = self._folder / f"{stem}.png"
         if path.exists():  # dog.jpg and dog.png in one folder
             path = self._folder / f"{name.replace('/', '_')}.png"
-        try:
-            path.write_bytes(data.tobytes())
-        except OSError as error:
-            raise FileError(self._target, f"cannot be written: {error.strerror}") from error
+        put(path, data.tobytes())
+        self._names.append(path.name)
         return True
+
+    def close(self) -> None:
+        """List what was written in MARK."""
+        put(self._folder / MARK, json.dumps([MARK, *self._names]).encode())
 
 
 class VideoSink:
-    """A video; its size is that of the first frame."""
+    """A video; its size is that of the first frame. OpenCV says nothing of a failed write: `close` reads the film."""
 
     def __init__(self, path: Path, target: Path, frames_per_second: float) -> None:
         self._path, self._target, self._rate = path, target, frames_per_second
         self._writer: cv2.VideoWriter | None = None
         self._size_wh = (0, 0)
+        self._frames = 0
 
     def write(self, image: Pixels, name: str) -> bool:
-        """Add a frame. Refuses (DataError) one of another size, and (FileError) a codec that is missing here."""
+        """Add a frame.
+
+        Refuses (DataError) one of another size, and (FileError) a codec that is missing here and a disk without room
+        for a frame as it is, before it is coded.
+        """
         size_wh = (image.shape[1], image.shape[0])
         if self._writer is None:
             self._writer = self._open(size_wh)
@@ -80,22 +95,56 @@ class VideoSink:
             raise DataError(
                 name, f"is {size_wh}, the video has {self._size_wh}; write frames of many sizes to a folder"
             )
+        if shutil.disk_usage(self._path.parent).free < image.nbytes + SPARE_BYTES:
+            raise FileError(self._target, f"cannot be written: {os.strerror(errno.ENOSPC)}")
         self._writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        self._frames += 1
         return True
 
     def _open(self, size_wh: tuple[int, int]) -> cv2.VideoWriter:
-        code = cv2.VideoWriter.fourcc(*CODECS[self._target.suffix.lower()])
+        suffix = self._target.suffix.lower()
         with quiet_native_log(everything=True):
-            writer = cv2.VideoWriter(str(self._path), code, self._rate, size_wh)
+            # FFmpeg alone: OpenCV's own writer of AVI files aborts the process at a frame that is too large for it.
+            code = cv2.VideoWriter.fourcc(*CODECS[suffix])
+            writer = cv2.VideoWriter(str(self._path), cv2.CAP_FFMPEG, code, self._rate, size_wh)
         if not writer.isOpened():
-            raise FileError(self._target, f"this OpenCV cannot write {self._target.suffix} video; write to a folder")
+            size = f"{size_wh[0]}x{size_wh[1]}"
+            raise FileError(
+                self._target, f"this OpenCV cannot write {suffix} video of {size} pixels; write to a folder"
+            )
         self._size_wh = size_wh
         return writer
 
-    def close(self) -> None:
-        """Finish the file."""
+    def release(self) -> None:
+        """Let the native writer go, whatever came before."""
         if self._writer is not None:
-            self._writer.release()
+            with quiet_native_log(everything=True):
+                self._writer.release()
+
+    def close(self) -> None:
+        """Finish the file. Refuses (FileError) one that cannot be read back with every frame that was written."""
+        self.release()
+        if self._frames == 0:
+            return
+        with quiet_native_log(everything=True):
+            found = _frames_and_ends(self._path)
+        if found != (self._frames, True, True):
+            told = f"of {self._frames} frames {found[0]} are in the file, or its first or last cannot be read"
+            raise FileError(self._target, f"cannot be written: {told}; is the disk full, or is there a limit on sizes?")
+
+
+def _frames_and_ends(path: Path) -> tuple[int, bool, bool]:
+    """How many frames a film states, and whether its first and its last can be decoded."""
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    try:
+        if not capture.isOpened():
+            return 0, False, False
+        frames = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        first = bool(capture.read()[0])
+        capture.set(cv2.CAP_PROP_POS_FRAMES, frames - 1)
+        return frames, first, bool(capture.read()[0])
+    finally:
+        capture.release()
 
 
 class WindowSink:
@@ -112,7 +161,7 @@ def open_file_sink(target: Path | None, frames_per_second: float | None) -> Iter
     """Open a `.mp4` or `.avi` file, a new folder, or nothing; what is written appears when the block ends well.
 
     Args:
-        target: None keeps nothing. A folder of an earlier run is replaced.
+        target: None keeps nothing. A folder of an earlier run is replaced, unless something else lies in it by now.
         frames_per_second: of the video; None is 25.
 
     Raises:
@@ -121,20 +170,33 @@ def open_file_sink(target: Path | None, frames_per_second: float | None) -> Iter
     if target is None:
         yield NullSink()
     elif target.suffix.lower() in CODECS:
+        check_writable(target)
         with replacing(target) as temporary:
-            sink = VideoSink(temporary, target, frames_per_second or DEFAULT_FRAMES_PER_SECOND)
+            film = VideoSink(temporary, target, frames_per_second or DEFAULT_FRAMES_PER_SECOND)
             try:
-                yield sink
+                yield film
+                film.close()
             finally:
-                sink.close()
+                film.release()
     elif target.suffix:
         raise UsageError(f"--out {target}: name a {' or '.join(sorted(CODECS))} file, or a folder for pictures")
-    elif target.is_dir() and any(target.iterdir()) and not (target / MARK).exists():
-        raise UsageError(f"--out {target}: the folder is not empty and not from an earlier run; name a new one")
     else:
+        if foreign := foreign_entries(target, _written_before(target)):
+            raise UsageError(f"--out {target}: holds '{foreign[0]}', which no earlier run wrote; name a new folder")
+        check_folder_writable(target)
         with replacing_folder(target) as folder:
-            (folder / MARK).touch()
-            yield FolderSink(folder, target)
+            pictures = FolderSink(folder, target)
+            yield pictures
+            pictures.close()
+
+
+def _written_before(folder: Path) -> frozenset[str]:
+    """The names that an earlier run lists in its folder; none where it left no list."""
+    try:
+        names = json.loads(read_bytes(folder / MARK, most_bytes=MOST_MARK_BYTES))
+    except (FileError, ValueError, RecursionError):
+        return frozenset()
+    return frozenset(name for name in names if isinstance(name, str)) if isinstance(names, list) else frozenset()
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """Where frames come from: a video file, pictures, a named split, or a camera."""
 
+import os
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +13,22 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge.bounded_file import exists, is_dir, is_file
+from edge.camera.film_file import check_film, counts_exactly
 from edge.data.decode import IMAGE_SUFFIXES, image_files, read_image
 from edge.data.open_split import open_split
 from edge.data.splits import Split
-from edge.errors import DataError, UsageError
+from edge.errors import DataError, EdgeError, UsageError
 from edge.runtime.quiet import quiet_native_log
 
 DEVICES = Path("/dev")
 SPLIT_KINDS = ("camvid", "cityscapes", "generated")
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg"})
+MOST_FRAMES = 1 << 40  # what a container states beyond is no count
+MOST_FAILED_READS = 300
+ESTIMATED_SHARE = 0.9
+CAMERA_TRIES = 10
+CAMERA_PAUSE_S = 0.1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -89,32 +98,107 @@ class SplitSource:
         """Nothing is held."""
 
 
-class CaptureSource:
-    """A video file or a camera, read by OpenCV."""
+class FilmSource:
+    """A video file, read by OpenCV up to the number of frames that it states, over damaged places."""
 
     pictures = False
 
-    def __init__(self, capture: cv2.VideoCapture, name: str) -> None:
+    def __init__(self, capture: cv2.VideoCapture, name: str, *, exact: bool) -> None:
+        """`exact`: the file states how many frames it gives; otherwise its count is an estimate."""
         self._capture = capture
         self._name = name
+        self._exact = exact
+        rate, stated = float(capture.get(cv2.CAP_PROP_FPS)), float(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        self.frames_per_second: float | None = rate if 0 < rate <= 1000 else None
+        self._stated = int(stated) if 0 < stated < MOST_FRAMES else 0
+
+    def frames(self) -> Iterator[Frame]:
+        """The frames until the end.
+
+        Refuses (DataError), after the last frame, a film that gave none, fewer than it states, or only with gaps. Where
+        its count is an estimate, a tenth may be missing at the end.
+        """
+        read = failed = in_a_row = gaps = 0
+        while in_a_row < MOST_FAILED_READS and (not in_a_row or not self._stated or read + failed < self._stated):
+            there, image = self._capture.read()
+            if there:
+                gaps += in_a_row
+                in_a_row = 0
+                yield Frame(image=np.asarray(image, dtype=np.uint8), colour_order="bgr", name=str(read + failed))
+                read += 1
+            else:
+                failed += 1
+                in_a_row += 1
+        if read == 0:
+            raise DataError(self._name, "gives no frame: it is damaged, or holds no pictures that can be decoded here")
+        if gaps or read < self._stated * (1 if self._exact else ESTIMATED_SHARE):
+            about = "" if self._exact else "about "
+            raise DataError(
+                self._name,
+                f"is damaged or cut short: {read} of {about}{max(self._stated, read + gaps)} frames were read",
+            )
+
+    def close(self) -> None:
+        """Release the file."""
+        self._capture.release()
+
+
+class CameraSource:
+    """A camera, read by OpenCV."""
+
+    pictures = False
+
+    def __init__(self, capture: cv2.VideoCapture, name: str, pause: Callable[[float], None] = time.sleep) -> None:
+        self._capture = capture
+        self._name = name
+        self._pause = pause
         rate = float(capture.get(cv2.CAP_PROP_FPS))
         self.frames_per_second: float | None = rate if 0 < rate <= 1000 else None
 
     def frames(self) -> Iterator[Frame]:
-        """The frames until the end. Refuses (DataError) a source that gives none at all."""
-        number = 0
-        while True:
+        """The frames, without end. Refuses (DataError) a camera that fails CAMERA_TRIES times in a row."""
+        read = failed = 0
+        while failed < CAMERA_TRIES:
             there, image = self._capture.read()
-            if not there:
-                break
-            yield Frame(image=np.asarray(image, dtype=np.uint8), colour_order="bgr", name=str(number))
-            number += 1
-        if number == 0:
-            raise DataError(self._name, "gives no frame; is it a video, and does another program hold the camera?")
+            if there:
+                yield Frame(image=np.asarray(image, dtype=np.uint8), colour_order="bgr", name=str(read))
+                read, failed = read + 1, 0
+            else:
+                failed += 1
+                self._pause(CAMERA_PAUSE_S)
+        if read == 0:
+            raise DataError(self._name, "gives no frame; does another program hold the camera?")
+        raise DataError(self._name, f"gave {read} frames and then no more; was it unplugged?")
 
     def close(self) -> None:
-        """Release the file or camera."""
+        """Give the camera back."""
         self._capture.release()
+
+
+class UntilFailure:
+    """A source whose failure after the first frame ends it and is kept, so that what was seen can be kept too."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.pictures = source.pictures
+        self.frames_per_second = source.frames_per_second
+        self.failure: EdgeError | None = None
+
+    def frames(self) -> Iterator[Frame]:
+        """The frames before the failure. Refuses (EdgeError) a source that fails before the first."""
+        seen = False
+        try:
+            for frame in self._source.frames():
+                yield frame
+                seen = True
+        except EdgeError as error:
+            if not seen:
+                raise
+            self.failure = error
+
+    def close(self) -> None:
+        """Close the source."""
+        self._source.close()
 
 
 def open_source(text: str) -> Source:
@@ -135,12 +219,12 @@ def open_source(text: str) -> Source:
     path = Path(text)
     if re.fullmatch(r"video\d+", path.name) and path.parent == DEVICES:
         return _open_camera(path)
-    if path.is_dir():
+    if is_dir(path):
         pictures = image_files(path)
         if not pictures:
             raise DataError(path, f"holds no picture ({', '.join(sorted(IMAGE_SUFFIXES))})")
         return PictureSource(pictures)
-    if not path.is_file():
+    if not is_file(path):
         raise DataError(path, "no such file, folder or camera")
     for suffixes, opener in FILE_OPENERS.items():
         if path.suffix.lower() in suffixes:
@@ -150,22 +234,24 @@ def open_source(text: str) -> Source:
 
 
 def _open_camera(device: Path) -> Source:
-    if not device.exists():
+    if not exists(device):
         found = ", ".join(sorted(str(path) for path in device.parent.glob("video*"))) or "none"
-        raise DataError(device, f"no such camera; cameras here: {found}")
+        raise UsageError(f"{device}: no such camera; cameras here: {found}")
     with quiet_native_log(everything=True):
         capture = cv2.VideoCapture(str(device), cv2.CAP_V4L2)
     if not capture.isOpened():
         raise DataError(device, "cannot be opened as a camera; it may be held by another program or not be permitted")
-    return CaptureSource(capture, str(device))
+    return CameraSource(capture, str(device))
 
 
 def _open_video(path: Path) -> Source:
+    check_film(path)
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # else its decoder tells of every damaged frame
     with quiet_native_log(everything=True):
         capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     if not capture.isOpened():
         raise DataError(path, "is not a video that can be decoded here")
-    return CaptureSource(capture, str(path))
+    return FilmSource(capture, str(path), exact=counts_exactly(path))
 
 
 def _open_picture(path: Path) -> Source:

@@ -1,16 +1,18 @@
 """edge camera: an artifact on a video, pictures or a camera, with the answer drawn."""
 
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import click
 
 from edge import terminal
-from edge.camera.loop import summarize, watch
+from edge.camera.loop import Seen, summarize, watch
 from edge.camera.report import frame_line, frame_object, summary_object, summary_table
 from edge.camera.sinks import open_file_sink, open_window
-from edge.camera.sources import open_source
-from edge.errors import UsageError
+from edge.camera.sources import UntilFailure, open_source
+from edge.errors import EdgeError
+from edge.interrupts import noted
+from edge.overwriting import refuse_inputs
 from edge.runtime.predictor import Predictor
 
 
@@ -31,7 +33,12 @@ from edge.runtime.predictor import Predictor
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1))
 @click.option("--no-selftest", is_flag=True, help="Do not prove first that the runtime gives the expected answers.")
 @click.option("--show", is_flag=True, help="Show a window; q or Escape closes it.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per frame, then the summary.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="One JSON object per frame with its answer (of a film, only here), then the summary.",
+)
 def command(
     artifact: Path,
     source: str,
@@ -45,26 +52,47 @@ def command(
     as_json: bool,
 ) -> None:
     """Run ARTIFACT on every frame of a source; labels or a coloured mask are drawn on what --out keeps."""
-    if out is not None and out.exists() and Path(source).exists() and out.samefile(source):
-        raise UsageError(f"--out {out}: is the source itself, which would be lost")
+    if out is not None:
+        refuse_inputs("--out", out, artifact, source, folder=not out.suffix)
     predictor = Predictor.load(artifact, engine=engine, threads=threads, kernels=kernels, selftest=not no_selftest)
     times_ns: list[dict[str, int]] = []
+    failure: EdgeError | None = None
     with ExitStack() as stack:
-        opened = stack.enter_context(closing(open_source(source)))
+        opened = stack.enter_context(closing(UntilFailure(open_source(source))))
+        # From here to the file's place no signal cuts anything: it ends the run between two frames, and what was seen
+        # is kept.
+        ending = stack.enter_context(noted(f"ending; finishing {out}" if out is not None else "ending"))
         sinks = []
         if out is not None:
             sinks.append(stack.enter_context(open_file_sink(out, opened.frames_per_second)))
         if show:
             sinks.append(stack.enter_context(open_window()))
-        with suppress(KeyboardInterrupt):  # what was seen until then is kept
-            for seen in watch(predictor, opened, sinks, limit=frames):
-                times_ns.append(seen.times_ns)
-                if as_json:
-                    terminal.say_json(frame_object(seen))
-                elif opened.pictures:
-                    terminal.say(frame_line(seen))
-    if not times_ns:
-        return
+        for seen in watch(predictor, opened, sinks, limit=frames, ended=lambda: ending.asked):
+            times_ns.append(seen.times_ns)
+            try:
+                with ending.cutting():
+                    _tell(seen, as_json=as_json, pictures=opened.pictures)
+            except EdgeError as error:  # nobody reads any more
+                failure = error
+                break
+        if ending.asked and not times_ns:
+            raise KeyboardInterrupt
+    if times_ns and failure is None:
+        _summarize(times_ns, predictor, as_json=as_json)
+    if failure is None:
+        failure = opened.failure
+    if failure is not None:
+        raise failure
+
+
+def _tell(seen: Seen, *, as_json: bool, pictures: bool) -> None:
+    if as_json:
+        terminal.say_json(frame_object(seen))
+    elif pictures:
+        terminal.say(frame_line(seen))
+
+
+def _summarize(times_ns: list[dict[str, int]], predictor: Predictor, *, as_json: bool) -> None:
     summary = summarize(times_ns)
     if as_json:
         terminal.say_json(summary_object(summary, len(times_ns), predictor.info))

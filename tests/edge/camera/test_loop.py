@@ -1,6 +1,11 @@
 """The loop and its verb, on the null engine."""
 
+import contextlib
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.camera import loop
 from edge.camera.loop import END_TO_END, STAGES, class_shares, summarize, watch
 from edge.camera.sinks import NullSink
 from edge.camera.sources import Frame
@@ -123,9 +129,13 @@ def test_wrong_requests_are_one_line_and_leave_nothing(
 ) -> None:
     artifact = str(make_artifact())
     out = tmp_path / "out"
-    (pictures / "three.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    (pictures / "a.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    inside = pictures / "out"
     for arguments, status, told in (
-        (["camera", artifact, "--source", str(pictures), "--engine", "null", "--out", str(out)], 1, "three.png"),
+        (["camera", artifact, "--source", str(pictures), "--engine", "null", "--out", str(out)], 1, "a.png"),
+        (["camera", artifact, "--source", str(pictures), "--out", str(inside)], 2, "lies in the input"),
+        (["camera", artifact, "--source", str(pictures), "--out", str(tmp_path)], 2, "holds the input"),
+        (["camera", artifact, "--source", str(pictures), "--out", artifact], 2, "is the input"),
         (
             ["camera", artifact, "--source", str(tmp_path / "absent"), "--engine", "null"],
             2,
@@ -138,3 +148,79 @@ def test_wrong_requests_are_one_line_and_leave_nothing(
         error = capsys.readouterr().err
         assert told in error and error.startswith("edge camera: ") and len(error.splitlines()) == 1
     assert not out.exists()
+
+
+def test_what_was_seen_before_a_damaged_picture_is_kept(
+    make_artifact: MakeArtifact, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The run ends there with its line and exit code 1."""
+    (pictures / "p.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    out = tmp_path / "out"
+    arguments = ["camera", str(make_artifact()), "--source", str(pictures), "--engine", "null", "--out", str(out)]
+    assert main(arguments) == 1
+    assert [path.name for path in out.glob("*.png")] == ["one.png"]
+    assert "p.png: " in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("name", ["out", "out.mp4", "out.avi"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_the_run_and_lose_nothing(
+    make_artifact: MakeArtifact,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    name: str,
+    number: signal.Signals,
+) -> None:
+    """Two while the third frame is drawn, and one at every sync afterwards."""
+    out, drawn, sync = tmp_path / name, [], os.fsync
+
+    def drawing(frame: Frame, *rest: object) -> np.ndarray:
+        drawn.append(frame.name)
+        for _ in range(2 * (len(drawn) == 3)):
+            os.kill(os.getpid(), number)
+        return np.full((32, 32, 3), 90, np.uint8)
+
+    def syncing(descriptor: int) -> None:
+        if drawn:
+            os.kill(os.getpid(), number)
+        sync(descriptor)
+
+    monkeypatch.setattr(loop, "draw", drawing)
+    monkeypatch.setattr(os, "fsync", syncing)
+    arguments = ["camera", str(make_artifact()), "--source", "generated:classify:val:20", "--engine", "null"]
+    with contextlib.suppress(KeyboardInterrupt):  # of the signals that came last
+        assert main([*arguments, "--out", str(out)]) == 0
+    monkeypatch.undo()
+    assert len(drawn) == 3
+    if out.is_dir():
+        assert len(list(out.glob("*.png"))) == 3
+    else:
+        capture = cv2.VideoCapture(str(out))
+        assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 3
+        capture.release()
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
+    assert f"ending; finishing {out}" in capfd.readouterr().err
+
+
+def test_frames_are_kept_when_nobody_reads_the_answers(
+    make_artifact: MakeArtifact, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Standard output is a full disk: the message names it, and the picture of the frame stands."""
+    out = tmp_path / "out"
+    arguments = ["camera", str(make_artifact()), "--source", str(pictures), "--engine", "null", "--out", str(out)]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "edge", *arguments, "--json"], stdout=full, stderr=-1, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr == "edge camera: standard output: cannot be written: No space left on device\n"
+    assert [path.name for path in out.glob("*.png")] == ["one.png"]
+
+
+@pytest.mark.parametrize("shape", [(1, 4000, 3), (65000, 1, 3), (2, 300, 3)])
+def test_a_thin_picture_is_not_enlarged_beyond_measure(predictor: Predictor, shape: tuple[int, int, int]) -> None:
+    """No side grows beyond 4096 pixels."""
+    frame = Frame(image=np.zeros(shape, np.uint8), colour_order="rgb", name="0")
+    drawn = loop.draw(frame, predictor(frame.image, colour_order="rgb"), predictor)
+    assert max(drawn.shape) == max(4096 // max(shape), 1) * max(shape)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edge.camera import sources
-from edge.camera.sources import open_source
+from edge.camera.sources import CameraSource, FilmSource, UntilFailure, open_source
 from edge.errors import DataError, UsageError
 
 
@@ -66,10 +66,9 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
 def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file, folder or camera"):
         open_source(str(tmp_path / "absent.mp4"))
-    with pytest.raises(DataError, match=r"/dev/video987: no such camera; cameras here: "):
-        open_source("987")
-    with pytest.raises(DataError, match=r"/dev/video987: no such camera"):
-        open_source("/dev/video987")
+    for name in ("987", "/dev/video987"):  # asked wrongly, by number and by path alike
+        with pytest.raises(UsageError, match=r"/dev/video987: no such camera; cameras here: "):
+            open_source(name)
 
 
 def test_a_file_of_another_kind_is_refused(pictures: Path) -> None:
@@ -95,3 +94,76 @@ def test_a_damaged_picture_is_refused_when_its_turn_comes(pictures: Path) -> Non
 
 def test_cameras_are_looked_for_where_linux_has_them() -> None:
     assert Path("/dev") == sources.DEVICES
+
+
+def wide_film(path: Path, code: str) -> bytes:
+    """60 frames of noise that moves."""
+    noise = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*code), 10.0, (64, 48))
+    for shift in range(60):
+        writer.write(np.roll(noise, shift, 1))
+    writer.release()
+    return path.read_bytes()
+
+
+def test_a_film_that_is_cut_short_says_how_many_frames_were_read(tmp_path: Path) -> None:
+    """An AVI cut in half: the frames before the cut come, then the line."""
+    data = wide_film(tmp_path / "a.avi", "MJPG")
+    (tmp_path / "a.avi").write_bytes(data[: len(data) // 2])
+    source, read = open_source(str(tmp_path / "a.avi")), []
+    with pytest.raises(DataError, match=r"cut short: 2\d of 60 frames were read$"):
+        for frame in source.frames():
+            read.append(frame)
+    assert 20 <= len(read) < 30
+
+
+class Reads:
+    """A capture that fails where it is told to."""
+
+    def __init__(self, pattern: str, stated: float) -> None:
+        self._pattern, self._stated = iter(pattern), stated
+
+    def get(self, key: int) -> float:
+        return self._stated if key == cv2.CAP_PROP_FRAME_COUNT else 25.0
+
+    def read(self) -> tuple[bool, np.ndarray | None]:
+        there = next(self._pattern, "-") == "x"
+        return there, np.zeros((4, 4, 3), np.uint8) if there else None
+
+    def release(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("pattern", "stated", "exact", "names", "told"),
+    [
+        ("xxxx", 4, True, "0123", None),
+        ("x--x", 4, True, "03", "2 of 4"),
+        ("xxx", 4, True, "012", "3 of 4"),
+        ("x-xx", 0, False, "023", "3 of about 4"),
+        ("xxxxxxxxx", 10, False, "012345678", None),
+        ("xxxxxxxx", 10, False, "01234567", "8 of about 10"),
+        ("xxxxx", 4, True, "01234", None),
+        ("xx", -9.2e18, True, "01", None),
+    ],
+)
+def test_a_film_is_read_over_damaged_places(
+    pattern: str, stated: float, exact: bool, names: str, told: str | None
+) -> None:
+    """Up to the count that the container states; where that is an estimate, a tenth may be missing."""
+    source, read = FilmSource(Reads(pattern, stated), "film", exact=exact), []
+    failing = UntilFailure(source)
+    for frame in failing.frames():
+        read.append(frame.name)
+    assert "".join(read) == names
+    assert (failing.failure is None) if told is None else (f"{told} frames were read" in str(failing.failure))
+
+
+def test_a_camera_may_drop_a_frame_and_not_ten_in_a_row() -> None:
+    source, read = CameraSource(Reads("x---xx", 0), "camera", pause=lambda _: None), []
+    with pytest.raises(DataError, match="gave 3 frames and then no more"):
+        for frame in source.frames():
+            read.append(frame)
+    assert len(read) == 3
+    with pytest.raises(DataError, match="gives no frame"):
+        next(CameraSource(Reads("", 0), "camera", pause=lambda _: None).frames())
