@@ -12,8 +12,10 @@ from edge.evaluation.thresholds import Thresholds
 from edge.quantization.scheme import Scheme
 from edge.vision.preprocess import Preprocess
 
-Count = Annotated[int, Field(ge=0)]
-PositiveCount = Annotated[int, Field(ge=1)]
+MOST = 2**31 - 1
+Count = Annotated[int, Field(ge=0, le=MOST)]
+PositiveCount = Annotated[int, Field(ge=1, le=MOST)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -58,8 +60,8 @@ class SplitSource(Section):
 class Data(Section):
     """The splits. A plain string is a split (`camvid:ROOT:val`); a table has `images` with `labels` or `masks`.
 
-    In every value `${root}` stands for `root` and `${NAME}` for an environment variable. Relative paths start at the
-    working directory. `cache` keeps the training images decoded in memory.
+    In every value `${root}` stands for `root` and `${NAME}` for an environment variable that names a file or folder.
+    Relative paths start at the working directory. `cache` keeps the training images decoded in memory.
     """
 
     root: str | None = None
@@ -136,7 +138,7 @@ class Phase(Section):
     bf16: bool = False
     eval_epochs: PositiveCount = 1
     state_steps: PositiveCount = 200
-    seed: Count = 0
+    seed: Seed = 0
 
 
 class Train(Phase):

@@ -12,7 +12,8 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from edge.errors import RecipeError, UsageError, unknown_name
+from edge.bounded_file import exists, read_text
+from edge.errors import FileError, RecipeError, UsageError, unknown_name
 from edge.recipe import Recipe, SplitSource
 
 MAX_RECIPE_BYTES = 1024 * 1024
@@ -34,16 +35,10 @@ def read_recipe(path: str | Path, *, overrides: Sequence[str] = (), data_root: s
     """
     source = Path(path)
     try:
-        with source.open("rb") as handle:
-            text = handle.read(MAX_RECIPE_BYTES + 1)
-        if len(text) > MAX_RECIPE_BYTES:
-            raise RecipeError(f"{source}: a recipe has at most {MAX_RECIPE_BYTES} bytes")
-        tree = tomllib.loads(text.decode("utf-8"))
-    except OSError as error:
-        raise RecipeError(f"{source}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise RecipeError(f"{source}: is not UTF-8 text: {error.reason} at byte {error.start}") from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        tree = tomllib.loads(read_text(source, most_bytes=MAX_RECIPE_BYTES, what="recipe"))
+    except FileError as error:
+        raise RecipeError(str(error)) from error
+    except (ValueError, RecursionError) as error:
         raise RecipeError(f"{source}: is not TOML: {error}") from error
     for override in overrides:
         _apply_override(tree, override)
@@ -58,6 +53,8 @@ def parse_recipe(tree: Mapping[str, Any], where: str) -> Recipe:
     try:
         # By way of JSON: there, lists are tuples and whole numbers are floats, and nothing else is converted.
         return Recipe.model_validate_json(json.dumps(tree, allow_nan=True))
+    except RecursionError as error:
+        raise RecipeError(f"{where}: is nested too deep") from error
     except TypeError as error:
         raise RecipeError(f"{where}: dates and times have no place in a recipe") from error
     except ValidationError as error:
@@ -82,7 +79,10 @@ def split_arguments(source: SplitSource, root: str | None) -> dict[str, str]:
 
 
 def expand(text: str, root: str | None) -> str:
-    """Fill in `${root}` and `${NAME}` of the environment. Refuses (UsageError) a variable that is not set."""
+    """Fill in `${root}` and `${NAME}` of the environment.
+
+    Refuses (UsageError) a variable that is not set, and one that names no file or folder.
+    """
 
     def value(match: re.Match[str]) -> str:
         name = match.group(1)
@@ -92,7 +92,10 @@ def expand(text: str, root: str | None) -> str:
             raise UsageError(f"'{text}' needs data.root: set it in the recipe or give --data-root FOLDER")
         if name not in os.environ:
             raise UsageError(f"'{text}' needs the environment variable {name}, which is not set; or give --data-root")
-        return os.environ[name]
+        value = os.environ[name]
+        if not exists(value):  # what else it holds may be a secret: a recipe of somebody else's does not print it
+            raise UsageError(f"'{text}': the environment variable {name} does not name a file or folder that is there")
+        return value
 
     return _VARIABLE.sub(value, text)
 
@@ -104,7 +107,7 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
         raise UsageError(f"--set '{override}': expected section.key=value, such as train.epochs=3")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         value = text.strip()
     table = tree
     for part in parts[:-1]:

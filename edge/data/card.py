@@ -26,7 +26,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edge.artifact import Labels
-from edge.errors import RecipeError, unknown_name
+from edge.bounded_file import read_text
+from edge.errors import FileError, RecipeError, unknown_name
 from edge.vision.preprocess import Preprocess
 
 MAX_CARD_BYTES = 1024 * 1024
@@ -81,7 +82,7 @@ def read_card(path: str | Path) -> Card:
     source = Path(path)
     try:
         tree = tomllib.loads(_text(source, source))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise RecipeError(f"{source}: is not TOML: {error}") from error
     try:
         card = CardFile.model_validate(tree)
@@ -97,15 +98,10 @@ def read_card(path: str | Path) -> Card:
 
 def _text(path: Path, card: Path) -> str:
     try:
-        with path.open("rb") as handle:
-            data = handle.read(MAX_CARD_BYTES + 1)
-        if len(data) > MAX_CARD_BYTES:
-            raise RecipeError(f"{path}: over {MAX_CARD_BYTES} bytes; neither a card nor its labels are that long")
-        return data.decode("utf-8")
-    except (OSError, ValueError) as error:
-        problem = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
+        return read_text(path, most_bytes=MAX_CARD_BYTES, what="card or label file")
+    except FileError as error:
         where = f"{card}: [labels] file = '{path.name}'" if path != card else f"{card}"
-        raise RecipeError(f"{where}: cannot be read: {problem}") from error
+        raise RecipeError(f"{where}: {error.problem}") from error
 
 
 def _names(card: Path, file: str) -> tuple[str, ...]:

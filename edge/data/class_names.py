@@ -11,8 +11,10 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge.bounded_file import read_text
 from edge.errors import DataError
 
+MAX_LIST_BYTES = 256 * 1024 * 1024
 IGNORED_NAMES = frozenset({"void", "ignore", "unlabelled", "unlabeled"})
 
 _COLOUR = re.compile(r"(\d{1,3}),\s*(\d{1,3}),\s*(\d{1,3})")
@@ -31,7 +33,7 @@ def read_class_names(path: Path) -> ClassNames:
     """Read a class file; refused: no classes, a gap in the indices, a name twice, a colour on some lines only."""
     names: list[str] = []
     colours: list[tuple[int, int, int]] = []
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         if not line.strip() or line.startswith("#"):
             continue
         columns = [column.strip() for column in line.split("\t")]
@@ -59,16 +61,10 @@ def read_class_names(path: Path) -> ClassNames:
     return ClassNames(names=_distinct(names), palette=tuple(colours), ignore_index=ignore_index)
 
 
-def read_text(path: Path) -> str:
-    """The text of a UTF-8 file, refused in one line when there is none."""
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise DataError(path, "no such file") from None
-    except UnicodeDecodeError:
-        raise DataError(path, "not a UTF-8 text file") from None
-    except OSError as error:
-        raise DataError(path, f"cannot be read: {error.strerror or error}") from None
+def read_lines(path: Path) -> list[str]:
+    """The lines of a UTF-8 file. Refuses (DataError) what `bounded_file.read_text` refuses."""
+    text = read_text(path, most_bytes=MAX_LIST_BYTES, what="list of names", error=DataError)
+    return [line.rstrip("\r") for line in text.split("\n")]
 
 
 def _distinct(names: list[str]) -> tuple[str, ...]:

@@ -13,10 +13,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.bounded_file import folder_entries, is_file, read_bytes
 from edge.errors import DataError
 
 Pixels = NDArray[np.uint8]
 
+MAX_FILE_BYTES = 1 << 30
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -25,12 +27,7 @@ _PNG_PALETTE = 3
 
 def read_file(path: Path, sha256: str | None = None) -> bytes:
     """The bytes of a file; refused when it is missing, empty, or differs from the hash pinned for it (hex SHA-256)."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(path, "no such file") from None
-    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
-        raise DataError(path, f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    data = read_bytes(path, most_bytes=MAX_FILE_BYTES, error=DataError)
     if not data:
         raise DataError(path, "the file is empty")
     if sha256 is not None:
@@ -80,13 +77,11 @@ def read_mask(path: Path, sha256: str | None = None) -> Pixels:
 
 def image_files(folder: Path) -> list[Path]:
     """The image files directly in a folder, sorted by name; hidden files and other suffixes are left out."""
-    if not folder.is_dir():
-        raise DataError(folder, "no such folder" if not folder.exists() else "not a folder")
-    return sorted(
+    return [
         entry
-        for entry in folder.iterdir()
-        if entry.suffix.lower() in IMAGE_SUFFIXES and not entry.name.startswith(".") and entry.is_file()
-    )
+        for entry in folder_entries(folder, error=DataError)
+        if entry.suffix.lower() in IMAGE_SUFFIXES and not entry.name.startswith(".") and is_file(entry)
+    ]
 
 
 def _imdecode(path: Path, data: bytes, flags: int) -> Pixels:

@@ -1,15 +1,19 @@
 """Classification splits from a folder of images: with a label file, one folder per class, or no labels at all.
 
 A label file has one image per line: file name, then class index or class name, separated by a tab, else a comma, else
-white space (the last one on the line: names may hold spaces, commas and apostrophes). `#` opens a comment line.
+white space (the last one on the line: names may hold spaces, commas and apostrophes). `#` opens a comment line; a first
+line that names columns (`filename,label`) is passed over.
 """
 
 from pathlib import Path, PurePosixPath
 
-from edge.data.class_names import ClassNames, read_text
-from edge.data.decode import image_files
+from edge.bounded_file import check_folder, folder_entries, is_dir, is_file
+from edge.data.class_names import ClassNames, read_lines
+from edge.data.decode import IMAGE_SUFFIXES, image_files
 from edge.data.splits import Sample, Split
 from edge.errors import DataError, unknown_name
+
+MOST_CLASSES = 100_000
 
 
 def image_folder(folder: Path, labels: Path | None = None, classes: ClassNames | None = None) -> Split:
@@ -24,11 +28,11 @@ def image_folder(folder: Path, labels: Path | None = None, classes: ClassNames |
     Refused: a listed image that is missing or listed twice, a name outside the folder, an unknown class, an index out
     of range, an empty folder.
     """
-    if not folder.is_dir():
-        raise DataError(folder, "no such folder" if not folder.exists() else "not a folder")
+    check_folder(folder, error=DataError)
     if labels is not None:
         return _labelled(folder, labels, classes)
-    subfolders = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    entries = folder_entries(folder, error=DataError)
+    subfolders = [path for path in entries if is_dir(path) and not path.name.startswith(".")]
     filled = [path for path in subfolders if image_files(path)]
     flat = image_files(folder)
     if filled and flat:
@@ -59,35 +63,64 @@ def _class_folders(folder: Path, subfolders: list[Path], classes: ClassNames | N
 
 def _labelled(folder: Path, labels: Path, classes: ClassNames | None) -> Split:
     rows = _read_rows(labels)
-    if classes is not None:
-        names = classes.names
-    elif all(label.isdecimal() for _, _, label in rows):
-        names = tuple(str(index) for index in range(1 + max(int(label) for _, _, label in rows)))
-    else:
-        names = tuple(sorted({label for _, _, label in rows}))
-    index_of = {name: index for index, name in enumerate(names)}
-    by_name = any(not label.isdecimal() for _, _, label in rows)
+    if _is_header(folder, rows[0][1]) and len(rows) > 1:
+        rows = rows[1:]
+    names, index_of = _classes(labels, rows, classes)
     samples = []
     for number, name, label in rows:
         place = PurePosixPath(name)
         if place.is_absolute() or ".." in place.parts:
             raise DataError(labels, f"line {number}: '{name}' lies outside the images' folder")
-        if not (folder / place).is_file():
+        if not is_file(folder / place):
             raise DataError(folder / place, f"no such image; {labels.name} line {number} lists it")
-        if by_name and label not in index_of:
-            raise DataError(labels, f"line {number}: {unknown_name('class', label, names)}")
-        index = index_of[label] if by_name else int(label)
-        if index >= len(names):
-            raise DataError(labels, f"line {number}: label {index} is out of range; there are {len(names)} classes")
-        samples.append(Sample(name=place.as_posix(), image=folder / place, target=index))
+        if label not in index_of:
+            raise DataError(labels, f"line {number}: {_unknown(label, names)}")
+        samples.append(Sample(name=place.as_posix(), image=folder / place, target=index_of[label]))
     return Split(samples=tuple(samples), task="classify", classes=names, origin=str(labels))
+
+
+def _is_header(folder: Path, name: str) -> bool:
+    """Whether a first line names columns (`filename,label`): no image by its suffix, and no file."""
+    return PurePosixPath(name).suffix.lower() not in IMAGE_SUFFIXES and not is_file(folder / name)
+
+
+def _classes(
+    path: Path, rows: list[tuple[int, str, str]], classes: ClassNames | None
+) -> tuple[tuple[str, ...], dict[str, int]]:
+    """The class names, and the index of every label that stands for one of them.
+
+    A label that is a name of the classes is that name, also where names are numbers; numbers are indices only in a file
+    in which no label is a name.
+    """
+    given = {label for _, _, label in rows}
+    numbers = all(label.isdecimal() and len(label) <= len(str(MOST_CLASSES)) for label in given)
+    if classes is None:
+        if not numbers:
+            names = tuple(sorted(given))
+            return names, {name: index for index, name in enumerate(names)}
+        highest = max(int(label) for label in given)
+        if highest >= MOST_CLASSES:
+            raise DataError(path, f"label {highest} is out of range; there are at most {MOST_CLASSES} classes")
+        names = tuple(str(index) for index in range(1 + highest))
+    else:
+        names = classes.names
+        by_name = {name: index for index, name in enumerate(names)}
+        if not numbers or given & by_name.keys():
+            return names, by_name
+    return names, {label: int(label) for label in given if int(label) < len(names)}
+
+
+def _unknown(label: str, names: tuple[str, ...]) -> str:
+    if label.isdecimal() and not any(name.isdecimal() for name in names):
+        return f"label {label} is out of range; there are {len(names)} classes"
+    return unknown_name("class", label, names)
 
 
 def _read_rows(path: Path) -> list[tuple[int, str, str]]:
     """(line number, file name, label) of every line of a label file."""
     lines = [
-        (number, line.rstrip("\r"))
-        for number, line in enumerate(read_text(path).split("\n"), start=1)
+        (number, line)
+        for number, line in enumerate(read_lines(path), start=1)
         if line.strip() and not line.startswith("#")
     ]
     if not lines:

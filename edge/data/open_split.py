@@ -11,6 +11,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from edge.bounded_file import is_file
 from edge.data.class_names import ClassNames, read_class_names
 from edge.data.generated import generated_split
 from edge.data.image_folder import image_folder
@@ -58,7 +59,7 @@ def open_split(
 
 def _named_split(name: str, option: str) -> Split:
     kind, colon, rest = name.partition(":")
-    if not colon or Path(name).is_file():
+    if not colon or is_file(name):
         return read_split(Path(name))
     if kind not in _KINDS:
         raise UsageError(f"{option} {name}: {unknown_name('kind of split', kind, _KINDS)}")
@@ -78,8 +79,8 @@ def _folder_part(opener: Callable[[Path, str], Split]) -> Callable[[str, str], S
 def _generated(name: str, rest: str) -> Split:
     task, _, part_and_count = rest.partition(":")
     part, _, count = part_and_count.partition(":")
-    if count and not count.isdecimal():
-        raise UsageError(f"{name}: the number of samples is '{count}'; expected a whole number")
+    if count and not (count.isdecimal() and len(count) < 10):
+        raise UsageError(f"{name}: the number of samples is '{count}'; expected a whole number below 10^9")
     return generated_split(task, part, int(count) if count else None)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.bounded_file import check_folder, folder_entries, is_dir, is_file
 from edge.data.class_names import ClassNames, read_class_names
 from edge.data.decode import image_files, read_mask
 from edge.data.splits import Colour, Sample, Split
@@ -49,8 +50,13 @@ def camvid(root: Path, part: str) -> Split:
     classes = read_class_names(root / "classes.txt")
     if classes.ignore_index is None:
         raise DataError(root / "classes.txt", "the last class must be Void")
-    if not (root / part).is_dir():
-        raise _no_part(root, part, [path.name for path in root.glob("*annot")], suffix="annot")
+    if not is_dir(root / part):
+        raise _no_part(
+            root,
+            part,
+            [path.name for path in folder_entries(root, error=DataError) if path.name.endswith("annot")],
+            suffix="annot",
+        )
     return _pair(root / part, root / f"{part}annot", classes, origin=f"camvid:{root}:{part}")
 
 
@@ -61,18 +67,19 @@ def cityscapes(root: Path, part: str) -> Split:
     must have one of the two for all its images.
     """
     images_root, masks_root = root / "leftImg8bit" / part, root / "gtFine" / part
-    if not images_root.is_dir():
-        raise _no_part(root, part, [path.name for path in (root / "leftImg8bit").glob("*")])
-    images = [image for city in sorted(images_root.iterdir()) if city.is_dir() for image in image_files(city)]
+    if not is_dir(images_root):
+        raise _no_part(root, part, [path.name for path in folder_entries(root / "leftImg8bit", error=DataError)])
+    cities = [city for city in folder_entries(images_root, error=DataError) if is_dir(city)]
+    images = [image for city in cities for image in image_files(city)]
     stems = [image.relative_to(images_root).as_posix().removesuffix("_leftImg8bit.png") for image in images]
     if not images:
         raise DataError(images_root, "no images in its city folders")
-    by_train_id = (masks_root / f"{stems[0]}_gtFine_labelTrainIds.png").exists()
+    by_train_id = is_file(masks_root / f"{stems[0]}_gtFine_labelTrainIds.png")
     ending = "_gtFine_labelTrainIds.png" if by_train_id else "_gtFine_labelIds.png"
     samples = []
     for image, stem in zip(images, stems, strict=True):
         mask = masks_root / f"{stem}{ending}"
-        if not mask.is_file():
+        if not is_file(mask):
             raise DataError(mask, f"the mask of {image.name} is missing")
         samples.append(Sample(name=f"{stem}_leftImg8bit.png", image=image, target=mask))
     table = [_CITYSCAPES_IGNORE] * 256
@@ -111,14 +118,16 @@ def mask_folder(images: Path, masks: Path, classes: ClassNames | None = None, ig
 
 
 def _pair(images: Path, masks: Path, classes: ClassNames, origin: str) -> Split:
-    if not masks.is_dir():
-        raise DataError(masks, "no such folder of masks")
-    mask_by_stem = {path.stem: path for path in sorted(masks.iterdir()) if path.suffix.lower() in _MASK_SUFFIXES}
+    check_folder(masks, what="folder of masks", error=DataError)
+    files = [path for path in folder_entries(masks, error=DataError) if is_file(path)]
+    mask_by_stem = {path.stem: path for path in files if path.suffix.lower() in _MASK_SUFFIXES}
     samples = []
     for image in image_files(images):
         mask = mask_by_stem.get(image.stem)
         if mask is None:
-            raise DataError(masks / f"{image.stem}.png", f"the mask of {image.name} is missing")
+            other = next((path.name for path in files if path.stem == image.stem), None)
+            found = f"; {other} is there, but a mask is one of {', '.join(_MASK_SUFFIXES)}" if other else ""
+            raise DataError(masks / f"{image.stem}.png", f"the mask of {image.name} is missing{found}")
         samples.append(Sample(name=image.name, image=image, target=mask))
     if not samples:
         raise DataError(images, "no images in this folder")

@@ -14,22 +14,24 @@
       ]
     }
 
-Paths are relative to the file, with forward slashes. A file that changed since is refused, by name, when it is read.
+Paths are relative to the file, with forward slashes, and lead to nothing outside its folder. A file that changed since
+is refused, by name, when it is read.
 """
 
 import json
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edge.atomic import write_text
-from edge.data.class_names import read_text
+from edge.bounded_file import read_text
 from edge.data.splits import Sample, Split, content_hashes
 from edge.errors import DataError, UsageError
 
 SUFFIX = ".split.json"
+MAX_SPLIT_BYTES = 1 << 30
 
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 _Byte = Annotated[int, Field(ge=0, le=255)]
@@ -73,19 +75,19 @@ def read_split(path: Path) -> Split:
 
     Refused: what is no split file, an unknown key, a hash over the list that does not match, labels out of range.
     """
+    text = read_text(path, most_bytes=MAX_SPLIT_BYTES, what="split file", error=DataError)
     try:
-        data = _SplitFile.model_validate_json(read_text(path))
+        data = _SplitFile.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise DataError(path, f"not a split file: {where + ': ' if where else ''}{first['msg']}") from None
-    folder = path.parent
     split = Split(
         samples=tuple(
             Sample(
                 name=row.name,
-                image=folder / row.image,
-                target=folder / row.mask if row.mask is not None else row.label,
+                image=_inside(path, row.image),
+                target=_inside(path, row.mask) if row.mask is not None else row.label,
                 image_sha256=row.image_sha256,
                 mask_sha256=row.mask_sha256,
             )
@@ -103,14 +105,22 @@ def read_split(path: Path) -> Split:
     return split
 
 
+def _inside(path: Path, name: str) -> Path:
+    place = PurePosixPath(name)
+    if place.is_absolute() or ".." in place.parts:
+        raise DataError(path, f"'{name}' lies outside the split file's folder")
+    return path.parent / place
+
+
 def write_split(split: Split, path: Path) -> None:
     """Pin a split of files: images and masks are hashed (a pinned one keeps its hash), paths made relative to `path`.
 
-    Refused: a name that does not end in `.split.json`, and drawn samples, which have no file.
+    Refused: a name that does not end in `.split.json`, drawn samples, which have no file, and files outside the folder
+    of `path`.
     """
     if not path.name.endswith(SUFFIX):
         raise UsageError(f"{path}: a pinned split's name ends in {SUFFIX}")
-    folder = path.resolve().parent
+    folder = Path(os.path.abspath(path)).parent
     lines = [json.dumps(_row(sample, folder), ensure_ascii=False) for sample in split.samples]
     head = {
         "format": "edge-split",
@@ -143,4 +153,8 @@ def _row(sample: Sample, folder: Path) -> dict[str, str | int]:
 
 
 def _relative(path: Path, folder: Path) -> str:
-    return Path(os.path.relpath(path.resolve(), folder)).as_posix()
+    """Links within the folder are kept, so that what they name may lie elsewhere."""
+    relative = Path(os.path.relpath(os.path.abspath(path), folder)).as_posix()
+    if relative.startswith("../"):
+        raise UsageError(f"{path}: lies outside {folder}, where its split file is to be; write that beside the images")
+    return relative

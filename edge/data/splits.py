@@ -5,6 +5,8 @@ came from: a folder, CamVid, Cityscapes, the generator, or a pinned split file.
 """
 
 import hashlib
+import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,6 +22,8 @@ from edge.errors import DataError
 Pixels = NDArray[np.uint8]
 Render = Callable[[], Pixels]
 Colour = tuple[int, int, int]
+MOST_NAMED = 20
+LOOK_S = 10.0  # for the other samples, once one is found damaged
 Task = Literal["classify", "segment", "images"]
 
 
@@ -71,9 +75,9 @@ class Split:
     def __post_init__(self) -> None:
         if not self.samples:
             raise DataError(self.origin or "split", "no samples")
-        names = [sample.name for sample in self.samples]
-        if len(set(names)) != len(names):
-            twice = next(name for name in names if names.count(name) > 1)
+        counts = Counter(sample.name for sample in self.samples)
+        if len(counts) != len(self.samples):
+            twice = counts.most_common(1)[0][0]
             raise DataError(self.origin or "split", f"sample '{twice}' is listed twice")
         if self.palette and len(self.palette) != len(self.classes):
             raise DataError(self.origin, f"{len(self.palette)} colours for {len(self.classes)} classes")
@@ -91,8 +95,10 @@ class Split:
 
     def image(self, index: int) -> Pixels:
         """RGB uint8 (h, w, 3), decoded now; refused when the file is missing, damaged, or not the pinned one."""
-        sample = self.samples[index]
-        return read_image(sample.image, sample.image_sha256) if isinstance(sample.image, Path) else sample.image()
+        try:
+            return _image(self.samples[index])
+        except DataError as error:
+            raise self._with_others(error) from None
 
     def target(self, index: int) -> int | Pixels:
         """The class index, or the mask as uint8 (h, w) of class indices and `ignore_index`.
@@ -102,7 +108,7 @@ class Split:
         target = self.samples[index].target
         if target is None:
             raise DataError(self.samples[index].where, "has no target: this split has images only")
-        return target if isinstance(target, int) else self._mask(self.samples[index])
+        return target if isinstance(target, int) else self.mask(index)
 
     def label(self, index: int) -> int:
         """The class index of a classification sample."""
@@ -111,21 +117,25 @@ class Split:
             raise DataError(self.samples[index].where, f"has no class label: the split's task is '{self.task}'")
         return target
 
-    def mask(self, index: int) -> Pixels:
-        """The mask of a segmentation sample, uint8 (h, w); refused as in `target`."""
-        return self._mask(self.samples[index])
+    def mask(self, index: int, image: Pixels | None = None) -> Pixels:
+        """The mask of a segmentation sample, uint8 (h, w); refused as in `target`.
+
+        Args:
+            image: the sample's image, where it is there already: a mask of another size is refused.
+        """
+        try:
+            return self._mask(self.samples[index], image)
+        except DataError as error:
+            raise self._with_others(error) from None
 
     def subset(self, indices: Sequence[int]) -> "Split":
         """The samples at these positions, in this order."""
         return replace(self, samples=tuple(self.samples[index] for index in indices))
 
     def check(self) -> None:
-        """Decode every image and target and compare their sizes: one whole pass, the first problem raised."""
-        for index, sample in enumerate(self.samples):
-            image = self.image(index)
-            if self.task == "segment" and (mask := self.mask(index)).shape != image.shape[:2]:
-                where = sample.target if isinstance(sample.target, Path) else sample.where
-                raise DataError(where, f"mask is {_size(mask)}, its image {sample.where.name} is {_size(image)}")
+        """Decode every image and target and compare their sizes: one whole pass, all problems raised as one."""
+        if problems := self._problems(limit_s=None)[0]:
+            raise problems[0] if len(problems) == 1 else self._many(problems, len(self))
 
     @cached_property
     def sha256(self) -> str:
@@ -135,7 +145,8 @@ class Split:
             digest.update(bytes(self.mask_table))
         for sample in self.samples:
             image_hash, target_hash = content_hashes(sample)
-            digest.update(f"{sample.name}\t{image_hash}\t{target_hash}\n".encode())
+            line = f"{sample.name}\t{image_hash}\t{target_hash}\n"
+            digest.update(line.encode(errors="surrogateescape"))  # a file's name need not be UTF-8
         return digest.hexdigest()
 
     def _check_label(self, sample: Sample) -> None:
@@ -149,17 +160,49 @@ class Split:
                 sample.where, f"label {sample.target} is out of range; there are {len(self.classes)} classes (0 first)"
             )
 
-    def _mask(self, sample: Sample) -> Pixels:
+    def _with_others(self, first: DataError) -> DataError:
+        """The problem of a sample, or of all samples that have one: who mends a data set wants to know all at once."""
+        problems, looked_at = self._problems(limit_s=LOOK_S)
+        return first if len(problems) < 2 else self._many(problems, looked_at)
+
+    def _many(self, problems: list[DataError], looked_at: int) -> DataError:
+        told = "; ".join(str(problem) for problem in problems[:MOST_NAMED])
+        more = f"; and {len(problems) - MOST_NAMED} more" if len(problems) > MOST_NAMED else ""
+        first = "the first " if looked_at < len(self) else ""
+        return DataError(self.origin, f"{len(problems)} of {first}{looked_at} samples cannot be used: {told}{more}")
+
+    def _problems(self, limit_s: float | None) -> tuple[list[DataError], int]:
+        """What is wrong with every sample, and how many samples were looked at in the time given."""
+        problems: list[DataError] = []
+        until = None if limit_s is None else time.monotonic() + limit_s
+        for looked_at, sample in enumerate(self.samples):
+            if until is not None and time.monotonic() > until:
+                return problems, looked_at
+            try:
+                image = _image(sample)
+                if self.task == "segment":
+                    self._mask(sample, image)
+            except DataError as error:
+                problems.append(error)
+        return problems, len(self)
+
+    def _mask(self, sample: Sample, image: Pixels | None) -> Pixels:
         if sample.target is None or isinstance(sample.target, int):
             raise DataError(sample.where, f"has no mask: the split's task is '{self.task}'")
         where = sample.target if isinstance(sample.target, Path) else sample.where
         mask = read_mask(sample.target, sample.mask_sha256) if isinstance(sample.target, Path) else sample.target()
+        if image is not None and mask.shape != image.shape[:2]:
+            raise DataError(where, f"mask is {_size(mask)}, its image {sample.where.name} is {_size(image)}")
         if self.mask_table is not None:
             mask = np.asarray(self.mask_table, dtype=np.uint8)[mask]
         if not self._allowed[mask].all():
             wrong = int(mask[~self._allowed[mask]].flat[0])
             ignored = "" if self.ignore_index is None else f" or {self.ignore_index} for no class"
-            raise DataError(where, f"mask value {wrong} is no class; allowed are 0 to {len(self.classes) - 1}{ignored}")
+            raise DataError(
+                where,
+                f"mask value {wrong} is no class; allowed are 0 to {len(self.classes) - 1}{ignored} (a last class "
+                "named void in a file of class names, --classes or `classes`, makes its value that of no class)",
+            )
         return mask
 
     @cached_property
@@ -169,6 +212,10 @@ class Split:
         if self.ignore_index is not None:
             allowed[self.ignore_index] = True
         return allowed
+
+
+def _image(sample: Sample) -> Pixels:
+    return read_image(sample.image, sample.image_sha256) if isinstance(sample.image, Path) else sample.image()
 
 
 def content_hashes(sample: Sample) -> tuple[str, str]:

@@ -58,8 +58,9 @@ def _classify(split: Split, answer: Answer, batch_size: int, advance: Advance) -
 def _segment(split: Split, answer: Answer, batch_size: int, advance: Advance) -> dict[str, Any]:
     matrix = ConfusionMatrix(len(split.classes), NOT_SEEN)
     for indices in _groups(split, batch_size):
-        for index, found in zip(indices, answer([split.image(index) for index in indices]), strict=True):
-            truth = split.mask(index)
+        images = [split.image(index) for index in indices]
+        truths = [split.mask(index, image) for index, image in zip(indices, images, strict=True)]
+        for truth, found in zip(truths, answer(images), strict=True):
             unknown = found == NOT_SEEN
             if split.ignore_index is not None:
                 unknown |= truth == split.ignore_index

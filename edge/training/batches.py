@@ -112,7 +112,7 @@ class Batches:
         image = self.split.image(index)
         target: int | Pixels | None = None
         if self.with_targets:
-            target = self.split.target(index)
+            target = self.split.mask(index, image) if self.split.task == "segment" else self.split.target(index)
         if isinstance(target, np.ndarray):
             image, target = resize(image, self.preprocess), self._mask(target)
         elif self.preprocess.colour_order == "bgr":

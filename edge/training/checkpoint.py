@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
 from edge.artifact import Labels, Task
-from edge.errors import CheckpointError, EdgeError
+from edge.errors import CheckpointError, EdgeError, RecipeError
 from edge.recipe import Recipe
 from edge.recipe_file import parse_recipe
 from edge.training.network import float_module, load_tensors, prepared_module
@@ -76,10 +77,15 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         raise CheckpointError(path, f"has checkpoint version {content.get('version')}; this program reads {VERSION}")
     if content.get("kind") not in ("float", "qat"):
         raise CheckpointError(path, f"is of an unknown kind '{content.get('kind')}'")
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor.to(torch.float32)).all():
+            raise CheckpointError(path, f"tensor '{name}' holds values that are not finite")
+    if not isinstance(content.get("metrics"), dict) or not isinstance(content.get("versions"), dict):
+        raise CheckpointError(path, "is not a checkpoint: its metrics or versions are no table")
     try:
         return Checkpoint(
             kind=content["kind"],
-            recipe=parse_recipe(content["recipe"], f"{path}: its recipe"),
+            recipe=parse_recipe(content["recipe"], "its recipe"),
             tensors=tensors,
             labels=Labels.model_validate({**content["classes"], "palette": content["classes"]["palette"] or None}),
             metrics=content["metrics"],
@@ -88,6 +94,8 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
             path=Path(path),
             sha256=sha256,
         )
+    except RecipeError as error:
+        raise CheckpointError(path, str(error)) from error
     except (KeyError, TypeError, ValidationError) as error:
         raise CheckpointError(path, f"is not a checkpoint: {error}") from error
 

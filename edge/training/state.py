@@ -3,14 +3,18 @@
 Random numbers are not in it: each step's follow from (seed, step), see `edge.training.loop`.
 """
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
 
 import torch
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from torch import Tensor, nn
 
-from edge.errors import CheckpointError
+from edge.errors import CheckpointError, EdgeError
 from edge.training.average import Average
 from edge.training.network import load_tensors
 from edge.training.tensor_file import read_tensors, write_tensors
@@ -18,6 +22,16 @@ from edge.training.tensor_file import read_tensors, write_tensors
 FORMAT = "edge training state"
 VERSION = 1
 PhaseName = Literal["float", "qat"]
+
+
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+# optimizer -> the tensors that it keeps of every parameter that it has moved
+KEPT: Mapping[type[torch.optim.Optimizer], frozenset[str]] = MappingProxyType(
+    {
+        torch.optim.SGD: frozenset({"momentum_buffer"}),
+        torch.optim.AdamW: frozenset({"step", "exp_avg", "exp_avg_sq"}),
+    }
+)
 
 
 @dataclass(kw_only=True)
@@ -34,15 +48,17 @@ class Position:
         threads: torch's threads, because sums depend on them.
     """
 
+    __pydantic_config__ = ConfigDict(strict=True, extra="forbid")
+
     phase: PhaseName
-    epoch: int = 0
-    batch: int = 0
+    epoch: Count = 0
+    batch: Count = 0
     loss_sum: float = 0.0
-    loss_count: int = 0
+    loss_count: Count = 0
     history: list[dict[str, Any]] = field(default_factory=list)
     recipe: dict[str, Any]
     parent_sha256: str | None = None
-    threads: int = 1
+    threads: Annotated[int, Field(ge=1, le=4096)] = 1
 
 
 def write_state(
@@ -78,15 +94,12 @@ def load_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, a
         CheckpointError: not a resume state, damaged, or of another network or optimizer.
     """
     tensors, position, updates = _open(path)
-    load_tensors(model, _part(tensors, "model."), f"{path}: state")
-    saved: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in _part(tensors, "optimizer.").items():
-        index, _, key = name.partition(".")
-        saved.setdefault(int(index), {})[key] = tensor
-    described = optimizer.state_dict()
-    if any(index >= sum(len(group["params"]) for group in described["param_groups"]) for index in saved):
-        raise CheckpointError(path, "its optimizer state is of another network")
-    optimizer.load_state_dict({"state": saved, "param_groups": described["param_groups"]})
+    try:
+        load_tensors(model, _part(tensors, "model."), "its state")
+    except EdgeError as error:
+        raise CheckpointError(path, str(error)) from error
+    saved = _optimizer_state(path, _part(tensors, "optimizer."), optimizer)
+    optimizer.load_state_dict({"state": saved, "param_groups": optimizer.state_dict()["param_groups"]})
     if average is not None:
         averaged = _part(tensors, "average.")
         if averaged.keys() != average.tensors.keys() or updates is None:
@@ -95,14 +108,42 @@ def load_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, a
     return position
 
 
+def _optimizer_state(
+    path: Path, tensors: dict[str, Tensor], optimizer: torch.optim.Optimizer
+) -> dict[int, dict[str, Tensor]]:
+    """What an optimizer kept, by parameter; held to the parameters' shapes."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    saved: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        index, _, key = name.partition(".")
+        if not index.isdecimal() or len(index) > 9 or int(index) >= len(parameters):
+            raise CheckpointError(path, f"its optimizer state is of another network: 'optimizer.{name}'")
+        saved.setdefault(int(index), {})[key] = tensor
+    for place, kept in saved.items():
+        shapes = {tuple(tensor.shape) for key, tensor in kept.items() if key != "step"}
+        if kept.keys() != KEPT[type(optimizer)] or shapes != {tuple(parameters[place].shape)}:
+            raise CheckpointError(
+                path, f"its optimizer state does not fit parameter {place}: {', '.join(sorted(kept))}"
+            )
+    return saved
+
+
 def _open(path: Path) -> tuple[dict[str, Tensor], Position, int | None]:
     tensors, content, _ = read_tensors(path)
     if content.get("format") != FORMAT or content.get("version") != VERSION:
         raise CheckpointError(path, f"is not a resume state: it holds '{content.get('format')}'")
     try:
-        return tensors, Position(**content["position"]), content["average_updates"]
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(path, f"is not a resume state: {error}") from error
+        position = TypeAdapter(Position).validate_json(json.dumps(content["position"]))
+        updates = TypeAdapter(Count | None).validate_python(content["average_updates"], strict=True)
+    except KeyError as error:
+        raise CheckpointError(path, f"is not a resume state: {error} is missing") from error
+    except RecursionError as error:
+        raise CheckpointError(path, "is not a resume state: it is nested too deep") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise CheckpointError(path, f"is not a resume state: {where}: {first['msg']}") from error
+    return tensors, position, updates
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

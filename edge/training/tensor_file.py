@@ -16,6 +16,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from edge import atomic
+from edge.bounded_file import read_bytes
 from edge.errors import CheckpointError
 
 MAX_FILE_BYTES = 8 * 1024**3
@@ -50,15 +51,7 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any], s
         CheckpointError: missing, not such a file, truncated, or changed since it was written.
     """
     source = Path(path)
-    try:
-        size_bytes = source.stat().st_size
-        if not source.is_file():
-            raise CheckpointError(source, "is not a file")
-        if size_bytes > MAX_FILE_BYTES:
-            raise CheckpointError(source, f"{size_bytes} bytes; at most {MAX_FILE_BYTES} are read")
-        data = source.read_bytes()
-    except OSError as error:
-        raise CheckpointError(source, f"cannot be read: {error.strerror}") from error
+    data = read_bytes(source, most_bytes=MAX_FILE_BYTES, what="checkpoint", error=CheckpointError)
     metadata = _metadata(data, source)
     try:
         tensors = load(data)
@@ -69,7 +62,10 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any], s
         raise CheckpointError(
             source, "is damaged: its content does not match the hash inside; write it anew or copy it again"
         )
-    content = json.loads(text)
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(source, f"is not a checkpoint: its content is no JSON: {error}") from error
     if not isinstance(content, dict):
         raise CheckpointError(source, "is not a checkpoint: its content is no table")
     return tensors, content, hashlib.sha256(data).hexdigest()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.errors import RecipeError, UsageError
+from edge.errors import RecipeError, UsageError, one_line
 from edge.recipe import Recipe, SplitSource
 from edge.recipe_file import expand, parse_recipe, read_recipe, recipe_toml, split_arguments
 
@@ -76,13 +76,17 @@ def test_data_root_replaces_the_recipe_s() -> None:
     assert split_arguments(recipe.data.train, recipe.data.root) == {"split": "camvid:/somewhere:train"}
 
 
-def test_variables_are_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SOME_FOLDER", "/data")
+def test_variables_are_filled_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SOME_FOLDER", str(tmp_path))
     source = SplitSource(images="${root}/images", labels="${SOME_FOLDER}/labels.txt")
     assert split_arguments(source, "${SOME_FOLDER}/set") == {
-        "images": "/data/set/images",
-        "labels": "/data/labels.txt",
+        "images": f"{tmp_path}/set/images",
+        "labels": f"{tmp_path}/labels.txt",
     }
+    monkeypatch.setenv("SOME_FOLDER", "s3cr3t-token")
+    with pytest.raises(UsageError, match="SOME_FOLDER does not name a file or folder") as refused:
+        expand("${SOME_FOLDER}", None)
+    assert "s3cr3t" not in str(refused.value)
     monkeypatch.delenv("SOME_FOLDER")
     with pytest.raises(UsageError, match="SOME_FOLDER, which is not set"):
         expand("${SOME_FOLDER}/x", None)
@@ -124,9 +128,31 @@ def test_a_truncated_recipe_is_refused_or_is_no_shorter_recipe(tmp_path: Path) -
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="cannot be read"):
+    with pytest.raises(RecipeError, match="no such recipe"):
         read_recipe(tmp_path / "none.toml")
 
 
 def test_plain_data_and_toml_give_the_same_recipe() -> None:
     assert parse_recipe(tomllib.loads(PLAIN.read_text()), "here") == read_recipe(PLAIN)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "train.seed=18446744073709551616",
+        "train.epochs=" + "[" * 50_000,
+        "train.epochs=" + "9" * 5000,
+        "a." * 50_000 + "b=1",
+    ],
+    ids=["seed", "nested", "digits", "sections"],
+)
+def test_a_value_beyond_all_bounds_is_one_line(override: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        read_recipe(PLAIN, overrides=[override])
+    assert len(one_line(str(refused.value))) < 2100
+
+
+def test_a_byte_order_mark_is_no_part_of_a_recipe(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + PLAIN.read_bytes())
+    assert read_recipe(path) == read_recipe(PLAIN)

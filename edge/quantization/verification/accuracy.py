@@ -43,7 +43,7 @@ class Participant:
 
     def _add_map(self, index: int, output: Array, info: TensorInfo) -> None:
         preprocess, split = self._images.artifact.manifest.preprocess, self._images.split
-        mask = split.mask(index) if self._images.labelled and split is not None else None
+        mask = split.mask(index, split.image(index)) if self._images.labelled and split is not None else None
         if mask is None:
             frame_hw = (preprocess.height, preprocess.width) if split is None else split.image(index).shape[:2]
         else:

@@ -40,6 +40,12 @@ def test_names_may_stand_in_a_file_beside_the_card(tmp_path: Path) -> None:
     assert card.labels.names == ("cat", "dog, hound")
 
 
+def test_byte_order_marks_are_no_part_of_a_card_or_its_names(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_bytes(b"\xef\xbb\xbfsky\nroad\n")
+    path = write(tmp_path, "\ufeff" + CARD.replace('names = ["cat", "dog"]', 'file = "labels.txt"'))
+    assert read_card(path).labels.names == ("sky", "road")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -51,7 +57,7 @@ def test_names_may_stand_in_a_file_beside_the_card(tmp_path: Path) -> None:
         ("0.875", "1.5", r"\[preprocess\] crop_fraction = 1.5: "),
         ('names = ["cat", "dog"]', "", r"\[labels\] give either names or file"),
         ('names = ["cat", "dog"]', "names = []", r"\[labels\] names = \[\]: "),
-        ('names = ["cat", "dog"]', 'file = "none.txt"', r"\[labels\] file = 'none.txt': cannot be read: No such file"),
+        ('names = ["cat", "dog"]', 'file = "none.txt"', r"\[labels\] file = 'none.txt': no such card or label file"),
         ("[labels]", "[labels]\npalette = [[0, 0, 0]]", r"\[labels\] palette has 1 colours for 2 names"),
         ("[labels]", "[labels", r"is not TOML"),
         ("[labels]", "[label]", r"'labels' is missing|unknown key 'label'; did you mean 'labels'"),
@@ -65,10 +71,10 @@ def test_what_does_not_hold_is_named(tmp_path: Path, old: str, new: str, message
 
 
 def test_a_card_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"none\.toml: cannot be read: No such file"):
+    with pytest.raises(RecipeError, match=r"none\.toml: no such card"):
         read_card(tmp_path / "none.toml")
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(RecipeError, match=r"binary\.toml: cannot be read: is not UTF-8 text"):
+    with pytest.raises(RecipeError, match=r"binary\.toml: is not UTF-8 text"):
         read_card(tmp_path / "binary.toml")
 
 

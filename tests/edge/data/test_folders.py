@@ -72,6 +72,49 @@ def test_bad_label_file_is_refused(photographs: Path, text: str, problem: str) -
         image_folder(photographs, write(photographs, text), ClassNames(names=("cat", "dog")))
 
 
+@pytest.mark.parametrize(
+    ("names", "labels", "indices"),
+    [
+        (("1", "2", "3"), ("1", "2"), [0, 1]),
+        (("0", "10", "2"), ("2", "10"), [2, 1]),
+        (("02", "01", "00"), ("00", "02"), [2, 0]),
+        (("cat", "dog"), ("1", "0"), [1, 0]),
+        (("7", "dog"), ("dog", "7"), [1, 0]),
+        (("5", "6", "7"), ("0", "2"), [0, 2]),
+    ],
+)
+def test_a_label_that_is_a_class_name_is_that_class_also_where_names_are_numbers(
+    photographs: Path, names: tuple[str, ...], labels: tuple[str, str], indices: list[int]
+) -> None:
+    text = "".join(f"{name}\t{label}\n" for name, label in zip(("b,c.png", "d.png"), labels, strict=True))
+    split = image_folder(photographs, write(photographs, text), ClassNames(names=names))
+    assert [split.label(0), split.label(1)] == indices
+
+
+def test_names_and_indices_in_one_file_are_refused(photographs: Path) -> None:
+    path = write(photographs, "b,c.png\t2\nd.png\t1\n")
+    with pytest.raises(DataError, match="line 2: unknown class '1'"):
+        image_folder(photographs, path, ClassNames(names=("0", "10", "2")))
+
+
+@pytest.mark.parametrize("label", ["9" * 5000, "1000000000"])
+def test_a_label_beyond_any_number_of_classes_is_refused(photographs: Path, label: str) -> None:
+    for classes in (None, ClassNames(names=("cat", "dog"))):
+        try:
+            split = image_folder(photographs, write(photographs, f"d.png\t{label}\n"), classes)
+        except DataError as error:
+            assert "out of range" in str(error)
+        else:
+            assert classes is None and split.classes == (label,)  # a name like any other
+
+
+def test_a_line_of_column_names_is_passed_over(photographs: Path) -> None:
+    split = image_folder(photographs, write(photographs, "filename,label\nd.png,zebra\n"))
+    assert (len(split), split.classes) == (1, ("zebra",))
+    with pytest.raises(DataError, match="no such image"):
+        image_folder(photographs, write(photographs, "d,zebra\ne,ant\n"))
+
+
 def test_class_folders_are_classes_in_sorted_order(tmp_path: Path) -> None:
     for name in ("dog/1.png", "cat/2.png", "cat/1.png"):
         save(tmp_path / name)
@@ -109,7 +152,10 @@ def test_masks_pair_with_images_by_base_name(tmp_path: Path) -> None:
     assert split.ignore_index == 255
     assert int(split.mask(1)[0, 0]) == 2
     assert class_shares(split).tolist() == [0.5, 0.0, 0.5]
-    (tmp_path / "masks/b.png").unlink()
+    (tmp_path / "masks/b.png").rename(tmp_path / "masks/b.jpg")
+    with pytest.raises(DataError, match=r"masks/b\.png: .* missing; b\.jpg is there, but a mask is one of \.png"):
+        mask_folder(tmp_path / "images", tmp_path / "masks")
+    (tmp_path / "masks/b.jpg").unlink()
     with pytest.raises(DataError, match=r"masks/b\.png: the mask of b\.jpg is missing"):
         mask_folder(tmp_path / "images", tmp_path / "masks")
 
@@ -186,7 +232,7 @@ def test_bad_class_file_is_refused(tmp_path: Path, text: str, problem: str) -> N
         ({"split": "generated:segment:vla"}, "unknown part 'vla'; did you mean 'val'"),
         ({"split": "generated:segment:val:few"}, "the number of samples is 'few'"),
         ({"split": "generated:segment:val:0"}, "0 samples"),
-        ({"split": "none.split.json"}, "no such file"),
+        ({"split": "none.split.json"}, "no such split file"),
     ],
 )
 def test_request_that_does_not_hold_is_refused(asked: dict[str, str], problem: str) -> None:

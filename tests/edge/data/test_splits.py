@@ -79,6 +79,41 @@ def test_check_refuses_a_mask_of_another_size(tmp_path: Path) -> None:
         segment(tmp_path, np.zeros((5, 8), dtype=np.uint8)).check()
 
 
+def test_every_damaged_sample_is_named_at_once(tmp_path: Path) -> None:
+    split = classify(tmp_path, [0, 1, 2])
+    (tmp_path / "0.png").write_bytes(b"no image")
+    (tmp_path / "2.png").unlink()
+    problem = r"^here: 2 of 3 samples cannot be used: .*0\.png: not an image, or a damaged one; .*2\.png: no such file$"
+    named = Split(samples=split.samples, task="classify", classes=split.classes, origin="here")
+    for read in (lambda: named.image(2), named.check):
+        with pytest.raises(DataError, match=problem):
+            read()
+    assert named.image(1).shape == (6, 8, 3)
+
+
+def test_a_mask_read_with_its_image_has_the_image_s_size(tmp_path: Path) -> None:
+    split = segment(tmp_path, np.zeros((3, 4), dtype=np.uint8))
+    with pytest.raises(DataError, match=r"masks/a\.png: mask is 4x3, its image a\.png is 8x6"):
+        split.mask(0, split.image(0))
+
+
+def test_a_name_that_is_no_utf8_has_a_hash(tmp_path: Path) -> None:
+    sample = Sample(name="\udcff.png", image=lambda: IMAGE, target=0)
+    assert len(Split(samples=(sample,), task="classify", classes=("x",)).sha256) == 64
+
+
+@pytest.mark.parametrize("place", ["/etc/passwd", "../other/a.png", "x/../../a.png"])
+def test_a_pinned_split_leads_nowhere_else(tmp_path: Path, place: str) -> None:
+    path = tmp_path / "lists" / "a.split.json"
+    path.parent.mkdir()
+    write_split(classify(tmp_path / "lists", [2, 0]), path)
+    path.write_text(path.read_text().replace('"image": "0.png"', f'"image": "{place}"'))
+    with pytest.raises(DataError, match=f"'{place}' lies outside the split file's folder"):
+        read_split(path)
+    with pytest.raises(UsageError, match=r"lies outside .*lists, where its split file is to be"):
+        write_split(classify(tmp_path / "data", [0]), path)
+
+
 def test_check_passes_over_a_good_split(tmp_path: Path) -> None:
     segment(tmp_path, np.zeros((6, 8), dtype=np.uint8)).check()
     classify(tmp_path, [0, 1, 2]).check()
@@ -117,8 +152,7 @@ def test_pinned_split_round_trips(tmp_path: Path, kind: str) -> None:
         split = classify(tmp_path / "data", [2, 0, 1])
     else:
         split = segment(tmp_path / "data", np.ones((6, 8), dtype=np.uint8), palette=((1, 2, 3), (4, 5, 6)))
-    path = tmp_path / "lists" / "val.split.json"
-    path.parent.mkdir()
+    path = tmp_path / "val.split.json"
     write_split(split, path)
     again = read_split(path)
     assert again.sha256 == split.sha256
