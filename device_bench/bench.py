@@ -4,15 +4,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from device_bench.collect import records
+from device_bench.answers import probed
+from device_bench.collect import Collected, collected
 from device_bench.explain_speed.spec import ExplainSpec
 from device_bench.job import Job, make_job
 from device_bench.plan import Plan
 from device_bench.record import Record
 from device_bench.subjects import FileCounts, Subject, make_subjects, with_counts
+from device_bench.targets.agent_process import SubjectCrashed
 from device_bench.targets.target import Progress, Target
 from edge.artifact import Artifact
-from edge.errors import EngineError
+from edge.errors import EdgeError, EngineError, UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,21 +47,13 @@ def plan_job(
     Args:
         opened: artifacts and paths of bare model files. engines: `NAME[:KERNELS]`; none: what the target prefers.
     """
-    installed = () if engines else installed_there(target)
+    installed = () if engines else probed(target).engines
     subjects = [
         with_counts(subject, readers.count(subject.path)) for subject in make_subjects(opened, engines, plan, installed)
     ]
     if plan.explain and readers.explain is not None:
         subjects = [replace(subject, explain=readers.explain(subject)) for subject in subjects]
     return make_job(subjects, plan, jpeg=jpeg)
-
-
-def installed_there(target: Target) -> tuple[str, ...]:
-    """Engines that a target says it has. Refuses (EngineError) an answer without them."""
-    told = target.probe().get("engines")
-    if not isinstance(told, list) or not all(isinstance(name, str) for name in told):
-        raise EngineError(f"{target.name}: it does not say which engines it has")
-    return tuple(told)
 
 
 def bench(
@@ -85,5 +79,32 @@ def bench(
         EngineError: a runtime is missing, refuses a file, fails the self-test, or the target's answer does not hold.
         UsageError: unknown engine.
     """
-    job = plan_job(opened, engines, plan, target, jpeg=jpeg, readers=readers)
-    return records(job, target.run(job, progress), target, command=command)
+    found = measure_job(plan_job(opened, engines, plan, target, jpeg=jpeg, readers=readers), target, command, progress)
+    if found.errors:
+        raise found.errors[0]
+    return list(found.records)
+
+
+def measure_job(job: Job, target: Target, command: str, progress: Progress | None = None) -> Collected:
+    """Run a job on a target: a record or an error for every subject, the model files named as the user did.
+
+    A subject that ends the process there is left out, and the others are measured without it.
+
+    Raises:
+        EngineError, UsageError: nothing was measured.
+    """
+    crashed: list[EdgeError] = []
+    while True:
+        try:
+            found = collected(job, target.run(job, progress), target, command=command)
+            break
+        except SubjectCrashed as error:
+            crashed.append(EngineError(job.named(str(error))))
+            rest = [subject for subject in job.subjects if subject.file_name != error.file]
+            if not 0 < len(rest) < len(job.subjects):
+                raise crashed[-1] from error
+            job = job.without(error.file)
+        except (EngineError, UsageError) as error:
+            raise type(error)(job.named(str(error))) from error
+    named = (type(error)(job.named(str(error))) for error in found.errors)
+    return Collected(records=found.records, errors=(*crashed, *named))

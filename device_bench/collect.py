@@ -1,12 +1,13 @@
 """Records out of a target's answer. The answer is distrusted: what does not hold is refused in one line."""
 
-import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
 from device_bench.agent.loop import share
+from device_bench.answers import believed, first_problem
 from device_bench.blocks import rounds_taken
 from device_bench.energy import energy_used
 from device_bench.explain_speed.answer import ExplainedAnswer
@@ -37,13 +38,11 @@ from device_bench.record_parts import (
 from device_bench.record_types import Count, Strict, Whole
 from device_bench.subjects import Subject
 from device_bench.targets.target import Target
-from edge.errors import EngineError, one_line
+from edge.errors import EdgeError, EngineError, UsageError, one_line, printable
 from edge.runtime.engine import EngineInfo
 from edge.runtime.output_difference import difference_allowed_here, kernel_key
 from edge.runtime.selftest import read_selftest
 
-MAX_TEXT = 4096
-MAX_DEPTH = 12
 ARENA_KERNELS = ("builtin", "reference")
 WITHOUT_SAMPLES = ("adb",)  # kinds of targets whose tool prints averages only
 INTEGER_PRECISIONS: Mapping[str, Precision] = {"int8": "int8", "uint8": "uint8", "int16": "int16x8"}
@@ -86,6 +85,19 @@ class SubjectAnswer(Strict):
     explained: ExplainedAnswer | None = None
 
 
+class Failure(Strict):
+    """Why a subject has no answer."""
+
+    place: Count
+    error: str
+    kind: Literal["EngineError", "UsageError"]
+
+    def as_error(self, where: str) -> EdgeError:
+        """As an exception whose message opens with the target."""
+        kind = UsageError if self.kind == "UsageError" else EngineError
+        return kind(one_line(f"{where}: {self.error}"))
+
+
 class Answer(Strict):
     """What a target answers to a job."""
 
@@ -95,36 +107,59 @@ class Answer(Strict):
     versions: dict[str, str]
     time_utc: str
     energy: EnergyUsed | None = None
-    subjects: tuple[SubjectAnswer, ...]
+    subjects: tuple[SubjectAnswer | None, ...]
+    failures: tuple[Failure, ...] = ()
 
 
-def records(job: Job, answer: Mapping[str, Any], target: Target, *, command: str) -> list[Record]:
-    """One record per subject of a job.
+@dataclass(frozen=True, kw_only=True)
+class Collected:
+    """The records of a job, in the order of its subjects, and why the other subjects have none."""
+
+    records: tuple[Record, ...]
+    errors: tuple[EdgeError, ...]
+
+
+def collected(job: Job, answer: Mapping[str, Any], target: Target, *, command: str) -> Collected:
+    """A record or an error for every subject of a job.
 
     Raises:
         EngineError: the answer is not one to this job: a wrong type, a missing field, counts that do not agree, a
             self-test that was not made.
     """
     where = target.name
-    _check_texts(answer, where, 0)
-    try:
-        told = Answer.model_validate_json(json.dumps(answer))
-    except (ValidationError, ValueError, TypeError) as error:
-        raise EngineError(one_line(f"{where}: its answer does not hold: {_first(error)}")) from error
+    told = believed(Answer, answer, where)
+    failures = {failure.place: failure for failure in told.failures}
     if len(told.subjects) != len(job.subjects):
         raise EngineError(f"{where}: its answer has {len(told.subjects)} subjects, the job {len(job.subjects)}")
-    used = TargetUsed(kind=target.kind, name=where, agent_sha256=target.agent_sha256)
-    found = []
+    if set(failures) != {place for place, seen in enumerate(told.subjects) if seen is None}:
+        raise EngineError(f"{where}: its answer does not hold: failures: not those of the subjects without an answer")
+    used = TargetUsed(kind=target.kind, name=printable(where), agent_sha256=target.agent_sha256)
+    found: list[Record] = []
+    errors: list[EdgeError] = []
     for place, (subject, seen) in enumerate(zip(job.subjects, told.subjects, strict=True)):
+        if seen is None:
+            errors.append(failures[place].as_error(where))
+            continue
         if (seen.aggregates is not None) != (target.kind in WITHOUT_SAMPLES):
             raise EngineError(f"{where}: {subject.measured.name}: averages and samples are mixed up in its answer")
         _check(subject, seen, job.plan, f"{where}: {subject.measured.name}")
-        found.append(_record(job, told, place, used, command))
-    return found
+        try:
+            found.append(_record(job, told, seen, place, used, command))
+        except ValidationError as error:  # what follows from its figures does not fit into a record
+            raise EngineError(one_line(f"{where}: its answer does not hold: {first_problem(error)}")) from error
+    return Collected(records=tuple(found), errors=tuple(errors))
 
 
-def _record(job: Job, told: Answer, place: int, used: TargetUsed, command: str) -> Record:
-    subject, seen = job.subjects[place], told.subjects[place]
+def records(job: Job, answer: Mapping[str, Any], target: Target, *, command: str) -> list[Record]:
+    """One record per subject of a job. Raises (EdgeError) the first failure of a subject, and as `collected` does."""
+    found = collected(job, answer, target, command=command)
+    if found.errors:
+        raise found.errors[0]
+    return list(found.records)
+
+
+def _record(job: Job, told: Answer, seen: SubjectAnswer, place: int, used: TargetUsed, command: str) -> Record:
+    subject = job.subjects[place]
     emulated = told.machine.emulation is not None or seen.info.emulated is not None
     explanation, unexplained = _explanation(subject, seen, job.plan, emulated, f"{used.name}: {subject.measured.name}")
     return complete(
@@ -147,7 +182,7 @@ def _record(job: Job, told: Answer, place: int, used: TargetUsed, command: str) 
         selftest=seen.selftest,
         explanation=explanation,
         unexplained=unexplained,
-        energy=energy_used(told.states, _inferences(job, told)),
+        energy=energy_used(told.states, _inferences(job, told, seen)),
         machine=told.machine,
         states=told.states,
         versions=told.versions,
@@ -172,11 +207,11 @@ def _explanation(
     return explanation(subject.explain, seen.explained, engine=engine, threads=plan.threads, where=where), None
 
 
-def _inferences(job: Job, told: Answer) -> int | None:
+def _inferences(job: Job, told: Answer, seen: SubjectAnswer) -> int | None:
     """All that ran between the first and the last state, openings of blocks too; None where it was not one model."""
     if len(told.subjects) != 1 or job.plan.end_to_end:
         return None
-    return (len(told.subjects[0].samples_ns) + job.plan.rounds) * job.plan.samples_per_query
+    return (len(seen.samples_ns) + job.plan.rounds) * job.plan.samples_per_query
 
 
 def _measured(subject: Subject, seen: SubjectAnswer) -> Measured:
@@ -273,26 +308,3 @@ def _check_selftest(subject: Subject, seen: SubjectAnswer, where: str) -> None:
         )
     if not 0 <= found.largest <= allowed:
         raise EngineError(f"{where}: self-test: differs by {found.largest:g}, {allowed:g} is allowed for {kernels}")
-
-
-def _check_texts(value: Any, where: str, depth: int) -> None:
-    """Refuse texts that are long or cannot be printed, anywhere in an answer: they reach a person's terminal."""
-    if depth > MAX_DEPTH:
-        raise EngineError(f"{where}: its answer is nested deeper than {MAX_DEPTH} levels")
-    if isinstance(value, str):
-        if len(value) > MAX_TEXT or not value.isprintable():
-            raise EngineError(one_line(f"{where}: its answer holds the text {value[:80]!r}"))
-    elif isinstance(value, Mapping):
-        for name, entry in value.items():
-            _check_texts(name, where, depth + 1)
-            _check_texts(entry, where, depth + 1)
-    elif isinstance(value, list | tuple) and not all(type(entry) is int for entry in value):
-        for entry in value:
-            _check_texts(entry, where, depth + 1)
-
-
-def _first(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return f"{'.'.join(str(part) for part in first['loc']) or 'answer'}: {first['msg']}"
-    return str(error)

@@ -6,8 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from device_bench.bench import NO_READERS, FileReaders, plan_job
-from device_bench.collect import records
+from device_bench.bench import NO_READERS, FileReaders, measure_job, plan_job
 from device_bench.job import Job
 from device_bench.plan import Plan
 from device_bench.record import Record
@@ -23,13 +22,14 @@ class Outcome:
     """What came of one device.
 
     Attributes:
-        records: one per subject; empty when it failed.
-        error: why it failed. resumed: the records stood there already and nothing was measured.
+        records: one per subject that was measured.
+        errors: why others were not, or all of it failed; anything but an EdgeError is a defect of ours.
+        resumed: the records stood there already and nothing was measured.
     """
 
     target: str
     records: tuple[Record, ...]
-    error: EdgeError | None = None
+    errors: tuple[Exception, ...] = ()
     resumed: bool = False
 
 
@@ -78,16 +78,16 @@ def bench_fleet(
             job = plan_job(order.opened, order.engines, order.plan, target, jpeg=order.jpeg, readers=order.readers)
             if earlier := held_records(order.held, job, target.name):
                 return Outcome(target=target.name, records=tuple(earlier), resumed=True)
-            found = records(job, target.run(job, progress(target)), target, command=order.command)
-        except EdgeError as error:
-            return Outcome(target=target.name, records=(), error=error)
+            found = measure_job(job, target, order.command, progress(target))
+        except Exception as error:  # whatever it is: the other devices go on
+            return Outcome(target=target.name, records=(), errors=(error,))
         try:
             with lock:
-                done(found)
+                done(list(found.records))
                 finished.append(target.name)
         except EdgeError as error:  # they were measured all the same
-            return Outcome(target=target.name, records=tuple(found), error=error)
-        return Outcome(target=target.name, records=tuple(found))
+            return Outcome(target=target.name, records=found.records, errors=(*found.errors, error))
+        return Outcome(target=target.name, records=found.records, errors=found.errors)
 
     try:
         with ThreadPoolExecutor(max_workers=len(targets)) as pool:

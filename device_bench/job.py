@@ -19,7 +19,7 @@ from device_bench.explain_speed.spec import ExplainSpec
 from device_bench.plan import Plan
 from device_bench.subjects import Subject
 from edge.artifact import Artifact, ModelFile, TensorInfo
-from edge.errors import ArtifactError, FileError
+from edge.errors import ArtifactError, FileError, printable
 from edge.runtime.null import port_of
 from edge.runtime.selftest import model_input, read_selftest, selftest_images
 
@@ -43,12 +43,23 @@ class Job:
     files: Mapping[str, Path | bytes]
     subjects: tuple[Subject, ...]
     plan: Plan
+    jpeg: bytes | None = None
 
     @cached_property
     def id(self) -> str:
         """SHA-256 of the canonical document: the same job has the same id."""
         canonical = json.dumps(self.document, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def without(self, file: str) -> "Job":
+        """The job without the subjects of a model file, HASH.FORMAT."""
+        return make_job([entry for entry in self.subjects if entry.file_name != file], self.plan, jpeg=self.jpeg)
+
+    def named(self, text: str) -> str:
+        """A device's words, in which a model file is named as the user did instead of as HASH.FORMAT."""
+        for subject in self.subjects:
+            text = text.replace(subject.file_name, printable(str(subject.path)))
+        return text
 
     def contents(self) -> Iterator[tuple[str, bytes]]:
         """Every file's name and bytes. Refuses (FileError) one that can no longer be read."""
@@ -74,7 +85,7 @@ def make_job(subjects: Sequence[Subject], plan: Plan, *, jpeg: bytes | None = No
     for subject in subjects:
         entry = _spec(subject)
         if subject.engine != "null":
-            files[f"{subject.measured.file_sha256}.{subject.format}"] = subject.path
+            files[subject.file_name] = subject.path
         if subject.artifact is not None and subject.file is not None:
             archive = _selftest_archive(subject.artifact, subject.file)
             entry["inputs_sha256"] = _add(files, archive, "npz")
@@ -84,7 +95,7 @@ def make_job(subjects: Sequence[Subject], plan: Plan, *, jpeg: bytes | None = No
             entry["end_to_end"] = _end_to_end(subject, jpeg, files)
         described.append(entry)
     document = {"job_version": JOB_VERSION, "plan": plan.model_dump(mode="json"), "subjects": described}
-    return Job(document=document, files=files, subjects=tuple(subjects), plan=plan)
+    return Job(document=document, files=files, subjects=tuple(subjects), plan=plan, jpeg=jpeg)
 
 
 def _spec(subject: Subject) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from device_bench.explain_speed.spec import ExplainSpec
 from device_bench.plan import Plan
 from device_bench.record_parts import Measured, MeasuredAccuracy
 from edge.artifact import MANIFEST_NAME, Artifact, Cost, ModelFile, file_sha256, open_artifact
-from edge.errors import EngineError, ModelFileError, UsageError
+from edge.errors import EngineError, ModelFileError, UsageError, printable
 from edge.runtime.choice import FORMATS, file_for
 from edge.runtime.engine import PREFERENCE
 from edge.runtime.kernel_sets import engine_spec
@@ -37,6 +37,11 @@ class Subject:
     file: ModelFile | None
     explain: ExplainSpec | None = None
     arena_bytes: int | None = None
+
+    @property
+    def file_name(self) -> str:
+        """What the model file is called on a target: HASH.FORMAT."""
+        return f"{self.measured.file_sha256}.{self.format}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,9 +153,9 @@ def _of_file(path: Path, engine: str, kernels: str | None) -> Subject:
         raise EngineError(f"{path}: {engine} reads {' and '.join(FORMATS[engine])} files")
     try:
         measured = Measured(
-            name=path.stem,
+            name=printable(path.stem),
             manifest_sha256=None,
-            file=path.name,
+            file=printable(path.name),
             file_sha256=file_sha256(path),
             size_bytes=path.stat().st_size,
             precision=None,

@@ -6,7 +6,7 @@ between two readings is counted too, around a query that does nothing.
 
 import ctypes
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -48,7 +48,13 @@ class MarkingClock:
         raise EngineError("the measured runs are not one block of readings")
 
 
-def count_job(job: Mapping[str, Any], folder: Path, *, progress: Progress | None = None) -> dict[str, Any]:
+def count_job(
+    job: Mapping[str, Any],
+    folder: Path,
+    *,
+    progress: Progress | None = None,
+    begins: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
     """`run_job` for one subject in one round, with the tags of its marks.
 
     Returns:
@@ -58,7 +64,7 @@ def count_job(job: Mapping[str, Any], folder: Path, *, progress: Progress | None
     if len(job["subjects"]) != 1 or job["plan"]["rounds"] != 1:
         raise EngineError("instructions are counted for one subject in one round")
     clock = MarkingClock()
-    answer = run_job(job, folder, clock=clock, progress=progress)
+    answer = run_job(job, folder, clock=clock, progress=progress, begins=begins)
     samples_ns = answer["subjects"][0]["samples_ns"]
     first = clock.last_block(samples_ns)
     harness_first = clock.readings

@@ -47,7 +47,7 @@ class Subject:
 
 @dataclass(kw_only=True)
 class Samples:
-    """What was measured of one subject, in order; all in nanoseconds."""
+    """What was measured of one subject, in order; all in nanoseconds. `failure`: what ended it before its time."""
 
     samples_ns: list[int] = field(default_factory=list)
     to_device_ns: list[int] = field(default_factory=list)
@@ -56,6 +56,7 @@ class Samples:
     warmup_runs: int = 0
     warmup_duration_ns: int = 0
     stable: bool = False
+    failure: "Exception | None" = None
 
 
 def loop_plan(plan: Mapping[str, Any]) -> LoopPlan:
@@ -166,10 +167,12 @@ def measure(
     pause: Callable[[float], None] = time.sleep,
     between: Callable[[], None] | None = None,
     progress: Progress | None = None,
+    begins: Callable[[int], None] | None = None,
 ) -> list[Samples]:
-    """Measure subjects in turn, block by block.
+    """Measure subjects in turn, block by block. One that fails is left out from there on; the others are measured.
 
     Args:
+        begins: called with a subject's place before its warm-up.
         stable: whether the median of these warm-up samples has settled.
         pause: sleeps for so many seconds; before another subject's turn, until the threads of the last one rest.
         between: called after every round. progress: called between blocks only, never during one.
@@ -183,14 +186,23 @@ def measure(
             pause(subject.spins_s)
 
     measured = []
-    for subject in subjects:
-        measured.append(warm_up(subject, plan, clock, stable))
+    for place, subject in enumerate(subjects):
+        if begins is not None:
+            begins(place)
+        try:
+            measured.append(warm_up(subject, plan, clock, stable))
+        except Exception as error:  # whatever a native runtime raises
+            measured.append(Samples(failure=error))
         leave(subject)
     total = plan.rounds * len(subjects)
     for number in range(total):
         index = number % len(subjects)
-        measure_block(subjects[index], measured[index], plan, clock)
-        leave(subjects[index])
+        if measured[index].failure is None:
+            try:
+                measure_block(subjects[index], measured[index], plan, clock)
+            except Exception as error:
+                measured[index].failure = error
+            leave(subjects[index])
         if between is not None and index == len(subjects) - 1:
             between()
         if progress is not None:

@@ -15,10 +15,11 @@ from device_bench.agent.load import Loaded, load, model_path
 from device_bench.agent.loop import Clock, Progress, Samples, Subject, loop_plan, measure
 from device_bench.agent.readers import READERS, Readers
 from device_bench.versions import package_versions
-from edge.errors import EngineError
+from edge.errors import EngineError, UsageError
 from edge.runtime.engine import Opener, installed_engines, open_session
 
 JOB_VERSION = 1
+LONGEST_TEXT = 1500
 STAGES = ("decode", "resize", "quantize", "infer", "postprocess")
 STATE_INTERVAL_S = 1.0  # between two states that are taken during the measurement, at least
 
@@ -61,6 +62,7 @@ def run_job(
     opener: Opener = open_session,
     clock: Clock = time.perf_counter_ns,
     progress: Progress | None = None,
+    begins: Callable[[str], None] | None = None,
     readers: Readers = READERS,
 ) -> dict[str, Any]:
     """Run a job and answer with what was measured; `device_bench.collect` makes records of it.
@@ -69,9 +71,12 @@ def run_job(
         job: the document of a `device_bench.job.Job`.
         folder: holds every file of the job, named HASH.FORMAT.
         progress: called between blocks only.
+        begins: called with a subject's HASH.FORMAT before it is loaded and before it is warmed up, with nothing ("")
+            afterwards: a native runtime may end this process.
 
     Returns:
-        A JSON-ready dict: `machine`, `states`, `versions`, and one entry of `subjects` per subject of the job.
+        A JSON-ready dict: `machine`, `states`, `versions`, and one entry of `subjects` per subject of the job: None for
+        one that failed, which is in `failures`. Where there is one subject, its failure is raised.
 
     Raises:
         EngineError: a job of another version, a missing runtime, a refused file, a self-test beyond what is allowed.
@@ -80,42 +85,85 @@ def run_job(
         raise EngineError(f"a job of version {job.get('job_version')}; this agent runs version {JOB_VERSION}")
     plan = job["plan"]
     _bind(plan["affinity"])
+    tell = begins or _nobody
+    specs = job["subjects"]
     loaded: list[Loaded] = []
     subjects: list[Subject] = []
     ends: list[dict[str, Any] | None] = []
-    for spec in job["subjects"]:
-        entry = load(spec, plan, folder, opener, clock, first=not loaded)
-        subject, end = _with_stages(entry, spec, plan, folder, clock)
+    places: list[int] = []  # of those that are loaded
+    failures: list[dict[str, Any]] = []
+    for place, spec in enumerate(specs):
+        tell(model_path(spec, folder).name)
+        try:
+            entry = load(spec, plan, folder, opener, clock, first=place == 0)
+            subject, end = _with_stages(entry, spec, plan, folder, clock)
+        except Exception as error:  # whatever a native runtime raises
+            failures.append(_failure(place, spec, folder, error, alone=len(specs) == 1))
+            continue
         loaded.append(entry)
         subjects.append(subject)
         ends.append(end)
+        places.append(place)
     log = StateLog(read=readers.state, taken=[])
     log.take()
+    blocks = plan["rounds"] * len(subjects)
+
+    def told(done: int, total: int) -> None:
+        if done == 1:
+            tell("")
+        if progress is not None:
+            progress(done, total)
+
     measured = measure(
-        subjects, loop_plan(plan), stable=readers.stable, clock=clock, between=log.between, progress=progress
+        subjects,
+        loop_plan(plan),
+        stable=readers.stable,
+        clock=clock,
+        between=log.between,
+        progress=told,
+        begins=lambda index: tell(model_path(specs[places[index]], folder).name),
     )
     log.take()
-    blocks = plan["rounds"] * len(subjects)
 
     def alive() -> None:
         if progress is not None:
             progress(blocks, blocks)
 
-    parts = [
-        None if spec["explain"] is None else explained(_part(entry, spec, plan, folder, opener, clock, alive), folder)
-        for entry, spec in zip(loaded, job["subjects"], strict=True)
-    ]
+    answers: list[dict[str, Any] | None] = [None] * len(specs)
+    for place, entry, samples, end in zip(places, loaded, measured, ends, strict=True):
+        spec = specs[place]
+        if samples.failure is not None:
+            failures.append(_failure(place, spec, folder, samples.failure, alone=len(specs) == 1))
+            continue
+        part = None
+        if spec["explain"] is not None:
+            part = explained(_part(entry, spec, plan, folder, opener, clock, alive), folder)
+        answers[place] = {**entry.facts, **_figures(samples, end), "explained": part}
     return {
         "job_version": JOB_VERSION,
         "machine": readers.machine(),
         "states": log.taken,
         "versions": package_versions(),
         "time_utc": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime()),
-        "subjects": [
-            {**entry.facts, **_figures(samples, end), "explained": part}
-            for entry, samples, end, part in zip(loaded, measured, ends, parts, strict=True)
-        ],
+        "subjects": answers,
+        "failures": failures,
     }
+
+
+def _nobody(file: str) -> None:
+    """Nobody is told."""
+
+
+def _failure(place: int, spec: Mapping[str, Any], folder: Path, error: Exception, *, alone: bool) -> dict[str, Any]:
+    """Why a subject has no answer, its file named; raised where there is no other subject."""
+    name = model_path(spec, folder).name
+    text = " ".join(str(error).split()).replace(f"{folder}{os.sep}", "") or "no reason given"
+    if not any(word in text for word in (name, spec["name"], spec["file"])):
+        text = f"{name}: {text}"
+    kind = UsageError if isinstance(error, UsageError) else EngineError
+    if alone:
+        raise kind(text) from error
+    return {"place": place, "error": text[:LONGEST_TEXT], "kind": kind.__name__}
 
 
 def _part(

@@ -2,16 +2,19 @@
 
 A message is framed by `edge.runtime.framing`. Requests: `{"do": "probe"}`, `{"do": "file", "name": ...}` with the
 file as payload, `{"do": "run"}` with the job's JSON as payload. Answers: `{"answer": true}` with JSON as payload,
-`{"progress": [done, total]}` before it, or `{"error": ..., "kind": ...}`.
+`{"progress": [done, total]}` and `{"subject": HASH.FORMAT}` before it, or `{"error": ..., "kind": ...}`.
 """
 
 import hashlib
 import json
 import os
 import re
+import select
 import shutil
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,6 +23,8 @@ from device_bench.agent.run_job import probe, run_job
 from edge.errors import EngineError
 from edge.runtime.framing import Ended, read_message, write_message
 
+FOLDER = "EDGE_AGENT_FOLDER"  # names the folder for our files, where whoever asks has made one
+GONE_SECONDS = 0.5
 FILE_NAME = re.compile(r"([0-9a-f]{64})\.(tflite|onnx|npz|jpg)")
 
 
@@ -37,12 +42,18 @@ def serve(source: BinaryIO, sink: BinaryIO, run: Callable[..., dict[str, Any]] =
     """Answer messages until there are no more. What goes wrong is answered in one line, with the error's name.
 
     Args:
-        run: called with a job's document, the folder of its files, and `progress`.
+        run: called with a job's document, the folder of its files, `progress` and `begins`; `run_job` is ended when
+            the other side is gone.
     """
-    folder = Path(tempfile.mkdtemp(prefix="edge-bench-"))
+    folder = Path(tempfile.mkdtemp(prefix="edge-bench-", dir=os.environ.get(FOLDER)))
+    if run is run_job:
+        _end_with(source, folder)
 
     def tell(done: int, total: int) -> None:
         write_message(sink, {"progress": [done, total]})
+
+    def begins(file: str) -> None:
+        write_message(sink, {"subject": file})
 
     try:
         while True:
@@ -55,7 +66,7 @@ def serve(source: BinaryIO, sink: BinaryIO, run: Callable[..., dict[str, Any]] =
                 if header.get("do") == "file":
                     keep_file(folder, header.get("name"), payload)
                 elif header.get("do") == "run":
-                    told = run(json.loads(payload), folder, progress=tell)
+                    told = run(json.loads(payload), folder, progress=tell, begins=begins)
                 elif header.get("do") == "probe":
                     told = probe()
                 else:
@@ -68,6 +79,26 @@ def serve(source: BinaryIO, sink: BinaryIO, run: Callable[..., dict[str, Any]] =
                 write_message(sink, {"answer": True}, data)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _end_with(source: BinaryIO, folder: Path) -> None:
+    """End this process soon after the other side has gone: what it measures then is for nobody.
+
+    A thread sleeps until the pipe is closed, at no cost. Where the source is no pipe nothing is watched.
+    """
+    try:
+        watched = select.poll()
+        watched.register(source.fileno(), 0)  # closed is always told
+    except (OSError, AttributeError):  # bytes in memory; a system without poll
+        return
+
+    def wait() -> None:
+        watched.poll()
+        time.sleep(GONE_SECONDS)  # whoever waits for a message sees the end itself
+        shutil.rmtree(folder, ignore_errors=True)
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def main() -> None:

@@ -191,18 +191,19 @@ def _reason(report: Mapping[str, Any], folder: Path) -> str:
         return "the job ended without a report: the device was restarted, or its processes killed; run it again"
     lines = (folder / "err.txt").read_bytes()[-4096:].decode("utf-8", "replace").strip().splitlines()
     said = f"; it said: {lines[-1]}" if lines else ""
+    begun = (folder / "subject").read_text() if (folder / "subject").is_file() else ""
+    of = f"{begun}: " if begun else ""
     if report["exit"] >= 0:
-        return f"the job ended with exit code {report['exit']}{said}"
+        return f"{of}the job ended with exit code {report['exit']}{said}"
     number = -report["exit"]
     if number == signal.SIGALRM:
         seconds = json.loads((folder / "job.json").read_bytes())["timeout_s"]
         return f"the job was stopped after {seconds:g} s; give it more with --timeout"
     name = signal.Signals(number).name
     if number == signal.SIGKILL:
-        return (
-            f"the job was killed ({name}): most often the device ran out of memory; measure a smaller model, or fewer"
-        )
-    return f"the job was ended by {name}{said}"
+        reason = "most often the device ran out of memory; measure a smaller model, or fewer"
+        return f"{of}the job was killed ({name}): {reason}"
+    return f"{of}the job was ended by {name}{said}"
 
 
 def serve(archive: str, source: BinaryIO, sink: BinaryIO) -> None:

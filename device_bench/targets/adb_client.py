@@ -2,11 +2,11 @@
 
 import os
 import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from device_bench.targets.bounded_run import Finished, run_bounded
 from edge.errors import EngineError, one_line
 
 COMMAND_SECONDS = 120.0
@@ -39,17 +39,17 @@ class AdbClient:
     def shell(self, command: str, *, seconds: float = COMMAND_SECONDS) -> str:
         """What a command prints on the device. Refuses (EngineError) an exit code but 0, silence, a lost device."""
         done = self._run(["shell", command], seconds)
-        if done.returncode != 0:
-            raise EngineError(one_line(f"{self.name}: {_last_line(done)} (exit code {done.returncode})"))
-        return done.stdout.replace("\r\n", "\n")
+        if done.status != 0:
+            raise EngineError(one_line(f"{self.name}: {_last_line(done)} (exit code {done.status})"))
+        return done.out.replace("\r\n", "\n")
 
     def push(self, source: Path, target: str) -> None:
         """Copy a file to the device. Refuses (EngineError) a full or read-only disk, and a lost device."""
         done = self._run(["push", str(source), target], COMMAND_SECONDS)
-        if done.returncode != 0:
+        if done.status != 0:
             raise EngineError(one_line(f"{self.name}: {source.name} cannot be copied to it: {_last_line(done)}"))
 
-    def _run(self, arguments: Sequence[str], seconds: float) -> "subprocess.CompletedProcess[str]":
+    def _run(self, arguments: Sequence[str], seconds: float) -> Finished:
         return run_adb(self.program, ["-s", self.serial, *arguments], self.name, self.environment, seconds)
 
 
@@ -63,20 +63,16 @@ def find_adb() -> str:
 
 def run_adb(
     program: str, arguments: Sequence[str], name: str, environment: Mapping[str, str] | None, seconds: float
-) -> "subprocess.CompletedProcess[str]":
-    """Run adb to its end. Refuses (EngineError) one that cannot be started or takes longer."""
+) -> Finished:
+    """Run adb to its end. Refuses (EngineError) one that cannot be started, takes longer, or prints without an end."""
     try:
-        return subprocess.run(
+        return run_bounded(
             [program, *arguments],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=seconds,
-            check=False,
-            env=None if environment is None else {**os.environ, **environment},
+            name=name,
+            seconds=seconds,
+            environment=None if environment is None else {**os.environ, **environment},
         )
-    except subprocess.TimeoutExpired as error:
+    except TimeoutError as error:
         raise EngineError(f"{name}: no answer within {seconds:g} s; a longer --timeout waits longer") from error
     except OSError as error:
         raise EngineError(f"{name}: {program} cannot be started: {error.strerror}") from error
@@ -89,10 +85,10 @@ def choose_device(program: str, serial: str | None, environment: Mapping[str, st
         EngineError: none, several without a name, not the one named, or one that cannot be used as it is.
     """
     done = run_adb(program, ["devices"], "adb", environment, COMMAND_SECONDS)
-    if done.returncode != 0:
+    if done.status != 0:
         raise EngineError(one_line(f"adb: {_last_line(done)}"))
     found = {}
-    for line in done.stdout.splitlines():
+    for line in done.out.splitlines():
         words = line.split("\t")
         if len(words) == 2:
             found[words[0]] = words[1].strip()
@@ -112,9 +108,9 @@ def choose_device(program: str, serial: str | None, environment: Mapping[str, st
     return serial
 
 
-def _last_line(done: "subprocess.CompletedProcess[str]") -> str:
+def _last_line(done: Finished) -> str:
     """The last thing that adb or the command said, an error before anything else."""
-    lines = [line.strip() for text in (done.stdout, done.stderr) for line in text.splitlines() if line.strip()]
+    lines = done.lines
     errors = [line for line in lines if "error:" in line or "failed" in line]
     told = (errors or lines or ["it ended without a word"])[-1]
     return told.removeprefix("adb: ").removeprefix("error: ")

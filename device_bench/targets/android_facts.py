@@ -22,6 +22,7 @@ dumpsys thermalservice | sed -n 's/^ *Thermal Status: /thermal=/p'
 dumpsys power | sed -n 's/^ *mWakefulness=/wakefulness=/p'
 true
 """
+MOST_DIGITS = 15  # what has more is no figure of a device
 FILLING = "2"  # BatteryManager's BATTERY_STATUS_CHARGING; 3 discharging, 4 not charging, 5 full
 SMALLEST_MILLICELSIUS, LARGEST_MILLICELSIUS = 1000, 200_000  # zones in other units are left away, not guessed
 
@@ -96,7 +97,7 @@ def _lists(text: str) -> dict[str, list[str]]:
 
 
 def _whole(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isdecimal() else None
+    return int(text) if text is not None and text.isdecimal() and len(text) <= MOST_DIGITS else None
 
 
 def _real(words: list[str]) -> float | None:
@@ -109,4 +110,5 @@ def _real(words: list[str]) -> float | None:
 def _kibibytes(line: str | None) -> int | None:
     """`MemTotal: 123 kB` in bytes."""
     words = (line or "").split()
-    return int(words[1]) * 1024 if len(words) == 3 and words[1].isdecimal() and words[2] == "kB" else None
+    count = _whole(words[1]) if len(words) == 3 and words[2] == "kB" else None
+    return None if count is None else count * 1024

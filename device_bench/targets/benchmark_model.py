@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from device_bench.plan import Plan
+from device_bench.record_types import LONGEST_NS
 from edge.errors import EngineError, one_line
 
 KERNELS: Mapping[str | None, str] = {None: "xnnpack", "xnnpack": "xnnpack", "builtin": "builtin"}
@@ -51,7 +52,7 @@ def parse(text: str, where: str) -> dict[str, Any]:
     timings = [match for line in lines if (match := TIMINGS.search(line))]
     if len(counted) != 2 or len(timings) != 1:
         raise EngineError(one_line(f"{where}: benchmark_model did not end its measurement; it said: {_said(lines)}"))
-    init, first, _, mean = (round(float(word) * NS_PER_US) for word in timings[0].groups())
+    init, first, _, mean = (_nanoseconds(word, where) for word in timings[0].groups())
     if abs(mean - counted[1]["mean_ns"]) > max(mean, 1) * 1e-4 + NS_PER_US:
         raise EngineError(f"{where}: benchmark_model prints two averages: {mean} and {counted[1]['mean_ns']} ns")
     return {"load_ns": init, "first_ns": first, "warmup": counted[0], "measured": counted[1]}
@@ -77,6 +78,13 @@ def _aggregate(line: str, where: str) -> dict[str, Any]:
         "std_ns": figures["std"],
         **more,
     }
+
+
+def _nanoseconds(word: str, where: str) -> int:
+    value = float(word) * NS_PER_US
+    if not value <= LONGEST_NS:
+        raise EngineError(f"{where}: benchmark_model prints a time of {word} us")
+    return round(value)
 
 
 def _said(lines: list[str]) -> str:

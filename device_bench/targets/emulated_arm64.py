@@ -60,7 +60,10 @@ class EmulatedArm64:
             answers.append(self._count(job, spec))
             if progress is not None:
                 progress(place + 1, len(job.document["subjects"]))
-        states = [state for answer in answers for state in answer["states"]]
+        try:
+            states = [state for answer in answers for state in answer["states"]]
+        except (LookupError, TypeError) as error:
+            raise EngineError(f"{self.name}: its answer holds no states") from error
         return {**answers[-1], "states": states, "subjects": [answer["subjects"][0] for answer in answers]}
 
     def stop(self) -> None:
@@ -88,7 +91,7 @@ class EmulatedArm64:
                 told = subject.pop("marks")
                 runs = differences(marks, told["first"], told["runs"])
                 harness = nearest_rank(sorted(differences(marks, told["harness_first"], told["harness_runs"])), 50)
-            except (OSError, LookupError, TypeError, ValueError) as error:
+            except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:
                 raise EngineError(f"{self.name}: instructions were not counted: {error!r}") from error
         subject["instructions"] = {
             "per_inference": max(nearest_rank(sorted(runs), 50) - harness, 0),
@@ -108,6 +111,7 @@ class EmulatedArm64:
             before=bench_archive(),
             environment=environment,
             answer_seconds=self._answer_seconds,
+            folder=False,
         )
         return self._agent
 

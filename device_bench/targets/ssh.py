@@ -9,7 +9,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from device_bench.answers import believed, probed
 from device_bench.job import Job
+from device_bench.record_types import Strict
 from device_bench.targets.ssh_client import Address, ConnectionCut, parse_address
 from device_bench.targets.station_process import StationProcess, station_archive
 from device_bench.targets.target import Progress, TargetOptions
@@ -21,6 +23,12 @@ FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 15.0
 STOP_TRIES, STOP_PAUSE_SECONDS = 4, 0.3
 WITHOUT_RUNTIME = ("null",)
+
+
+class Needed(Strict):
+    """Which of a job's files the device lacks."""
+
+    missing: tuple[str, ...]
 
 
 class SshTarget:
@@ -109,7 +117,7 @@ class SshTarget:
             self._connection = None
 
     def _attempt(self, job: Job, progress: Callable[[int, int], None]) -> Mapping[str, Any]:
-        missing = self._ask({"do": "need", "names": list(job.files)}).get("missing", [])
+        missing = believed(Needed, self._ask({"do": "need", "names": list(job.files)}), self.name).missing
         for name, data in job.contents():
             if name in missing:
                 self._ask({"do": "file", "name": name}, data)
@@ -151,10 +159,10 @@ class SshTarget:
     def _check_engines(self, job: Job) -> None:
         """Refuse (EngineError) a job whose runtimes the device lacks before anything is sent."""
         wanted = {spec["engine"] for spec in job.document["subjects"]} - set(WITHOUT_RUNTIME)
-        told = self.probe().get("engines", [])
+        told = probed(self).engines
         for engine in sorted(wanted):
             if engine not in told:
-                there = ", ".join(map(str, told)) or "none"
+                there = ", ".join(told) or "none"
                 raise EngineError(
                     f"{self.name}: {engine} is not installed there (installed: {there}); "
                     f"`edge bench --prepare --on {self.name}` installs the runtimes"

@@ -2,10 +2,10 @@
 
 import io
 import shlex
-import subprocess
 import tarfile
 from pathlib import Path
 
+from device_bench.targets.bounded_run import run_bounded
 from device_bench.targets.ssh import refuse_foreign
 from device_bench.targets.ssh_client import Address, ConnectionCut, parse_address
 from device_bench.targets.target import TargetOptions
@@ -121,16 +121,14 @@ def remove_ssh(name: str, options: TargetOptions) -> str:
 def _said(address: Address, line: str, given: bytes) -> str:
     """The last line that a command on the device prints."""
     try:
-        done = subprocess.run(
-            address.command(line), input=given, capture_output=True, timeout=PREPARE_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired as error:
+        done = run_bounded(address.command(line), name=address.name, seconds=PREPARE_SECONDS, given=given)
+    except TimeoutError as error:
         raise ConnectionCut(f"{address.name}: no answer within {PREPARE_SECONDS:g} s") from error
     except OSError as error:
         raise EngineError(f"ssh cannot be started: {error.strerror}; install openssh-client") from error
-    if done.returncode != 0:
-        raise address.failure(done.returncode, done.stderr.decode("utf-8", "replace"))
-    lines = done.stdout.decode("utf-8", "replace").strip().splitlines()
+    if done.status != 0:
+        raise address.failure(done.status, done.err)
+    lines = done.out.strip().splitlines()
     return lines[-1] if lines else "done"
 
 

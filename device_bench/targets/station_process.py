@@ -1,18 +1,16 @@
 """One connection to the agent on a device: its code is sent unless it is there, then requests are answered."""
 
 import hashlib
-import json
-import os
-import subprocess
 import threading
-from collections.abc import Callable, Mapping
-from typing import Any, BinaryIO, cast
+from collections.abc import Mapping
+from typing import Any
 
 from device_bench.agent_archive import BENCH_MODULES
+from device_bench.targets.conversation import Conversation, NoAnswer, Tell
 from device_bench.targets.ssh_client import Address, ConnectionCut, python_line
-from edge.errors import EngineError, UsageError, one_line
+from edge.errors import EngineError, one_line
 from edge.runtime.agent_code import OLDER_PYTHON, agent_archive
-from edge.runtime.framing import read_message, write_message
+from edge.runtime.framing import CutOff, Ended
 
 MODULES = (
     *BENCH_MODULES,
@@ -22,7 +20,6 @@ MODULES = (
     "device_bench/agent/station.py",
 )
 ANSWER_SECONDS = 300.0
-KEPT_STDERR_BYTES = 8192
 GREETING_LINES = 200  # a login script may talk before the agent does
 HAVE, NEED = b"edge-agent have\n", b"edge-agent need\n"
 # Every Python can read it; what is too old, or lacks numpy, says so.
@@ -88,15 +85,11 @@ class StationProcess:
 
     def __init__(self, address: Address, archive: bytes, *, python: str | None = None) -> None:
         self._address = address
-        self._said = b""
         line = python_line(python, ["-c", BOOT, str(len(archive)), hashlib.sha256(archive).hexdigest()])
-        pipe = subprocess.PIPE
         try:
-            self._process = subprocess.Popen(address.command(line), stdin=pipe, stdout=pipe, stderr=pipe)
+            self._talk = Conversation(address.command(line), name=address.name)
         except OSError as error:
             raise EngineError(f"ssh cannot be started: {error.strerror}; install openssh-client") from error
-        self._listener = threading.Thread(target=self._listen, daemon=True)
-        self._listener.start()
         try:
             self._greet(archive)
         except BaseException:
@@ -116,7 +109,7 @@ class StationProcess:
         request: Mapping[str, Any],
         payload: bytes = b"",
         *,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Tell | None = None,
         seconds: float | None = ANSWER_SECONDS,
     ) -> dict[str, Any]:
         """Send one request and wait for its answer.
@@ -125,93 +118,45 @@ class StationProcess:
             seconds: until the connection is given up; None waits as long as ssh finds the other side alive.
 
         Raises:
-            ConnectionCut: it was lost. EngineError, UsageError: the agent's own.
+            ConnectionCut: it was lost. EngineError, UsageError: the agent's own, or what came is none of its answers.
         """
-        timer = threading.Timer(seconds or 0, self._process.kill)
-        if seconds is not None:
-            timer.start()
         try:
-            write_message(cast(BinaryIO, self._process.stdin), request, payload)
-            while True:
-                header, data = read_message(cast(BinaryIO, self._process.stdout))
-                if "progress" not in header:
-                    break
-                if progress is not None:
-                    progress(*_pair(header["progress"]))
-        except (OSError, ValueError, EngineError) as error:
+            return self._talk.ask(request, payload, seconds, progress)
+        except NoAnswer as error:
+            if isinstance(error.reason, EngineError) and not isinstance(error.reason, Ended | CutOff):
+                self.kill()
+                raise EngineError(one_line(f"{self._address.name}: {error.reason}")) from error
             raise self._failure() from error
-        finally:
-            timer.cancel()
-        if "error" in header:
-            told = one_line(f"{self._address.name}: {header['error']}")
-            raise UsageError(told) if header.get("kind") == "UsageError" else EngineError(told)
-        answer = json.loads(data)
-        if not isinstance(answer, dict):
-            raise EngineError(f"{self._address.name}: an answer that is no object but {type(answer).__name__}")
-        return answer
 
     def kill(self) -> None:
         """Cut the connection, called from another thread: whoever waits for an answer is told so."""
-        self._process.kill()
+        self._talk.process.kill()
 
     def close(self) -> None:
         """End the connection; a job that runs there goes on."""
-        process = self._process
-        for stream in (process.stdin, process.stdout):
-            try:
-                if stream is not None:
-                    stream.close()
-            except OSError:  # the other end is gone: what was not delivered is lost on purpose
-                continue
-        try:
-            process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        self._listener.join(timeout=5)
-        if process.stderr is not None and not self._listener.is_alive():
-            process.stderr.close()
+        self._talk.close()
 
     def _greet(self, archive: bytes) -> None:
-        source, sink = self._process.stdout, self._process.stdin
-        assert source is not None and sink is not None
-        timer = threading.Timer(ANSWER_SECONDS, self._process.kill)
-        timer.start()
+        source, sink = self._talk.source, self._talk.sink
         try:
-            for _ in range(GREETING_LINES):
-                line = source.readline(4096)
-                if line == HAVE:
-                    return
-                if line == NEED:
-                    sink.write(archive)
-                    sink.flush()
-                    return
-                if not line:
-                    break
+            with self._talk.deadline(ANSWER_SECONDS, threading.Event()):
+                for _ in range(GREETING_LINES):
+                    line = source.readline(4096)
+                    if line == HAVE:
+                        return
+                    if line == NEED:
+                        sink.write(archive)
+                        sink.flush()
+                        return
+                    if not line:
+                        break
         except OSError as error:
             raise self._failure() from error
-        finally:
-            timer.cancel()
         raise self._failure()
 
     def _failure(self) -> EngineError:
         """Why there is no answer; the process is ended."""
-        try:
-            status = self._process.wait(timeout=2)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        status = self._talk.ended(2)
+        if status is None:
             return ConnectionCut(f"{self._address.name}: no answer")
-        self._listener.join(timeout=5)
-        return self._address.failure(status, self._said.decode("utf-8", "replace"))
-
-    def _listen(self) -> None:
-        assert self._process.stderr is not None
-        while block := os.read(self._process.stderr.fileno(), 1 << 16):
-            self._said = (self._said + block)[-KEPT_STDERR_BYTES:]
-
-
-def _pair(told: object) -> tuple[int, int]:
-    if isinstance(told, list) and len(told) == 2 and all(type(number) is int and number >= 0 for number in told):
-        return told[0], told[1]
-    raise EngineError(f"progress that is {str(told)[:80]!r}")
+        return self._address.failure(status, self._talk.said())

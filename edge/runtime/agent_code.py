@@ -49,7 +49,7 @@ if sys.version_info < (3, 9):
     sys.exit("Python 3.9 or newer is needed, this is " + sys.version.split()[0])
 if sys.version_info < (3, 10):
     use_older_python()
-folder = tempfile.mkdtemp(prefix="edge-agent-code-")
+folder = tempfile.mkdtemp(prefix="edge-agent-code-", dir=os.environ.get("EDGE_AGENT_FOLDER"))
 try:
     archive = os.path.join(folder, "agent.zip")
     with open(archive, "wb") as handle:

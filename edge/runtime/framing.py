@@ -21,10 +21,16 @@ MAX_HEADER_BYTES = 1 << 20
 MAX_PAYLOAD_BYTES = 1 << 30
 DTYPES = ("float32", "float16", "float64", "int8", "uint8", "int16", "int32", "int64", "bool")
 MAX_RANK = 8
+MAX_JSON_DEPTH = 32
+MAX_INTEGER = 2**63 - 1
 
 
 class Ended(EngineError):
     """The other side closed its end before a message began."""
+
+
+class CutOff(EngineError):
+    """The other side closed its end within a message."""
 
 
 def write_message(sink: BinaryIO, header: Mapping[str, Any], payload: bytes = b"") -> None:
@@ -37,8 +43,11 @@ def write_message(sink: BinaryIO, header: Mapping[str, Any], payload: bytes = b"
     sink.flush()
 
 
-def read_message(source: BinaryIO) -> tuple[dict[str, Any], bytes]:
+def read_message(source: BinaryIO, most_bytes: int = MAX_PAYLOAD_BYTES) -> tuple[dict[str, Any], bytes]:
     """Receive one message: its header and payload.
+
+    Args:
+        most_bytes: a message that says it has a longer payload is refused before any of it is read.
 
     Raises:
         Ended: there is none. EngineError: it is cut off, too long, changed on the way, or no message at all.
@@ -47,30 +56,54 @@ def read_message(source: BinaryIO) -> tuple[dict[str, Any], bytes]:
     if not prefix:
         raise Ended("it ended without an answer")
     if len(prefix) < PREFIX.size:
-        raise EngineError(f"a message of {len(prefix)} bytes; the shortest has {PREFIX.size}")
+        raise CutOff(f"a message of {len(prefix)} bytes; the shortest has {PREFIX.size}")
     magic, header_bytes, payload_bytes, expected = PREFIX.unpack(prefix)
     if magic != MAGIC:
         raise EngineError(f"a message starts with {magic!r}, not {MAGIC!r}")
-    if header_bytes > MAX_HEADER_BYTES or payload_bytes > MAX_PAYLOAD_BYTES:
-        raise EngineError(f"a message of {header_bytes} + {payload_bytes} bytes; {MAX_PAYLOAD_BYTES} are allowed")
+    if header_bytes > MAX_HEADER_BYTES or payload_bytes > most_bytes:
+        raise EngineError(f"a message of {header_bytes} + {payload_bytes} bytes; {most_bytes} are allowed")
     head, payload = _read(source, header_bytes), _read(source, payload_bytes)
     digest = hashlib.sha256(head)
     digest.update(payload)
     if digest.digest() != expected:
         raise EngineError("a message whose SHA-256 does not match its content")
+    return read_object(head, "a message's header"), payload
+
+
+def read_object(data: bytes, what: str) -> dict[str, Any]:
+    """The JSON object that another process sent, as plain values whose size is bounded by that of the bytes.
+
+    Raises:
+        EngineError: no JSON, no UTF-8, no object; nested deeper than MAX_JSON_DEPTH, or an integer beyond 64 bits. The
+            message opens with `what`.
+    """
     try:
-        header = json.loads(head)
-    except ValueError as error:
-        raise EngineError(f"a message whose header is no JSON: {error}") from error
-    if not isinstance(header, dict):
-        raise EngineError(f"a message whose header is no object but {type(header).__name__}")
-    return header, payload
+        found = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deep" if isinstance(error, RecursionError) else str(error)
+        raise EngineError(f"{what} is no JSON: {reason}") from error
+    if not isinstance(found, dict):
+        raise EngineError(f"{what} is no object but {type(found).__name__}")
+    level: list[Any] = [found]
+    for _ in range(MAX_JSON_DEPTH):
+        below: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                below += value.values()
+            elif isinstance(value, list):
+                below += value
+            elif isinstance(value, int) and abs(value) > MAX_INTEGER:
+                raise EngineError(f"{what} holds an integer of more than 64 bits")
+        level = [value for value in below if isinstance(value, (dict, list, int))]
+        if not level:
+            return found
+    raise EngineError(f"{what} is nested deeper than {MAX_JSON_DEPTH} levels")
 
 
 def _read(source: BinaryIO, size: int) -> bytes:
     data = source.read(size)
     if len(data) < size:
-        raise EngineError(f"a message was cut off: {len(data)} of {size} bytes")
+        raise CutOff(f"a message was cut off: {len(data)} of {size} bytes")
     return data
 
 

@@ -14,11 +14,11 @@ from device_bench.record_lines import append_records, read_records
 from device_bench.subjects import open_subject
 from edge import atomic
 from edge.bounded_file import exists, read_bytes
-from edge.errors import FileError, UsageError
+from edge.errors import FileError, UsageError, printable
 from edge.terminal import say_json
 from edge.verbs.bench_counting import counted, counting_options, hold_to_baseline
 from edge.verbs.bench_explain import check_targets
-from edge.verbs.bench_output import measured_with_bars, print_outcomes
+from edge.verbs.bench_output import fail, measured_with_bars, print_outcomes
 from edge.verbs.bench_plan import make_plan, plan_options
 from edge.verbs.bench_targets import open_targets, prepare_targets, target_options
 from edge.verbs.explain_facts import explain_spec
@@ -129,7 +129,7 @@ def command(
         opened=[open_subject(path) for path in artifacts],
         engines=engines,
         plan=plan,
-        command=shlex.join(["edge", *sys.argv[1:]]),
+        command=printable(shlex.join(["edge", *sys.argv[1:]])),
         jpeg=read_picture(picture),
         readers=FileReaders(count=file_counts, explain=explain_spec),
         held=held if options["resume"] else (),
@@ -143,11 +143,9 @@ def command(
                 say_json(record.model_dump(mode="json"))
 
     outcomes = measured_with_bars(open_targets(on, options), order, done)
-    print_outcomes(outcomes, as_json=as_json)
-    if len(outcomes) == 1 and outcomes[0].error is not None:
-        raise outcomes[0].error
     holds = hold_to_baseline([record for outcome in outcomes for record in outcome.records], options)
-    return 1 if not holds or any(outcome.error for outcome in outcomes) else None
+    print_outcomes(outcomes, as_json=as_json)
+    return 1 if fail(outcomes) or not holds else None
 
 
 def read_picture(name: str | None) -> bytes | None:

@@ -41,9 +41,24 @@ def print_outcomes(outcomes: Sequence[Outcome], *, as_json: bool) -> None:
             for record in outcome.records if as_json else ():
                 say_json(record.model_dump(mode="json"))
             tell(f"{outcome.target}: measured before; taken from the file")
-        if outcome.error is not None and len(outcomes) > 1:
-            tell(f"edge bench: {_placed(outcome.target, outcome.error)}")
     tell(*remarks(records))
+
+
+def fail(outcomes: Sequence[Outcome]) -> bool:
+    """Whether anything failed; each failure is a line on standard error.
+
+    Raises:
+        EdgeError: the only failure there is. Exception: what nobody foresaw, after the lines of all others.
+    """
+    found = [(outcome.target, error) for outcome in outcomes for error in outcome.errors]
+    if len(found) == 1:
+        raise found[0][1]
+    foreseen = [(target, error) for target, error in found if isinstance(error, EdgeError)]
+    tell(*(f"edge bench: {_placed(target, error)}" for target, error in foreseen))
+    for _, error in found:
+        if not isinstance(error, EdgeError):
+            raise error
+    return bool(found)
 
 
 def _placed(target: str, error: EdgeError) -> str:

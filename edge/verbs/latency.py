@@ -13,7 +13,7 @@ from device_bench.record_lines import read_records
 from device_bench.table import kernels_used
 from device_bench.targets.local import LocalTarget
 from edge.artifact import Artifact
-from edge.errors import EngineError, UsageError
+from edge.errors import EngineError, UsageError, printable
 from edge.evaluation.latency import LatencyMeasured, latency_finding, unjudged_latency
 from edge.evaluation.thresholds import Limits
 from edge.evaluation.verdict import Finding
@@ -50,7 +50,7 @@ def latency_findings(
     else:
         plan = SHORT_PLAN.model_copy(update={"kernels": kernels})
         try:
-            command = shlex.join(["edge", *sys.argv[1:]])
+            command = printable(shlex.join(["edge", *sys.argv[1:]]))
             chosen, where = bench([artifact], engines, plan, LocalTarget(), command=command), "this machine, "
         except EngineError as error:
             return (unjudged_latency("this machine", str(error), budget_ns, demanded=True),)

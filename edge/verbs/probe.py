@@ -1,13 +1,12 @@
 """edge probe: what a machine is, how it stands now, and what would taint a measurement there."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import click
-from pydantic import ValidationError
 
+from device_bench.answers import ProbeAnswer, believed
 from device_bench.machine import Machine
 from device_bench.machine_state import MachineState
 from device_bench.taints import ADVICE, Taint, notes, taints
@@ -73,17 +72,12 @@ def _probed(target: Target) -> Probed:
 
 def check_probe(target: Target, told: Mapping[str, Any]) -> Probed:
     """Believe a probe's answer as far as its types hold. Refuses (EngineError) any other, in one line."""
-    try:
-        machine = Machine.model_validate_json(json.dumps(told.get("machine")))
-        state = MachineState.model_validate_json(json.dumps(told.get("state")))
-    except (ValidationError, ValueError, TypeError) as error:
-        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-        raise EngineError(one_line(f"{target.name}: its answer does not hold: {reason}")) from error
-    engines = told.get("engines")
+    answer = believed(ProbeAnswer, told, target.name)
+    machine, state = answer.machine, answer.state
     return Probed(
         target=target.name,
-        python=None if told.get("python") is None else str(told.get("python")),
-        engines=tuple(str(name) for name in engines) if isinstance(engines, list | tuple) else (),
+        python=answer.python,
+        engines=answer.engines,
         machine=machine,
         state=state,
         taints=taints(machine, (state, state), threads=1, emulated=None, self_tested=True),

@@ -54,7 +54,7 @@ def test_a_failed_device_is_one_outcome_and_the_others_finish(order: Order, open
     written: list[Record] = []
     outcomes = bench_fleet(devices, order, done=written.extend, progress=silent)
     assert [(outcome.target, len(outcome.records)) for outcome in outcomes] == [("a", 1), ("b", 0), ("c", 1)]
-    assert str(outcomes[1].error) == "b: connection cut"
+    assert str(outcomes[1].errors[0]) == "b: connection cut"
     assert sorted(record.target.name for record in written) == ["a", "c"]
     assert all(device.closed for device in devices)
 
@@ -85,7 +85,7 @@ def test_records_that_cannot_be_kept_are_shown_all_the_same(order: Order, opener
         raise FileError("records.jsonl", "cannot be written: No space left on device")
 
     (outcome,) = bench_fleet([Device("a", opener, readers)], order, done=full, progress=silent)
-    assert len(outcome.records) == 1 and "No space left" in str(outcome.error)
+    assert len(outcome.records) == 1 and "No space left" in str(outcome.errors[0])
 
 
 class Endless(Device):

@@ -79,7 +79,7 @@ def test_the_command_measures_a_bare_file_and_resumes(
 def test_a_missing_runtime_is_one_line(tmp_path: Path, quick: Plan) -> None:
     path = tmp_path / "model.tflite"
     path.write_bytes(b"0000TFL3")
-    with pytest.raises(EngineError, match=r"^local: tflite-runtime: tflite-runtime is not installed here"):
+    with pytest.raises(EngineError, match=r"^local: .*model\.tflite: tflite-runtime: tflite-runtime is not"):
         bench([path], ["tflite-runtime"], quick, LocalTarget(), command="")
 
 
@@ -125,7 +125,7 @@ def test_an_interrupt_is_one_line_and_leaves_no_process_and_no_file(
         [sys.executable, "-c", code, *words], stderr=subprocess.PIPE, env=environment, text=True, start_new_session=True
     )
     for _ in range(600):
-        if list(kept.glob("edge-bench-*/*.npz")):  # what the process that measures was given
+        if list(kept.rglob("*.npz")):  # what the process that measures was given
             break
         time.sleep(0.05)
     (measuring,) = [int(pid) for pid, parent in processes() if int(parent) == command.pid]
@@ -157,7 +157,7 @@ def test_a_target_that_cannot_be_opened_does_not_stop_the_others(
         done=lambda records: append_records(out, records),
         progress=lambda target: None,
     )
-    assert outcomes[0].error is caught.value and len(read_records(out)) == len(outcomes[1].records) == 1
+    assert str(outcomes[0].errors[0]) == str(caught.value) and len(read_records(out)) == len(outcomes[1].records) == 1
     assert main(["probe", "--on", "emulated-arm64", "--userland", str(tmp_path / "userland")]) == 1
     assert capsys.readouterr().err == f"edge probe: {caught.value}\n"
 
