@@ -97,7 +97,10 @@ def _lower_node(lowerer: Lowerer, node: fx.Node) -> None:
         lowerer.add_input(node)
         return
     value = lowerer.values[node]
-    if not _holds_tensor(value) or not any(lowerer.is_activation(argument) for argument in node.all_input_nodes):
+    reads = any(lowerer.is_activation(argument) for argument in node.all_input_nodes)
+    if reads and node.target in ("item", "tolist"):
+        raise UnsupportedError(f"{lowerer.name_of(node)} reads a tensor's values into Python, which cannot be captured")
+    if not reads or not _holds_tensor(value):
         return  # a size, or a constant: its value is read where it is used
     arguments, keywords = lowerer.resolve(node.args), lowerer.resolve(node.kwargs)
     if node.op == "call_module":
@@ -113,7 +116,7 @@ def _lower_node(lowerer: Lowerer, node: fx.Node) -> None:
         raise UnsupportedError(f"{what} ({lowerer.name_of(node)}) cannot be quantized; replace it in the model")
     try:
         rule(lowerer, node, *arguments, **keywords)
-    except TypeError as error:
+    except (TypeError, ValueError, LookupError, AttributeError) as error:  # arguments of a form that no rule expects
         raise UnsupportedError(
             f"{what} ({lowerer.name_of(node)}) is called in an unknown way: {line(error)}"
         ) from error

@@ -24,6 +24,14 @@ def _refuse(low: Lowerer, node: fx.Node, why: str) -> UnsupportedError:
     return UnsupportedError(f"{low.name_of(node)}: {why}")
 
 
+def _image(low: Lowerer, node: fx.Node, input: Ref) -> tuple[int, ...]:
+    """The shape of an input that must be (1, channels, height, width)."""
+    shape = low.shape_of(input)
+    if len(shape) != 4:
+        raise _refuse(low, node, f"an input of shape {shape} has no operator here; (1, channels, h, w) is needed")
+    return shape
+
+
 def _layer(low: Lowerer, node: fx.Node, module: nn.Conv2d | nn.Linear, input: Ref) -> None:
     users = list(node.users)
     norm_node = users[0] if len(users) == 1 and users[0].op == "call_module" else None
@@ -32,7 +40,7 @@ def _layer(low: Lowerer, node: fx.Node, module: nn.Conv2d | nn.Linear, input: Re
     if isinstance(module, nn.Conv2d):
         if module.padding_mode != "zeros":
             raise _refuse(low, node, f"padding mode '{module.padding_mode}' has no operator; use zeros")
-        shape = low.shape_of(input)
+        shape = _image(low, node, input)
         attributes |= {
             "strides": _pair(module.stride),
             "pads": conv_pads(module, (shape[2], shape[3])),
@@ -110,6 +118,7 @@ def _average_pool(
 ) -> None:
     """An average pool; padding that counts becomes a Pad of zeros in front."""
     top, left = _pair(padding)
+    batch, channels, height, width = _image(low, node, input)
     if divisor_override is not None:
         raise _refuse(
             low, node, "average pooling with a divisor of its own has no operator; leave out divisor_override"
@@ -117,7 +126,6 @@ def _average_pool(
     _refuse_ceil(low, node, ceil_mode)
     kernel = _pair(kernel_size)
     if count_include_pad and (top or left):
-        batch, channels, height, width = low.shape_of(input)
         pads = {"pads": ((0, 0), (0, 0), (top, top), (left, left)), "value": 0.0}
         shape = (batch, channels, height + 2 * top, width + 2 * left)
         input, top, left = low.emit_inner(node, "Pad", input, pads, shape, "pad"), 0, 0
@@ -142,6 +150,7 @@ def _max_pool(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> None:
+    _image(low, node, input)
     if _pair(dilation) != (1, 1) or return_indices:
         raise _refuse(low, node, "max pooling with dilation or indices has no operator")
     _refuse_ceil(low, node, ceil_mode)
@@ -161,7 +170,7 @@ def _refuse_ceil(low: Lowerer, node: fx.Node, ceil_mode: bool) -> None:
 
 
 def _adaptive_pool(low: Lowerer, node: fx.Node, input: Ref, output_size: Any) -> None:
-    shape, result = low.shape_of(input), low.shape(node)
+    shape, result = _image(low, node, input), low.shape(node)
     if result[2:] == (1, 1):
         low.emit(node, "Mean", (input,), {"axes": (2, 3), "keepdims": True})
         return
@@ -200,7 +209,7 @@ def _interpolate(
     coordinates = COORDINATES.get((mode, bool(align_corners)))
     if coordinates is None or antialias:
         raise _refuse(low, node, f"interpolation '{mode}' (antialias {antialias}) has no operator; use bilinear")
-    before, after = low.shape_of(input)[2:], low.shape(node)[2:]
+    before, after = _image(low, node, input)[2:], low.shape(node)[2:]
     if scale_factor is not None and not recompute_scale_factor:
         factors = scale_factor if isinstance(scale_factor, tuple | list) else (scale_factor, scale_factor)
         if any(old * factor != new for old, new, factor in zip(before, after, factors, strict=True)):
