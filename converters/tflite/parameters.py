@@ -7,6 +7,7 @@ import numpy as np
 
 from edge.errors import UnsupportedError
 from edge.graph.graph import Graph, Operator, Quantization, Tensor
+from edge.graph.kernel_limits import LAYERS, limit_fault
 
 QUANTIZED_DTYPES = ("int8", "uint8", "int16")
 # dtype of the activations -> dtype of the weights that TFLite's integer kernels multiply them by.
@@ -18,9 +19,6 @@ BIAS_DTYPES: Mapping[str, str] = MappingProxyType({"int8": "int32", "uint8": "in
 
 # The kernels refuse a bias scale further than 1e-6 (relative) from the product of the input's and the weight's scale.
 BIAS_SCALE_TOLERANCE = 1e-6
-
-# Above this, one step of an input is beyond every output.
-LARGEST_RATIO = 2.0**24
 
 # The output that the int16 kernels of Softmax, Sigmoid and Tanh are fixed to.
 INT16_FIXED_OUTPUT = (1 / 32768, 0)
@@ -54,25 +52,20 @@ def require_same_parameters(graph: Graph, operator: Operator) -> None:
             )
 
 
-def require_sane_ratio(graph: Graph, operator: Operator) -> None:
-    """Refuse (UnsupportedError) an operator one step of whose input is LARGEST_RATIO steps of its output or more.
+def require_limits(graph: Graph, operator: Operator) -> None:
+    """Refuse (UnsupportedError) an operator outside `edge.graph.kernel_limits`, over activations of several scales.
 
-    Every value but zero would saturate, and LiteRT's kernels do not check: a ratio of 2**100 ends the process.
+    LiteRT would refuse the file, compute what the simulation does not know, or end the process.
     """
-    output = graph.tensors[operator.outputs[0]]
-    if output.quantization is None:
-        return
-    for name in operator.inputs:
-        given = graph.tensors[name].quantization if name else None
-        if given is None or graph.tensors[name].dtype not in QUANTIZED_DTYPES:
-            continue
-        with np.errstate(over="ignore"):
-            ratio = float(given.scale.max()) / float(output.quantization.scale.min())
-        if ratio >= LARGEST_RATIO:
+    for name in (*operator.inputs[: 1 if operator.kind in LAYERS else None], *operator.outputs):
+        quantization = graph.tensors[name].quantization if name else None
+        if quantization is not None and quantization.scale.size != 1:
             raise UnsupportedError(
-                f"{operator.kind} '{operator.name}': the scale of '{name}' is {ratio:.3g} times the output's; every "
-                "value but zero saturates, quantize it with a wider range"
+                f"{operator.kind} '{operator.name}': activation '{name}' has {quantization.scale.size} scales; "
+                "TFLite has one per activation, quantize it per tensor"
             )
+    if fault := limit_fault(operator, graph.tensors):
+        raise UnsupportedError(f"{operator.kind} '{operator.name}': {fault}")
 
 
 def require_output_parameters(graph: Graph, operator: Operator, *, scale: float, zero_point: int) -> None:

@@ -21,7 +21,7 @@ from converters.tflite.functions import (
 )
 from converters.tflite.matmul import write_matmul
 from converters.tflite.movement import write_concat, write_pad, write_reshape, write_slice, write_transpose
-from converters.tflite.parameters import require_sane_ratio
+from converters.tflite.parameters import require_limits
 from converters.tflite.pooling import write_average_pool, write_max_pool, write_mean
 from converters.tflite.rearrange import (
     write_cast,
@@ -118,7 +118,7 @@ def tflite_bytes(graph: Graph, *, description: str = "") -> bytes:
     for name in graph.inputs:
         builder.tensor(name)
     for operator in graph.operators:
-        require_sane_ratio(graph, operator)
+        require_limits(graph, operator)
         WRITERS[operator.kind](builder, operator)
     return builder.finish(description)
 

@@ -6,6 +6,7 @@ from types import MappingProxyType
 import numpy as np
 
 from edge.graph.graph import Operator, Tensor
+from edge.graph.kernel_limits import limit_fault
 
 # Kinds with a kernel for int16 activations that the simulation knows (edge.quantization.integer_ops.int16_table).
 INT16_KINDS = frozenset(
@@ -15,6 +16,9 @@ INT16_KINDS = frozenset(
         *("Quantize", "Dequantize"),
     }
 )
+
+# Kinds that `lower_integer` takes through a coarser tensor where their scales leave the table of limits.
+COARSER = ("Add", "Sub", "Mul")
 
 Rule = Callable[[Operator, Mapping[str, Tensor]], str]
 
@@ -27,9 +31,11 @@ def integer_fault(operator: Operator, tensors: Mapping[str, Tensor]) -> str:
         tensors: the graph's, with their parameters.
     """
     if any(tensors[name].dtype == "int16" for name in (*operator.inputs, *operator.outputs) if name):
-        return "" if operator.kind in INT16_KINDS else "LiteRT has no kernel for int16 activations"
+        missing = operator.kind not in INT16_KINDS
+        return "LiteRT has no kernel for int16 activations" if missing else limit_fault(operator, tensors)
     rule = RULES.get(operator.kind)
-    return "" if rule is None else rule(operator, tensors)
+    fault = "" if rule is None else rule(operator, tensors)
+    return fault or ("" if operator.kind in COARSER else limit_fault(operator, tensors))
 
 
 def _never(operator: Operator, tensors: Mapping[str, Tensor]) -> str:
@@ -59,27 +65,6 @@ def _elu(operator: Operator, tensors: Mapping[str, Tensor]) -> str:
     return "" if operator.attributes["alpha"] == 1 else "TFLite knows alpha 1 only"
 
 
-def _leaky_relu(operator: Operator, tensors: Mapping[str, Tensor]) -> str:
-    """XNNPACK takes ratios of scales from 2**-8 to 2**7, the slope included."""
-    x, y = tensors[operator.inputs[0]], tensors[operator.outputs[0]]
-    if x.dtype != "int8" or x.quantization is None or y.quantization is None:
-        return ""
-    above = x.quantization.scale[0] / y.quantization.scale[0]
-    below = above * np.float32(operator.attributes["alpha"])
-    if 2.0**-8 <= above <= 2.0**7 and abs(below) >= 2.0**-8 and -127.99609375 <= below <= 128:
-        return ""
-    return f"scale ratios {above:.3g} and, below 0, {below:.3g}; exact from 2**-8 to 2**7"
-
-
-def _hard_swish(operator: Operator, tensors: Mapping[str, Tensor]) -> str:
-    """LiteRT's 16-bit kernel refuses ratios of scales from 128 on; far below 1 its steps are not known exactly."""
-    x, y = tensors[operator.inputs[0]], tensors[operator.outputs[0]]
-    if x.quantization is None or y.quantization is None:
-        return ""
-    ratio = x.quantization.scale[0] / y.quantization.scale[0]
-    return "" if 2.0**-8 <= ratio < 2.0**7 else f"input scale / output scale is {ratio:.3g}; exact from 2**-8 to 2**7"
-
-
 RULES: Mapping[str, Rule] = MappingProxyType(
     {
         **dict.fromkeys(("Pow", "Floor", "Ceil", "Round", "Sin", "Cos"), _never),
@@ -87,7 +72,5 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "Sqrt": _root,
         "Rsqrt": _root,
         "Elu": _elu,
-        "LeakyRelu": _leaky_relu,
-        "HardSwish": _hard_swish,
     }
 )

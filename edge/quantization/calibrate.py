@@ -3,7 +3,7 @@
 One pass over the images; of every activation only a histogram is kept.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from edge.errors import EdgeError, UnsupportedError, UsageError, unknown_name
 from edge.graph.fuse_activations import fuse_activations
 from edge.graph.graph import Graph
+from edge.graph.kernel_limits import operator_floor
 from edge.quantization.estimators import ESTIMATORS, Estimator, Range, estimate
 from edge.quantization.float_run import FloatRun
 from edge.quantization.histogram import Histogram
@@ -66,7 +67,34 @@ def calibrate(
         else:
             found = activation_parameters(*bounded(group, estimate(estimator, histograms[group.name], scheme)), scheme)
         parameters.update(dict.fromkeys(group.tensors, found))
-    return quantize_graph(graph, parameters, scheme)
+    return within_limits(graph, groups, parameters, scheme)
+
+
+def within_limits(
+    graph: Graph,
+    groups: Collection[RangeGroup],
+    parameters: Mapping[str, tuple[np.float32 | float, int]],
+    scheme: Scheme = INT8_SCHEME,
+) -> Graph:
+    """The integer graph, its ranges widened where an operator would otherwise leave `edge.graph.kernel_limits`.
+
+    An activation that hardly moves on the images would have a scale so small that LiteRT refuses the whole file.
+    A wider range of the same shape holds the same values; the zero point stays.
+    """
+    group_of = {name: group for group in groups if group.fixed is None for name in group.tensors}
+    chosen = dict(parameters)
+    for _ in range(len(groups) + 1):
+        quantized = quantize_graph(graph, chosen, scheme)
+        widened = False
+        for operator in quantized.operators:
+            group = group_of.get(operator.outputs[0])
+            floor = operator_floor(operator, quantized.tensors)
+            if group is not None and chosen[group.name][0] < floor:
+                chosen.update(dict.fromkeys(group.tensors, (np.float32(floor), chosen[group.name][1])))
+                widened = True
+        if not widened:
+            break
+    return quantized
 
 
 def collect(

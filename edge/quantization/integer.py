@@ -8,18 +8,21 @@ import torch
 
 from edge.errors import UnsupportedError
 from edge.graph.graph import Graph, Operator
+from edge.graph.kernel_limits import limit_fault
 from edge.quantization.execution import as_inputs, constant_tensors, execute, outputs_of
 from edge.quantization.float_run import BUILDERS as FLOAT_BUILDERS
-from edge.quantization.integer_ops.affine import Kernel
+from edge.quantization.integer_ops.affine import Kernel, refuse
 from edge.quantization.integer_ops.int16_table import INT16_BUILDERS
 from edge.quantization.integer_ops.table import BUILDERS
+
+CHANGE_TYPE = frozenset({"Quantize", "Dequantize", "Cast"})
 
 
 def build(graph: Graph, operator: Operator) -> Kernel:
     """The kernel of one operator: its integer formula, or float32 where none of its tensors is quantized.
 
     Raises:
-        UnsupportedError: a kind that the simulation does not know, by name.
+        UnsupportedError: a kind that the simulation does not know, or one outside `edge.graph.kernel_limits`, by name.
     """
     tensors = [graph.tensors[name] for name in (*operator.inputs, *operator.outputs) if name]
     if operator.kind in FLOAT_BUILDERS and all(tensor.dtype == "float32" for tensor in tensors):
@@ -32,6 +35,11 @@ def build(graph: Graph, operator: Operator) -> Kernel:
             f"integer simulation: no integer formula for {operator.kind}{source} '{operator.name}'"
             f"{' over int16' if wide else ''}; known: {', '.join(builders)}"
         )
+    ends = [tensor for tensor in (tensors[0], tensors[-1]) if tensor.quantization is not None]
+    if operator.kind not in CHANGE_TYPE and len({tensor.dtype for tensor in ends}) > 1:
+        raise refuse(operator, f"{ends[0].dtype} in and {ends[1].dtype} out; its kernels are known over one type")
+    if fault := limit_fault(operator, graph.tensors):
+        raise refuse(operator, fault)
     return builders[operator.kind](graph, operator)
 
 
@@ -43,7 +51,8 @@ class IntegerSimulation:
     Dequantize and a Quantize or an output) runs in float32, to a tolerance and not bit for bit.
 
     Raises:
-        UnsupportedError: an operator without an integer formula, or one whose tensors are not 8-bit, by name.
+        UnsupportedError: an operator without an integer formula, one whose tensors are not 8-bit, or one outside the
+            limits within which its formula is established, by name.
     """
 
     def __init__(self, graph: Graph) -> None:

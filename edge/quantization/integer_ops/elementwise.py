@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import torch
 
 from edge.graph.graph import Graph, Operator
-from edge.quantization.fixed_point_sum import LARGEST_RATIO, MULTIPLIER_BITS, sum_multipliers
+from edge.quantization.fixed_point_sum import MULTIPLIER_BITS, sum_multipliers
 from edge.quantization.integer_ops import fixed_point
-from edge.quantization.integer_ops.affine import Affine, Kernel, activation_range, affine, given, refuse
+from edge.quantization.integer_ops.affine import Affine, Kernel, activation_range, affine, given
 
 
 def _sum(graph: Graph, operator: Operator, sign: int) -> Kernel:
@@ -22,7 +22,7 @@ def _sum(graph: Graph, operator: Operator, sign: int) -> Kernel:
     bounds = activation_range(target, operator.attributes["activation"])
     found = sum_multipliers([source.scale for source in sources], target.scale)
     if found is None:
-        return _builtin_sum(operator, sources, target, sign, bounds)
+        return _builtin_sum(sources, target, sign, bounds)
     (first, second), shift = found
     second *= sign
     offset = (1 << (shift - 1)) - first * sources[0].zero_point - second * sources[1].zero_point
@@ -35,17 +35,12 @@ def _sum(graph: Graph, operator: Operator, sign: int) -> Kernel:
     return kernel
 
 
-def _builtin_sum(
-    operator: Operator, sources: Sequence[Affine], target: Affine, sign: int, bounds: tuple[int, int]
-) -> Kernel:
+def _builtin_sum(sources: Sequence[Affine], target: Affine, sign: int, bounds: tuple[int, int]) -> Kernel:
     """The built-in kernel, which takes over where a ratio of scales is below 2**-10: each rescaling rounds twice.
 
     With t = 2 * max(s_a, s_b), both inputs are brought to t / 2**20 and their sum to s_out.
     """
     twice = 2.0 * max(float(source.scale) for source in sources)
-    ratio = twice / 2 / float(target.scale)
-    if ratio >= LARGEST_RATIO:
-        raise refuse(operator, f"input scale / output scale is {ratio:.3g}; from 256 on LiteRT's kernel overflows")
     parts = [fixed_point.mantissa(float(source.scale) / twice, 31) for source in sources]
     whole = twice / (2.0**MULTIPLIER_BITS * float(target.scale))
     factor, exponent = fixed_point.mantissa(whole, 31)
@@ -62,8 +57,6 @@ def _builtin_sum(
 
 
 def _rescaled(values: torch.Tensor, factor: int, shift: int) -> torch.Tensor:
-    if shift > 31:  # QuantizeMultiplier flushes such a small factor to zero
-        return torch.zeros_like(values)
     product = values * factor
     high = torch.div(product + torch.where(product >= 0, 1 << 30, 1 - (1 << 30)), 1 << 31, rounding_mode="trunc")
     if shift <= 0:

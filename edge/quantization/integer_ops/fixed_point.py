@@ -12,12 +12,18 @@ import numpy.typing as npt
 from edge.quantization.integer_ops.affine import Affine
 
 F32 = np.float32
+SMALLEST_EXPONENT = -31
 Integers = npt.NDArray[np.int64]
 
 
 def mantissa(real: float | np.float32, bits: int) -> tuple[int, int]:
-    """real = m * 2**(exponent - bits) with m of `bits` bits, rounded half away from zero. Returns (m, exponent)."""
+    """real = m * 2**(exponent - bits) with m of `bits` bits, rounded half away from zero. Returns (m, exponent).
+
+    Below 2**-32 it is 0, as the kernels flush it (TFLite's QuantizeMultiplier).
+    """
     fraction, exponent = math.frexp(float(real))
+    if exponent < SMALLEST_EXPONENT:
+        return 0, 0
     value = math.floor(fraction * 2**bits + 0.5)
     return (value // 2, exponent + 1) if value == 2**bits else (value, exponent)
 

@@ -16,6 +16,7 @@ import torch
 from edge.graph.graph import Graph, Operator
 from edge.quantization.integer_ops import fixed_point, inverse_root
 from edge.quantization.integer_ops.affine import Kernel, affine, given, refuse, tied
+from edge.quantization.integer_ops.selection import exponentials
 
 F32 = np.float32
 REDUCED: Mapping[str, Callable[..., torch.Tensor]] = MappingProxyType(
@@ -78,14 +79,10 @@ def log_softmax(graph: Graph, operator: Operator) -> Kernel:
     if target.scale != F32(1 / 16) or target.zero_point != 127:
         raise refuse(operator, "the output's scale is not 1/16 with zero point 127, which the kernel is fixed to")
     axis = int(operator.attributes["axis"])
-    steps = -source.scale * np.arange(256, dtype=F32)
-    exponentials = np.exp(steps.astype(np.float64)).astype(F32)
 
     def kernel(values: Sequence[torch.Tensor | None]) -> torch.Tensor:
-        value = np.moveaxis(given(values, 0).numpy().astype(np.int64), axis, -1)
-        below = value.max(axis=-1, keepdims=True) - value
-        total = np.add.accumulate(exponentials[below], axis=-1, dtype=F32)[..., -1:]
-        real = (steps[below] - np.log(total.astype(np.float64)).astype(F32)) * F32(16)
+        steps, _, total = exponentials(given(values, 0), source, axis)
+        real = (steps - np.log(total.astype(np.float64)).astype(F32)) * F32(16)
         rounded = np.sign(real) * np.floor(np.abs(real) + F32(0.5)) + target.zero_point
         grid = np.clip(rounded, target.low, target.high).astype(np.int64)
         return torch.from_numpy(np.moveaxis(grid, -1, axis).copy()).to(target.dtype)

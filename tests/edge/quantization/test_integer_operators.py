@@ -18,6 +18,7 @@ from converters.benchmarks.one_operator import (
     random_input,
     weight_and_bias,
 )
+from edge.errors import UnsupportedError
 from edge.graph.graph import Graph, Tensor
 from edge.quantization.integer import IntegerSimulation
 from tests.support.examples import examples
@@ -265,6 +266,30 @@ def test_softmax_is_exact(seed: int) -> None:
     source = activation("x", x.shape, random_parameters(random, -7, 0))
     target = activation("y", x.shape, Parameters(scale=1 / 256, zero_point=-128))
     assert_exact(graph_of("Softmax", (source,), target, {"axis": 2}), random, [x])
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ([21, 0, 11, 26, 15, 0], [63, 1, 10, 158, 21, 1]),  # a sum in double gives 64
+        ([24, 7, 23, 2, 17, 2], [117, 5, 97, 2, 32, 2]),  # numpy's float32 exp gives 33
+    ],
+)
+def test_softmax_adds_in_float32_and_rounds_exp_once(row: list[int], expected: list[int]) -> None:
+    x = np.array([row], np.int16) - 128
+    source = activation("x", x.shape, Parameters(scale=0.18273776769638062, zero_point=0))
+    target = activation("y", x.shape, Parameters(scale=1 / 256, zero_point=-128))
+    graph = graph_of("Softmax", (source,), target, {"axis": 1})
+    assert (IntegerSimulation(graph).run([x.astype(np.int8)])[0] + np.int16(128)).tolist() == [expected]
+    assert_exact(graph, np.random.default_rng(0), [x.astype(np.int8)])
+
+
+def test_an_operator_over_two_integer_types_is_refused_by_name() -> None:
+    """LiteRT has a Softmax from int8 to int16, with steps of its own."""
+    source = activation("x", (1, 6), Parameters(scale=0.1, zero_point=0))
+    target = activation("y", (1, 6), Parameters(scale=1 / 32768, zero_point=0), "int16")
+    with pytest.raises(UnsupportedError, match="Softmax 'softmax': int8 in and int16 out"):
+        IntegerSimulation(graph_of("Softmax", (source,), target, {"axis": 1}))
 
 
 def test_argmax_takes_the_first_of_equal_values() -> None:
