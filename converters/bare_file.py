@@ -13,11 +13,12 @@ from converters.onnx_passes.axis_order import NeededTranspose
 from converters.onnx_passes.layout import to_nhwc_with_reasons
 from converters.package import Precision, precision_of
 from converters.tflite.writer import tflite_bytes
-from edge.atomic import write_bytes
+from edge.atomic import check_writable, write_bytes
 from edge.errors import FileError, UsageError
 from edge.graph.graph import Graph, Tensor
 from edge.graph.onnx import read_onnx
 from edge.graph.tflite import read_tflite
+from edge.overwriting import refuse_inputs
 from edge.quantization.verification.parameters import quantized_tensors, tensor_problems
 
 if TYPE_CHECKING:
@@ -89,6 +90,8 @@ def convert_file(
         UsageError: a batch or a shape that the model cannot have.
         EngineError: the file does not compute what the source does; nothing is written.
     """
+    refuse_inputs("-o", target, source)
+    check_writable(target)
     read = _read(source, head=head, batch=batch, shapes=shapes, allow_float=allow_float)
     nhwc, transposes = to_nhwc_with_reasons(read.graph, keep_nchw_io=keep_nchw_io)
     precision = precision_of(read.graph)

@@ -1,6 +1,5 @@
 """A graph becomes an artifact: files written, expected outputs simulated, this machine's runtimes compared."""
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from converters.package import Description, ModelFiles, selftest_bytes, write_ar
 from edge.artifact import Artifact, ModelFile
 from edge.errors import EngineError, UnsupportedError, UsageError
 from edge.graph.graph import Graph
+from edge.leftovers import temporary_folder
 from edge.quantization.float_run import FloatRun
 from edge.quantization.integer import IntegerSimulation
 from edge.runtime.engine import open_session
@@ -121,7 +121,7 @@ def _measured(
 ) -> dict[str, float]:
     measured: dict[str, float] = {}
     raw = model_input(images, file, description.preprocess)
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         path = Path(folder) / file.path
         path.write_bytes(data)
         for engine, kernels in KERNELS[file.format]:

@@ -92,7 +92,7 @@ def load_source(
     shapes: Mapping[str, tuple[int, ...]] | None = None,
 ) -> tuple[Graph, Description]:
     """Read a source file as an NCHW graph, and describe the artifact that it will become."""
-    refuse_other_folder(folder)
+    refuse_other_folder(folder, source, card_path)
     if not source.is_file():
         raise FileError(source, "is a folder" if source.is_dir() else "no such file")
     if source.suffix == ".onnx":

@@ -1,6 +1,5 @@
 """Running a written TFLite file on generated inputs, and holding it against the graph that it was written from."""
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from converters.onnx_passes.axis_order import TO_NHWC
 from converters.package import precision_of
 from edge.errors import EngineError
 from edge.graph.graph import Graph, Tensor
+from edge.leftovers import temporary_folder
 from edge.quantization.float_run import FloatRun
 from edge.quantization.integer import IntegerSimulation
 from edge.runtime.engine import EngineInfo
@@ -63,7 +63,7 @@ def check_file(source: Graph, data: bytes, *, keep_nchw_io: bool = False, seed: 
     reference = IntegerSimulation(source) if integer else FloatRun(source)
     found: list[list[Array]] = []
     expected: list[list[Array]] = []
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         path = Path(folder) / "model.tflite"
         path.write_bytes(data)
         session = open_litert(path)

@@ -1,6 +1,5 @@
 """The way out for what the writer refuses: onnx2tf with TensorFlow, isolated, its file checked and made an artifact."""
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,6 +34,7 @@ from edge.graph.graph import Graph
 from edge.graph.onnx import read_onnx
 from edge.graph.onnx_file import model_sha256
 from edge.graph.tflite import read_tflite
+from edge.leftovers import temporary_folder
 from edge.runtime.engine import Session, dequantize, open_session
 from edge.runtime.selftest import model_input
 from edge.vision.preprocess import Preprocess, normalize
@@ -88,7 +88,7 @@ def convert_via_onnx2tf(
     peak = f", {made.peak_bytes / 2**20:,.0f} MiB" if made.peak_bytes else ""
     say(f"onnx2tf {made.versions['onnx2tf']}, tensorflow {made.versions['tensorflow']}: {made.seconds:.1f} s{peak}")
     pixels = selftest_images(description.preprocess)
-    with tempfile.TemporaryDirectory() as work:
+    with temporary_folder() as work:
         checked, answers = _check(Path(work), given, made, description, pixels, quantized=calibration is not None)
     notes = (*given.notes, *checked.notes)
     for note in notes:
@@ -103,7 +103,7 @@ def _source(
     if source.suffix != ".onnx":
         graph, description = load_source(source, folder, head=head, card_path=card_path, name=name)
         return of_graph(graph), description
-    refuse_other_folder(folder)
+    refuse_other_folder(folder, source, card_path)
     if not source.is_file():
         raise FileError(source, "no such file")
     if card_path is None:

@@ -35,12 +35,13 @@ from edge.artifact import (
     manifest_json,
     open_artifact,
 )
-from edge.atomic import put, replacing_folder
+from edge.atomic import check_folder_writable, put, replacing_folder
 from edge.errors import ArtifactError, UsageError
 from edge.graph.counts import cost_of
 from edge.graph.graph import Graph, Layout, Tensor
 from edge.graph.onnx import read_onnx
 from edge.graph.tflite import read_tflite
+from edge.overwriting import foreign_entries, refuse_inputs
 from edge.vision.preprocess import Preprocess
 
 Precision = Literal["int8", "int16x8", "float32"]
@@ -230,17 +231,20 @@ def selftest_bytes(images: npt.NDArray[np.uint8], expected: Mapping[str, list[np
     return buffer.getvalue()
 
 
-def refuse_other_folder(folder: Path) -> None:
-    """Refuse (ArtifactError) to take the place of anything but an artifact or an empty folder: nothing is lost."""
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST_NAME).is_file():
-        raise ArtifactError(folder, f"holds other files and no {MANIFEST_NAME}; choose a new folder for the artifact")
-    if folder.is_dir() and (foreign := _not_of_an_artifact(folder)):
-        raise ArtifactError(folder, f"holds '{foreign[0]}' beside an artifact; choose a new folder, or move it away")
+def refuse_other_folder(folder: Path, *inputs: Path | None) -> None:
+    """Refuse to take the place of anything but an artifact or an empty folder: nothing is lost.
 
-
-def _not_of_an_artifact(folder: Path) -> list[str]:
+    Raises:
+        ArtifactError: the folder holds something else. UsageError: it is, or holds, one of the inputs. FileError: it
+            could not be written.
+    """
     known = {MANIFEST_NAME, SELFTEST_NAME, "model.tflite", "model.onnx", "source.onnx"}
-    return sorted(path.name for path in folder.iterdir() if path.name not in known)
+    if foreign_entries(folder, ()) and not (folder / MANIFEST_NAME).is_file():
+        raise ArtifactError(folder, f"holds other files and no {MANIFEST_NAME}; choose a new folder for the artifact")
+    if foreign := foreign_entries(folder, known):
+        raise ArtifactError(folder, f"holds '{foreign[0]}' beside an artifact; choose a new folder, or move it away")
+    refuse_inputs("-o", folder, *inputs, folder=True)
+    check_folder_writable(folder)
 
 
 def write_artifact(

@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.errors import EngineError
+from edge.leftovers import temporary_folder
 
 AGENT = Path(__file__).with_name("agent.py")
 TIME_LIMIT_S = 1800
@@ -60,7 +60,7 @@ def run_onnx2tf(
     Raises:
         EngineError: it failed, ran out of time or memory, or wrote no model of a sane size; with its last words.
     """
-    with tempfile.TemporaryDirectory(prefix="edge-onnx2tf-") as folder:
+    with temporary_folder() as folder:
         work = Path(folder)
         (work / "model.onnx").write_bytes(source)
         job: dict[str, Any] = {

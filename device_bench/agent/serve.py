@@ -12,7 +12,6 @@ import re
 import select
 import shutil
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from typing import Any, BinaryIO
 
 from device_bench.agent.run_job import probe, run_job
 from edge.errors import EngineError
+from edge.leftovers import temporary_folder
 from edge.runtime.framing import Ended, read_message, write_message
 
 FOLDER = "EDGE_AGENT_FOLDER"  # names the folder for our files, where whoever asks has made one
@@ -45,9 +45,6 @@ def serve(source: BinaryIO, sink: BinaryIO, run: Callable[..., dict[str, Any]] =
         run: called with a job's document, the folder of its files, `progress` and `begins`; `run_job` is ended when
             the other side is gone.
     """
-    folder = Path(tempfile.mkdtemp(prefix="edge-bench-", dir=os.environ.get(FOLDER)))
-    if run is run_job:
-        _end_with(source, folder)
 
     def tell(done: int, total: int) -> None:
         write_message(sink, {"progress": [done, total]})
@@ -55,7 +52,10 @@ def serve(source: BinaryIO, sink: BinaryIO, run: Callable[..., dict[str, Any]] =
     def begins(file: str) -> None:
         write_message(sink, {"subject": file})
 
-    try:
+    given = os.environ.get(FOLDER)
+    with temporary_folder(None if given is None else Path(given)) as folder:
+        if run is run_job:
+            _end_with(source, folder)
         while True:
             try:
                 header, payload = read_message(source)
@@ -77,8 +77,6 @@ def serve(source: BinaryIO, sink: BinaryIO, run: Callable[..., dict[str, Any]] =
                 write_message(sink, {"error": text or "no reason given", "kind": type(error).__name__})
             else:
                 write_message(sink, {"answer": True}, data)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _end_with(source: BinaryIO, folder: Path) -> None:

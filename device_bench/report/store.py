@@ -1,7 +1,6 @@
 """The store of a report: records in a DuckDB database in a temporary folder, with bounded memory."""
 
 import json
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from device_bench.record_lines import record_lines
 from device_bench.report.row import COLUMNS, row
 from edge.errors import FileError, UnsupportedError
 from edge.installation import needs
+from edge.leftovers import temporary_folder
 
 MEMORY_LIMIT = "512MB"
 MOST_TOLD = 20
@@ -61,7 +61,7 @@ def opened_store(paths: Sequence[Path], *, skip_damaged: bool = False) -> Iterat
         import duckdb
     except ImportError as error:
         raise UnsupportedError(f"a report {needs('duckdb')}") from error
-    with tempfile.TemporaryDirectory(prefix="edge-report-") as name:
+    with temporary_folder() as name:
         folder = Path(name)
         settings: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": MEMORY_LIMIT,

@@ -1,7 +1,6 @@
 """An Android device over `adb`: the published benchmark_model runs there; it needs no Python."""
 
 import shlex
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from device_bench.targets.benchmark_model import KERNELS, NEEDED, arguments, par
 from device_bench.targets.target import Progress, TargetOptions
 from edge.artifact import file_sha256
 from edge.errors import EngineError, UsageError
+from edge.leftovers import temporary_folder
 
 KIND = "adb"
 FOLDER = "/data/local/tmp/edge-deploy"
@@ -105,7 +105,7 @@ class AdbTarget:
         held = job.files[name]
         if isinstance(held, Path):
             return self._put(held, sha256, "model.tflite", mode="644")
-        with tempfile.TemporaryDirectory(prefix="edge-adb-") as folder:
+        with temporary_folder() as folder:
             path = Path(folder) / "model.tflite"
             path.write_bytes(held)
             return self._put(path, sha256, "model.tflite", mode="644")

@@ -15,6 +15,7 @@ from device_bench.job import Job
 from device_bench.targets.agent_process import ANSWER_SECONDS, AgentProcess
 from device_bench.targets.target import Progress, TargetOptions
 from edge.errors import EngineError, UsageError, unknown_name
+from edge.leftovers import temporary_folder
 from edge.percentile import nearest_rank
 
 KIND = "emulated-arm64"
@@ -78,7 +79,7 @@ class EmulatedArm64:
     def _count(self, job: Job, spec: Mapping[str, Any]) -> dict[str, Any]:
         """The answer to a job with this subject alone, its marks replaced by counts."""
         needed = {spec["file_sha256"], spec["inputs_sha256"]}
-        with tempfile.TemporaryDirectory(prefix="edge-count-") as folder:
+        with temporary_folder() as folder:
             out = Path(folder) / "marks"
             with self._start(COUNT, {"QEMU_PLUGIN": f"file={self._userland.plugin},out={out}"}) as agent:
                 for name, data in job.contents():

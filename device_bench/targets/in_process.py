@@ -1,6 +1,5 @@
 """A target without a process of its own: the agent's functions called here, with any engines and any clock."""
 
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from device_bench.agent.readers import READERS, Readers
 from device_bench.agent.run_job import probe, run_job
 from device_bench.job import Job
 from device_bench.targets.target import Progress
+from edge.leftovers import temporary_folder
 from edge.runtime.engine import Opener, open_session
 
 
@@ -36,7 +36,7 @@ class InProcess:
 
     def run(self, job: Job, progress: Progress | None = None) -> Mapping[str, Any]:
         """Run a job here."""
-        with tempfile.TemporaryDirectory(prefix="edge-bench-") as name:
+        with temporary_folder() as name:
             folder = Path(name)
             for file, data in job.contents():
                 (folder / file).write_bytes(data)

@@ -6,8 +6,6 @@ module and the engine modules there: nothing has to be installed, and both sides
 
 import os
 import platform
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from edge.errors import EngineError
+from edge.leftovers import temporary_folder
 from edge.runtime.emulation import emulator
 from edge.runtime.engine import Session, installed_engines, open_session
 from edge.runtime.framing import Ended, pack_arrays, read_message, unpack_arrays, write_message
@@ -76,14 +75,13 @@ class Agent:
 
 def serve(source: BinaryIO, sink: BinaryIO) -> None:
     """Answer messages until there are no more. What goes wrong is answered in one line, with the error's name."""
-    folder = Path(tempfile.mkdtemp(prefix="edge-agent-"))
-    agent = Agent(folder)
-    requests: dict[str, Callable[[Mapping[str, Any], bytes], Answer]] = {
-        "probe": agent.probe,
-        "open": agent.open,
-        "run": agent.run,
-    }
-    try:
+    with temporary_folder() as folder:
+        agent = Agent(folder)
+        requests: dict[str, Callable[[Mapping[str, Any], bytes], Answer]] = {
+            "probe": agent.probe,
+            "open": agent.open,
+            "run": agent.run,
+        }
         while True:
             try:
                 header, payload = read_message(source)
@@ -97,5 +95,3 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
                 write_message(sink, {"error": text or "no reason given", "kind": type(error).__name__})
             else:
                 write_message(sink, answer, data)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

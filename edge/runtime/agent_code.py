@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MODULES = (
     "edge/__init__.py",
     "edge/errors.py",
+    "edge/leftovers.py",
     "edge/runtime/__init__.py",
     "edge/runtime/agent.py",
     "edge/runtime/cpu_features.py",
@@ -40,7 +41,7 @@ def use_older_python():
 START = (
     OLDER_PYTHON
     + """
-import hashlib, os, shutil, sys, tempfile
+import fcntl, hashlib, os, shutil, sys, tempfile
 size, expected = int(sys.argv[1]), sys.argv[2]
 code = sys.stdin.buffer.read(size)
 if hashlib.sha256(code).hexdigest() != expected:
@@ -49,8 +50,11 @@ if sys.version_info < (3, 9):
     sys.exit("Python 3.9 or newer is needed, this is " + sys.version.split()[0])
 if sys.version_info < (3, 10):
     use_older_python()
-folder = tempfile.mkdtemp(prefix="edge-agent-code-", dir=os.environ.get("EDGE_AGENT_FOLDER"))
+place = os.environ.get("EDGE_AGENT_FOLDER") or tempfile.gettempdir()
+folder = os.path.join(place, ".edge-tmp-" + os.urandom(8).hex())  # swept if this is killed: edge.leftovers
+os.mkdir(folder, 0o700)
 try:
+    fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_EX)
     archive = os.path.join(folder, "agent.zip")
     with open(archive, "wb") as handle:
         handle.write(code)

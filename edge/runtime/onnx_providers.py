@@ -1,7 +1,6 @@
 """ONNX Runtime's execution providers as kernel sets: which there are, what brings them, and what they really ran."""
 
 import json
-import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from edge.errors import EngineError
+from edge.leftovers import temporary_folder
 from edge.runtime.engine import Port
 from edge.runtime.quiet import quiet_native_log
 
@@ -155,7 +155,7 @@ def profiled_nodes(runtime: Any, path: Path, kernels: str, inputs: Sequence[Port
     Raises:
         EngineError: the file is refused, or fails on zeros.
     """
-    with tempfile.TemporaryDirectory(prefix="edge-profile-") as folder:
+    with temporary_folder() as folder:
         session = start_session(runtime, path, kernels, 1, profile=Path(folder) / "profile")
         try:
             session.run(None, {port.name: np.zeros(port.shape, port.dtype) for port in inputs})

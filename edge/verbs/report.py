@@ -1,20 +1,24 @@
 """edge report: many measurements as one page, table or list."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import click
 
 from device_bench.report.content import content
-from device_bench.report.groups import groups
+from device_bench.report.groups import Group, groups
 from device_bench.report.page import report_page
 from device_bench.report.store import opened_store
 from device_bench.report.tables import csv_text, flat, markdown_text
 from edge import atomic
 from edge.errors import FileError, UsageError
 from edge.evaluation.page_environment import page_environment
+from edge.overwriting import refuse_inputs
 from edge.terminal import say_json, tell
 from edge.verbs.grouped_help import examples
+from edge.verbs.handed_over import hand_over
 from edge.verbs.written_file import CSV_FILE, HTML_FILE, MARKDOWN_FILE
 
 
@@ -41,8 +45,9 @@ def command(
     """
     if out is None and markdown is None and as_csv is None and not as_json:
         out = Path("report.html")
-    for written in (out, markdown, as_csv):
+    for option, written in (("-o", out), ("--markdown", markdown), ("--csv", as_csv)):
         if written is not None:
+            refuse_inputs(option, written, *records)
             atomic.check_writable(written)
     if out is not None:
         page_environment({}, extra="report")  # a missing jinja2 is refused before the records are read
@@ -51,19 +56,22 @@ def command(
             damaged = f" ({store.damaged} damaged lines)" if store.damaged else ""
             raise UsageError(f"no record in {', '.join(map(str, records[:5]))}{damaged}")
         try:
-            if out is not None:
-                shown = content(store, list(records), f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
-                atomic.write_text(out, report_page(shown))
+            made = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+            page = None if out is None else report_page(content(store, list(records), made))
             found = groups(store)
         except MemoryError as error:
             raise FileError(records[0], "is more than the memory holds: report fewer files at once") from error
-        if markdown is not None:
-            atomic.write_text(markdown, markdown_text(found))
-        if as_csv is not None:
-            atomic.write_text(as_csv, csv_text(found))
-        if as_json:
-            for group in found:
-                say_json(flat(group))
+        hand_over(
+            None if out is None or page is None else partial(atomic.write_text, out, page),
+            None if markdown is None else partial(atomic.write_text, markdown, markdown_text(found)),
+            None if as_csv is None else partial(atomic.write_text, as_csv, csv_text(found)),
+            partial(_say_groups, found) if as_json else None,
+        )
         tell(f"{store.records} records, {len(found)} groups")
         if store.damaged:
             tell(f"{store.damaged} damaged lines passed over, the first: {store.told[0]}")
+
+
+def _say_groups(found: Sequence[Group]) -> None:
+    for group in found:
+        say_json(flat(group))

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge.artifact import Artifact, open_artifact
+from edge.atomic import check_writable
 from edge.errors import EdgeError, UnsupportedError, UsageError
+from edge.overwriting import refuse_inputs
 from edge.terminal import Bars, say_json, tell
+from edge.verbs.handed_over import hand_over
 from edge.verbs.verdict_text import MARKS, print_verdict
 from edge.verbs.written_file import HTML_FILE
 
@@ -69,25 +72,36 @@ def command(artifact: Path, recorded: bool, html: Path | None, as_json: bool, **
     is not given here is taken from the artifact's recipe, section [verdict].
     """
     try:
+        if html is not None:
+            refuse_inputs("--html", html, options["records"], options["parent"], options["split"])
+            check_writable(html)
         opened = open_artifact(artifact)
         request = _request(opened, recorded, **options)
         report = run_with_progress(opened, request)
         report, examination = _examined(opened, request, report, **options)
-        if recorded:
-            from edge.quantization.verification.record import record
-
-            record(opened, report)
-        if html is not None:
-            from edge.verbs.verdict_page import write_page
-
-            write_page(html, opened, report, examination)
-        print_report(opened, report, examination, as_json=as_json)
+        hand_over(
+            (lambda: _record(opened, report)) if recorded else None,
+            (lambda: _write_page(html, opened, report, examination)) if html is not None else None,
+            lambda: print_report(opened, report, examination, as_json=as_json),
+        )
     except EdgeError as error:
         if as_json:
             failed = {"artifact": str(artifact), "ship": None, "exit_code": error.exit_code, "error": str(error)}
             say_json({"row": "error", **failed})
         raise
     return 0 if report.verdict.ship else 1
+
+
+def _record(artifact: Artifact, report: "Report") -> None:
+    from edge.quantization.verification.record import record
+
+    record(artifact, report)
+
+
+def _write_page(path: Path, artifact: Artifact, report: "Report", examination: "Examination | None") -> None:
+    from edge.verbs.verdict_page import write_page
+
+    write_page(path, artifact, report, examination)
 
 
 def _request(artifact: Artifact, recorded: bool, **options: Any) -> "Request":

@@ -1,6 +1,5 @@
 """Check 3: each operator of a file alone, given the reference's inputs, against the reference's output."""
 
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from edge.evaluation.verdict import Finding
 from edge.graph.graph import Graph, Operator
 from edge.graph.onnx_cut import OnnxCutter
 from edge.graph.tflite_cut import TfliteCutter
+from edge.leftovers import temporary_folder
 from edge.quantization.integer import IntegerSimulation
 from edge.quantization.verification.operator_kinds import by_kind
 from edge.quantization.verification.parameters import INT8_TO_UINT8
@@ -99,7 +99,7 @@ def _sessions(
     """Each operator as a model of its own, opened; operators that are not integer throughout are named in `skipped`."""
     data = subject.artifact.file(runtime.file.path).read_bytes()
     cut = _cutter(data, graph, runtime.file.format)
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         for index, operator in enumerate(_operators(subject, runtime)):
             names = [*_inputs(graph, operator), *operator.outputs]
             if any(name not in graph.tensors or graph.tensors[name].dtype.startswith("float") for name in names):

@@ -251,3 +251,11 @@ def test_axes_have_round_ticks_inside() -> None:
     axis = linear_axis([41.2, 79.9], 100, 0)
     assert [text for _, text in axis.ticks] == ["40", "50", "60", "70", "80"]
     assert [number_text(value) for value in (0, 0.025, 1.5, 12000)] == ["0", "0.025", "1.5", "12,000"]
+
+
+@pytest.mark.parametrize(("name", "option"), [("r.html", "-o"), ("r.csv", "--csv"), ("r.md", "--markdown")])
+def test_a_report_is_never_written_over_its_records(file: Path, tmp_path: Path, name: str, option: str) -> None:
+    """Records may have any suffix."""
+    (tmp_path / name).write_bytes(file.read_bytes())
+    assert main(["report", str(tmp_path / name), option, str(tmp_path / name)]) == 2
+    assert (tmp_path / name).read_bytes() == file.read_bytes()
