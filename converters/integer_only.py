@@ -69,6 +69,8 @@ def _comes_along(graph: Graph, operator: Operator) -> bool:
 
 def _reason(graph: Graph, operator: Operator) -> str:
     """Why an operator between Dequantize and Quantize has no integer form, after a colon; '' where that is not why."""
+    if operator.reason:
+        return f": {operator.reason}"
     tensors = dict(graph.tensors)
     for name in operator.inputs:
         producer = graph.producer(name) if name else None

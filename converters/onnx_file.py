@@ -8,10 +8,12 @@ import onnx
 from onnx import ValueInfoProto
 
 from converters.onnx_emitter import INT16_OPSET, OPSET, Emitter
+from converters.onnx_names import NamesApart
 from converters.onnx_operators.node import Writer
 from converters.onnx_operators.table import WRITERS
 from edge.errors import UnsupportedError
 from edge.graph.graph import Graph
+from edge.graph.onnx_draft import NOT_CANONICAL
 from edge.graph.onnx_file import ELEMENT_OF
 
 # operator set -> the IR version it came with
@@ -37,14 +39,21 @@ def write_model(graph: Graph, writers: Mapping[str, Writer]) -> bytes:
     """Write a graph with the given table of operators."""
     if graph.layout != "nchw":
         raise UnsupportedError(f"graph '{graph.name}' is {graph.layout}; ONNX is written from NCHW graphs")
-    out = Emitter(graph=graph)
     for operator in graph.operators:
         if operator.kind not in writers:
+            reason = operator.attributes.get(NOT_CANONICAL, "")
+            why = f": {reason}" if reason else ""
             raise UnsupportedError(
-                f"operator '{operator.name}' ({operator.kind}) cannot be written to ONNX; `edge convert --via onnx2tf` "
-                "may have a way for it, in float"
+                f"operator '{operator.name}' ({operator.kind}{why}) cannot be written to ONNX; "
+                "`edge convert --via onnx2tf` may have a way for it, in float"
             )
+    apart = NamesApart(graph)
+    out = Emitter(graph=apart.graph)
+    for operator in apart.graph.operators:
         writers[operator.kind](out, operator)
+    for name in apart.graph.outputs:
+        out.raw(name)
+    apart.put_back(out.nodes, out.constants.values())
     proto = onnx.helper.make_graph(
         out.nodes,
         graph.name,

@@ -92,7 +92,7 @@ class ModelFiles:
 
 def precision_of(graph: Graph) -> Precision:
     """`int16x8` or `int8` when any activation of the graph is quantized, else `float32`."""
-    names = [name for operator in graph.operators for name in operator.outputs]
+    names = [*graph.inputs, *(name for operator in graph.operators for name in operator.outputs)]
     dtypes = {graph.tensors[name].dtype for name in names if graph.tensors[name].quantization is not None}
     if not dtypes:
         return "float32"

@@ -15,6 +15,7 @@ import onnx
 from onnx import NodeProto, TensorProto
 
 from edge.errors import UsageError
+from edge.graph.rewrite import fresh_name
 from edge.graph.tflite_schema import pack, schema
 from edge.quantization.scheme import WEIGHT_MAX
 
@@ -62,20 +63,24 @@ def onnx_with_stored_weights(data: bytes, form: Form) -> bytes:
     """
     model = onnx.load_from_string(data)
     graph = model.graph
+    taken = {name for node in graph.node for name in (*node.input, *node.output)}
+    taken.update(value.name for value in (*graph.input, *graph.initializer))
     places = {constant.name: index for index, constant in enumerate(graph.initializer)}
     names = [node.input[1] for node in graph.node if node.op_type in ("Conv", "Gemm") and node.input[1] in places]
     nodes: list[NodeProto] = []
     for name in dict.fromkeys(names):
         values, scale = stored(onnx.numpy_helper.to_array(graph.initializer[places[name]]), form, 0)
-        kept = f"{name}/{form}"
+        kept = fresh_name(f"{name}/{form}", taken)
+        scale_name, zeros_name = (fresh_name(f"{kept}/{role}", taken) for role in ("scale", "zero_point"))
+        taken.update((kept, scale_name, zeros_name))
         graph.initializer[places[name]].CopyFrom(onnx.numpy_helper.from_array(values, kept))
         if scale is None:
             nodes.append(onnx.helper.make_node("Cast", [kept], [name], name=f"{name}/cast", to=TensorProto.FLOAT))
             continue
-        graph.initializer.append(onnx.numpy_helper.from_array(scale, f"{kept}/scale"))
+        graph.initializer.append(onnx.numpy_helper.from_array(scale, scale_name))
         zeros = np.zeros(scale.size, np.int8)
-        graph.initializer.append(onnx.numpy_helper.from_array(zeros, f"{kept}/zero_point"))
-        inputs = [kept, f"{kept}/scale", f"{kept}/zero_point"]
+        graph.initializer.append(onnx.numpy_helper.from_array(zeros, zeros_name))
+        inputs = [kept, scale_name, zeros_name]
         nodes.append(onnx.helper.make_node("DequantizeLinear", inputs, [name], name=f"{name}/dequantize", axis=0))
     rest = list(graph.node)
     del graph.node[:]
@@ -119,7 +124,7 @@ def _unpack(module: Any, model: Any, index: int, values: Array, scale: Array | N
     """Store a weight as a new constant, and make the DEQUANTIZE that gives the old tensor its values."""
     subgraph = model.subgraphs[0]
     tensor = subgraph.tensors[index]
-    name = tensor.name.decode() if isinstance(tensor.name, bytes) else tensor.name
+    names = [_text(entry.name) for entry in subgraph.tensors]
     quantization = module.QuantizationParametersT()
     if scale is not None:
         zeros = np.zeros(scale.size, np.int64)
@@ -130,7 +135,7 @@ def _unpack(module: Any, model: Any, index: int, values: Array, scale: Array | N
             shape=tensor.shape,
             type=module.TensorType.INT8 if values.dtype == np.int8 else module.TensorType.FLOAT16,
             buffer=len(model.buffers) - 1,
-            name=f"{name}/{values.dtype.name}",
+            name=fresh_name(f"{names[index]}/{values.dtype.name}", names),
             quantization=quantization,
             hasRank=True,
         )
@@ -143,6 +148,10 @@ def _unpack(module: Any, model: Any, index: int, values: Array, scale: Array | N
         builtinOptionsType=module.BuiltinOptions.DequantizeOptions,
         builtinOptions=module.DequantizeOptionsT(),
     )
+
+
+def _text(name: bytes | str) -> str:
+    return name.decode() if isinstance(name, bytes) else name
 
 
 def _drop_unused_buffers(module: Any, model: Any) -> None:

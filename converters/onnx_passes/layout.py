@@ -10,7 +10,7 @@ from converters.onnx_passes.layout_rules.absorb import ARITHMETIC, POINTWISE
 from edge.errors import UnsupportedError
 from edge.graph.graph import Graph, Operator
 from edge.graph.onnx_draft import NOT_CANONICAL
-from edge.graph.rewrite import fresh_name, rebuild
+from edge.graph.rewrite import constant_like, fresh_name, rebuild
 
 
 def to_nhwc(graph: Graph, *, keep_nchw_io: bool = False) -> Graph:
@@ -62,8 +62,13 @@ def _boundary_order(rank: int, keep_nchw_io: bool) -> Perm:
 def _name_outputs(layout: Layout, keep_nchw_io: bool) -> None:
     """Store every graph output in the boundary's order and under its own name.
 
-    A tensor that is an input, or another output too, is copied by a Reshape to its own shape.
+    A tensor that is an input, or another output too, is copied by a Reshape to its own shape. No operator reads a
+    constant output (see `edge.graph.onnx_signature`).
     """
+    for name in layout.graph.outputs:
+        constant = layout.graph.tensors[name]
+        if constant.data is not None and len(constant.shape) == 4 and not keep_nchw_io:
+            layout.tensors[name] = constant_like(constant, name, constant.data.transpose(TO_NHWC))
     names = [name for name in dict.fromkeys(layout.graph.outputs) if layout.graph.tensors[name].data is None]
     reason = "the output stays NCHW" if keep_nchw_io else "a rank-4 output is NHWC"
     held: dict[str, str] = {}

@@ -158,7 +158,7 @@ def _collapse(graph: Graph) -> Graph:
             continue
         output = _integer_output(graph, operator, readers)
         if output is None or not _has_integer_inputs(graph, operator, integers):
-            operators.append(operator)
+            operators.append(replace(operator, reason=operator.reason or _weight_fault(graph, operator)))
             continue
         inputs = [integers.get(name, name) for name in operator.inputs]
         if integer_fault(replace(operator, inputs=tuple(inputs), outputs=(output,)), tensors):
@@ -194,11 +194,23 @@ def _has_integer_inputs(graph: Graph, operator: Operator, integers: dict[str, st
         tensor = graph.tensors[name]
         if name not in integers and (tensor.dtype.startswith("float") or tensor.quantization is None):
             return False
-        if operator.kind in LAYERS and index == 1:
-            axis = None if tensor.quantization is None else tensor.quantization.axis
-            if tensor.data is None or axis not in (None, 0):
-                return False
+        if operator.kind in LAYERS and index == 1 and (tensor.data is None or _weight_fault(graph, operator)):
+            return False
     return True
+
+
+def _weight_fault(graph: Graph, operator: Operator) -> str:
+    """Why the scales of a layer's weight fit no integer kernel; '' where they do."""
+    if operator.kind not in LAYERS:
+        return ""
+    weight = graph.tensors[operator.inputs[1]]
+    axis = None if weight.quantization is None else weight.quantization.axis
+    if axis in (None, 0):
+        return ""
+    return (
+        f"the scales of weight '{weight.name}' run along its inputs (axis {axis}), kernels take them "
+        "along the outputs; quantize it per output channel or per tensor"
+    )
 
 
 def _integer_bias(tensors: dict[str, Tensor], inputs: list[str]) -> str:
@@ -250,6 +262,7 @@ def _dequantize_constants(graph: Graph) -> Graph:
     """Give operators that stay in float the float32 values of quantized constants."""
     tensors = dict(graph.tensors)
     operators = []
+    reals: dict[str, str] = {}
     for operator in graph.operators:
         names = {}
         outputs_float = any(graph.tensors[name].dtype.startswith("float") for name in operator.outputs)
@@ -259,9 +272,9 @@ def _dequantize_constants(graph: Graph) -> Graph:
                 continue
             if operator.kind == "Dequantize" or not outputs_float:
                 continue
-            real = f"{name}/real"
-            if real not in tensors:
+            if name not in reals:
+                reals[name] = real = fresh_name(f"{name}/real", tensors)
                 tensors[real] = Tensor(name=real, shape=tensor.shape, dtype="float32", data=real_values(tensor))
-            names[name] = real
+            names[name] = reals[name]
         operators.append(renamed_inputs(operator, names))
     return rebuild(graph, operators, tensors)

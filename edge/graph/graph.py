@@ -196,6 +196,7 @@ class Operator:
         outputs: tensor names.
         attributes: exactly those of KINDS[kind]; sizes and axes as int tuples, the activation as a string.
         source: what the file calls it (`CONV_2D`, `Conv`, `QLinearConv`), for messages.
+        reason: why a reader of a quantized file left it in float, where that is known; for messages.
     """
 
     kind: str
@@ -204,6 +205,7 @@ class Operator:
     outputs: tuple[str, ...]
     attributes: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
+    reason: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a canonical kind whose attributes are not exactly the canonical ones."""

@@ -114,6 +114,12 @@ def _literal_graph(file: OnnxFile, name: str) -> Graph:
         folded_limit_bytes=8 * file.size_bytes + FOLDING_ALLOWANCE_BYTES,
         uses=uses,
         readers=readers,
+        taken=frozenset(
+            [
+                *(value.name for value in (*proto.input, *proto.initializer)),
+                *(name for node in nodes for name in (*node.input, *node.output)),
+            ]
+        ),
     )
     for constant in proto.initializer:
         try:

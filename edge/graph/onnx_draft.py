@@ -60,6 +60,7 @@ class Draft:
         aliases: output names of removed nodes -> the tensor that they equal.
         uses: how often nodes and outputs of the file read each tensor, bodies of nodes included.
         readers: operator types that read each tensor, `onnx_widening.OUTPUT` for the file's own outputs.
+        taken: every name of the file, those included that are read later; no tensor made here gets one of them.
         widened: what the file keeps in float16 or float64 and the graph in float32, by the file's names.
         folded_bytes: spent on computed constants; bounded, so that a small file cannot ask for a lot of memory.
     """
@@ -70,12 +71,21 @@ class Draft:
     folded_limit_bytes: int
     uses: Mapping[str, int] = field(default_factory=dict)
     readers: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    taken: frozenset[str] = frozenset()
     tensors: dict[str, Tensor] = field(default_factory=dict)
     operators: list[Operator] = field(default_factory=list)
     aliases: dict[str, str] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
     widened: dict[str, str] = field(default_factory=dict)
     folded_bytes: int = 0
+
+    def fresh(self, base: str) -> str:
+        """A name for a tensor that the file does not have: `base`, or `base_2`, ... where that is taken."""
+        name, count = base, 1
+        while name in self.taken or name in self.tensors or name in self.types:
+            count += 1
+            name = f"{base}_{count}"
+        return name
 
     def tensor(self, name: str) -> Tensor:
         """A tensor made so far. Refuses (ModelFileError) one that nothing made."""
@@ -118,7 +128,7 @@ class Draft:
     ) -> str:
         """Make a constant; with `fresh`, under a name that is not taken yet. Returns its name."""
         if fresh:
-            name = fresh_name(name, self.tensors)
+            name = self.fresh(name)
         elif name in self.tensors:
             raise ModelFileError(self.label, f"makes tensor '{name}' twice")
         data = np.asarray(data, order="C")
@@ -156,7 +166,7 @@ class Draft:
         dtype: str = "float32",
     ) -> str:
         """Add an operator between the node's inputs and its last step; the tensor it makes is named after the node."""
-        output = fresh_name(f"{node.outputs[0]}/{kind.lower()}", {**self.types, **self.tensors})
+        output = self.fresh(f"{node.outputs[0]}/{kind.lower()}")
         self.types[output] = (dtype, tuple(shape))
         self.declare(output)
         self.append(kind, f"{node.name}/{kind.lower()}", inputs, (output,), attributes, node.kind)

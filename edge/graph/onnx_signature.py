@@ -47,15 +47,19 @@ def signed_graph(draft: Draft, name: str, inputs: tuple[str, ...], outputs: tupl
 
 
 def _taken_over(draft: Draft, outputs: Sequence[str]) -> dict[str, str]:
-    """Tensors that get another name: the output's that stands for them, and constants that make room for one."""
+    """Tensors that get another name: the output's that stands for them; what operators read of a constant output.
+
+    What is done to the weights of an operator is so never done to an output.
+    """
     made = {output for operator in draft.operators for output in operator.outputs}
+    read = {name for operator in draft.operators for name in operator.inputs}
     names: dict[str, str] = {}
     for output in outputs:
         target = draft.aliases.get(output, output)
         if target != output and target in made and target not in outputs and target not in names:
             names[target] = output
-        elif target == output and _is_real_of_integers(draft, output, target):
-            names[target] = fresh_name(f"{output}/integers", draft.tensors)
+        elif target == output and target in read and draft.constant(target) is not None:
+            names[target] = draft.fresh(f"{output}/read")
     return names
 
 

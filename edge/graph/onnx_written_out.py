@@ -15,6 +15,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from edge.errors import EdgeError
 from edge.graph.graph import Quantization
+from edge.graph.rewrite import fresh_name
 from edge.quantization.bilinear import bilinear_matrix
 from edge.quantization.fixed_point_sum import sum_multipliers
 
@@ -51,6 +52,10 @@ class _File:
     makers: Mapping[str, NodeProto]
     constants: Mapping[str, TensorProto]
     parameters: Mapping[str, tuple[str, str]]
+
+    def fresh(self, base: str) -> str:
+        """A name that the file does not have."""
+        return fresh_name(base, {*self.makers, *self.constants})
 
     def maker(self, name: str, kind: str) -> NodeProto | None:
         """The node of this kind that makes a tensor."""
@@ -172,11 +177,12 @@ def _quantized_node(file: _File, kind: str, node_name: str, names: tuple[str, st
     nodes = []
     reals = []
     for index, name in enumerate(sources):
-        real = f"{target}/restored_{index}"
+        real = file.fresh(f"{target}/restored_{index}")
         nodes.append(helper.make_node("DequantizeLinear", [name, *file.parameters[name]], [real], f"{real}/dequantize"))
         reals.append(real)
-    nodes.append(helper.make_node(kind, reals, [f"{target}/restored"], node_name))
-    quantize = [f"{target}/restored", *file.parameters[target]]
+    made = file.fresh(f"{target}/restored")
+    nodes.append(helper.make_node(kind, reals, [made], node_name))
+    quantize = [made, *file.parameters[target]]
     return [*nodes, helper.make_node("QuantizeLinear", quantize, [target], f"{target}/quantize")]
 
 

@@ -104,7 +104,10 @@ def _turned(draft: Draft, weight: Tensor, group: int) -> Tensor:
     quantization = weight.quantization
     if quantization is not None and quantization.axis is not None:
         if quantization.axis != 1:
-            raise NotCanonical(f"weight quantized along axis {quantization.axis}, not along its outputs")
+            raise NotCanonical(
+                f"the scales of weight '{weight.name}' run along its axis {quantization.axis}, kernels take them along "
+                "the outputs (axis 1); quantize it per output channel or per tensor"
+            )
         scale, zero_point = np.tile(quantization.scale, group), np.tile(quantization.zero_point, group)
         quantization = Quantization(
             scale=np.asarray(scale, np.float32), zero_point=np.asarray(zero_point, np.int64), axis=0

@@ -41,7 +41,7 @@ class Parts:
         self.node = node
         self.made: list[NodeProto] = []
         self.attributes = {entry.name: onnx.helper.get_attribute_value(entry) for entry in node.attribute}
-        self._taken = {*draft.tensors, *draft.types, *node.input, *node.output}
+        self._made: set[str] = set()
 
     def input(self, index: int) -> str:
         """Name of an input, '' where it is absent."""
@@ -49,8 +49,8 @@ class Parts:
 
     def name(self, role: str) -> str:
         """A new tensor name for a role within this node."""
-        name = fresh_name(f"{self.node.output[0]}/{role}", self._taken)
-        self._taken.add(name)
+        name = fresh_name(self.draft.fresh(f"{self.node.output[0]}/{role}"), self._made)
+        self._made.add(name)
         return name
 
     def scale(self, index: int) -> np.ndarray[Any, Any]:
