@@ -200,7 +200,7 @@ def _output_info(graph: Graph, name: str, layout: Layout, description: Descripti
     else:
         meaning = "probabilities" if producer is not None and producer.kind == "Softmax" else "logits"
     stride = None
-    if description.task == "segment":
+    if description.task == "segment" and len(graph.tensors[name].shape) > 2:
         # (n, h, w) class maps and NHWC logits have the height at axis 1, NCHW logits at axis 2
         shape = graph.tensors[name].shape
         rows = shape[2] if layout == "nchw" and len(shape) == 4 else shape[1]

@@ -53,6 +53,8 @@ def quantize_source(
         scheme=scheme,
         input_range=input_range(normalize_table(preprocess), scheme),
     )
+    if precision_of(quantized) == "float32":
+        raise UsageError(f"{source} has nothing to quantize: no operator computes its outputs from its input")
     facts = QuantizationInfo(
         method="ptq",
         scheme=scheme.model_dump(mode="json"),

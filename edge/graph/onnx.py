@@ -173,10 +173,10 @@ def _read_node(draft: Draft, proto: NodeProto, index: int) -> None:
 def _read_known(draft: Draft, proto: NodeProto, node: Node) -> None:
     if fold(draft, node):
         return
-    wide = widen_inputs(draft, proto, node)
+    kind = widen_inputs(draft, proto, node)
     infer_outputs(draft, proto)
-    if wide:
-        widen_outputs(draft, node, proto.output)
+    if kind:
+        widen_outputs(draft, node, proto.output, kind)
     known = node.kind in READERS and (node.kind in OF_CONSTANTS or not _is_constant(draft, node))
     (READERS[node.kind] if known else _keep)(draft, node)
 
@@ -205,12 +205,13 @@ def _is_constant(draft: Draft, node: Node) -> bool:
 
 
 def _keep(draft: Draft, node: Node) -> None:
-    """Keep a node that has no canonical form, under its own name."""
+    """Keep a node that has no canonical form, under its own name, with the outputs that are read or at least known."""
     kind = f"onnx.{node.kind}" if node.kind in KINDS else node.kind
-    for name in node.outputs:
-        if name and name not in draft.tensors:
+    outputs = [name for name in node.outputs if name and (draft.uses[name] or name in draft.types)]
+    for name in outputs:
+        if name not in draft.tensors:
             draft.declare(name)
-    draft.append(kind, node.name, node.inputs, node.outputs, node.attributes, node.kind)
+    draft.append(kind, node.name, node.inputs, outputs, node.attributes, node.kind)
 
 
 def _spread_parameters(graph: Graph) -> Graph:

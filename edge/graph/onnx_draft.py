@@ -118,6 +118,10 @@ class Draft:
         if name not in self.types:
             raise UnknownType(name)
         dtype, shape = self.types[name]
+        if 0 in shape:
+            raise ModelFileError(
+                self.label, f"tensor '{name}' of shape {shape} has no elements; give other input sizes"
+            )
         if any(not 1 <= size <= MAX_DIMENSION for size in shape):
             raise ModelFileError(self.label, f"tensor '{name}' has the impossible shape {shape}")
         self.tensors[name] = Tensor(name=name, shape=shape, dtype=dtype)

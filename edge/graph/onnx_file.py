@@ -10,7 +10,7 @@ import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, TensorProto
 
 from edge.artifact import file_sha256
-from edge.bounded_file import read_bytes
+from edge.bounded_file import check_file, read_bytes
 from edge.errors import ModelFileError
 from edge.graph.onnx_external import external_path, is_external, load_external
 from edge.graph.onnx_opset import NATIVE_OPSET, OLDEST_OPSET, raise_opset, sort_nodes
@@ -141,19 +141,30 @@ def model_sha256(path: Path) -> str:
     Raises:
         ModelFileError: as of `open_onnx`.
     """
+    places = external_files(path)
+    if not places:
+        return file_sha256(path)
+    for place in places.values():
+        check_file(place, what="external data file", error=ModelFileError)
+    lines = [file_sha256(path), *(f"{file_sha256(place)}  {name}" for name, place in sorted(places.items()))]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def external_files(path: Path) -> dict[str, Path]:
+    """The files beside an ONNX file that it keeps constants in, by the names that it has for them.
+
+    Raises:
+        ModelFileError: as of `open_onnx`; a file that is not there is not looked for.
+    """
     label = str(path)
     model = _parsed(_read(path, label), label)
-    external = [tensor for tensor in _tensors(model.graph, label) if is_external(tensor)]
-    places = {
+    return {
         entry.value: external_path(path.parent, entry.value, label=label, tensor=tensor.name)
-        for tensor in external
+        for tensor in _tensors(model.graph, label)
+        if is_external(tensor)
         for entry in tensor.external_data
         if entry.key == "location"
     }
-    if not places:
-        return file_sha256(path)
-    lines = [file_sha256(path), *(f"{file_sha256(place)}  {name}" for name, place in sorted(places.items()))]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _prepare_check(model: ModelProto) -> None:

@@ -26,26 +26,31 @@ def widen_input(draft: Draft, name: str) -> None:
         draft.widened[name] = dtype
 
 
-def widen_inputs(draft: Draft, proto: NodeProto, node: Node) -> bool:
-    """Make the constants that a node reads float32, if it is one to compute in float32. Tells whether it is."""
+def widen_inputs(draft: Draft, proto: NodeProto, node: Node) -> str:
+    """Make the constants that a node reads float32, if it is one to compute in float32.
+
+    Returns:
+        The type that the file computes it in; '' where the node stays as it is.
+    """
     read = [(given, draft.tensor(name)) for given, name in zip(proto.input, node.inputs, strict=True) if name]
     if any(tensor.data is None and tensor.dtype in NARROW for _, tensor in read):
-        return False  # the result of a Cast that stays
+        return ""  # the result of a Cast that stays
     constants = [tensor for _, tensor in read if tensor.data is not None and tensor.dtype in NARROW]
-    wide = bool(constants) or any(given in draft.widened for given, _ in read)
-    if node.kind == "Cast" and not wide:
-        wide = _starts(draft, node, read[0][1])
+    kinds = [*(tensor.dtype for tensor in constants), *(draft.widened.get(given, "") for given, _ in read)]
+    kind = next(filter(None, kinds), "")
+    if node.kind == "Cast" and not kind:
+        kind = _started(draft, node, read[0][1])
     for tensor in constants:
         widen_constant(draft, tensor.name)
-    return wide
+    return kind
 
 
-def _starts(draft: Draft, node: Node, x: Tensor) -> bool:
-    """Whether a network of float16 or float64 begins behind a Cast."""
+def _started(draft: Draft, node: Node, x: Tensor) -> str:
+    """The type of the network that begins behind a Cast; '' where none does."""
     target = ELEMENT_TYPES.get(int(node.attributes.get("to", 0)), ("",))[0]
     if target not in NARROW or (x.dtype != "float32" and target == "float64"):
-        return False
-    return bool(draft.readers.get(node.outputs[0], frozenset()) - {"Cast", OUTPUT})
+        return ""
+    return target if draft.readers.get(node.outputs[0], frozenset()) - {"Cast", OUTPUT} else ""
 
 
 def widen_constant(draft: Draft, name: str) -> None:
@@ -64,15 +69,15 @@ def widen_constant(draft: Draft, name: str) -> None:
     draft.widened.setdefault(name, tensor.dtype)
 
 
-def widen_outputs(draft: Draft, node: Node, outputs: Sequence[str]) -> None:
-    """Take what a node makes as float32, after its types were inferred."""
+def widen_outputs(draft: Draft, node: Node, outputs: Sequence[str], kind: str) -> None:
+    """Take what a node makes as float32, after its types were inferred; `kind` as of `widen_inputs`."""
     for name in outputs:
         dtype, shape = draft.types.get(name, ("", ()))
         if dtype in NARROW:
             draft.types[name] = ("float32", shape)
             draft.widened[name] = dtype
         elif dtype == "float32" and node.kind != "Cast":
-            draft.widened[name] = "float16"
+            draft.widened[name] = kind
 
 
 def widening_note(draft: Draft) -> tuple[str, ...]:

@@ -143,7 +143,7 @@ class LiteRtSession:
         self._outputs = tuple(_port(detail) for detail in outputs)
         self._input_indices = tuple(int(detail["index"]) for detail in inputs)
         self._output_indices = tuple(int(detail["index"]) for detail in outputs)
-        self._get: Callable[[int], npt.NDArray[Any]] = interpreter.get_tensor  # a copy, so the caller's own
+        self._get: Callable[[int], npt.NDArray[Any]] = self._tensor
 
     @property
     def inputs(self) -> tuple[Port, ...]:
@@ -175,6 +175,17 @@ class LiteRtSession:
         except (ValueError, RuntimeError) as error:
             raise EngineError(f"{self._info.engine}: the model failed: {' '.join(str(error).split())}") from error
         return [self._get(index) for index in self._output_indices]
+
+    def _tensor(self, index: int) -> npt.NDArray[Any]:
+        """A copy of a tensor, so the caller's own; also of one without elements, which LiteRT does not hand out."""
+        try:
+            values: npt.NDArray[Any] = self._interpreter.get_tensor(index)
+        except ValueError:
+            detail = next(entry for entry in self._interpreter.get_output_details() if entry["index"] == index)
+            if 0 not in detail["shape"]:
+                raise
+            return np.empty(detail["shape"], detail["dtype"])
+        return values
 
     def separate(self, inputs: Sequence[npt.NDArray[Any]]) -> tuple[Callable[[], None], Callable[[], None]]:
         """Two functions: one hands the inputs over, one is the operators' work alone; no output is copied out."""

@@ -4,22 +4,29 @@ from functools import cache
 from pathlib import Path
 
 from device_bench.subjects import FileCounts
-from edge.errors import EdgeError
+from edge.errors import EdgeError, UsageError
 
 
 @cache
 def file_counts(path: Path) -> FileCounts | None:
     """Counts of a TFLite or ONNX file for one image.
 
-    None where they cannot be taken: a light installation has no readers of model files, and a file that our readers
-    refuse a runtime may run.
+    Refuses (UsageError) an ONNX file that keeps constants in files beside it: a device is handed one file. None where
+    they cannot be taken: a light installation has no readers of model files, and a file that our readers refuse a
+    runtime may run.
     """
     try:
         from edge.graph.arena import arena_bytes  # the readers bring onnx and the TFLite schema
         from edge.graph.counts import cost_of
         from edge.graph.model_file import model_format, read_model
+        from edge.graph.onnx_file import external_files
     except ImportError:
         return None
+    if model_format(path) == "onnx" and (beside := external_files(path)):
+        raise UsageError(
+            f"{path}: keeps constants in {', '.join(sorted(beside))}, and what is measured is one file; save it as one "
+            "(onnx.save_model(onnx.load(...), ...), or torch.onnx.export with external_data=False)"
+        )
     try:
         graph = read_model(path, batch=1 if model_format(path) == "onnx" else None)
     except EdgeError:
