@@ -23,6 +23,7 @@ class ActivationQuantizer(nn.Module):
         source_low, source_high: float32 (sources,) moving averages of each source's minimum and maximum.
         batches: int64 (sources,) batches observed.
         learning: the range receives gradients.
+        floor: the scale is not smaller, however narrow the range (see `QuantizedModel.hold_limits`); no state.
     """
 
     low: nn.Parameter
@@ -47,6 +48,7 @@ class ActivationQuantizer(nn.Module):
         self.momentum = momentum
         self.constant = fixed_range is not None or group.fixed is not None
         self.learning = False
+        self.floor = 0.0
         low, high = fixed_range if fixed_range is not None else (0.0, 0.0)
         count = len(group.sources)
         self.low = nn.Parameter(torch.tensor(low), requires_grad=False)
@@ -78,7 +80,7 @@ class ActivationQuantizer(nn.Module):
                     "(.train()) first"
                 )
             scale32, zero_point = activation_parameters(*self._bounded(low, high), self.scheme)
-            scale = float(scale32)
+            scale = max(float(scale32), self.floor)
         if self._last != (scale, zero_point) or float(self.scale) != scale or int(self.zero_point) != zero_point:
             self.scale.fill_(scale)
             self.zero_point.fill_(zero_point)
@@ -94,12 +96,20 @@ class ActivationQuantizer(nn.Module):
         if self.group.ceiling is not None:
             bounded_high = min(bounded_high, self.group.ceiling)
         if self.learning:
-            bounded_high = max(bounded_high, bounded_low + 4 * NARROWEST_RANGE)
+            if bounded_high - bounded_low < NARROWEST_RANGE:  # zero in effect, as `activation_parameters` has it
+                bounded_low, bounded_high = 0.0, 1.0
             if bounded_low != low:
                 self.low.data.fill_(bounded_low)
             if bounded_high != high:
                 self.high.data.fill_(bounded_high)
         return bounded_low, bounded_high
+
+    def hold(self, floor: float) -> bool:
+        """Keep the scale at `floor` (a float32 value) or above; whether that widens it. The zero point stays."""
+        if self.group.fixed is not None or self.parameters_now()[0] >= floor:
+            return False
+        self.floor = floor
+        return True
 
     def set_learning(self, learning: bool) -> None:
         """Let the range receive gradients, or keep it."""

@@ -149,7 +149,7 @@ def capture(model: nn.Module, example: torch.Tensor) -> Capture:
         where = f" in {tracer.inside[-1]}" if tracer.inside else ""
         raise UnsupportedError(
             f"{type(model).__name__} cannot be traced by torch.fx{where}: {line(error)}; "
-            "remove control flow that depends on tensor values"
+            "remove control flow and loops that depend on tensors or their shapes"
         ) from error
     recorder = _Recorder(twin, graph)
     with torch.no_grad():

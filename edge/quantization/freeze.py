@@ -22,6 +22,7 @@ def freeze(prepared: torch.nn.Module, *, name: str | None = None) -> Graph:
     """
     graph = trained_graph(prepared, name=name)
     assert isinstance(prepared, QuantizedModel)  # checked by trained_graph
+    prepared.hold_limits()
     parameters = {tensor: prepared.quantizer(tensor).parameters_now() for tensor in prepared.group_of}
     return quantize_graph(graph, parameters, prepared.scheme)
 

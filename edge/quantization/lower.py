@@ -62,6 +62,7 @@ def lower(model: nn.Module, example: torch.Tensor, *, name: str = "model") -> Lo
         lowerer = Lowerer(captured)
         single, outputs, results = _lower_all(lowerer, captured)
         graph = _graph(lowerer, outputs, name)
+        captured.values.clear()  # not needed beside the values of the proof
         prove_capture(model, graph, lowerer.layers, lowerer.layer_of, results)
     return Lowered(graph=graph, layers=lowerer.layers, layer_of=lowerer.layer_of, single_output=single)
 
@@ -114,6 +115,10 @@ def _lower_node(lowerer: Lowerer, node: fx.Node) -> None:
         what = str(getattr(node.target, "__name__", node.target))
     if rule is None:
         raise UnsupportedError(f"{what} ({lowerer.name_of(node)}) cannot be quantized; replace it in the model")
+    if keywords.pop("out", None) is not None:
+        raise UnsupportedError(
+            f"{what} ({lowerer.name_of(node)}) writes to out=, which cannot be captured; leave it out"
+        )
     try:
         rule(lowerer, node, *arguments, **keywords)
     except (TypeError, ValueError, LookupError, AttributeError) as error:  # arguments of a form that no rule expects

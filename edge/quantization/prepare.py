@@ -11,13 +11,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from edge.errors import EdgeError, UnsupportedError, UsageError
 from edge.graph.graph import Graph, Operator
+from edge.graph.kernel_limits import Scales, smallest_output_scale
 from edge.graph.padding import same_pads
 from edge.quantization.activation_quantizer import ActivationQuantizer
+from edge.quantization.fake_quant import weight_scales
+from edge.quantization.layers import FoldedLayer
 from edge.quantization.lower import Lowered, lower
 from edge.quantization.qat_operators import rectify, run_operator
 from edge.quantization.scheme import TIED, Scheme
@@ -107,6 +111,8 @@ class QuantizedModel(nn.Module):
         expected = self.graph.tensors[self.graph.inputs[0]].shape
         if tuple(x.shape[1:]) != expected[1:]:
             raise UsageError(f"the model was prepared for images {expected[1:]}, it was given {tuple(x.shape[1:])}")
+        if self.fake_quantizing:
+            self.hold_limits()
         with torch.autocast(x.device.type, enabled=False):  # a grid of integers needs float32
             values = {self.graph.inputs[0]: self.finish(self.graph.inputs[0], x.float(), "none")}
             for index, operator in enumerate(self.graph.operators):
@@ -115,6 +121,33 @@ class QuantizedModel(nn.Module):
                     del values[name]
         outputs = tuple(values[name] for name in self.graph.outputs)
         return outputs[0] if self.single_output else outputs
+
+    @torch.no_grad()
+    def hold_limits(self) -> None:
+        """Widen what would leave the limits of the kernels (`edge.graph.kernel_limits`) with the weights as they stand.
+
+        An activation that died would otherwise have a scale so small that LiteRT refuses the whole file.
+        """
+        for quantizer in self.quantizers.values():
+            assert isinstance(quantizer, ActivationQuantizer)
+            quantizer.floor = 0.0
+        for _ in self.quantizers:  # a wider input may ask for a wider output in turn
+            if not any([self._hold(operator) for operator in self.graph.operators]):  # noqa: C419  # all of them
+                return
+
+    def _hold(self, operator: Operator) -> bool:
+        output = operator.outputs[0]
+        if operator.kind in TIED or output not in self.group_of:
+            return False
+        inputs = [self.quantizer(name).parameters_now()[0] for name in operator.inputs if name in self.group_of]
+        weights = [1.0]
+        if operator.name in self.layer_of:
+            layer = self.layers[self.layer_of[operator.name]]
+            assert isinstance(layer, FoldedLayer)
+            weights = [float(weight_scales(*layer.folded(), inputs[0]).max())]
+        scales = Scales(inputs=inputs, weights=weights)
+        floor = smallest_output_scale(operator.kind, self.scheme.activation_dtype, scales)
+        return self.quantizer(output).hold(float(np.float32(floor)))
 
     def run(self, operator: Operator, values: Mapping[str, Tensor]) -> Tensor:
         """One operator's output from the activations so far, by name, in the phase that stands."""

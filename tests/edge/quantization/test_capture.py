@@ -188,7 +188,7 @@ def state(self, x):
         (a_buffer, "the first axis must stay the batch"),
         (data, r"getattr \(getattr\) cannot be quantized"),
         (state, "Called gives other values at every call"),
-        (lambda self, x: torch.add(self.a(x), x, out=x), "add"),
+        (lambda self, x: torch.add(y := self.a(x), self.b(y), out=y), r"add \(add\) writes to out="),
         (lambda self, x: self.a(x) if x.shape[2] > 4 else x, "Called cannot be traced by torch.fx.*control flow"),
         (lambda self, x: self.relu(self.a(x)).zero_(), "zero_"),
     ],
