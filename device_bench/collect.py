@@ -25,6 +25,7 @@ from device_bench.record_parts import (
     EndToEnd,
     EnergyUsed,
     EngineUsed,
+    InputFed,
     Instructions,
     Measured,
     Memory,
@@ -58,6 +59,18 @@ class PortSeen(Strict):
     zero_point: Whole | None
 
 
+class InputSeen(PortSeen):
+    """An input, and what kind of values it was fed; None where a tool does not say."""
+
+    values: Literal["self-test", "random", "0 and 1"] | None = None
+
+    def fed(self) -> InputFed | None:
+        """As a record states it."""
+        if self.values is None:
+            return None
+        return InputFed(name=self.name, shape=self.shape, dtype=self.dtype, values=self.values)
+
+
 class EndToEndSeen(Strict):
     """The stages before their sums are taken."""
 
@@ -71,7 +84,7 @@ class SubjectAnswer(Strict):
     """One subject of an answer."""
 
     info: EngineUsed
-    inputs: tuple[PortSeen, ...]
+    inputs: tuple[InputSeen, ...]
     outputs: tuple[PortSeen, ...]
     cold: ColdTimes
     warmup: WarmupSeen
@@ -175,6 +188,7 @@ def _record(job: Job, told: Answer, seen: SubjectAnswer, place: int, used: Targe
         samples_ns=seen.samples_ns,
         aggregates=seen.aggregates,
         samples_per_query=job.plan.samples_per_query,
+        inputs=tuple(fed for port in seen.inputs if (fed := port.fed()) is not None),
         transfers=seen.transfers,
         end_to_end=_end_to_end(seen.end_to_end, emulated),
         memory=_memory(subject, seen),

@@ -84,7 +84,7 @@ def key_of(record: Record) -> Key:
         engine.engine,
         engine.kernels,
         engine.threads,
-        record.plan.scenario,
+        record.plan.conditions,
         machine,
         record.emulated,
     )

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from device_bench.record_types import Count, Duration, Positive, Strict
 
@@ -28,6 +28,7 @@ class Plan(Strict):
             and then until the running median is stable, but not longer than `max_warmup_duration_ns`.
         min_runs, max_runs: measured queries of one subject, over all rounds.
         min_duration_ns: sum of the measured queries of one subject.
+        batch, input_shapes: sizes that bare ONNX files leave open: an open first dimension (None: 1), and whole inputs.
         end_to_end: measure the stages from an encoded picture to the answer too.
         selftest: False measures without proving that the runtime computes the right thing.
         explain: find out where the time goes too, after the measurement.
@@ -46,6 +47,8 @@ class Plan(Strict):
     min_runs: Positive = 50
     min_duration_ns: Duration = 2_000_000_000
     max_runs: Positive = 20_000
+    batch: Positive | None = None
+    input_shapes: dict[str, tuple[Positive, ...]] = Field(default_factory=dict)
     end_to_end: bool = False
     selftest: bool = True
     explain: bool = False
@@ -54,6 +57,18 @@ class Plan(Strict):
     def samples_per_query(self) -> int:
         """Inferences behind one measured latency."""
         return {"single-stream": 1, "multi-stream": self.streams, "offline": self.samples}[self.scenario]
+
+    @property
+    def conditions(self) -> str:
+        """What figures must agree in to be compared: `single-stream`, `offline, batch 4`."""
+        return ", ".join(part for part in (self.scenario, self.sizes) if part)
+
+    @property
+    def sizes(self) -> str:
+        """The sizes that were given, for a person: `batch 4, x 1x3x48x192`; nothing where none were."""
+        batch = () if self.batch is None else (f"batch {self.batch}",)
+        shapes = (f"{name} {'x'.join(map(str, shape))}" for name, shape in sorted(self.input_shapes.items()))
+        return ", ".join((*batch, *shapes))
 
     @model_validator(mode="after")
     def _holds_together(self) -> "Plan":

@@ -20,6 +20,7 @@ from device_bench.record_parts import (
     EndToEnd,
     EnergyUsed,
     EngineUsed,
+    InputFed,
     Instructions,
     Measured,
     Memory,
@@ -49,6 +50,7 @@ class Record(Strict):
             `samples_ns` is empty and there are no percentiles.
         samples_per_query: inferences behind one sample. throughput_per_s: inferences per second of the measured time;
             None in the scenario single-stream, and when emulated.
+        inputs: what the model was fed; empty where a tool does not say.
         selftest: None where it was skipped or there is none, and for the null engine, which computes nothing.
         explanation: where the time goes, when the plan asked for it; else, and when it cannot be told, None.
         unexplained: why it cannot be told.
@@ -67,6 +69,7 @@ class Record(Strict):
     warmup: WarmupSeen
     samples_ns: Samples
     samples_per_query: Positive
+    inputs: tuple[InputFed, ...] = ()
     aggregates: Annotated[tuple[Aggregates, ...], Field(min_length=1)] | None = None
     latency_ns: Latency | None
     throughput_per_s: float | None = None

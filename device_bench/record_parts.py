@@ -52,6 +52,15 @@ class Measured(Strict):
     accuracy: tuple[MeasuredAccuracy, ...] = ()
 
 
+class InputFed(Strict):
+    """An input of the model and what it was fed: a sample of the self-test, random values, or 0 and 1 (indices)."""
+
+    name: str
+    shape: tuple[Count, ...]
+    dtype: str
+    values: Literal["self-test", "random", "0 and 1"]
+
+
 class EngineUsed(Strict):
     """What really ran it: the fields of `edge.runtime.engine.EngineInfo`.
 

@@ -24,6 +24,11 @@ def remarks(records: Sequence[Record]) -> list[str]:
             said.setdefault(taint.kind, {})[placed(record, taint.sentence)] = None
         if record.unexplained is not None:
             noted[placed(record, f"{record.measured.name} is not explained: {record.unexplained}")] = None
+        if indices := [port.name for port in record.inputs if port.values == "0 and 1"]:
+            told = (
+                f"{record.measured.name} was fed 0 and 1 in {', '.join(indices)}: integers without a scale are indices"
+            )
+            noted[placed(record, told)] = None
         noted |= dict.fromkeys(placed(record, note) for note in notes(record.machine, record.states))
     lines = []
     tainted = sum(bool(record.taints) for record in records)

@@ -10,7 +10,7 @@ from device_bench.record_parts import Measured, MeasuredAccuracy
 from edge.artifact import MANIFEST_NAME, Artifact, Cost, ModelFile, file_sha256, open_artifact
 from edge.errors import EngineError, ModelFileError, UsageError, printable
 from edge.runtime.choice import FORMATS, file_for
-from edge.runtime.engine import PREFERENCE
+from edge.runtime.engine import PREFERENCE, SIZING
 from edge.runtime.kernel_sets import engine_spec
 
 BARE_FORMATS = {".tflite": "tflite", ".onnx": "onnx"}
@@ -93,12 +93,26 @@ def make_subjects(
     subjects = []
     for entry in opened:
         for spec in parsed or [engine_spec(_preferred(entry, installed))]:
+            _check_sizes(entry, spec.engine, plan)
             kernels = spec.kernels if spec.kernels is not None or spec.engine == "null" else plan.kernels
             if isinstance(entry, Artifact):
                 subjects.append(_of_artifact(entry, spec.engine, kernels))
             else:
                 subjects.append(_of_file(entry, spec.engine, kernels))
     return subjects
+
+
+def _check_sizes(entry: Artifact | Path, engine: str, plan: Plan) -> None:
+    """Refuse (UsageError) sizes for what has none open."""
+    if not plan.sizes:
+        return
+    if isinstance(entry, Artifact):
+        raise UsageError(f"{entry.folder}: --batch and --input-shape are for ONNX files; an artifact's sizes are fixed")
+    if entry.suffix != ".onnx" or engine not in SIZING:
+        raise UsageError(
+            f"{entry}: --batch and --input-shape are for ONNX files in {' or '.join(SIZING)}; "
+            "a TFLite file's sizes are fixed"
+        )
 
 
 def _preferred(entry: Artifact | Path, installed: Sequence[str]) -> str:

@@ -30,6 +30,7 @@ RUNTIME_PACKAGES: Mapping[str, str] = MappingProxyType(
         "torch": "torch",
     }
 )
+INDEX_BYTES = 2  # images and quantized values have one
 SPINNING_S = 0.05  # measured: a pool of ONNX Runtime spins for 20 to 50 ms after the last run
 Arrays = Sequence[npt.NDArray[Any]]
 
@@ -62,7 +63,7 @@ def load(
     session = _open(spec, plan, folder, opener)
     load_ns = clock() - start_ns
     archive = _archive(spec, folder)
-    inputs = _inputs(spec, session.inputs, archive)
+    inputs, values = _inputs(spec, session.inputs, archive)
     start_ns = clock()
     session.run(inputs)
     first_inference_ns = clock() - start_ns
@@ -70,7 +71,7 @@ def load(
     tested = _selftest(spec, session, archive) if plan["selftest"] and archive and spec["engine"] != "null" else None
     facts = {
         "info": _info(session),
-        "inputs": [_port(port) for port in session.inputs],
+        "inputs": [{**_port(port), "values": how} for port, how in zip(session.inputs, values, strict=True)],
         "outputs": [_port(port) for port in session.outputs],
         "cold": {"import_ns": import_ns, "load_ns": load_ns, "first_inference_ns": first_inference_ns},
         "memory": peak,
@@ -104,7 +105,11 @@ def _open(spec: Mapping[str, Any], plan: Mapping[str, Any], folder: Path, opener
     if spec["engine"] == "null":
         ports = [tuple(Port(**{**port, "shape": tuple(port["shape"])}) for port in ports) for ports in spec["ports"]]
         return NullSession(inputs=ports[0], outputs=ports[1], threads=plan["threads"])
-    return opener(spec["engine"], model_path(spec, folder), threads=plan["threads"], kernels=spec["kernels"])
+    sizes: dict[str, Any] = {}
+    if plan["batch"] is not None or plan["input_shapes"]:
+        shapes = {name: tuple(shape) for name, shape in plan["input_shapes"].items()}
+        sizes = {"batch": plan["batch"], "shapes": shapes}
+    return opener(spec["engine"], model_path(spec, folder), threads=plan["threads"], kernels=spec["kernels"], **sizes)
 
 
 def model_path(spec: Mapping[str, Any], folder: Path) -> Path:
@@ -121,26 +126,44 @@ def _archive(spec: Mapping[str, Any], folder: Path) -> dict[str, npt.NDArray[Any
         return {name: archive[name] for name in archive.files}
 
 
-def _inputs(spec: Mapping[str, Any], ports: Sequence[Port], archive: Mapping[str, npt.NDArray[Any]]) -> Arrays:
-    """The first sample of the self-test: real data, not zeros; random values by the job's seed for a bare file."""
+def _inputs(
+    spec: Mapping[str, Any], ports: Sequence[Port], archive: Mapping[str, npt.NDArray[Any]]
+) -> "tuple[Arrays, list[str]]":
+    """What the model is fed, and what kind of values these are.
+
+    The first sample of the self-test: real data, not zeros. For a bare file random values by the job's seed.
+    """
     if not archive:
         generator = np.random.default_rng(spec["seed"])
-        return [_random(port, generator) for port in ports]
+        made = [_random(spec, port, generator) for port in ports]
+        return [array for array, _ in made], [how for _, how in made]
     inputs = [archive[f"input_{index}"][:1] for index in range(len(ports))]
     for port, array in zip(ports, inputs, strict=True):
         if array.shape != port.shape:
             raise EngineError(f"{spec['name']}: {spec['file']} takes {port.shape}, its self-test holds {array.shape}")
-    return inputs
+    return inputs, ["self-test"] * len(inputs)
 
 
-def _random(port: Port, generator: np.random.Generator) -> npt.NDArray[Any]:
+def _random(spec: Mapping[str, Any], port: Port, generator: np.random.Generator) -> "tuple[npt.NDArray[Any], str]":
+    """Values for an input. Wide integers without a scale are indices or sizes as a rule: 0 and 1, which most are.
+
+    Refuses (EngineError) an input that holds no numbers.
+    """
     dtype = np.dtype(port.dtype)
+    if dtype.kind not in "iufbc":
+        raise EngineError(f"{spec['file']}: input '{port.name}' holds {port.dtype}, not numbers: nothing to feed it")
+    if dtype.kind in "iu" and port.scale is None and dtype.itemsize >= INDEX_BYTES:
+        return generator.integers(0, 2, port.shape, dtype=dtype), "0 and 1"
+    return _any_values(dtype, port.shape, generator), "random"
+
+
+def _any_values(dtype: "np.dtype[Any]", shape: "tuple[int, ...]", generator: np.random.Generator) -> npt.NDArray[Any]:
     if dtype.kind in "iu":
         limits = np.iinfo(dtype)
-        return generator.integers(limits.min, limits.max, port.shape, dtype=dtype, endpoint=True)
+        return generator.integers(limits.min, limits.max, shape, dtype=dtype, endpoint=True)
     if dtype.kind == "b":
-        return generator.integers(0, 2, port.shape).astype(dtype)
-    return generator.uniform(-1.0, 1.0, port.shape).astype(dtype)
+        return generator.integers(0, 2, shape).astype(dtype)
+    return generator.uniform(-1.0, 1.0, shape).astype(dtype)
 
 
 def _selftest(spec: Mapping[str, Any], session: Session, archive: Mapping[str, npt.NDArray[Any]]) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def row(record: Record) -> dict[str, Any]:
         "accuracy": accuracy.value if accuracy else None,
         "split": accuracy.split if accuracy else None,
         **{"engine": engine.engine, "version": engine.version, "kernels": engine.kernels, "threads": engine.threads},
-        "scenario": record.plan.scenario,
+        "scenario": record.plan.conditions,
         "target": record.target.name,
         "machine": machine_name(machine),
         **machine.model_dump(include={"processor", "architecture", "system", "cores", "memory_bytes"}),

@@ -140,6 +140,9 @@ ENGINES: Mapping[str, tuple[str, str]] = MappingProxyType(
     }
 )
 
+# Engines that run files whose inputs have open sizes: their openers take `batch` and `shapes` too.
+SIZING = ("onnxruntime", "torch")
+
 # Engines for a device, the preferred one first, with the package that shows that it is installed.
 PREFERENCE: Mapping[str, str] = MappingProxyType(
     {"litert": "ai_edge_litert", "tflite-runtime": "tflite_runtime", "onnxruntime": "onnxruntime"}
@@ -151,7 +154,15 @@ def installed_engines() -> tuple[str, ...]:
     return tuple(engine for engine, package in PREFERENCE.items() if find_spec(package) is not None)
 
 
-def open_session(engine: str, path: str | Path, *, threads: int = 1, kernels: str | None = None) -> Session:
+def open_session(
+    engine: str,
+    path: str | Path,
+    *,
+    threads: int = 1,
+    kernels: str | None = None,
+    batch: int | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+) -> Session:
     """Load a model file with an engine.
 
     Args:
@@ -159,9 +170,11 @@ def open_session(engine: str, path: str | Path, *, threads: int = 1, kernels: st
         path: a `.tflite` or `.onnx` file, or for `torch` an artifact's `source.onnx`.
         threads: at least 1.
         kernels: a kernel set that the engine offers (litert: `xnnpack`, `builtin`, `reference`); None is its default.
+        batch: what an open first dimension of an ONNX file becomes; None: 1.
+        shapes: input name -> its shape, for sizes that an ONNX file leaves open.
 
     Raises:
-        UsageError: unknown engine, threads below 1.
+        UsageError: unknown engine, threads below 1, sizes for an engine that runs files of fixed sizes only.
         EngineError: the runtime is not installed or refuses the file.
     """
     if engine not in ENGINES:
@@ -170,7 +183,11 @@ def open_session(engine: str, path: str | Path, *, threads: int = 1, kernels: st
         raise UsageError(f"threads must be at least 1, not {threads}")
     module, function = ENGINES[engine]
     opener: Opener = getattr(import_module(module), function)
-    return opener(Path(path), threads=threads, kernels=kernels)
+    if batch is None and not shapes:
+        return opener(Path(path), threads=threads, kernels=kernels)
+    if engine not in SIZING:
+        raise UsageError(f"{path}: --batch and --input-shape are for ONNX files with open sizes; {engine} runs none")
+    return opener(Path(path), threads=threads, kernels=kernels, batch=batch, shapes=shapes)
 
 
 def dequantize(values: npt.NDArray[Any], port: Port) -> npt.NDArray[np.float32]:

@@ -1,6 +1,7 @@
 """ONNX files with ONNX Runtime: its CPU kernels (MLAS) and its other execution providers."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -34,21 +35,30 @@ DTYPES: Mapping[str, str] = MappingProxyType(
 PACKAGES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml", "onnxruntime-qnn")
 
 
-def open_onnxruntime(path: Path, *, threads: int = 1, kernels: str | None = None) -> Session:
+def open_onnxruntime(
+    path: Path,
+    *,
+    threads: int = 1,
+    kernels: str | None = None,
+    batch: int | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+) -> Session:
     """Load an ONNX file with ONNX Runtime, on the CPU or with another of its execution providers.
 
     Ports carry no scale: an ONNX file does not state the parameters of an integer input or output; an artifact's
-    manifest does. A symbolic batch size is taken as 1.
+    manifest does. An open batch size is taken as 1. An output has -1 where the file leaves a size open that no input
+    names too, until the first run says it.
 
     Args:
+        batch, shapes: sizes that the file leaves open; see `edge.runtime.engine.open_session`.
         kernels: key of PROVIDERS: `mlas` (the CPU, also for None), `xnnpack`, `cuda`, `tensorrt`. A session of the
             last two is a DeviceSession.
 
     Raises:
-        EngineError: onnxruntime or the provider is not installed or does not start, refuses the file, or the file
-            leaves a size open.
+        EngineError: onnxruntime or the provider is not installed or does not start, refuses the file, or a size
+            of an input is still open.
         ModelFileError: the file is missing.
-        UsageError: an unknown kernel set.
+        UsageError: an unknown kernel set, or a shape that an input does not have.
     """
     chosen = "mlas" if kernels is None else kernels
     if chosen not in PROVIDERS:
@@ -61,17 +71,20 @@ def open_onnxruntime(path: Path, *, threads: int = 1, kernels: str | None = None
         raise ModelFileError(path, "no such file")
     session = start_session(onnxruntime, path, chosen, threads)
     kind = OnnxDeviceSession if PROVIDERS[chosen].on_gpu else OnnxSession
-    return kind(onnxruntime, session, path, chosen, threads)
+    inputs = input_ports(session.get_inputs(), path, batch, shapes or {})
+    return kind(onnxruntime, session, path, chosen, threads, inputs)
 
 
 class OnnxSession:
     """A loaded ONNX model; owns the runtime's session."""
 
-    def __init__(self, runtime: Any, session: Any, path: Path, kernels: str, threads: int) -> None:
+    def __init__(
+        self, runtime: Any, session: Any, path: Path, kernels: str, threads: int, inputs: tuple[Port, ...]
+    ) -> None:
         self._runtime, self._session, self._path = runtime, session, path
         self._kernels, self._threads = kernels, threads
-        self._inputs = tuple(_port(value, path) for value in session.get_inputs())
-        self._outputs = tuple(_port(value, path) for value in session.get_outputs())
+        self._inputs = inputs
+        self._outputs = output_ports(session, path, inputs)
         self._output_names = [port.name for port in self._outputs]
 
     @property
@@ -113,9 +126,13 @@ class OnnxSession:
         check_inputs("onnxruntime", self._inputs, inputs)
         feed = {port.name: array for port, array in zip(self._inputs, inputs, strict=True)}
         try:
-            return list(self._session.run(self._output_names, feed))
+            found = list(self._session.run(self._output_names, feed))
         except Exception as error:  # the runtime's exceptions share no base class below Exception
             raise EngineError(f"onnxruntime: the model failed: {one_line(error)}") from error
+        if any(-1 in port.shape for port in self._outputs):
+            told = zip(self._outputs, found, strict=True)
+            self._outputs = tuple(replace(port, shape=array.shape) for port, array in told)
+        return found
 
     def prepared(self, inputs: Sequence[npt.NDArray[Any]]) -> Callable[[], list[npt.NDArray[Any]]]:
         """The inputs checked once; see `edge.runtime.engine.PreparedSession`. A failing model raises as it does."""
@@ -145,11 +162,70 @@ class OnnxDeviceSession(OnnxSession):
             raise EngineError(f"onnxruntime: the model failed: {one_line(error)}") from error
 
 
+def input_ports(
+    values: Sequence[Any], path: Path, batch: int | None, shapes: Mapping[str, tuple[int, ...]]
+) -> tuple[Port, ...]:
+    """The inputs of a runtime's session with all their sizes: the file's, and where it leaves one open the given one.
+
+    Raises:
+        UsageError: a shape for an input that is not there, or that the file contradicts. EngineError: a size that is
+            still open, or an input that is no plain tensor.
+    """
+    ports = {value.name: _port(value, path) for value in values}
+    if unknown := [name for name in shapes if name not in ports]:
+        raise UsageError(f"onnxruntime: {path}: {unknown_name('input', unknown[0], ports)}")
+    found = []
+    for port in ports.values():
+        given = shapes.get(port.name)
+        said = "" if given is None else "x".join(str(size) for size in given)
+        if given is not None and len(given) != len(port.shape):
+            raise UsageError(
+                f"onnxruntime: {path}: input '{port.name}' has {len(port.shape)} axes, --input-shape says {said}"
+            )
+        sizes = []
+        for axis, size in enumerate(port.shape):
+            asked = given[axis] if given is not None else (batch or 1) if axis == 0 else None
+            if size == -1 and asked is None:
+                raise EngineError(
+                    f"onnxruntime: {path}: input '{port.name}' has an open size on axis {axis}; say it with "
+                    f"--input-shape {port.name}=SIZExSIZEx..., or export it with fixed sizes"
+                )
+            if given is not None and size not in (-1, asked):
+                told = f"input '{port.name}' has size {size} on axis {axis}, --input-shape says {said}"
+                raise UsageError(f"onnxruntime: {path}: {told}")
+            sizes.append(asked if size == -1 and asked is not None else size)
+        found.append(replace(port, shape=tuple(sizes)))
+    return tuple(found)
+
+
+def output_ports(session: Any, path: Path, inputs: tuple[Port, ...]) -> tuple[Port, ...]:
+    """The outputs of a runtime's session: a size that has a name is that of the input which names it so.
+
+    A nameless first dimension is the batch; what else is open is -1.
+    """
+    given = session.get_inputs()
+    named = {
+        name: size
+        for value, port in zip(given, inputs, strict=True)
+        for name, size in zip(value.shape, port.shape, strict=True)
+        if isinstance(name, str)
+    }
+    batch = next((port.shape[0] for port in inputs if port.shape), 1)
+    found = []
+    for value in session.get_outputs():
+        port = _port(value, path)
+        known = [
+            named.get(name, -1) if size == -1 else size for name, size in zip(value.shape, port.shape, strict=True)
+        ]
+        if known and known[0] == -1 and not isinstance(value.shape[0], str):
+            known[0] = batch
+        found.append(replace(port, shape=tuple(known)))
+    return tuple(found)
+
+
 def _port(value: Any, path: Path) -> Port:
+    """A port as the file states it, -1 where it leaves a size open."""
     if value.type not in DTYPES:
         raise EngineError(f"onnxruntime: {path}: '{value.name}' is a {value.type}; only plain tensors can be run")
-    sizes = [1 if axis == 0 and not isinstance(size, int) else size for axis, size in enumerate(value.shape)]
-    if any(not isinstance(size, int) for size in sizes):
-        shown = ", ".join(str(size) for size in value.shape)
-        raise EngineError(f"onnxruntime: {path}: '{value.name}' has an open size ({shown}); export it with fixed sizes")
+    sizes = (size if isinstance(size, int) and size >= 0 else -1 for size in value.shape)
     return Port(name=value.name, shape=tuple(sizes), dtype=DTYPES[value.type])

@@ -5,8 +5,8 @@ The other kernel sets take float graphs and run them as a person would in torch;
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy.typing as npt
@@ -14,8 +14,7 @@ import torch
 
 from edge.errors import EngineError, UsageError, unknown_name
 from edge.graph.graph import Graph
-from edge.graph.onnx import read_onnx
-from edge.graph.tflite import read_tflite
+from edge.graph.model_file import read_model
 from edge.quantization.float_run import FloatRun
 from edge.quantization.integer import IntegerSimulation
 from edge.runtime.engine import EngineInfo, Port, Session
@@ -25,16 +24,24 @@ from edge.runtime.torch_kernels import KERNELS
 from edge.runtime.torch_native import open_native
 
 ATEN = "aten"
-READERS: Mapping[str, Callable[[Path], Graph]] = MappingProxyType({".onnx": read_onnx, ".tflite": read_tflite})
+SUFFIXES = (".onnx", ".tflite")
 Execute = Callable[[Sequence[npt.NDArray[Any]]], list[npt.NDArray[Any]]]
 
 
-def open_torch(path: Path, *, threads: int = 1, kernels: str | None = None) -> Session:
+def open_torch(
+    path: Path,
+    *,
+    threads: int = 1,
+    kernels: str | None = None,
+    batch: int | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+) -> Session:
     """Load an ONNX (an artifact's `source.onnx`) or TFLite file as a graph that torch executes.
 
     The thread count is torch's own and holds for the whole process.
 
     Args:
+        batch, shapes: sizes that an ONNX file leaves open; see `edge.runtime.engine.open_session`.
         kernels: `aten` (also for None), or key of `edge.runtime.torch_kernels.KERNELS`; those on a GPU give a
             DeviceSession.
 
@@ -47,12 +54,13 @@ def open_torch(path: Path, *, threads: int = 1, kernels: str | None = None) -> S
     """
     if kernels is not None and kernels != ATEN and kernels not in KERNELS:
         raise UsageError(unknown_name("kernel set of torch", kernels, (ATEN, *KERNELS)))
-    if path.suffix not in READERS:
-        raise EngineError(f"torch: {path}: reads {' and '.join(sorted(READERS))} files")
+    if path.suffix not in SUFFIXES:
+        raise EngineError(f"torch: {path}: reads {' and '.join(SUFFIXES)} files")
     torch.set_num_threads(threads)
+    read = partial(read_model, batch=batch or 1, shapes=shapes)
     if kernels is None or kernels == ATEN:
-        return TorchSession(READERS[path.suffix](path), threads)
-    return open_native(path, READERS[path.suffix], kernels, threads)
+        return TorchSession(read(path), threads)
+    return open_native(path, read, kernels, threads)
 
 
 class TorchSession:

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ HEADINGS = {
         "warmup_seconds",
         "max_warmup_seconds",
     ),
-    "What is measured": ("scenario", "streams", "samples", "picture", "explain"),
+    "What is measured": ("scenario", "streams", "samples", "batch", "input_shapes", "picture", "explain"),
     "Instruction counts (--on emulated-arm64)": ("baseline", "check", "write_baseline"),
     "Results": ("out", "as_json"),
     "Instead of measuring": ("prepare", "wheels", "remove_agent"),
@@ -125,13 +126,14 @@ def command(
     held = read_records(out) if out is not None and exists(out) else []
     if options["resume"] and out is None:
         raise UsageError("--resume without -o: name the file that holds what was measured before")
+    counts = partial(file_counts, batch=plan.batch or 1, shapes=tuple(plan.input_shapes.items()))
     order = Order(
         opened=[open_subject(path) for path in artifacts],
         engines=engines,
         plan=plan,
         command=printable(shlex.join(["edge", *sys.argv[1:]])),
         jpeg=read_picture(picture),
-        readers=FileReaders(count=file_counts, explain=explain_spec),
+        readers=FileReaders(count=counts, explain=explain_spec),
         held=held if options["resume"] else (),
     )
 

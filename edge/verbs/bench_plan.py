@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from device_bench.plan import Plan
 from edge.errors import UsageError
+from edge.verbs.input_shape import parse_shape
 
 SCENARIOS = ("single-stream", "multi-stream", "offline")
 NANOSECONDS = 1_000_000_000
@@ -22,6 +23,16 @@ OPTIONS = (
         "--threads", default=1, show_default=True, type=click.IntRange(min=1), metavar="N", help="Of the engine."
     ),
     click.option("--affinity", metavar="LIST", help="Bind the measuring process to these processors: 2,3."),
+    click.option(
+        "--batch", type=click.IntRange(min=1), metavar="N", help="Size of an ONNX file's open first dimension; else 1."
+    ),
+    click.option(
+        "--input-shape",
+        "input_shapes",
+        multiple=True,
+        metavar="NAME=1x3x224x224",
+        help="Shape of an input whose sizes an ONNX file leaves open; repeatable.",
+    ),
     click.option(
         "--scenario",
         default=SCENARIOS[0],
@@ -114,6 +125,8 @@ def make_plan(options: dict[str, Any], *, end_to_end: bool, explain: bool) -> Pl
         raise UsageError("--scenario multi-stream: say how many samples a query has with --streams")
     if options["scenario"] == "offline" and options["samples"] is None:
         raise UsageError("--scenario offline: say how many samples a query has with --samples")
+    if explain and (options["batch"] or options["input_shapes"]):
+        raise UsageError("--explain reads a file with its own sizes; export it with fixed sizes instead")
     warmup_ns = round(options["warmup_seconds"] * NANOSECONDS)
     try:
         return Plan(
@@ -123,6 +136,8 @@ def make_plan(options: dict[str, Any], *, end_to_end: bool, explain: bool) -> Pl
             threads=options["threads"],
             affinity=_processors(options["affinity"]),
             kernels=options["kernels"],
+            batch=options["batch"],
+            input_shapes=dict(parse_shape(text) for text in options["input_shapes"]),
             rounds=options["rounds"],
             warmup_runs=options["warmup_runs"],
             warmup_duration_ns=warmup_ns,

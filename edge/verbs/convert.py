@@ -7,6 +7,7 @@ from typing import Any, Literal
 import click
 
 from edge.errors import UsageError
+from edge.verbs.input_shape import parse_shape
 from edge.verbs.onnx2tf_options import convert_there, prepare
 
 
@@ -161,15 +162,6 @@ def command(
     from edge.verbs.verify import verify_written
 
     return verify_written(artifact)
-
-
-def parse_shape(text: str) -> tuple[str, tuple[int, ...]]:
-    """`NAME=1x3x224x224` as a name and a shape. Refuses (UsageError) anything else."""
-    name, _, sizes = text.rpartition("=")
-    parts = sizes.split("x")
-    if not name or not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise UsageError(f"--input-shape {text}: expected NAME=SIZExSIZEx..., for example images=1x3x224x224")
-    return name, tuple(int(part) for part in parts)
 
 
 def _refuse_artifact_options(output: Path, given: Mapping[str, object]) -> None:

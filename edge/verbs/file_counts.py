@@ -6,10 +6,12 @@ from pathlib import Path
 from device_bench.subjects import FileCounts
 from edge.errors import EdgeError, UsageError
 
+Shapes = tuple[tuple[str, tuple[int, ...]], ...]
+
 
 @cache
-def file_counts(path: Path) -> FileCounts | None:
-    """Counts of a TFLite or ONNX file for one image.
+def file_counts(path: Path, batch: int = 1, shapes: Shapes = ()) -> FileCounts | None:
+    """Counts of a TFLite or ONNX file for one image, or with the given sizes where an ONNX file leaves some open.
 
     Refuses (UsageError) an ONNX file that keeps constants in files beside it: a device is handed one file. None where
     they cannot be taken: a light installation has no readers of model files, and a file that our readers refuse a
@@ -28,7 +30,7 @@ def file_counts(path: Path) -> FileCounts | None:
             "(onnx.save_model(onnx.load(...), ...), or torch.onnx.export with external_data=False)"
         )
     try:
-        graph = read_model(path, batch=1 if model_format(path) == "onnx" else None)
+        graph = read_model(path, batch=batch, shapes=dict(shapes))
     except EdgeError:
         return None
     return FileCounts(cost=cost_of(graph), arena_bytes=arena_bytes(graph) if model_format(path) == "tflite" else None)

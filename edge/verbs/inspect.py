@@ -11,7 +11,7 @@ from rich.table import Table
 from edge.artifact import Artifact, open_artifact
 from edge.errors import UsageError, printable
 from edge.terminal import Screen, say, say_json, show
-from edge.verbs.convert import parse_shape
+from edge.verbs.input_shape import parse_shape
 
 COLUMNS: dict[str, Literal["left", "right"]] = {
     "": "right",

@@ -86,7 +86,7 @@ def command(
     from edge.quantization.estimators import ESTIMATORS
     from edge.quantization.scheme import Scheme
     from edge.verbs.artifact_summary import print_artifact
-    from edge.verbs.convert import parse_shape
+    from edge.verbs.input_shape import parse_shape
 
     if ranges not in ESTIMATORS:
         raise UsageError(f"--ranges: {unknown_name('estimator', ranges, ESTIMATORS)}")

@@ -19,6 +19,7 @@ from device_bench.targets.in_process import InProcess
 from device_bench.targets.target import Progress, Target
 from edge.artifact import open_artifact
 from edge.errors import EngineError, FileError, Interrupted, UsageError
+from edge.verbs.bench_output import fail
 
 MakeArtifact = Callable[..., Path]
 
@@ -57,6 +58,23 @@ def test_a_failed_device_is_one_outcome_and_the_others_finish(order: Order, open
     assert str(outcomes[1].errors[0]) == "b: connection cut"
     assert sorted(record.target.name for record in written) == ["a", "c"]
     assert all(device.closed for device in devices)
+
+
+def test_what_nobody_foresaw_of_one_device_stops_no_other(
+    order: Order, opener: Any, readers: Readers, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Odd(Device):
+        def run(self, job: Job, progress: Progress | None = None) -> Mapping[str, Any]:
+            raise KeyError("subjects")
+
+    written: list[Record] = []
+    devices = [Odd("a", opener, readers), Device("b", opener, readers), Device("c", opener, readers, fails=True)]
+    outcomes = bench_fleet(devices, order, done=written.extend, progress=silent)
+    assert [record.target.name for record in written] == ["b"]
+    assert isinstance(outcomes[0].errors[0], KeyError)
+    with pytest.raises(KeyError):
+        fail(outcomes)
+    assert capsys.readouterr().err == "edge bench: c: connection cut\n"
 
 
 def test_the_same_device_twice_is_refused(order: Order, opener: Any, readers: Readers) -> None:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,108 @@ from device_bench.agent.readers import Readers
 from device_bench.agent.resident import PeakMemory, resident_bytes
 from device_bench.agent.run_job import run_job
 from device_bench.agent.stages import stages
-from device_bench.bench import bench
+from device_bench.bench import bench, measure_job, plan_job
 from device_bench.job import make_job
 from device_bench.plan import Plan
+from device_bench.remarks import remarks
 from device_bench.subjects import make_subjects
 from device_bench.targets.in_process import InProcess
 from edge.artifact import open_artifact
 from edge.errors import EngineError
+from edge.runtime.engine import Port
 from edge.runtime.null_session import NullSession
 from edge.runtime.predictor import Predictor
 
 MakeArtifact = Callable[..., Path]
+
+
+def fed(made: Port, readers: Readers, path: Path, quick: Plan) -> tuple[Any, npt.NDArray[Any]]:
+    """The record of a file with one such input, and what it was fed."""
+    seen: list[npt.NDArray[Any]] = []
+
+    class Listening(NullSession):
+        info = property(lambda self: replace(NullSession.info.fget(self), engine="onnxruntime"))
+
+        def run(self, inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+            seen.append(inputs[0])
+            return []
+
+    def opened(engine: str, path: Path, *, threads: int, kernels: str | None) -> NullSession:
+        return Listening(inputs=(made,), outputs=())
+
+    path.write_bytes(b"any")
+    (record,) = bench([path], ["onnxruntime"], quick, InProcess(opener=opened, readers=readers), command="")
+    return record, seen[0]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "scale", "values"),
+    [
+        ("int32", None, "0 and 1"),
+        ("int64", None, "0 and 1"),
+        ("int16", None, "0 and 1"),
+        ("int16", 0.5, "random"),
+        ("uint8", None, "random"),
+        ("float32", None, "random"),
+        ("complex64", None, "random"),
+    ],
+)
+def test_integers_without_a_scale_are_fed_as_indices_and_the_record_says_so(
+    readers: Readers, tmp_path: Path, quick: Plan, dtype: str, scale: float | None, values: str
+) -> None:
+    zero_point = None if scale is None else 0
+    port = Port(name="ids", shape=(50,), dtype=dtype, scale=scale, zero_point=zero_point)
+    record, array = fed(port, readers, tmp_path / "m.onnx", quick)
+    assert [(entry.name, entry.shape, entry.dtype, entry.values) for entry in record.inputs] == [
+        ("ids", (50,), dtype, values)
+    ]
+    assert (set(array.tolist()) == {0, 1}) == (values == "0 and 1")
+    assert any("was fed 0 and 1 in ids" in line for line in remarks([record])) == (values == "0 and 1")
+
+
+def test_an_input_of_text_is_refused_by_its_name(readers: Readers, tmp_path: Path, quick: Plan) -> None:
+    with pytest.raises(EngineError, match=r"m\.onnx: input 'ids' holds bytes, not numbers"):
+        fed(Port(name="ids", shape=(5,), dtype="bytes"), readers, tmp_path / "m.onnx", quick)
+
+
+def test_a_subject_that_fails_costs_the_others_nothing(
+    make_artifact: MakeArtifact, quick: Plan, opener: Any, readers: Readers, tmp_path: Path
+) -> None:
+    """One is refused when it is loaded, one fails in its second round; both are named as the user named them."""
+
+    class Failing(NullSession):
+        info = property(lambda self: opener("litert", Path(), threads=1, kernels=None).info)
+        calls = 0
+
+        def prepared(self, inputs: Sequence[npt.NDArray[Any]]) -> Callable[[], list[npt.NDArray[Any]]]:
+            def run() -> list[npt.NDArray[Any]]:
+                self.calls += 1
+                if self.calls > 5:
+                    raise RuntimeError("gather index out of bounds")
+                return self.run(inputs)
+
+            return run
+
+    def opened(engine: str, path: Path, *, threads: int, kernels: str | None) -> NullSession:
+        plain = opener(engine, path, threads=threads, kernels=kernels)
+        if path.read_bytes() == b"refused":
+            raise EngineError(f"litert: {path}: refused by the runtime")
+        failing = path.read_bytes() == b"failing"
+        return Failing(inputs=plain.inputs, outputs=plain.outputs) if failing else plain
+
+    paths = [tmp_path / f"{name}.tflite" for name in ("refused", "failing", "good")]
+    for path in paths:
+        path.write_bytes(path.stem.encode())
+    target = InProcess(opener=opened, readers=readers)
+    job = plan_job(paths, ["litert"], quick, target)
+    found = measure_job(job, target, "")
+    assert [(record.measured.name, record.position) for record in found.records] == [("good", (2, 3))]
+    assert [str(error) for error in found.errors] == [
+        f"local: litert: {paths[0]}: refused by the runtime",
+        f"local: {paths[1]}: gather index out of bounds",
+    ]
+    with pytest.raises(EngineError, match="gather index out of bounds"):
+        bench([paths[1]], ["litert"], quick, target, command="")
 
 
 @pytest.mark.parametrize(

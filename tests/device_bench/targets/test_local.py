@@ -4,20 +4,24 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from device_bench.bench import bench
+from device_bench.agent.readers import Readers
+from device_bench.bench import bench, measure_job, plan_job
 from device_bench.fleet import Order, bench_fleet
+from device_bench.job import Job
 from device_bench.plan import Plan
 from device_bench.record_lines import append_records, read_records
-from device_bench.targets.agent_process import AgentProcess
+from device_bench.targets.agent_process import AgentProcess, SubjectCrashed
 from device_bench.targets.in_process import InProcess
 from device_bench.targets.local import LocalTarget
-from device_bench.targets.target import TargetOptions, open_target
+from device_bench.targets.target import Progress, TargetOptions, open_target
 from device_bench.targets.unopened import Unopened
 from edge.artifact import open_artifact
 from edge.cli import main
@@ -108,6 +112,76 @@ def test_a_process_that_fails_is_one_line(code: str, problem: str) -> None:
     ):
         agent.ask({"do": "probe"})
     assert str(caught.value).isprintable()
+
+
+def test_a_crash_names_the_subject_that_it_came_from() -> None:
+    code = "import os, sys; from edge.runtime.framing import write_message as tell; "
+    code += "tell(sys.stdout.buffer, {'subject': 'abc.tflite'}); os.abort()"
+    with AgentProcess([sys.executable, "-c", code], name="x") as agent, pytest.raises(SubjectCrashed) as caught:
+        agent.ask({"do": "probe"})
+    assert str(caught.value) == "x: abc.tflite: it ended without an answer (exit code -6)"
+    assert caught.value.file == "abc.tflite"
+
+
+def test_a_subject_that_ends_the_process_is_left_out_and_the_others_are_measured(
+    tmp_path: Path, quick: Plan, opener: Any, readers: Readers
+) -> None:
+    class Crashing(InProcess):
+        def run(self, job: Job, progress: Progress | None = None) -> Mapping[str, Any]:
+            for subject in job.subjects:
+                if subject.measured.name == "bad":
+                    raise SubjectCrashed(f"local: {subject.file_name}: it ended without an answer", subject.file_name)
+            return super().run(job, progress)
+
+    paths = [tmp_path / "good.tflite", tmp_path / "bad.tflite"]
+    for path in paths:
+        path.write_bytes(path.stem.encode())
+    target = Crashing(opener=opener, readers=readers)
+    found = measure_job(plan_job(paths, ["litert"], quick, target), target, "")
+    assert [record.measured.name for record in found.records] == ["good"]
+    assert [str(error) for error in found.errors] == [f"local: {paths[1]}: it ended without an answer"]
+    with pytest.raises(EngineError, match=r"bad\.tflite: it ended"):
+        bench([paths[1]], ["litert"], quick, target, command="")
+
+
+def test_a_late_answer_leaves_no_file(
+    make_artifact: MakeArtifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    plan = Plan(min_duration_ns=10**12, max_runs=10**9)
+    with pytest.raises(EngineError, match="no answer within 3 s"):
+        bench([open_artifact(make_artifact())], ["null"], plan, LocalTarget(answer_seconds=3.0), command="")
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_what_measures_ends_soon_after_the_command(
+    end: signal.Signals, make_artifact: MakeArtifact, tmp_path: Path
+) -> None:
+    """Ten minutes are asked for; the command alone is ended."""
+    kept = tmp_path / "temporary"
+    kept.mkdir()
+    words = ["bench", str(make_artifact()), "--engine", "null", "--min-seconds", "600", "--max-runs", "1000000000"]
+    code = "from edge.__main__ import run; run()"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(kept)}
+    command = subprocess.Popen([sys.executable, "-c", code, *words], stderr=subprocess.DEVNULL, env=environment)
+    assert soon(lambda: bool(list(kept.rglob("*.npz"))), 30)
+    (measuring,) = [int(pid) for pid, parent in processes() if int(parent) == command.pid]
+    command.send_signal(end)
+    command.wait(timeout=30)
+    assert soon(lambda: measuring not in {int(pid) for pid, _ in processes()}, 3)
+    assert list(kept.rglob("*.npz")) == []
+
+
+def soon(holds: Callable[[], bool], seconds: float) -> bool:
+    """Whether it holds within so many seconds."""
+    end = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 @pytest.mark.parametrize("everyone", [False, True])

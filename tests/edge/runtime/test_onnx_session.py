@@ -106,8 +106,30 @@ def test_cuda_agrees_with_the_cpu_and_tells_transfers_apart(tmp_path: Path, cuda
 def test_an_open_batch_size_is_one_and_any_other_open_size_is_refused(tmp_path: Path) -> None:
     open_batch = open_session("onnxruntime", write_sum(tmp_path / "batch.onnx", ["N", 2], ["N", 2]))
     assert open_batch.inputs[0].shape == (1, 2)
-    with pytest.raises(EngineError, match=r"'x' has an open size \(1, W\)"):
+    with pytest.raises(EngineError, match=r"'x' has an open size on axis 1; say it with --input-shape x="):
         open_session("onnxruntime", write_sum(tmp_path / "wide.onnx", [1, "W"], [1, "W"]))
+
+
+def test_open_sizes_are_those_that_are_given(tmp_path: Path) -> None:
+    path = write_sum(tmp_path / "open.onnx", ["N", "W"], ["N", "W"])
+    session = open_session("onnxruntime", path, batch=3, shapes={"x": (2, 5)})
+    assert (session.inputs[0].shape, session.outputs[0].shape) == ((2, 5), (2, 5))
+    assert session.run([np.zeros((2, 5), np.float32)])[0].shape == (2, 5)
+    batch = open_session("onnxruntime", write_sum(tmp_path / "batch.onnx", ["N", 2], ["M", 2]), batch=3)
+    assert (batch.inputs[0].shape, batch.outputs[0].shape) == ((3, 2), (-1, 2))
+    batch.run([np.zeros((3, 2), np.float32)])
+    assert batch.outputs[0].shape == (3, 2)
+    for shapes, problem in (
+        ({"y": (1, 2)}, "unknown input 'y'"),
+        ({"x": (1, 2, 3)}, "has 2 axes, --input-shape says 1x2x3"),
+    ):
+        with pytest.raises(UsageError, match=problem):
+            open_session("onnxruntime", path, shapes=shapes)
+    fixed = write_sum(tmp_path / "fixed.onnx", [1, 2], [1, 2])
+    with pytest.raises(UsageError, match="has size 2 on axis 1, --input-shape says 1x5"):
+        open_session("onnxruntime", fixed, shapes={"x": (1, 5)})
+    with pytest.raises(UsageError, match="for ONNX files with open sizes"):
+        open_session("litert", tmp_path / "m.tflite", batch=2)
 
 
 def test_wrong_arrays_are_refused(tmp_path: Path) -> None:
