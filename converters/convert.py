@@ -8,12 +8,13 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from converters.answer_meaning import TRAINED, Said, named_classes
 from converters.build import build_artifact
 from converters.calibration import Calibration
 from converters.export import export_checkpoint
 from converters.foreign import Foreign, read_foreign
 from converters.heads import append_head
-from converters.package import Description, precision_of, refuse_other_folder
+from converters.package import Description, answer_info, precision_of, refuse_other_folder
 from converters.provenance import provenance
 from converters.stored_weights import Form
 from edge.artifact import Artifact, DerivedRange, QuantizationInfo, file_sha256
@@ -22,6 +23,7 @@ from edge.data.scene import scene
 from edge.errors import FileError, UsageError
 from edge.graph.graph import Graph
 from edge.graph.onnx_file import model_sha256
+from edge.graph.output_meaning import proof_of
 from edge.quantization.scheme import Scheme
 from edge.training.checkpoint import Checkpoint, read_checkpoint
 from edge.vision.preprocess import Preprocess, resize
@@ -144,6 +146,7 @@ def _load_checkpoint(source: Path, folder: Path, *, head: str | None, name: str 
             parent=parent,
             parent_sha256=checkpoint.parent_sha256 if checkpoint.kind == "qat" else checkpoint.sha256,
         ),
+        said=TRAINED,
     )
 
 
@@ -184,7 +187,8 @@ def _load_onnx(
     if len(graph.inputs) != 1 or shape != expected:
         raise UsageError(f"{source}: input '{graph.inputs[0]}' is {shape}, and {card_path} says {expected}")
     quantized = precision_of(graph) != "float32"
-    chosen: Any = (head or "logits") if card.task == "segment" else None
+    chosen: Any = (head or _own_head(graph)) if card.task == "segment" else None
+    graph = append_head(graph, "logits" if head is None else head)
     description = Description(
         name=name or folder.name,
         task=card.task,
@@ -200,8 +204,15 @@ def _load_onnx(
             parent=None if quantized else source,
             parent_sha256=None if quantized else model_sha256(source),
         ),
+        said=Said(values=card.values, scores=card.scores),
     )
-    return append_head(graph, chosen or "logits"), description
+    labels = named_classes(card.labels, card.task, answer_info(graph, description))
+    return graph, replace(description, labels=labels)
+
+
+def _own_head(graph: Graph) -> str:
+    """What a foreign segmenter ends in: `class_map` where an ArgMax proves it, else `logits`."""
+    return "class_map" if proof_of(graph, graph.outputs[0]).values == "class_map" else "logits"
 
 
 def foreign_facts(foreign: Foreign, calibration: Calibration | None) -> QuantizationInfo:

@@ -26,12 +26,18 @@ def append_head(graph: Graph, head: str) -> Graph:
         return graph
     if len(graph.outputs) != 1 or len(graph.tensors[graph.outputs[0]].shape) != 4:
         raise UsageError(f"head '{head}' needs a model that ends in one 4-D tensor of logits")
+    logits = graph.tensors[graph.outputs[0]]
+    axis = channel_axis(graph.layout, 4)
+    if logits.shape[axis] == 1 and head in ("full", "class_map"):
+        raise UsageError(
+            f"head '{head}' takes the largest of several classes, and this model has one score per cell, yes or "
+            "no: leave --head out (or full_logits); a cell is yes from a probability of 0.5 on"
+        )
     if head in ("full", "full_logits"):
         graph = _resized_to_input(graph)
     if head == "full_logits":
         return graph
     logits = graph.tensors[graph.outputs[0]]
-    axis = channel_axis(graph.layout, 4)
     shape = tuple(size for index, size in enumerate(logits.shape) if index != axis)
     class_map = Tensor(name="class_map", shape=shape, dtype="int32")
     operator = Operator(

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from edge.answer_form import score_count
 from edge.artifact import Labels, TensorInfo
 from edge.errors import UsageError
 from edge.graph.metadata_schema import MODEL_IDENTIFIER, SEGMENTER_IDENTIFIER, encode
@@ -20,7 +21,7 @@ from edge.vision.preprocess import Preprocess
 # Numbers of the schema's enumerations.
 COLOUR_SPACES = {"rgb": 1, "bgr": 0}  # it knows RGB and grayscale; BGR is UNKNOWN, which task libraries refuse
 AXIS_LABELS, VALUE_LABELS = 2, 3
-NO_ACTIVATION = 0
+NO_ACTIVATION, SIGMOID = 0, 1
 
 # Lowest version of a reader that understands the fields: 1.5.0 brought custom metadata.
 VERSION, VERSION_WITH_CUSTOM = "1.0.0", "1.5.0"
@@ -28,9 +29,11 @@ ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
 TITLES = {"classify": "image classifier", "segment": "image segmenter"}
 MEANINGS = {
-    "logits": "Score of each class before softmax; the largest wins.",
-    "probabilities": "Probability of each class.",
-    "class_map": "Class of each cell.",
+    ("logits", "exclusive"): "Score of each class before softmax; the largest wins.",
+    ("probabilities", "exclusive"): "Probability of each class; the largest wins.",
+    ("logits", "independent"): "Score of each label before a sigmoid; a label holds where it is at least 0.",
+    ("probabilities", "independent"): "Probability of each label; a label holds where it is at least 0.5.",
+    ("class_map", None): "Class of each cell.",
 }
 
 
@@ -53,7 +56,10 @@ def with_metadata(
     model.buffers.append(module.BufferT(data=np.frombuffer(table, np.uint8)))
     entry = module.MetadataT(name=BUFFER_NAME, buffer=len(model.buffers) - 1)
     model.metadata = [*(model.metadata or ()), entry]
-    return _with_file(pack(model), LABEL_FILE, label_text(labels))
+    # One score is that of the second of two names: the first one's is what is left.
+    one = answer.meaning != "class_map" and score_count(task, answer) == 1
+    scored = labels.model_copy(update={"names": labels.names[-1:], "palette": None}) if one else labels
+    return _with_file(pack(model), LABEL_FILE, label_text(scored))
 
 
 def label_text(labels: Labels) -> bytes:
@@ -73,9 +79,10 @@ def _model(task: str, preprocess: Preprocess, given: TensorInfo, answer: TensorI
         "output_tensor_metadata": [_scores(task, answer)],
     }
     version = VERSION
-    if task == "segment" and answer.meaning == "logits":
-        # Task libraries resize what the activation leaves, then decide; on logits that is what this product does.
-        options = {"activation": NO_ACTIVATION, "min_parser_version": VERSION}
+    if task == "segment" and answer.meaning != "class_map":
+        # Task libraries resize what the activation leaves, then decide: the largest wins, or a mask at 0.5.
+        mask_of_logits = answer.meaning == "logits" and answer.scores == "independent"
+        options = {"activation": SIGMOID if mask_of_logits else NO_ACTIVATION, "min_parser_version": VERSION}
         data = encode("ImageSegmenterOptions", options, SEGMENTER_IDENTIFIER)
         subgraph["custom_metadata"] = [{"name": SEGMENTER_NAME, "data": data}]
         version = VERSION_WITH_CUSTOM
@@ -120,7 +127,7 @@ def _scores(task: str, answer: TensorInfo) -> dict[str, Any]:
     name = "score" if task == "classify" else "class_map" if by_value else "segmentation_masks"
     return {
         "name": name,
-        "description": MEANINGS[answer.meaning],
+        "description": MEANINGS[answer.meaning, answer.scores],
         "content": {"content_properties": {"FeatureProperties": {}}},
         "associated_files": [file],
     }

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from converters.answer_meaning import Said, named_classes
 from converters.build import measured_bounds
 from converters.calibration import Calibration, calibration_batches
 from converters.convert import load_source, selftest_images
@@ -19,10 +20,10 @@ from converters.onnx2tf_road.source import FloatSource, float_source, of_graph
 from converters.package import (
     Description,
     ModelFiles,
+    answer_info,
     described,
     model_file,
     refuse_other_folder,
-    selftest_bytes,
     write_artifact,
 )
 from converters.provenance import provenance
@@ -37,6 +38,7 @@ from edge.graph.tflite import read_tflite
 from edge.leftovers import temporary_folder
 from edge.runtime.engine import Session, dequantize, open_session
 from edge.runtime.selftest import model_input
+from edge.runtime.selftest_archive import selftest_bytes
 from edge.vision.preprocess import Preprocess, normalize
 
 Array = npt.NDArray[Any]
@@ -121,8 +123,11 @@ def _source(
         labels=card.labels,
         quantization=QuantizationInfo(method="none"),
         provenance=provenance(source=source, folder=folder, parent=source, parent_sha256=model_sha256(source)),
+        said=Said(values=card.values, scores=card.scores),
     )
     given = float_source(source)
+    labels = named_classes(card.labels, card.task, answer_info(read_onnx(given.data), description))
+    description = replace(description, labels=labels)
     if given.notes:  # quantized: it is no float parent
         description = replace(description, provenance=provenance(source=source, folder=folder))
     return given, description
@@ -158,14 +163,15 @@ def _check(
     session = open_session("litert", written(work, "model.tflite", made.tflite))
     normalized = normalize(pixels, preprocess)
     expected = _answers(source, np.ascontiguousarray(normalized.transpose(0, 3, 1, 2)))
-    entry = model_file("model.tflite", made.tflite, graph, description)
+    answer = answer_info(read_onnx(given.data), description)
+    entry = model_file("model.tflite", made.tflite, graph, description, answer)
     found = _answers(session, model_input(pixels, entry, preprocess))
     real = [dequantize(array, port) for array, port in zip(found, session.outputs, strict=True)]
     said = check_values([as_nhwc(array).astype(np.float32) for array in expected], real, quantized=quantized)
     notes = [said, _float_note(graph)]
     if quantized:
         notes.append("the integers are onnx2tf's choice: no parameter is the source's, no output is promised exactly")
-    tflite = described(made.tflite, description)
+    tflite = described(made.tflite, description, answer)
     onnx_name = "source.onnx" if quantized else "model.onnx"
     # A float file is held to the source's answers, a quantized one to its own here: there is no other exact statement.
     of_file = found if quantized else [as_nhwc(array).astype(array.dtype) for array in expected]
@@ -221,10 +227,11 @@ def _package(
     quantized = description.quantization.method == PTQ
     onnx_name = "source.onnx" if quantized else "model.onnx"
     source = read_onnx(given.data)
+    answer = answer_info(source, description)
     contents = {"model.tflite": checked.tflite, onnx_name: given.data}
     files = (
-        model_file("model.tflite", checked.tflite, checked.graph, description),
-        model_file(onnx_name, given.data, source, description),
+        model_file("model.tflite", checked.tflite, checked.graph, description, answer),
+        model_file(onnx_name, given.data, source, description, answer),
     )
     model = ModelFiles(
         precision="int8" if quantized else "float32",

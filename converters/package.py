@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from converters.answer_meaning import NOTHING_SAID, WAY_OUT, Said, answer_meaning
 from converters.integer_only import require_integer_only
 from converters.metadata import with_metadata
 from converters.onnx_file import onnx_bytes
@@ -19,8 +19,10 @@ from converters.onnx_passes.uint8_boundaries import uint8_boundaries
 from converters.onnxruntime_form import onnxruntime_form
 from converters.stored_weights import Form, onnx_with_stored_weights, tflite_with_stored_weights
 from converters.tflite.writer import tflite_bytes
+from edge.answer_form import class_map_problem, form_problem, score_count, shape_problem
 from edge.artifact import (
     MANIFEST_NAME,
+    SCHEMA_VERSION,
     SELFTEST_NAME,
     Artifact,
     Cost,
@@ -40,6 +42,7 @@ from edge.errors import ArtifactError, UsageError
 from edge.graph.counts import cost_of
 from edge.graph.graph import Graph, Layout, Tensor
 from edge.graph.onnx import read_onnx
+from edge.graph.output_meaning import proof_of
 from edge.graph.tflite import read_tflite
 from edge.overwriting import foreign_entries, refuse_inputs
 from edge.vision.preprocess import Preprocess
@@ -58,6 +61,7 @@ class Description:
         io: `uint8` gives the INT8 TFLite file pixels as its input and uint8 outputs, see `uint8_boundaries`.
         keep_nchw_io: the TFLite file's rank-4 inputs and outputs stay NCHW.
         weights: how a float model's weights are stored; None: float32.
+        said: what is known of its scores.
     """
 
     name: str
@@ -70,6 +74,7 @@ class Description:
     io: Literal["uint8"] | None = None
     keep_nchw_io: bool = False
     weights: Form | None = None
+    said: Said = NOTHING_SAID
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +114,7 @@ def write_model_files(graph: Graph, description: Description, *, allow_float: fr
 
     Raises:
         UnsupportedError: an operator would stay in float and is not allowed to; or cannot be written.
-        UsageError: the class names are not as many as the scores, or the task is not the model's.
+        UsageError: the model is none that a predictor could answer with; see `answer_info`.
     """
     precision = precision_of(graph)
     source = onnx_bytes(lower_integer(graph))
@@ -118,6 +123,7 @@ def write_model_files(graph: Graph, description: Description, *, allow_float: fr
             raise UsageError(f"--weights {description.weights} is for float models; this one is {precision}")
         source = onnx_with_stored_weights(source, description.weights)
     read = read_onnx(source)
+    answer = answer_info(read, description)
     nhwc = to_nhwc(read, keep_nchw_io=description.keep_nchw_io)
     if precision != "float32":
         require_integer_only(nhwc, allowed=allow_float)
@@ -128,23 +134,26 @@ def write_model_files(graph: Graph, description: Description, *, allow_float: fr
     tflite = tflite_bytes(nhwc, description=f"edge-deploy {precision}")
     if description.weights is not None:
         tflite = tflite_with_stored_weights(tflite, description.weights)
-    tflite = described(tflite, description)
+    tflite = described(tflite, description, answer)
     contents = {"model.tflite": tflite, "model.onnx": source}
     if precision == "int8":
         contents = {"model.tflite": tflite, "model.onnx": onnxruntime_form(read), "source.onnx": source}
     in_tflite = read_tflite(tflite)
     graphs = {"model.tflite": in_tflite, "source.onnx": read}
     graphs["model.onnx"] = read_onnx(contents["model.onnx"]) if precision == "int8" else read
-    files = tuple(model_file(name, data, graphs[name], description) for name, data in contents.items())
+    files = tuple(model_file(name, data, graphs[name], description, answer) for name, data in contents.items())
     return ModelFiles(precision=precision, contents=contents, files=files, graph=read, cost=cost_of(in_tflite))
 
 
-def described(tflite: bytes, description: Description) -> bytes:
-    """The file with metadata in it. Refuses (UsageError) class names that do not fit the scores, or a label file."""
-    entry = model_file("model.tflite", tflite, read_tflite(tflite), description)
-    _check_labels(entry, description)
-    if len(entry.inputs) != 1 or len(entry.outputs) != 1 or not description.labels.names or description.keep_nchw_io:
-        return tflite  # the task libraries that read it feed one NHWC image
+def described(tflite: bytes, description: Description, answer: TensorInfo) -> bytes:
+    """The file with metadata in it, where a task library can read it. Refuses (UsageError) names it cannot hold.
+
+    Args:
+        answer: what the output means; see `answer_info`.
+    """
+    entry = model_file("model.tflite", tflite, read_tflite(tflite), description, answer)
+    if not description.labels.names or description.keep_nchw_io:
+        return tflite
     return with_metadata(
         tflite,
         task=description.task,
@@ -155,24 +164,44 @@ def described(tflite: bytes, description: Description) -> bytes:
     )
 
 
-def _check_labels(tflite: ModelFile, description: Description) -> None:
-    """Refuse (UsageError) class names that are not as many as the model's scores, and scores of another task."""
-    scores = tflite.outputs[0]
-    if description.task == "segment" and scores.layout == "nc":
-        raise UsageError(f"task 'segment' for a model whose output is {scores.shape}, the scores of a classifier")
-    count = scores.shape[1] if scores.layout == "nchw" else scores.shape[-1]
-    if scores.meaning in ("logits", "probabilities") and count != len(description.labels.names):
+def answer_info(graph: Graph, description: Description) -> TensorInfo:
+    """What the only output of an NCHW graph means, held to the task before anything is written.
+
+    Raises:
+        UsageError: several inputs or outputs, an output that is no answer of the task, class names that are not as many
+            as the scores, or scores of which nothing says what they are.
+    """
+    task, names = description.task, len(description.labels.names)
+    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
         raise UsageError(
-            f"{len(description.labels.names)} class names for a model with {count} scores; "
+            f"{len(graph.inputs)} inputs and {len(graph.outputs)} outputs ({', '.join(graph.outputs)}); a model of the "
+            f"task '{task}' has one each; {WAY_OUT}"
+        )
+    tensor = graph.tensors[graph.outputs[0]]
+    shown = _tensor_info(tensor, "nchw", "logits", None)
+    if problem := shape_problem(task, shown):
+        ends_in_map = proof_of(graph, graph.outputs[0]).values == "class_map"
+        if not ends_in_map or (problem := class_map_problem(shown)):
+            raise UsageError(f"{problem}; {WAY_OUT}")
+    count = score_count(task, shown)
+    meaning, scores = answer_meaning(graph, description.said, task=task, count=count)
+    if meaning != "class_map" and names != count and not (count == 1 and names in (1, 2)):
+        raise UsageError(
+            f"{names} class names for a model with {count} scores; "
             "names come from the card, or from the labelled split that a checkpoint was trained or evaluated on"
         )
+    return shown.model_copy(update={"meaning": meaning, "scores": scores})
 
 
-def model_file(name: str, data: bytes, graph: Graph, description: Description) -> ModelFile:
-    """The manifest's entry for a file's bytes and their graph."""
+def model_file(name: str, data: bytes, graph: Graph, description: Description, answer: TensorInfo) -> ModelFile:
+    """The manifest's entry for a file's bytes and their graph; `answer` says what the output means.
+
+    Raises:
+        UsageError: a predictor could not answer with such a file.
+    """
     onnx = name.endswith(".onnx")
     layout: Layout = "nchw" if onnx or description.keep_nchw_io else "nhwc"
-    return ModelFile(
+    file = ModelFile(
         path=name,
         format="onnx" if onnx else "tflite",
         role="source" if name == "source.onnx" else "run",
@@ -180,8 +209,11 @@ def model_file(name: str, data: bytes, graph: Graph, description: Description) -
         size_bytes=len(data),
         format_version=_opset(data) if onnx else 3,
         inputs=tuple(_tensor_info(graph.tensors[tensor], layout, "image", None) for tensor in graph.inputs),
-        outputs=tuple(_output_info(graph, tensor, layout, description) for tensor in graph.outputs),
+        outputs=tuple(_output_info(graph, tensor, layout, description, answer) for tensor in graph.outputs),
     )
+    if problem := form_problem(description.task, description.labels, description.preprocess, file):
+        raise UsageError(f"{problem}; {WAY_OUT}")
+    return file
 
 
 def _opset(data: bytes) -> int:
@@ -191,21 +223,15 @@ def _opset(data: bytes) -> int:
     return int(next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")))
 
 
-def _output_info(graph: Graph, name: str, layout: Layout, description: Description) -> TensorInfo:
-    producer = graph.producer(name)
-    while producer is not None and producer.kind in ("Quantize", "Transpose"):
-        producer = graph.producer(producer.inputs[0])
-    if description.head in ("class_map", "full"):
-        meaning = "class_map"
-    else:
-        meaning = "probabilities" if producer is not None and producer.kind == "Softmax" else "logits"
+def _output_info(graph: Graph, name: str, layout: Layout, description: Description, answer: TensorInfo) -> TensorInfo:
     stride = None
     if description.task == "segment" and len(graph.tensors[name].shape) > 2:
         # (n, h, w) class maps and NHWC logits have the height at axis 1, NCHW logits at axis 2
         shape = graph.tensors[name].shape
         rows = shape[2] if layout == "nchw" and len(shape) == 4 else shape[1]
         stride = round(description.preprocess.height / rows)
-    return _tensor_info(graph.tensors[name], layout, meaning, stride)
+    told = _tensor_info(graph.tensors[name], layout, answer.meaning, stride)
+    return told.model_copy(update={"scores": answer.scores})
 
 
 def _tensor_info(tensor: Tensor, layout: Layout, meaning: Any, stride: int | None) -> TensorInfo:
@@ -221,14 +247,6 @@ def _tensor_info(tensor: Tensor, layout: Layout, meaning: Any, stride: int | Non
         zero_point=None if quantization is None else int(quantization.zero_point[0]),
         stride=stride,
     )
-
-
-def selftest_bytes(images: npt.NDArray[np.uint8], expected: Mapping[str, list[npt.NDArray[Any]]]) -> bytes:
-    """selftest.npz: `images` uint8 (n, h, w, 3) as `resize` returns them, and `output_FILE_K` per file and output."""
-    arrays = {f"output_{name}_{k}": array for name, outputs in expected.items() for k, array in enumerate(outputs)}
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, images=images, **arrays)
-    return buffer.getvalue()
 
 
 def refuse_other_folder(folder: Path, *inputs: Path | None) -> None:
@@ -264,7 +282,7 @@ def write_artifact(
     refuse_other_folder(folder)
     samples = int(np.load(io.BytesIO(selftest), allow_pickle=False)["images"].shape[0])
     manifest = Manifest(
-        schema_version=1,
+        schema_version=SCHEMA_VERSION,
         name=description.name,
         task=description.task,
         head=description.head,

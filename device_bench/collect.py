@@ -42,7 +42,7 @@ from device_bench.targets.target import Target
 from edge.errors import EdgeError, EngineError, UsageError, one_line, printable
 from edge.runtime.engine import EngineInfo
 from edge.runtime.output_difference import difference_allowed_here, kernel_key
-from edge.runtime.selftest import read_selftest
+from edge.runtime.selftest_archive import read_selftest
 
 ARENA_KERNELS = ("builtin", "reference")
 WITHOUT_SAMPLES = ("adb",)  # kinds of targets whose tool prints averages only

@@ -19,9 +19,10 @@ from device_bench.explain_speed.spec import ExplainSpec
 from device_bench.plan import Plan
 from device_bench.subjects import Subject
 from edge.artifact import Artifact, ModelFile, TensorInfo
-from edge.errors import ArtifactError, FileError, printable
+from edge.errors import FileError, printable
 from edge.runtime.null import port_of
-from edge.runtime.selftest import model_input, read_selftest, selftest_images
+from edge.runtime.selftest import expected_outputs, model_input, selftest_images
+from edge.runtime.selftest_archive import read_selftest
 
 SEED = 20260101
 FRAME_WH = (1280, 720)
@@ -149,11 +150,7 @@ def _selftest_archive(artifact: Artifact, file: ModelFile) -> bytes:
     arrays = read_selftest(artifact)
     images = selftest_images(artifact, arrays)
     held = {"input_0": model_input(images, file, artifact.manifest.preprocess)}
-    for k in range(len(file.outputs)):
-        expected = arrays.get(f"output_{file.path}_{k}")
-        if expected is None or len(expected) != len(images):
-            raise ArtifactError(artifact.folder, f"its self-test holds no expected output {k} of {file.path}")
-        held[f"expected_{k}"] = expected
+    held |= {f"expected_{k}": array for k, array in enumerate(expected_outputs(artifact, file, arrays))}
     return pack_archive(held)
 
 
@@ -199,4 +196,4 @@ def _port(info: TensorInfo) -> dict[str, Any]:
 
 
 def _tensor(info: TensorInfo) -> dict[str, Any]:
-    return info.model_dump(mode="json", include={"name", "dtype", "layout", "meaning", "scale", "zero_point"})
+    return info.model_dump(mode="json", include={"name", "dtype", "layout", "meaning", "scores", "scale", "zero_point"})

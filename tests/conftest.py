@@ -197,6 +197,7 @@ def make_artifact(tmp_path: Path) -> MakeArtifact:
                     "dtype": array.dtype.name,
                     "layout": "nc",
                     "meaning": "probabilities",
+                    "scores": "exclusive",
                     "scale": 1 / 256,
                     "zero_point": -128,
                     **(output or {}),
@@ -205,7 +206,7 @@ def make_artifact(tmp_path: Path) -> MakeArtifact:
             ],
         }
         fields = {
-            "schema_version": 1,
+            "schema_version": 2,
             "name": name,
             "task": "classify",
             "precision": "int8",

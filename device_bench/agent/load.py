@@ -18,6 +18,7 @@ from device_bench.agent.resident import PeakMemory
 from edge.errors import EngineError
 from edge.runtime.emulation import emulator
 from edge.runtime.engine import ENGINES, DeviceSession, Opener, Port, Session
+from edge.runtime.inputs import port_difference
 from edge.runtime.null_session import NullSession
 from edge.runtime.output_difference import difference_allowed_here, kernel_key, output_difference
 
@@ -62,6 +63,7 @@ def load(
     start_ns = clock()
     session = _open(spec, plan, folder, opener)
     load_ns = clock() - start_ns
+    _check_ports(spec, session)
     archive = _archive(spec, folder)
     inputs, values = _inputs(spec, session.inputs, archive)
     start_ns = clock()
@@ -110,6 +112,17 @@ def _open(spec: Mapping[str, Any], plan: Mapping[str, Any], folder: Path, opener
         shapes = {name: tuple(shape) for name, shape in plan["input_shapes"].items()}
         sizes = {"batch": plan["batch"], "shapes": shapes}
     return opener(spec["engine"], model_path(spec, folder), threads=plan["threads"], kernels=spec["kernels"], **sizes)
+
+
+def _check_ports(spec: Mapping[str, Any], session: Session) -> None:
+    """Refuse (EngineError) a file of an artifact whose inputs and outputs are not those of the manifest."""
+    if spec["ports"] is None:
+        return
+    for kind, told, found in zip(("inputs", "outputs"), spec["ports"], (session.inputs, session.outputs), strict=True):
+        ports = [Port(**{**port, "shape": tuple(port["shape"])}) for port in told]
+        problem = port_difference(kind, ports, found, scales_told=spec["format"] == "tflite")
+        if problem is not None:
+            raise EngineError(f"{spec['name']}: {spec['file']}: {problem}")
 
 
 def model_path(spec: Mapping[str, Any], folder: Path) -> Path:

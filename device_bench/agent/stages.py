@@ -43,6 +43,7 @@ class TensorFacts:
     dtype: str
     layout: str
     meaning: str
+    scores: str | None
     scale: float | None
     zero_point: int | None
 
@@ -103,9 +104,5 @@ def _answer(
 ) -> Callable[[npt.NDArray[Any], tuple[int, int]], object]:
     if spec["task"] == "classify":
         names = tuple(str(index) for index in range(spec["classes"]))
-        score = cast(Literal["logits", "probabilities"], output.meaning)
-        return lambda raw, frame_hw: class_scores(
-            raw, score, names, scale=output.scale, zero_point=output.zero_point, top=TOP
-        )
-    meaning, layout = cast(Any, output.meaning), cast(Any, output.layout)
-    return lambda raw, frame_hw: frame_class_map(raw, meaning, layout, frame_hw, preprocess)
+        return lambda raw, frame_hw: class_scores(raw, output, names, top=TOP)
+    return lambda raw, frame_hw: frame_class_map(raw, output, frame_hw, preprocess)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from edge.camera.sinks import Sink
 from edge.camera.sources import Frame, Source
 from edge.percentile import nearest_rank
-from edge.runtime.predictor import ClassPrediction, Prediction, Predictor, SegmentPrediction
+from edge.runtime.predictor import Prediction, Predictor, SegmentPrediction
 from edge.vision.overlay import draw_class_map, draw_line, draw_scores
 
 Pixels = npt.NDArray[np.uint8]
@@ -99,7 +99,7 @@ def draw(frame: Frame, prediction: Prediction, predictor: Predictor) -> Pixels:
     rgb = _enlarged(frame.image, factor, cv2.INTER_LINEAR)
     if frame.colour_order == "bgr":
         rgb = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_BGR2RGB), dtype=np.uint8)
-    if isinstance(prediction, ClassPrediction):
+    if not isinstance(prediction, SegmentPrediction):
         drawn = draw_scores(rgb, prediction.scores)
     else:
         palette = predictor.artifact.manifest.labels.palette or ()

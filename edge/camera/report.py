@@ -8,18 +8,22 @@ from rich.table import Table
 
 from edge.camera.loop import Seen, StageSummary, class_shares
 from edge.runtime.engine import EngineInfo
-from edge.runtime.predictor import ClassPrediction, Prediction
+from edge.runtime.predictor import LabelsPrediction, Prediction, SegmentPrediction
 
 SHOWN_CLASSES = 3
 
 
 def answer_object(prediction: Prediction) -> dict[str, Any]:
-    """A prediction as plain data: `classes` with probabilities, or `shares` of the frame."""
-    if isinstance(prediction, ClassPrediction):
-        scores = prediction.scores
-        ranked = zip(scores.indices, scores.names, scores.probabilities, strict=True)
-        return {"classes": [{"index": i, "name": name, "probability": p} for i, name, p in ranked]}
-    return {"shares": class_shares(prediction)}
+    """A prediction as plain data: `classes` with probabilities, or `shares` of the frame.
+
+    Of independent labels also `labels`, the names of those that hold.
+    """
+    if isinstance(prediction, SegmentPrediction):
+        return {"shares": class_shares(prediction)}
+    scores = prediction.scores
+    ranked = zip(scores.indices, scores.names, scores.probabilities, strict=True)
+    classes = {"classes": [{"index": i, "name": name, "probability": p} for i, name, p in ranked]}
+    return {"labels": list(prediction.labels), **classes} if isinstance(prediction, LabelsPrediction) else classes
 
 
 def frame_object(seen: Seen) -> dict[str, Any]:
@@ -40,14 +44,20 @@ def summary_object(summary: Sequence[StageSummary], frames: int, info: EngineInf
 
 
 def frame_line(seen: Seen) -> str:
-    """One picture's answer on one line: `dog.jpg  golden retriever 93.1 %, ...`."""
-    if isinstance(seen.prediction, ClassPrediction):
+    """One picture's answer on one line: `dog.jpg  golden retriever 93.1 %, ...`.
+
+    Of independent labels all that hold; where none does, `no label` and the best in brackets.
+    """
+    shown, form = SHOWN_CLASSES, "{}"
+    if isinstance(seen.prediction, SegmentPrediction):
+        pairs = list(class_shares(seen.prediction).items())
+    else:
         scores = seen.prediction.scores
         pairs = list(zip(scores.names, scores.probabilities, strict=True))
-    else:
-        pairs = list(class_shares(seen.prediction).items())
-    told = ", ".join(f"{name} {100 * value:.1f} %" for name, value in pairs[:SHOWN_CLASSES])
-    return f"{seen.name}  {told}"
+        if isinstance(seen.prediction, LabelsPrediction):
+            shown, form = (scores.decided, "{}") if scores.decided else (SHOWN_CLASSES, "no label ({})")
+    told = ", ".join(f"{name} {100 * value:.1f} %" for name, value in pairs[:shown])
+    return f"{seen.name}  {form.format(told)}"
 
 
 def summary_table(summary: Sequence[StageSummary]) -> Table:

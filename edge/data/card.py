@@ -1,6 +1,8 @@
 """The card: what a foreign model file cannot say itself, as a TOML file.
 
 task = "classify"                # classify or segment
+scores = "exclusive"             # or "independent": several labels may hold; where the model does not show it
+values = "logits"                # or "probabilities"; where the model does not show it
 
 [preprocess]                     # every key is needed, nothing is guessed
 colour_order = "rgb"
@@ -25,13 +27,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from edge.artifact import Labels
+from edge.artifact import Labels, Scores
 from edge.bounded_file import read_text
 from edge.errors import FileError, RecipeError, unknown_name
 from edge.vision.preprocess import Preprocess
 
 MAX_CARD_BYTES = 1024 * 1024
 CardTask = Literal["classify", "segment"]
+CardValues = Literal["logits", "probabilities"]
 Channel = Annotated[int, Field(ge=0, le=255)]
 
 
@@ -60,6 +63,8 @@ class CardFile(Section):
     """The keys of the TOML file."""
 
     task: CardTask
+    scores: Scores | None = None
+    values: CardValues | None = None
     preprocess: Preprocess
     labels: CardLabels
 
@@ -68,6 +73,8 @@ class Card(Section):
     """A card with its labels read."""
 
     task: CardTask
+    scores: Scores | None = None
+    values: CardValues | None = None
     preprocess: Preprocess
     labels: Labels
 
@@ -92,8 +99,11 @@ def read_card(path: str | Path) -> Card:
     palette = card.labels.palette
     if palette is not None and len(palette) != len(names):
         raise RecipeError(f"{source}: [labels] palette has {len(palette)} colours for {len(names)} names")
-    labels = Labels(names=names, palette=palette, ignore_index=card.labels.ignore_index)
-    return Card(task=card.task, preprocess=card.preprocess, labels=labels)
+    try:
+        labels = Labels(names=names, palette=palette, ignore_index=card.labels.ignore_index)
+    except ValidationError as error:
+        raise RecipeError(f"{source}: [labels] {_first_problem(error)}") from error
+    return Card(task=card.task, scores=card.scores, values=card.values, preprocess=card.preprocess, labels=labels)
 
 
 def _text(path: Path, card: Path) -> str:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from edge.data.splits import Split
 from edge.errors import UsageError
 from edge.evaluation.classification import ClassificationMeter
+from edge.evaluation.multi_label import MultiLabelMeter
 from edge.evaluation.segmentation import ConfusionMatrix
 
 Pixels = NDArray[np.uint8]
@@ -21,17 +22,27 @@ def no_progress(count: int) -> None:
     """Tell nobody."""
 
 
-def accuracy(split: Split, answer: Answer, *, batch_size: int = 1, advance: Advance = no_progress) -> dict[str, Any]:
+def accuracy(
+    split: Split,
+    answer: Answer,
+    *,
+    batch_size: int = 1,
+    independent: bool = False,
+    advance: Advance = no_progress,
+) -> dict[str, Any]:
     """Ask for an answer to every image of a split and score it.
 
     Args:
-        answer: from RGB uint8 frames (h, w, 3) of any sizes to class scores (classes,) of any real dtype, or to class
-            maps uint8 (h, w) of the frames' sizes, 255 where the model saw nothing (those pixels do not count).
+        answer: from RGB uint8 frames (h, w, 3) of any sizes to class scores (classes,) of any real dtype (an artifact's
+            `ranked_values`), or to class maps uint8 (h, w) of the frames' sizes, 255 where the model saw nothing (those
+            pixels do not count).
         batch_size: frames per question.
+        independent: the scores are of independent labels; an image's label is then the only one that it has.
         advance: called with the number of images done since the last call.
 
     Returns:
-        Classification: `top1`, `top5`, in [0, 1]. Segmentation: `miou` and `pixel_accuracy` in [0, 1], and `iou` by
+        Classification: `top1`, `top5`, in [0, 1]; of independent labels `mean_average_precision` and `label_accuracy`.
+        Segmentation: `miou` and `pixel_accuracy` in [0, 1], and `iou` by
         class name (None where a class occurs neither in truth nor answer). Both: `images`, `split_sha256`.
 
     Raises:
@@ -39,7 +50,8 @@ def accuracy(split: Split, answer: Answer, *, batch_size: int = 1, advance: Adva
     """
     if split.task not in SCORERS:
         raise UsageError(f"{split.origin}: has no labels or masks to evaluate on; give --labels or --masks")
-    metrics = SCORERS[split.task](split, answer, batch_size, advance)
+    scorer = _labels if independent and split.task == "classify" else SCORERS[split.task]
+    metrics = scorer(split, answer, batch_size, advance)
     return {**metrics, "images": len(split), "split_sha256": split.sha256}
 
 
@@ -53,6 +65,16 @@ def _classify(split: Split, answer: Answer, batch_size: int, advance: Advance) -
         advance(len(indices))
     score = meter.score()
     return {"top1": score.top1, "top5": score.top5}
+
+
+def _labels(split: Split, answer: Answer, batch_size: int, advance: Advance) -> dict[str, Any]:
+    meter = MultiLabelMeter(len(split.classes))
+    for indices in _groups(split, batch_size):
+        values = np.stack(answer([split.image(index) for index in indices]))
+        meter.add(values, np.array([split.label(index) for index in indices]))
+        advance(len(indices))
+    score = meter.score()
+    return {"mean_average_precision": score.mean_average_precision, "label_accuracy": score.label_accuracy}
 
 
 def _segment(split: Split, answer: Answer, batch_size: int, advance: Advance) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Arrays handed to an engine are checked before they reach its native code."""
+"""What an engine is handed and what it loaded is checked: arrays before its native code, ports before a number."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,3 +19,29 @@ def check_inputs(engine: str, ports: Sequence[Port], inputs: Sequence[npt.NDArra
             raise EngineError(
                 f"{engine}: input '{port.name}' is {port.dtype} {port.shape}, got {array.dtype.name} {array.shape}"
             )
+
+
+def port_difference(kind: str, told: Sequence[Port], found: Sequence[Port], *, scales_told: bool) -> str | None:
+    """How the inputs or outputs of a loaded file differ from what a manifest says; None where they agree.
+
+    Args:
+        kind: `inputs` or `outputs`, for the message.
+        scales_told: the reader of the file says every scale; ONNX Runtime does not.
+    """
+    if len(told) != len(found):
+        return f"{len(told)} {kind} in the manifest, {len(found)} in the file"
+    for one, other in zip(told, found, strict=True):
+        if (one.shape, one.dtype) != (other.shape, other.dtype):
+            return f"'{one.name}' is {one.dtype} {one.shape} in the manifest, {other.dtype} {other.shape} in the file"
+        if other.scale is None and not scales_told:
+            continue
+        if _scale(one) != _scale(other):
+            return f"'{one.name}' has the scale {one.scale} in the manifest, {other.scale} in the file"
+        if one.zero_point != other.zero_point:
+            return f"'{one.name}' has the zero point {one.zero_point} in the manifest, {other.zero_point} in the file"
+    return None
+
+
+def _scale(port: Port) -> np.float32 | None:
+    """As files hold it: in float32."""
+    return None if port.scale is None else np.float32(port.scale)

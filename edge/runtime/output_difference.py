@@ -92,3 +92,16 @@ def output_difference(expected: npt.NDArray[Any], found: npt.NDArray[Any], *, cl
     if np.issubdtype(expected.dtype, np.floating):
         return float(values_apart(expected, found).max(initial=0.0))
     return float(np.abs(expected.astype(np.int64) - found.astype(np.int64)).max(initial=0))
+
+
+def largest_sensible(expected: npt.NDArray[Any], *, class_map: bool) -> float:
+    """The largest difference that may be allowed: half of all cells, of the type's range, or of the largest value.
+
+    By one that is larger, a model that answers nothing would pass.
+    """
+    if class_map:
+        return 0.5
+    if np.issubdtype(expected.dtype, np.integer):
+        limits = np.iinfo(expected.dtype)
+        return (int(limits.max) - int(limits.min) + 1) / 2
+    return 0.5 * max(float(np.abs(expected).max(initial=0.0)), 1e-6)

@@ -3,18 +3,20 @@
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from edge.artifact import Artifact, ModelFile, TensorInfo, open_artifact
-from edge.errors import ArtifactError, EngineError, UnsupportedError, UsageError, unknown_name
+from edge.answer_form import has_independent_labels
+from edge.artifact import Artifact, ModelFile, open_artifact
+from edge.errors import EngineError, UnsupportedError, UsageError, unknown_name
+from edge.runtime.artifact_session import open_artifact_session, require_as_told
 from edge.runtime.choice import choose_engine, file_for
-from edge.runtime.engine import EngineInfo, Session, open_session
+from edge.runtime.engine import EngineInfo, Session
 from edge.runtime.selftest import run_selftest
 from edge.vision.encoding import frame_encoder
-from edge.vision.postprocess import ClassScores, class_scores, frame_class_map
+from edge.vision.postprocess import ClassScores, class_scores, frame_class_map, ranked_values
 from edge.vision.preprocess import resize
 
 Pixels = npt.NDArray[np.uint8]
@@ -56,12 +58,26 @@ class ClassPrediction:
         return self.scores.probabilities[0]
 
 
+@dataclass(frozen=True, kw_only=True)
+class LabelsPrediction:
+    """The answer of a classifier whose labels are independent: those that hold, and the best scores beside them."""
+
+    scores: ClassScores
+    times: StageTimes
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the labels with a probability of at least 0.5, the most probable first; none, one or all."""
+        return self.scores.names[: self.scores.decided]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SegmentPrediction:
     """A segmenter's answer.
 
     Attributes:
-        class_map: uint8 (frame height, frame width), class indices; 255 where the model saw nothing (fit `crop`).
+        class_map: uint8 (frame height, frame width), class indices; 255 where the model saw nothing (fit `crop`). A
+            mask of one channel is 1 where its probability is at least 0.5, else 0.
         names: class names by index.
     """
 
@@ -70,7 +86,7 @@ class SegmentPrediction:
     times: StageTimes
 
 
-Prediction = ClassPrediction | SegmentPrediction
+Prediction = ClassPrediction | LabelsPrediction | SegmentPrediction
 
 
 class Predictor:
@@ -81,11 +97,10 @@ class Predictor:
         self._artifact = artifact
         self._session = session
         self._preprocess = artifact.manifest.preprocess
-        self._output = _checked_output(artifact, file, session)
-        try:
-            self._encode = frame_encoder(file.inputs[0], self._preprocess)
-        except UsageError as error:
-            raise ArtifactError(artifact.folder, str(error)) from error
+        require_as_told(artifact, file, session)
+        self._output = file.outputs[0]  # the only one of a task that has a predictor, see `edge.answer_form`
+        self._independent = has_independent_labels(artifact.manifest)
+        self._encode = frame_encoder(file.inputs[0], self._preprocess)
         # `resize` takes RGB and makes the model's order; for a BGR frame the swap is the opposite one.
         opposite: ColourOrder = "rgb" if self._preprocess.colour_order == "bgr" else "bgr"
         swapped = self._preprocess.model_copy(update={"colour_order": opposite})
@@ -118,7 +133,7 @@ class Predictor:
             raise UnsupportedError(f"{opened.folder}: task '{opened.manifest.task}' has no predictor")
         chosen = engine or choose_engine(opened)
         file = file_for(opened, chosen)
-        session = open_session(chosen, opened.file(file.path), threads=threads, kernels=kernels)
+        session = open_artifact_session(opened, file, chosen, threads=threads, kernels=kernels)
         predictor = cls(opened, file, session)
         if selftest:
             result = run_selftest(opened, file.path, session)
@@ -158,7 +173,12 @@ class Predictor:
         after_quantize = time.perf_counter_ns()
         output = self._session.run([raw])[0]
         after_infer = time.perf_counter_ns()
-        answer = self._answer(output, (frame.shape[0], frame.shape[1]))
+        frame_hw = (frame.shape[0], frame.shape[1])
+        answer: ClassScores | Pixels
+        if self._artifact.manifest.task == "classify":
+            answer = class_scores(output, self._output, self._artifact.manifest.labels.names, top=TOP)
+        else:
+            answer = frame_class_map(output, self._output, frame_hw, self._preprocess)
         times = StageTimes(
             resize_ns=after_resize - start,
             quantize_ns=after_quantize - after_resize,
@@ -166,40 +186,13 @@ class Predictor:
             postprocess_ns=time.perf_counter_ns() - after_infer,
         )
         if isinstance(answer, ClassScores):
-            return ClassPrediction(scores=answer, times=times)
+            kind = LabelsPrediction if self._independent else ClassPrediction
+            return kind(scores=answer, times=times)
         return SegmentPrediction(class_map=answer, names=self._artifact.manifest.labels.names, times=times)
 
-    def _answer(self, output: npt.NDArray[Any], frame_hw: tuple[int, int]) -> ClassScores | Pixels:
-        info, names = self._output, self._artifact.manifest.labels.names
+    def values(self, frame: Pixels, *, colour_order: ColourOrder = "bgr") -> npt.NDArray[Any]:
+        """What an evaluation counts: a classifier's `ranked_values` (classes,), a segmenter's class map (h, w)."""
+        output = self._session.run([self._encode(resize(frame, self._resize_as[colour_order]))])[0]
         if self._artifact.manifest.task == "classify":
-            meaning = cast(Literal["logits", "probabilities"], info.meaning)
-            return class_scores(output, meaning, names, scale=info.scale, zero_point=info.zero_point, top=TOP)
-        layout = cast(Literal["nhwc", "nchw", "nhw", "hw"], info.layout)
-        segment_meaning = cast(Literal["logits", "class_map"], info.meaning)
-        return frame_class_map(output, segment_meaning, layout, frame_hw, self._preprocess)
-
-
-def _checked_output(artifact: Artifact, file: ModelFile, session: Session) -> TensorInfo:
-    """The file's only output, after checking that file, manifest and task agree. Refuses (ArtifactError) otherwise."""
-    where, manifest = artifact.folder / file.path, artifact.manifest
-    if len(file.inputs) != 1 or len(file.outputs) != 1:
-        raise ArtifactError(
-            where, f"{len(file.inputs)} inputs and {len(file.outputs)} outputs; a predictor takes one each"
-        )
-    for port, told in ((session.inputs[0], file.inputs[0]), (session.outputs[0], file.outputs[0])):
-        if (port.shape, port.dtype) != (told.shape, told.dtype):
-            raise ArtifactError(
-                where,
-                f"'{told.name}' is {told.dtype} {told.shape} in the manifest, {port.dtype} {port.shape} in the file",
-            )
-    output, names = file.outputs[0], manifest.labels.names
-    known = ("logits", "probabilities") if manifest.task == "classify" else ("logits", "class_map")
-    if output.meaning not in known:
-        raise ArtifactError(
-            where, f"output means '{output.meaning}'; a task '{manifest.task}' ends in {' or '.join(known)}"
-        )
-    if output.meaning != "class_map":
-        classes = output.shape[1] if output.layout in ("nchw", "nc") else output.shape[-1]
-        if classes != len(names):
-            raise ArtifactError(where, f"{classes} classes in the output, {len(names)} names in the manifest")
-    return output
+            return ranked_values(output, self._output)
+        return frame_class_map(output, self._output, (frame.shape[0], frame.shape[1]), self._preprocess)

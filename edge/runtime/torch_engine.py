@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from edge.errors import EngineError, UsageError, unknown_name
-from edge.graph.graph import Graph
+from edge.graph.graph import Graph, Tensor
 from edge.graph.model_file import read_model
 from edge.quantization.float_run import FloatRun
 from edge.quantization.integer import IntegerSimulation
@@ -67,8 +67,8 @@ class TorchSession:
     """A graph with the function that executes it."""
 
     def __init__(self, graph: Graph, threads: int) -> None:
-        self._inputs = tuple(_port(graph, name) for name in graph.inputs)
-        self._outputs = tuple(_port(graph, name) for name in graph.outputs)
+        self._inputs = tuple(port_of_tensor(graph.tensors[name]) for name in graph.inputs)
+        self._outputs = tuple(port_of_tensor(graph.tensors[name]) for name in graph.outputs)
         self._operators = len(graph.operators)
         self._threads = threads
         quantized = any(tensor.quantization is not None for tensor in graph.tensors.values())
@@ -107,12 +107,12 @@ class TorchSession:
             return self._execute(inputs)
 
 
-def _port(graph: Graph, name: str) -> Port:
-    tensor = graph.tensors[name]
+def port_of_tensor(tensor: Tensor) -> Port:
+    """The port of a graph's input or output."""
     if tensor.quantization is None:
-        return Port(name=name, shape=tensor.shape, dtype=tensor.dtype)
+        return Port(name=tensor.name, shape=tensor.shape, dtype=tensor.dtype)
     return Port(
-        name=name,
+        name=tensor.name,
         shape=tensor.shape,
         dtype=tensor.dtype,
         scale=float(tensor.quantization.scale[0]),

@@ -10,10 +10,11 @@ from torch import nn
 from edge.data.splits import Split
 from edge.evaluation.accuracy import Advance, Pixels, accuracy, no_progress
 from edge.training.batches import Normalizer
-from edge.vision.postprocess import frame_class_map
+from edge.vision.postprocess import Answer, frame_class_map
 from edge.vision.preprocess import Preprocess, resize
 
 BATCH_SIZE = 8
+LOGITS = Answer(meaning="logits", scores="exclusive", layout="nchw")  # what a segmenter is trained to give
 
 
 def evaluate(
@@ -49,7 +50,7 @@ def module_answer(
         if task != "segment":
             return list(outputs)
         return [
-            frame_class_map(one[None], "logits", "nchw", frame.shape[:2], preprocess)
+            frame_class_map(one[None], LOGITS, frame.shape[:2], preprocess)
             for one, frame in zip(outputs, frames, strict=True)
         ]
 

@@ -7,6 +7,7 @@ from typing import Any
 import click
 from rich.table import Table
 
+from edge.answer_form import has_independent_labels
 from edge.artifact import open_artifact
 from edge.data.class_names import ClassNames
 from edge.data.model_classes import model_classes, require_model_classes
@@ -27,6 +28,7 @@ class _Opened:
     runs_on: str
     task: str
     classes: ClassNames
+    independent: bool = False
     default_split: dict[str, str] | None = None
 
 
@@ -82,7 +84,13 @@ def command(
         chosen = chosen.subset(range(min(samples, len(chosen))))
     with Bars() as progress:
         task = progress.add_task("evaluate", total=len(chosen))
-        metrics = accuracy(chosen, opened.answer, batch_size=8, advance=lambda count: progress.advance(task, count))
+        metrics = accuracy(
+            chosen,
+            opened.answer,
+            batch_size=8,
+            independent=opened.independent,
+            advance=lambda count: progress.advance(task, count),
+        )
     if as_json:
         say_json({"subject": str(subject), "runs_on": opened.runs_on, "split": chosen.origin, **metrics})
     else:
@@ -97,6 +105,7 @@ def _artifact(folder: Path, engine: str | None, threads: int) -> _Opened:
         runs_on=f"{info.engine} {info.version}, {info.kernels}",
         task=artifact.manifest.task,
         classes=model_classes(artifact.manifest.labels),
+        independent=has_independent_labels(artifact.manifest),
     )
 
 
@@ -127,7 +136,7 @@ def _print(subject: str, split: Split, metrics: dict[str, Any]) -> None:
     table = Table()
     table.add_column("metric")
     table.add_column("%", justify="right")
-    for name in ("top1", "top5", "miou", "pixel_accuracy"):
+    for name in ("top1", "top5", "mean_average_precision", "label_accuracy", "miou", "pixel_accuracy"):
         if name in metrics:
             table.add_row(name, f"{metrics[name] * 100:.2f}")
     for name, value in metrics.get("iou", {}).items():

@@ -14,6 +14,8 @@ Colour = tuple[int, int, int]
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _WHITE: Colour = (255, 255, 255)
+_GREEN: Colour = (20, 110, 60)
+_GREY: Colour = (90, 90, 90)
 
 
 def default_palette(classes: int) -> tuple[Colour, ...]:
@@ -28,6 +30,8 @@ def default_palette(classes: int) -> tuple[Colour, ...]:
 
 def draw_scores(frame: Pixels, scores: ClassScores) -> Pixels:
     """The best classes in the upper left corner, one line each with a bar as long as the probability.
+
+    The bars of what was decided are green, those of the others grey.
 
     Args:
         frame: RGB uint8 (h, w, 3).
@@ -51,7 +55,8 @@ def draw_scores(frame: Pixels, scores: ClassScores) -> Pixels:
         baseline = 3 + line * (row + 1) - line // 4
         bar_top = 3 + line * row + 1
         bar = drawn[bar_top : bar_top + line - 2, 3 : 3 + round(share * (panel_width - 6))]
-        bar[:] = (bar * 0.5 + np.array([20, 110, 60]) * 0.5).astype(np.uint8)
+        colour = _GREEN if row < scores.decided else _GREY
+        bar[:] = (bar * 0.5 + np.array(colour) * 0.5).astype(np.uint8)
         _text(drawn, _shortened(name, size, name_width), 6, baseline, size)
         _text(drawn, number, panel_width - number_width - 4, baseline, size)
     return drawn
@@ -132,11 +137,14 @@ def _width(text: str, size: float) -> int:
 
 def _shortened(text: str, size: float, width: int) -> str:
     """The text, cut with two dots where it is wider than `width` pixels."""
+    text = text[: max(width, 1)]  # no letter is narrower than a pixel
     if _width(text, size) <= width:
         return text
-    while len(text) > 1 and _width(text + "..", size) > width:
-        text = text[:-1]
-    return text + ".."
+    fits, beyond = 1, len(text)
+    while beyond - fits > 1:
+        middle = (fits + beyond) // 2
+        fits, beyond = (middle, beyond) if _width(text[:middle] + "..", size) <= width else (fits, middle)
+    return text[:fits] + ".."
 
 
 def _text(drawn: Pixels, text: str, x: int, baseline: int, size: float) -> None:

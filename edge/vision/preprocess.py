@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from edge.vision.pixel_scale import pixel_scale_problem
 from edge.vision.pixels import Geometry as Geometry
 from edge.vision.pixels import Pixels as Pixels
 from edge.vision.pixels import Placement as Placement
@@ -39,7 +40,8 @@ class Preprocess(BaseModel):
         fit: `stretch` (the whole frame, its aspect lost), `crop` (the largest centred window of the model's aspect,
             times `crop_fraction`), or `letterbox` (the whole frame, centred, the rest filled with `mean`).
         crop_fraction: in (0, 1]; must be 1 unless `fit` is `crop`.
-        mean, std: per input channel, in pixel units 0..255: the model's input is (pixel - mean) / std.
+        mean, std: per input channel, in pixel units 0..255: the model's input is (pixel - mean) / std. What can only
+            be meant on a scale of 0..1 is refused, see `edge.vision.pixel_scale`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,4 +61,10 @@ class Preprocess(BaseModel):
             raise ValueError(
                 f"crop_fraction is {self.crop_fraction}, and fit '{self.fit}' takes the whole frame: set 1"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _on_the_scale_of_pixels(self) -> "Preprocess":
+        if problem := pixel_scale_problem(self.mean, self.std):
+            raise ValueError(problem)
         return self

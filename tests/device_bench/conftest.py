@@ -26,7 +26,8 @@ class NamedSession(NullSession):
 def zeros(engine: str, path: Path, *, threads: int, kernels: str | None) -> Session:
     """Opens the artifacts of `make_artifact`: 8x8 pixels in, three zeros out."""
     given = (Port(name="image", shape=(1, 8, 8, 3), dtype="int8", scale=1 / 255, zero_point=-128),)
-    return NamedSession(inputs=given, outputs=(Port(name="output0", shape=(1, 3), dtype="int8"),), threads=threads)
+    scores = Port(name="output0", shape=(1, 3), dtype="int8", scale=1 / 256, zero_point=-128)
+    return NamedSession(inputs=given, outputs=(scores,), threads=threads)
 
 
 @pytest.fixture

@@ -34,7 +34,8 @@ QUICK_OPTIONS = ["--rounds", "2", "--min-runs", "4", "--min-seconds", "0", "--wa
 @pytest.fixture
 def two_records(make_artifact: MakeArtifact) -> list[Record]:
     wide = {"dtype": "float32", "scale": None, "zero_point": None}
-    parent = make_artifact("float", precision="float32", input=wide, output={"scale": None, "zero_point": None})
+    real = {"outputs": (np.zeros((2, 3), np.float32),), "output": {"scale": None, "zero_point": None}}
+    parent = make_artifact("float", precision="float32", input=wide, **real)
     folders = [parent, make_artifact("int8")]
     opened = [open_artifact(folder) for folder in folders]
     return bench(opened, ["null"], QUICK, InProcess(), command="edge bench float int8")
@@ -213,10 +214,10 @@ def test_a_failed_self_test_stops_the_bench(make_artifact: MakeArtifact) -> None
         def info(self) -> EngineInfo:
             return replace(super().info, engine="litert")
 
-    ports = (Port(name="o", shape=(1, 3), dtype="int8"),)
+    ports = (Port(name="o", shape=(1, 3), dtype="int8", scale=1 / 256, zero_point=-128),)
 
     def wrong(engine: str, path: Path, *, threads: int, kernels: str | None) -> Session:
-        given = (Port(name="i", shape=(1, 8, 8, 3), dtype="int8"),)
+        given = (Port(name="i", shape=(1, 8, 8, 3), dtype="int8", scale=1 / 255, zero_point=-128),)
         return Other(inputs=given, outputs=ports, values=[np.full((1, 3), 5, np.int8)])
 
     artifact = open_artifact(make_artifact())

@@ -60,7 +60,11 @@ class GpuSession(NullSession):
 def on_gpu(engine: str, path: Path, *, threads: int, kernels: str | None) -> Session:
     """Opens the artifacts of `make_artifact`."""
     given = (Port(name="image", shape=(1, 8, 8, 3), dtype="int8", scale=1 / 255, zero_point=-128),)
-    return GpuSession(inputs=given, outputs=(Port(name="output0", shape=(1, 3), dtype="int8"),), threads=threads)
+    return GpuSession(
+        inputs=given,
+        outputs=(Port(name="output0", shape=(1, 3), dtype="int8", scale=1 / 256, zero_point=-128),),
+        threads=threads,
+    )
 
 
 def test_copies_stand_apart_from_the_latency(

@@ -15,7 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def manifest_of(files: dict[str, bytes]) -> dict[str, Any]:
     """A manifest for these files, as plain data."""
-    tensor = {"name": "x", "shape": [1, 4], "dtype": "float32", "layout": "nc", "meaning": "logits"}
+    image = {"name": "x", "shape": [1, 4, 4, 3], "dtype": "float32", "layout": "nhwc", "meaning": "image"}
+    scores = {"name": "y", "shape": [1, 4], "dtype": "float32", "layout": "nc", "meaning": "logits"}
     entries = [
         {
             "path": name,
@@ -24,14 +25,14 @@ def manifest_of(files: dict[str, bytes]) -> dict[str, Any]:
             "sha256": hashlib.sha256(data).hexdigest(),
             "size_bytes": len(data),
             "format_version": 3,
-            "inputs": [tensor],
-            "outputs": [tensor],
+            "inputs": [image],
+            "outputs": [{**scores, "scores": "exclusive"}],
         }
         for name, data in files.items()
         if name.endswith(".tflite")
     ]
     return {
-        "schema_version": 1,
+        "schema_version": 2,
         "name": "net",
         "task": "classify",
         "precision": "float32",

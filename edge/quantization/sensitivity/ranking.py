@@ -12,6 +12,7 @@ from edge.artifact import TensorInfo
 from edge.evaluation.fidelity import RealDifference, real_difference
 from edge.graph.batch_axis import batch_axis_user
 from edge.graph.graph import Graph
+from edge.graph.output_meaning import proof_of
 from edge.quantization.integer import IntegerSimulation
 from edge.quantization.sensitivity.mixed import FLOAT, WHOLE, Layer, MixedNetwork, Values
 from edge.quantization.sensitivity.real_weights import RealWeights, real_weights
@@ -147,7 +148,15 @@ class _Bench:
         self._simulation = IntegerSimulation(graph)
         output = graph.tensors[graph.outputs[0]]
         layout = {4: graph.layout, 3: "nhw", 2: "nc"}.get(len(output.shape), "flat")
-        self._info = TensorInfo(name=output.name, shape=output.shape, dtype="float32", layout=layout, meaning="logits")
+        own = subject.source.outputs[0]
+        self._info = TensorInfo(
+            name=output.name,
+            shape=output.shape,
+            dtype="float32",
+            layout=layout,
+            meaning=proof_of(graph, output.name).values or (own.meaning if own.scores is not None else "logits"),
+            scores=own.scores or "exclusive",
+        )
         self.reference = Participant("float", images)
         self.everything = Trial(participant=Participant("every layer rounded", images))
         self.simulation = Trial(participant=Participant("integer simulation", images))

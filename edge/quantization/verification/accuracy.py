@@ -6,15 +6,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge.artifact import TensorInfo
+from edge.answer_form import has_independent_labels
+from edge.artifact import Artifact, TensorInfo
+from edge.evaluation.chance import mean_average_precision_lower, mean_iou_lower, wilson_lower
 from edge.evaluation.classification import ClassificationMeter
+from edge.evaluation.multi_label import MultiLabelMeter
 from edge.evaluation.segmentation import ConfusionMatrix
 from edge.quantization.verification.images import Images
-from edge.vision.postprocess import frame_class_map
+from edge.vision.postprocess import frame_class_map, ranked_values
 
 Array = npt.NDArray[Any]
 NOT_SEEN = 255
 METRICS: Mapping[str, str] = {"classify": "top1", "segment": "miou"}
+MULTI_LABEL = "mean_average_precision"
+
+
+def metric_of(artifact: Artifact) -> str | None:
+    """The metric by which an artifact is judged; None for a task without one."""
+    return MULTI_LABEL if has_independent_labels(artifact.manifest) else METRICS.get(artifact.manifest.task)
 
 
 class Participant:
@@ -24,9 +33,12 @@ class Participant:
         self.subject = subject
         self._images = images
         self._task = images.artifact.manifest.task
-        self._ranking = ClassificationMeter()
         classes = len(images.split.classes) if images.split is not None and images.split.classes else 1
+        self._ranking = ClassificationMeter()
+        self._labels = MultiLabelMeter(classes) if has_independent_labels(images.artifact.manifest) else None
         self._confusion = ConfusionMatrix(max(classes, 1), NOT_SEEN)
+        self._right: list[npt.NDArray[np.int64]] = []
+        self._union: list[npt.NDArray[np.int64]] = []
         self.decided: dict[int, Array] = {}
         self._equal = 0
         self._compared = 0
@@ -34,10 +46,12 @@ class Participant:
     def add(self, index: int, output: Array, info: TensorInfo) -> None:
         """Take one image's first output (batch 1), raw, as `info` describes it."""
         if self._task == "classify":
-            scores = output.reshape(1, -1)
-            self.decided[index] = scores.argmax(axis=1)
+            values = ranked_values(output, info)[None]
+            several = self._labels is not None
+            self.decided[index] = values[0] >= 0 if several else values.argmax(axis=1)
             if self._images.labelled and self._images.split is not None:
-                self._ranking.add(scores, np.array([self._images.split.label(index)]))
+                label = np.array([self._images.split.label(index)])
+                (self._ranking if self._labels is None else self._labels).add(values, label)
         elif self._task == "segment":
             self._add_map(index, output, info)
 
@@ -48,13 +62,16 @@ class Participant:
             frame_hw = (preprocess.height, preprocess.width) if split is None else split.image(index).shape[:2]
         else:
             frame_hw = mask.shape
-        layout: Any = info.layout
-        meaning: Any = info.meaning
-        found = frame_class_map(output, meaning, layout, (frame_hw[0], frame_hw[1]), preprocess, outside=NOT_SEEN)
+        found = frame_class_map(output, info, (frame_hw[0], frame_hw[1]), preprocess, outside=NOT_SEEN)
         self.decided[index] = found
         if mask is not None and split is not None:
             truth = np.where(mask == split.ignore_index, NOT_SEEN, mask) if split.ignore_index is not None else mask
-            self._confusion.add(np.where(found == NOT_SEEN, NOT_SEEN, truth).astype(np.uint8), found)
+            one = ConfusionMatrix(self._confusion.classes, NOT_SEEN)
+            one.add(np.where(found == NOT_SEEN, NOT_SEEN, truth).astype(np.uint8), found)
+            right = np.diagonal(one.counts)
+            self._right.append(right)
+            self._union.append(one.counts.sum(axis=0) + one.counts.sum(axis=1) - right)
+            self._confusion.counts += one.counts
 
     def compare(self, parent: "Participant", index: int) -> None:
         """Count the decisions about one image that equal the parent's, and forget both."""
@@ -66,12 +83,23 @@ class Participant:
 
     @property
     def value(self) -> float | None:
-        """Top-1 or mean IoU so far, in [0, 1]; None without labels."""
+        """Top-1, mean average precision or mean IoU so far, in [0, 1]; None without labels."""
         if not self._images.labelled:
             return None
+        if self._labels is not None:
+            return self._labels.score().mean_average_precision
         if self._task == "classify":
             return self._ranking.score().top1
         return self._confusion.score().mean_iou if self._task == "segment" else None
+
+    @property
+    def lower(self) -> float:
+        """The lower end of `value`'s 95 % interval, in [0, 1]; 0 without labels."""
+        if self._labels is not None:
+            return mean_average_precision_lower(self._labels.values, self._labels.truth)
+        if self._task == "classify":
+            return wilson_lower(self._ranking.first, self._ranking.images)
+        return mean_iou_lower(np.array(self._right), np.array(self._union)) if self._right else 0.0
 
     @property
     def agreement(self) -> float | None:

@@ -5,7 +5,15 @@ from collections.abc import Iterable, Mapping
 from edge.artifact import Artifact
 from edge.quantization.verification.images import Images
 from edge.quantization.verification.runtimes import Runtime
-from edge.runtime.selftest import ANY_KERNELS, EXACT_KERNELS, kernel_key, run_selftest
+from edge.runtime.selftest import (
+    ANY_KERNELS,
+    EXACT_KERNELS,
+    expected_outputs,
+    held_to_sense,
+    kernel_key,
+    run_selftest,
+)
+from edge.runtime.selftest_archive import read_selftest
 
 Bounds = Mapping[str, Mapping[str, float]]
 
@@ -25,7 +33,13 @@ def measured_bounds(artifact: Artifact, runtimes: Iterable[Runtime], images: Ima
         integers = all(output.dtype != "float32" for output in runtime.file.outputs)
         found = 0.0 if integers and key == EXACT_KERNELS else largest
         of_file[key] = max(of_file.get(key, 0.0), found)
-    return bounds
+    arrays = read_selftest(artifact)
+    return {
+        name: held_to_sense(
+            of_file, artifact.model_file(name), expected_outputs(artifact, artifact.model_file(name), arrays)
+        )
+        for name, of_file in bounds.items()
+    }
 
 
 def merged_bounds(old: Bounds, measured: Bounds) -> dict[str, dict[str, float]]:

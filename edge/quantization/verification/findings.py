@@ -3,14 +3,24 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from edge.artifact import Artifact
+from edge.evaluation.chance import chance_of
 from edge.evaluation.thresholds import Limits
-from edge.evaluation.verdict import NO_PARENT, Finding, accuracy_finding, agreement_finding, size_finding
-from edge.quantization.verification.accuracy import METRICS, Participant
+from edge.evaluation.verdict import (
+    NO_PARENT,
+    Finding,
+    accuracy_finding,
+    agreement_finding,
+    chance_finding,
+    size_finding,
+)
+from edge.quantization.verification.accuracy import MULTI_LABEL, Participant, metric_of
 from edge.quantization.verification.end_to_end import Comparison
 from edge.quantization.verification.images import Images
 from edge.quantization.verification.operators import allowed_quanta
 from edge.quantization.verification.runtimes import Runtime
 from edge.quantization.verification.subject import Subject
+from edge.runtime.selftest import run_selftest
 
 FLOAT_TOLERANCE = 1e-3
 CLASS_MAP_TOLERANCE = 0.01
@@ -85,10 +95,10 @@ def participants(comparison: Comparison) -> Sequence[Participant]:
 
 def accuracy_findings(comparison: Comparison, images: Images, limits: Limits) -> list[Finding]:
     """Judge accuracy and decisions of the reference and of every runtime against the float parent's."""
-    metric = METRICS.get(images.artifact.manifest.task)
+    metric = metric_of(images.artifact)
     if metric is None:
         return []
-    findings = []
+    findings = _chance_findings(comparison, images, metric)
     parent = None if comparison.parent is None else comparison.parent.value
     for participant in participants(comparison):
         subject, agreement = participant.subject, participant.agreement
@@ -103,13 +113,38 @@ def accuracy_findings(comparison: Comparison, images: Images, limits: Limits) ->
         detail = "no float parent at hand, so no accuracy is compared; name it with --parent"
         findings.append(Finding(check="accuracy", subject=NO_PARENT, passed=None, detail=detail))
     if limits.agreement_floor is not None:
-        unit = DECISIONS[images.artifact.manifest.task]
+        unit = "labels" if metric == MULTI_LABEL else DECISIONS[images.artifact.manifest.task]
         agreements = [(participant.subject, participant.agreement) for participant in participants(comparison)]
         findings += [
             agreement_finding(subject, value, limits.agreement_floor, unit)
             for subject, value in agreements
             if value is not None
         ]
+    return findings
+
+
+def _chance_findings(comparison: Comparison, images: Images, metric: str) -> list[Finding]:
+    """The float parent first, then everybody else, against answers that look at no pixel of these images."""
+    if not images.labelled or images.split is None:
+        return []
+    chance = chance_of(images.split.subset(range(images.count)), metric)
+    judged = [*([] if comparison.parent is None else [comparison.parent]), *participants(comparison)]
+    return [
+        chance_finding(participant.subject, metric, participant.value, participant.lower, chance, images.count)
+        for participant in judged
+        if participant.value is not None
+    ]
+
+
+def self_test_findings(artifact: Artifact, runtimes: Sequence[Runtime], *, recorded: bool) -> list[Finding]:
+    """What a predictor runs when it loads a file, in every runtime; where bounds are being recorded, a fact."""
+    findings = []
+    for runtime in runtimes:
+        result = run_selftest(artifact, runtime.file.path, runtime.session)
+        detail = f"{result.samples} images: differs by {result.largest:g}, {result.allowed:g} allowed"
+        data = {"largest": result.largest, "allowed": result.allowed, "kernels": result.kernels}
+        passed = None if recorded and not result.passed else result.passed
+        findings.append(Finding(check="self-test", subject=runtime.label, passed=passed, detail=detail, data=data))
     return findings
 
 

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from edge.artifact import Artifact
 from edge.data.splits import Split
-from edge.runtime.selftest import read_selftest, selftest_images
+from edge.runtime.selftest import selftest_images
+from edge.runtime.selftest_archive import read_selftest
 from edge.vision.preprocess import resize
 
 Pixels = NDArray[np.uint8]

@@ -1,7 +1,7 @@
 """The figures of a verification as entries of the manifest."""
 
 from edge.artifact import Accuracy, Fidelity
-from edge.quantization.verification.accuracy import METRICS
+from edge.quantization.verification.accuracy import metric_of
 from edge.quantization.verification.end_to_end import Comparison
 from edge.quantization.verification.findings import participants
 from edge.quantization.verification.images import Images
@@ -25,7 +25,7 @@ def fidelity_entry(runtime: Runtime, images: Images) -> Fidelity:
 
 def accuracy_entries(comparison: Comparison, images: Images) -> tuple[Accuracy, ...]:
     """The accuracy of the reference, of every runtime and of the float parent; nothing without labels."""
-    metric = METRICS.get(images.artifact.manifest.task)
+    metric = metric_of(images.artifact)
     if metric is None or images.split is None:
         return ()
     everyone = [*participants(comparison), *([comparison.parent] if comparison.parent is not None else [])]

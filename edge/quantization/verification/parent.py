@@ -1,5 +1,6 @@
 """The float parent: a checkpoint, a float artifact or a float ONNX file, found by the provenance or named."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from edge.answer_form import score_count
 from edge.artifact import Artifact, Meaning, TensorInfo, file_sha256, open_artifact
 from edge.errors import UsageError
 from edge.graph.graph import Graph
 from edge.graph.onnx import read_onnx
 from edge.graph.onnx_file import model_sha256, open_inputs
+from edge.graph.output_meaning import Proof, proof_of
 from edge.quantization.float_run import FloatRun
 from edge.quantization.freeze import float_graph
 from edge.quantization.verification.onnx_reference import OnnxReference
@@ -85,7 +88,7 @@ def _from_artifact(path: Path, preprocess: Preprocess) -> Parent:
     files = [file for file in other.manifest.files if file.format == "onnx"]
     if not files:
         raise UsageError(f"{path}: holds no ONNX file that could be executed as the parent")
-    run = FloatRun(read_onnx(other.file(files[0].path)))
+    run = FloatRun(read_onnx(other.read(files[0].path)))
     return Parent(
         name=str(path),
         info=files[0].outputs[0],
@@ -100,7 +103,7 @@ def _from_onnx(path: Path, preprocess: Preprocess, artifact: Artifact) -> Parent
     channels_last = graph.tensors[graph.inputs[0]].shape == (1, preprocess.height, preprocess.width, 3)
     # What came by onnx2tf may hold operators without a formula here.
     run = OnnxReference(path) if artifact.manifest.provenance.road == "onnx2tf" else FloatRun(graph)
-    info = _logits(shape, artifact)
+    info = _answer_info(shape, artifact, proof_of(graph, graph.outputs[0]))
 
     def answer(pixels: Pixels) -> Array:
         given = normalize(pixels, preprocess) if channels_last else _nchw(pixels, preprocess)
@@ -133,7 +136,7 @@ def _from_checkpoint(path: Path, artifact: Artifact) -> Parent:
     blank = np.zeros((1, preprocess.height, preprocess.width, 3), np.uint8)
     return Parent(
         name=str(path),
-        info=_logits(answer(blank).shape, artifact),
+        info=_answer_info(answer(blank).shape, artifact),
         answer=answer,
         graph=lambda: float_graph(module, torch.zeros(1, 3, preprocess.height, preprocess.width)),
     )
@@ -143,12 +146,25 @@ def _nchw(pixels: Pixels, preprocess: Preprocess) -> npt.NDArray[np.float32]:
     return np.ascontiguousarray(normalize(pixels, preprocess).transpose(0, 3, 1, 2))
 
 
-def _logits(shape: tuple[int, ...], artifact: Artifact) -> TensorInfo:
+def _answer_info(shape: tuple[int, ...], artifact: Artifact, proof: Proof | None = None) -> TensorInfo:
+    """What the parent's first output means: what its graph proves, logits otherwise; scores as the artifact's.
+
+    Raises:
+        UsageError: the parent has other classes than the artifact.
+    """
     layout = {2: "nc", 3: "nhw", 4: "nchw"}.get(len(shape), "flat")
+    own = artifact.manifest.files[0].outputs[0]
     meaning: Meaning = "class_map" if layout == "nhw" else "logits"
-    classes = len(artifact.manifest.labels.names)
-    if layout == "nchw" and classes == shape[3] != shape[1]:
-        layout = "nhwc"
-    if layout in ("nc", "nchw") and classes and shape[1] != classes:
-        raise UsageError(f"the float parent has {shape[1]} classes, the artifact {classes}")
-    return TensorInfo(name="output", shape=shape, dtype="float32", layout=layout, meaning=meaning)
+    if proof is not None and proof.values is not None:
+        meaning = proof.values
+    elif proof is not None and own.meaning != "class_map":
+        meaning = own.meaning  # what the card said of the same end
+    if meaning != "class_map" and own.meaning != "class_map":
+        classes = score_count(artifact.manifest.task, own)
+        if layout == "nchw" and classes == shape[3] != shape[1]:
+            layout = "nhwc"
+        found = math.prod(shape) if artifact.manifest.task == "classify" else shape[3 if layout == "nhwc" else 1]
+        if found != classes:
+            raise UsageError(f"the float parent has {found} classes, the artifact {classes}")
+    scores = own.scores if own.meaning != "class_map" else "exclusive"
+    return TensorInfo(name="output", shape=shape, dtype="float32", layout=layout, meaning=meaning, scores=scores)

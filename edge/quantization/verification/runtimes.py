@@ -12,6 +12,7 @@ from edge.evaluation.fidelity import Difference, RealDifference
 from edge.quantization.verification.accuracy import Participant
 from edge.quantization.verification.images import Images
 from edge.quantization.verification.subject import Subject
+from edge.runtime.artifact_session import open_artifact_session
 from edge.runtime.engine import Session, installed_engines, open_session
 from edge.runtime.other_python import OtherPython
 
@@ -139,7 +140,7 @@ def _kernel_sets(
         asked = (choice.kernels if file.format == "tflite" else None,)
     found: dict[str, Runtime] = {}
     for kernels in asked:
-        session = place.open(engine, subject.artifact.file(file.path), threads=1, kernels=kernels)
+        session = open_artifact_session(subject.artifact, file, engine, kernels=kernels, opener=place.open)
         if session.info.kernels not in found:
             found[session.info.kernels] = _runtime(images, place, engine, file, session, kernels)
     return list(found.values())

@@ -8,12 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.artifact import Artifact, ModelFile, TensorInfo
+from edge.errors import ArtifactError
 from edge.graph.graph import Graph
 from edge.graph.onnx import read_onnx
 from edge.graph.tflite import read_tflite
 from edge.quantization.float_run import FloatRun
 from edge.quantization.integer import IntegerSimulation
 from edge.quantization.verification.onnx_reference import OnnxReference
+from edge.runtime.inputs import port_difference
+from edge.runtime.null import port_of
+from edge.runtime.torch_engine import port_of_tensor
 
 Array = npt.NDArray[Any]
 
@@ -56,11 +60,22 @@ def open_subject(artifact: Artifact) -> Subject:
     sources = sorted(files, key=lambda file: (file.role != "source", file.format != "onnx"))
     graphs = {}
     for file in files:
-        path = artifact.file(file.path)
-        graphs[file.path] = read_onnx(path) if file.format == "onnx" else read_tflite(path)
+        data = artifact.read(file.path)
+        graph = read_onnx(data) if file.format == "onnx" else read_tflite(data)
+        _require_as_told(artifact, file, graph)
+        graphs[file.path] = graph
     source = sources[0]
     graph = graphs[source.path]
     return Subject(artifact=artifact, source=source, graphs=graphs, reference=_reference(artifact, source, graph))
+
+
+def _require_as_told(artifact: Artifact, file: ModelFile, graph: Graph) -> None:
+    """Refuse (ArtifactError) a file whose inputs and outputs are not those of the manifest, ONNX files' scales too."""
+    for kind, told, names in (("inputs", file.inputs, graph.inputs), ("outputs", file.outputs, graph.outputs)):
+        found = [port_of_tensor(graph.tensors[name]) for name in names]
+        problem = port_difference(kind, [port_of(tensor) for tensor in told], found, scales_told=True)
+        if problem is not None:
+            raise ArtifactError(artifact.folder / file.path, problem)
 
 
 def _reference(artifact: Artifact, source: ModelFile, graph: Graph) -> IntegerSimulation | FloatRun | OnnxReference:

@@ -16,7 +16,12 @@ from edge.evaluation.verdict import Finding, Verdict, verdict
 from edge.quantization.verification.blame import blame
 from edge.quantization.verification.bounds import measured_bounds
 from edge.quantization.verification.end_to_end import compare_on_images
-from edge.quantization.verification.findings import accuracy_findings, end_to_end_finding, size_findings
+from edge.quantization.verification.findings import (
+    accuracy_findings,
+    end_to_end_finding,
+    self_test_findings,
+    size_findings,
+)
 from edge.quantization.verification.images import Images, choose_images
 from edge.quantization.verification.manifest_entries import accuracy_entries, fidelity_entry
 from edge.quantization.verification.operators import OperatorResult, check_operators
@@ -87,7 +92,8 @@ def verify(artifact: Artifact, request: Request, advance: Advance = lambda count
     _require_what_is_judged(request.limits, images, parent)
     with ExitStack() as stack:
         runtimes = open_runtimes(subject, images, request.runtimes, stack)
-        findings = check_parameters(subject)
+        findings = self_test_findings(artifact, runtimes, recorded=request.bounds)
+        findings += check_parameters(subject)
         comparison = compare_on_images(subject, images, runtimes, parent, advance)
         findings += [end_to_end_finding(subject, runtime, images, request.limits) for runtime in runtimes]
         alone = _operators_alone(subject, images, runtimes, request.operator_samples, advance)

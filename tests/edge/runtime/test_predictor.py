@@ -17,7 +17,7 @@ from edge.data.decode import read_image
 from edge.errors import ArtifactError, EngineError, UnsupportedError, UsageError
 from edge.runtime.engine import EngineInfo, Port
 from edge.runtime.null import NullSession, port_of
-from edge.runtime.predictor import ClassPrediction, Predictor, SegmentPrediction
+from edge.runtime.predictor import ClassPrediction, LabelsPrediction, Predictor, SegmentPrediction
 from edge.runtime.selftest import model_input
 from edge.vision.preprocess import resize
 
@@ -125,19 +125,32 @@ def test_an_artifact_whose_file_disagrees_with_its_manifest_is_refused(make_arti
         Predictor(artifact, file, session)
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"output": {"meaning": "class_map"}}, "output means 'class_map'"),
-        ({"labels": {"names": ["only one"]}}, "3 classes in the output, 1 names"),
-        ({"input": {"dtype": "int32"}}, "frames go in as float32, int8, uint8 or int16"),
-    ],
-)
-def test_a_manifest_that_cannot_be_predicted_with_is_refused(
-    make_artifact: MakeArtifact, changes: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(ArtifactError, match=message):
-        predictor(make_artifact(**changes))
+def test_independent_labels_are_those_that_hold(make_artifact: MakeArtifact) -> None:
+    folder = make_artifact(output={"scores": "independent"})
+    seen = predictor(folder, np.array([[0, -128, 64]], np.int8))[0](frame())
+    assert isinstance(seen, LabelsPrediction)
+    assert seen.labels == ("class 2", "class 0")
+    none = predictor(folder, np.array([[-1, -128, -2]], np.int8))[0](frame())
+    assert isinstance(none, LabelsPrediction)
+    assert (none.labels, none.scores.names[0]) == ((), "class 0")
+
+
+@pytest.mark.parametrize(("value", "label"), [(-1, "no"), (0, "yes")])
+def test_one_score_decides_between_two_names(make_artifact: MakeArtifact, value: int, label: str) -> None:
+    folder = make_artifact(
+        outputs=(np.zeros((2, 1), np.int8),), output={"scores": "independent"}, labels={"names": ["no", "yes"]}
+    )
+    seen = predictor(folder, np.array([[value]], np.int8))[0](frame())
+    assert isinstance(seen, ClassPrediction)
+    assert seen.label == label
+    assert dict(zip(seen.scores.names, seen.scores.probabilities, strict=True))["yes"] == (value + 128) / 256
+
+
+def test_the_bytes_that_are_loaded_are_those_that_were_checked(make_artifact: MakeArtifact) -> None:
+    artifact = open_artifact(make_artifact())
+    (artifact.folder / "model.tflite").write_bytes(b"0000TFL4")
+    with pytest.raises(ArtifactError, match=r"model\.tflite: changed"):
+        Predictor.load(artifact, engine="null")
 
 
 def test_loading_runs_the_self_test(make_artifact: MakeArtifact) -> None:

@@ -55,7 +55,7 @@ def test_input_is_the_table_for_integers_and_normalized_for_floats(make_artifact
 
 
 def test_an_input_that_no_image_fits_is_refused(make_artifact: MakeArtifact) -> None:
-    manifest = open_artifact(make_artifact(input={"dtype": "int32"})).manifest
+    manifest = open_artifact(make_artifact(task="detect", input={"dtype": "int32"})).manifest
     with pytest.raises(EngineError, match="images go in as float32, int8, uint8 or int16"):
         model_input(np.zeros((1, 8, 8, 3), np.uint8), manifest.files[0], manifest.preprocess)
 
@@ -85,5 +85,5 @@ def test_a_self_test_of_another_size_is_refused(make_artifact: MakeArtifact) -> 
         folder=artifact.folder, manifest=artifact.manifest.model_copy(update={"preprocess": preprocess})
     )
     session = NullSession(inputs=(), outputs=())
-    with pytest.raises(ArtifactError, match=r"holds no uint8 images \(n, 9, 8, 3\)"):
+    with pytest.raises(ArtifactError, match=r"'images' is uint8 \(2, 8, 8, 3\), by the manifest uint8 \(2, 9, 8, 3\)"):
         run_selftest(other, "model.tflite", session)

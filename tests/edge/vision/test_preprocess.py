@@ -65,8 +65,8 @@ def test_values_that_cannot_hold_are_refused(changes: dict[str, object]) -> None
 @given(
     st.floats(1e-4, 1.0),
     st.integers(-128, 127),
-    st.tuples(*[st.floats(0, 255)] * 3),
-    st.tuples(*[st.floats(0.5, 255)] * 3),
+    st.tuples(*[st.floats(1, 255)] * 3),
+    st.tuples(*[st.floats(1, 255)] * 3),
     st.sampled_from(["int8", "uint8"]),
 )
 @examples(60)
@@ -179,3 +179,40 @@ def test_scale_that_is_not_positive_is_refused() -> None:
 def test_manifest_form_round_trips() -> None:
     preprocess = made()
     assert Preprocess.model_validate_json(preprocess.model_dump_json()) == preprocess
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "message"),
+    [
+        ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), r"\[123.675, 116.28, 103.53\], std = \[58.395, 57.12, 57.375\]"),
+        ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), r"mean = \[127.5, 127.5, 127.5\], std = \[127.5, 127.5, 127.5\]"),
+        ((0.0, 0.0, 0.0), (0.5, 0.5, 0.5), r"probably meant: mean = \[0, 0, 0\], std = \[127.5, 127.5, 127.5\]"),
+        ((0.485, 0.456, 0.406), (58.395, 57.12, 57.375), r"mean = \[123.675, 116.28, 103.53\], std = \[58.395"),
+        ((127.5, 127.5, 127.5), (127.5, 127.5, 0.5), r"std = \[127.5, 127.5, 0.5\] cannot be that of pixels"),
+        ((103.94, 116.78, 123.68), (0.017, 0.017, 0.017), r"or \[58.8235, 58.8235, 58.8235\] \(it was a factor\)"),
+        ((1e308, 0.0, 0.0), (1.0, 1.0, 1.0), "pixels are 0..255"),
+    ],
+)
+def test_values_of_another_scale_are_refused_with_those_that_were_meant(
+    mean: tuple[float, float, float], std: tuple[float, float, float], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        made(mean=mean, std=std)
+
+
+@pytest.mark.parametrize(
+    ("mean", "std"),
+    [
+        ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+        ((0.0, 0.0, 0.0), (255.0, 255.0, 255.0)),
+        ((127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),
+        ((0.5, 0.5, 0.5), (1.0, 1.0, 1.0)),
+        ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
+        ((104.0, 117.0, 123.0), (1.0, 1.0, 1.0)),
+        ((-255.0, -255.0, -255.0), (255.0, 255.0, 255.0)),
+    ],
+)
+def test_values_that_can_be_those_of_pixels_pass(
+    mean: tuple[float, float, float], std: tuple[float, float, float]
+) -> None:
+    assert made(mean=mean, std=std).mean == mean

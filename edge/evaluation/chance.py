@@ -1,0 +1,88 @@
+"""Whether a model knows anything: the lower end of its metric's 95 % interval against answers that look at no pixel."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.data.splits import Split
+from edge.evaluation.baseline import left_out_mask_score, majority_class
+from edge.evaluation.multi_label import mean_average_precision
+
+Z = 1.959963984540054  # of the normal distribution, two-sided 95 %
+RESAMPLES = 500
+SEED = 20260101
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chance:
+    """What knowing nothing reaches on some images, in [0, 1], and how that was reached, in words."""
+
+    value: float
+    how: str
+
+
+def chance_of(split: Split, metric: str) -> Chance:
+    """What a model that looks at no pixel reaches on a split.
+
+    `top1`: always the commonest class. `mean_average_precision`: an order by chance, which reaches the mean share of
+    the labels that occur. `miou`: for every image the commonest class of every place in the masks of the others.
+    """
+    if metric == "top1":
+        majority = majority_class(split)
+        return Chance(value=majority.top1, how=f"always '{split.classes[majority.label]}'")
+    if metric == "mean_average_precision":
+        occurring = {split.label(index) for index in range(len(split))}
+        return Chance(value=1 / len(occurring), how="labels in an order by chance")
+    return Chance(value=left_out_mask_score(split).mean_iou, how="the mean mask of the other images")
+
+
+def wilson_lower(right: int, count: int) -> float:
+    """The lower end of Wilson's 95 % score interval of a share, in [0, 1]; 0 for no images."""
+    if not count:
+        return 0.0
+    share = right / count
+    centre = share + Z * Z / (2 * count)
+    spread = Z * sqrt(share * (1 - share) / count + Z * Z / (4 * count * count))
+    return max(0.0, (centre - spread) / (1 + Z * Z / count))
+
+
+def bootstrap_lower(images: int, metric: Callable[[NDArray[np.int64]], float]) -> float:
+    """The lower end of the 95 % percentile interval over resampled images; 0 for no images.
+
+    Args:
+        metric: of a resample, from how often each image stands in it, int64 (images,).
+    """
+    if not images:
+        return 0.0
+    random = np.random.default_rng(SEED)
+    drawn = [np.bincount(random.integers(0, images, images), minlength=images) for _ in range(RESAMPLES)]
+    found = np.array([metric(times) for times in drawn])
+    return float(np.nanquantile(found, 0.025)) if np.isfinite(found).any() else 0.0
+
+
+def mean_iou_lower(right: NDArray[np.int64], union: NDArray[np.int64]) -> float:
+    """The lower end for mean IoU, all images of a resample pooled.
+
+    Args:
+        right, union: (images, classes): pixels of each image in the intersection and in the union of truth and answer.
+    """
+
+    def metric(times: NDArray[np.int64]) -> float:
+        intersections, unions = times @ right, times @ union
+        occurs = unions > 0
+        return float((intersections[occurs] / unions[occurs]).mean()) if occurs.any() else float("nan")
+
+    return bootstrap_lower(len(right), metric)
+
+
+def mean_average_precision_lower(values: NDArray[np.float32], truth: NDArray[np.bool_]) -> float:
+    """The lower end for mean average precision; see `MultiLabelMeter` for the shapes."""
+
+    def metric(times: NDArray[np.int64]) -> float:
+        chosen = np.repeat(np.arange(len(times)), times)
+        return mean_average_precision(values[chosen], truth[chosen])
+
+    return bootstrap_lower(len(values), metric)
