@@ -12,7 +12,7 @@ import torch
 
 from edge.answer_form import score_count
 from edge.artifact import Artifact, Meaning, TensorInfo, file_sha256, open_artifact
-from edge.errors import UsageError
+from edge.errors import ModelFileError, UsageError
 from edge.graph.graph import Graph
 from edge.graph.onnx import read_onnx
 from edge.graph.onnx_file import model_sha256, open_inputs
@@ -64,8 +64,11 @@ def find_parent(artifact: Artifact, named: Path | None) -> Parent | None:
 
 
 def _sha256(path: Path) -> str:
-    """Of a checkpoint, or of an ONNX model with the data beside it."""
-    return model_sha256(path) if path.suffix == ".onnx" else file_sha256(path)
+    """Of a checkpoint, or of an ONNX model with the data beside it; of the bytes where it is no such model any more."""
+    try:
+        return model_sha256(path) if path.suffix == ".onnx" else file_sha256(path)
+    except ModelFileError:
+        return file_sha256(path)
 
 
 def _open(path: Path, artifact: Artifact) -> Parent:
