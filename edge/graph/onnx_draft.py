@@ -16,7 +16,7 @@ from edge.graph.onnx_file import ELEMENT_OF, ELEMENT_TYPES
 from edge.graph.onnx_sizes import MAX_DIMENSION
 from edge.graph.rewrite import fresh_name
 
-FOLDING_ALLOWANCE_BYTES = 64 * 1024 * 1024
+FOLDING_ALLOWANCE_BYTES = 256 * 1024 * 1024
 NOT_CANONICAL = "not_canonical"
 """Attribute of an operator kept under its own name: why it has no canonical kind."""
 

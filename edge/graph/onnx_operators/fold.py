@@ -15,6 +15,8 @@ from edge.graph.onnx_operators.elementwise import axis_of
 from edge.graph.onnx_operators.shape import constant_of_shape_value
 
 Array = npt.NDArray[Any]
+# Operators whose result may be much larger than their inputs: they count its memory before they make it.
+MAKING = frozenset({"ConstantOfShape", "Expand", "Range", "Tile"})
 
 
 def fold(draft: Draft, node: Node) -> bool:
@@ -40,14 +42,14 @@ def fold(draft: Draft, node: Node) -> bool:
     inputs = [draft.constant(name) if name else None for name in node.inputs]
     known = draft.types.get(node.outputs[0])
     if known is not None:
-        draft.reserve(known[1], 8)
+        draft.reserve(known[1], np.dtype(known[0]).itemsize)
     try:
         with np.errstate(all="ignore"):
             result = np.asarray(FOLDED[node.kind](draft, node, inputs))
     except (ValueError, IndexError, TypeError, OverflowError) as error:
         raise NotCanonical(f"cannot be computed: {error}") from error
-    if known is None:
-        draft.reserve(result.shape, 8)
+    if known is None and node.kind not in MAKING:
+        draft.reserve(result.shape, result.dtype.itemsize)
     draft.add_constant(node.outputs[0], result)
     return True
 
@@ -83,10 +85,16 @@ def _constant(node: Node) -> Array:
     raise NotCanonical("a constant of no supported form")
 
 
+def _reserve(draft: Draft, node: Node, shape: Sequence[int], item_bytes: int) -> None:
+    """Count the memory of a result before it is made, where its size was not known until now."""
+    if node.outputs[0] not in draft.types:
+        draft.reserve(shape, item_bytes)
+
+
 def _constant_of_shape(draft: Draft, node: Node, inputs: Sequence[Any]) -> Array:
-    shape = tuple(int(size) for size in inputs[0])
-    draft.reserve(shape, 8)
-    return np.full(shape, constant_of_shape_value(node))
+    shape, value = tuple(int(size) for size in inputs[0]), constant_of_shape_value(node)
+    _reserve(draft, node, shape, value.dtype.itemsize)
+    return np.full(shape, value)
 
 
 def _cast(draft: Draft, node: Node, inputs: Sequence[Any]) -> Array:
@@ -136,19 +144,19 @@ def _slice(draft: Draft, node: Node, inputs: Sequence[Any]) -> Array:
 def _range(draft: Draft, node: Node, inputs: Sequence[Any]) -> Array:
     start, limit, step = (value.reshape(())[()] for value in inputs)
     count = max(0, int(np.ceil((limit - start) / step)))
-    draft.reserve((count,), 8)
+    _reserve(draft, node, (count,), 8)
     return np.asarray(start + step * np.arange(count), inputs[0].dtype)
 
 
 def _expand(draft: Draft, node: Node, inputs: Sequence[Any]) -> Array:
     shape = np.broadcast_shapes(inputs[0].shape, tuple(int(size) for size in inputs[1]))
-    draft.reserve(shape, 8)
+    _reserve(draft, node, shape, 8)
     return np.broadcast_to(inputs[0], shape).copy()
 
 
 def _tile(draft: Draft, node: Node, inputs: Sequence[Any]) -> Array:
     repeats = [int(count) for count in inputs[1]]
-    draft.reserve([size * count for size, count in zip(inputs[0].shape, repeats, strict=True)], 8)
+    _reserve(draft, node, [size * count for size, count in zip(inputs[0].shape, repeats, strict=True)], 8)
     return np.tile(inputs[0], repeats)
 
 
