@@ -236,7 +236,10 @@ def _reshape(low: Lowerer, node: fx.Node, input: Ref, *shape: Any, **keywords: A
 def _permute(low: Lowerer, node: fx.Node, input: Ref, *dims: Any) -> None:
     order = dims[0] if len(dims) == 1 and isinstance(dims[0], tuple | list) else dims
     rank = len(low.shape_of(input))
-    low.emit(node, "Transpose", (input,), {"perm": tuple(int(axis) % rank for axis in order)})
+    perm = tuple(int(axis) % rank for axis in order)
+    if perm[0] != 0:
+        raise _refuse(low, node, f"a permutation to {perm} has no operator; the first axis must stay the batch")
+    low.emit(node, "Transpose", (input,), {"perm": perm})
 
 
 def _pad(low: Lowerer, node: fx.Node, input: Ref, pad: Any, mode: str = "constant", value: float | None = None) -> None:
@@ -253,6 +256,8 @@ def _getitem(low: Lowerer, node: fx.Node, input: Any, index: Any) -> None:
     items = index if isinstance(index, tuple) else (index,)
     if not isinstance(input, Ref) or not all(isinstance(item, slice) for item in items):
         raise _refuse(low, node, "indexing with anything but slices has no operator")
+    if items[0] != slice(None):
+        raise _refuse(low, node, "slicing the first axis, the batch, has no operator; leave it whole")
     shape = low.shape_of(input)
     spans = [item.indices(size) for item, size in zip(items, shape, strict=False)]
     spans += [(0, size, 1) for size in shape[len(spans) :]]

@@ -117,6 +117,8 @@ def test_a_usual_way_of_writing_it_lowers(function: object) -> None:
         (lambda self, x: functional.avg_pool2d(x.flatten(2), 1, padding=0), "is needed"),
         (lambda self, x: functional.interpolate(x.flatten(2), size=99), "is needed"),
         (lambda self, x: x[:, :, : self.conv(x).mean((2, 3)).argmax(1).item()], "item reads a tensor's values"),
+        (lambda self, x: self.conv(x)[:1], "slicing the first axis, the batch"),
+        (lambda self, x: self.conv(x)[:, :1].permute(1, 0, 2, 3), "the first axis must stay the batch"),
         (lambda self, x: functional.hardtanh(x), r"a clip to \[-1.0, 1.0\]"),
         (lambda self, x: x if x.sum() > 0 else -x, "control flow"),
         (lambda self, x: self.conv(x).reshape(-1, 3), "the first axis must stay the batch"),

@@ -160,9 +160,10 @@ def test_channels_last_and_autocast_change_no_more_than_float_noise() -> None:
 
 
 def test_a_range_that_nothing_gave_is_refused_by_name() -> None:
-    prepared = prepare_qat(TinyResNet(), EXAMPLE)
+    prepared = prepare_qat(TinyResNet().eval(), EXAMPLE)  # prepared in the model's own mode, which observes nothing
+    prepared(images(1))
     set_phase(prepared, observing=False, fake_quantizing=True, freeze_bn=True)
-    with pytest.raises(EdgeError, match="'x' has no range yet"):
+    with pytest.raises(EdgeError, match=r"'x' has no range yet; .* in training mode \(\.train\(\)\) first"):
         prepared(images(1))
 
 
