@@ -15,6 +15,7 @@ from converters.metadata import with_metadata
 from converters.onnx_file import onnx_bytes
 from converters.onnx_passes.layout import to_nhwc
 from converters.onnx_passes.lower_integer import lower_integer
+from converters.onnx_passes.tie_parameters import tie_parameters
 from converters.onnx_passes.uint8_boundaries import uint8_boundaries
 from converters.onnxruntime_form import onnxruntime_form
 from converters.stored_weights import Form, onnx_with_stored_weights, tflite_with_stored_weights
@@ -117,7 +118,7 @@ def write_model_files(graph: Graph, description: Description, *, allow_float: fr
         UsageError: the model is none that a predictor could answer with; see `answer_info`.
     """
     precision = precision_of(graph)
-    source = onnx_bytes(lower_integer(graph))
+    source = onnx_bytes(lower_integer(tie_parameters(graph)))
     if description.weights is not None:
         if precision != "float32":
             raise UsageError(f"--weights {description.weights} is for float models; this one is {precision}")

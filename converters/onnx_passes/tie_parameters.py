@@ -8,12 +8,13 @@ import numpy as np
 
 from edge.graph.graph import Graph, Operator, Quantization, Tensor, per_tensor
 from edge.graph.rewrite import fresh_name, rebuild
-from edge.quantization.scheme import FIXED, TIED
+from edge.quantization.scheme import FIXED, INT16_FIXED, TIED
 
 # What the mean of a linear Resize keeps of an independent rounding error's variance: (2/3)**2 of it.
 RESIZE_CELLS = 2.25
 
 
+FIXED_OUTPUTS = {"int8": FIXED, "int16": INT16_FIXED}
 # Kinds of several inputs, which are changed to the output's parameters.
 JOINING = frozenset({"Concat", "Min", "Max"})
 
@@ -24,10 +25,10 @@ def tie_parameters(graph: Graph) -> Graph:
     Three kinds of kernels: the inputs of a Concat, Min or Max are changed to the output's parameters; a kernel with
     fixed parameters (Softmax, Sigmoid, ...) writes those and its output is changed; any other tied operator works in
     its input's parameters and its output is changed, or, if it averages and that rounds less, its input is changed
-    and it works in the output's (see `_change_first`). Graphs of our own training are tied already; files of other
-    tools often are not.
+    and it works in the output's (see `_change_first`). Graphs of our own calibration and
+    training are tied but for fixed outputs that join others; files of other tools often are not.
 
-    Requires: Q/DQ pairs collapsed; int8 activations.
+    Requires: Q/DQ pairs collapsed; int8 or int16 activations.
     Ensures: every operator of `TIED` over integers has the same parameters on its activations, and every one of
     `FIXED` the kernel's. This adds one rounding at each change.
     """
@@ -36,8 +37,8 @@ def tie_parameters(graph: Graph) -> Graph:
         output = graph.tensors[operator.outputs[0]]
         if output.quantization is None:
             work.operators.append(operator)
-        elif operator.kind in FIXED and output.dtype == "int8":
-            work.through(operator, per_tensor(*FIXED[operator.kind]))
+        elif operator.kind in FIXED_OUTPUTS.get(output.dtype, {}):
+            work.through(operator, per_tensor(*FIXED_OUTPUTS[output.dtype][operator.kind]))
         elif operator.kind not in TIED or work.tensors[operator.inputs[0]].quantization is None:
             work.operators.append(operator)
         elif operator.kind in JOINING or _change_first(graph, operator):

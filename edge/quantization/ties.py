@@ -21,7 +21,8 @@ class RangeGroup:
         sources: the members whose values decide the range: model inputs and outputs of operators that are not tied.
         nonnegative: no member can hold a negative value, so the range starts at 0 (zero point -128).
         ceiling: no member can exceed it (6 where every source ends in a ReLU6), or None.
-        fixed: the scale and zero point that the producing kernel demands, or None.
+        fixed: the scale and zero point that every producing kernel demands, or None. Where only some demand them, the
+            group has a range of its own, and what those write is requantized to it when the file is written.
     """
 
     name: str
@@ -72,20 +73,24 @@ def _group(
     sources = [name for name in names if name not in producers or _decides(producers[name], bounds)]
     ceilings = [bounds[name][1] for name in sources]
     known = [ceiling for ceiling in ceilings if ceiling is not None]
-    kinds = [producers[name].kind for name in sources if name in producers]
-    fixed = {scheme.fixed[kind] for kind in kinds if kind in scheme.fixed}
+    fixed = {scheme.fixed.get(producers[name].kind) if name in producers else None for name in sources}
     return RangeGroup(
         name=first,
         tensors=tuple(names),
         sources=tuple(sources),
         nonnegative=all(bounds[name][0] for name in sources),
         ceiling=max(known) if len(known) == len(sources) and known else None,
-        fixed=fixed.pop() if len(fixed) == 1 and len(sources) == 1 else None,
+        fixed=fixed.pop() if len(fixed) == 1 else None,
     )
 
 
 def _decides(operator: Operator, bounds: Mapping[str, Bound]) -> bool:
-    """Whether an operator's result is not among its inputs' values: a constant of a Concat or Max may lie outside."""
+    """Whether an operator's result is not among its inputs' values: a constant of a Concat or Max may lie outside.
+
+    So may the value of a Pad; that of a ReLU or Clip cannot.
+    """
+    if operator.kind == "Pad":
+        return bool(operator.attributes["value"] != 0)
     return operator.kind not in TIED or any(name not in bounds for name in operator.inputs if name)
 
 
@@ -109,6 +114,8 @@ def _operator_bounds(graph: Graph, operator: Operator, bounds: Mapping[str, Boun
     if operator.kind not in TIED and operator.kind != "Mean":
         return False, None
     inputs = [bounds[name] if name in bounds else _constant_bounds(graph, name) for name in operator.inputs if name]
+    if operator.kind == "Pad":
+        inputs.append((operator.attributes["value"] >= 0, float(operator.attributes["value"])))
     ceilings = [ceiling for _, ceiling in inputs if ceiling is not None]
     low = any(low for low, _ in inputs) if operator.kind == "Max" else all(low for low, _ in inputs)
     if operator.kind == "Clip" and operator.attributes["min"] >= 0:

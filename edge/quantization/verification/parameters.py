@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from edge.quantization.verification.subject import Subject
 
 INT8_TO_UINT8 = 128
+REMOVABLE = frozenset({"Transpose", "Reshape"})
 
 
 def check_parameters(subject: "Subject") -> list[Finding]:
     """Compare every quantized tensor of each file with the source's of the same name, bit for bit.
 
+    An activation that the writer merged into the one it was moved from or to (see `same_values`) is compared with that.
     An activation that is uint8 in one file and int8 in the other has its zero point shifted by 128. The integers of
     constants are compared as well, whatever their order (layouts differ; check 2 sees their order). Nothing to do for
     a float artifact.
@@ -25,7 +27,7 @@ def check_parameters(subject: "Subject") -> list[Finding]:
         return [] if subject.artifact.manifest.precision == "float32" else [_another_tools(subject)]
     source = subject.graphs[subject.source.path]
     return [
-        _finding(file.path, subject.source.path, source, subject.graphs[file.path])
+        compared(file.path, subject.source.path, source, subject.graphs[file.path])
         for file in subject.artifact.manifest.files
         if file.path != subject.source.path
     ]
@@ -38,28 +40,46 @@ def _another_tools(subject: "Subject") -> Finding:
     return Finding(check="parameters", subject=subject.run_files[0].path, passed=None, detail=detail, data={})
 
 
-def _finding(name: str, source_name: str, source: Graph, graph: Graph) -> Finding:
+def compared(name: str, source_name: str, source: Graph, graph: Graph) -> Finding:
+    """Whether the file `name` carries the quantization of the file `source_name`; the first tensor that does not."""
     expected, found = quantized_tensors(source), quantized_tensors(graph)
-    shared = sorted(expected.keys() & found.keys())
-    wrong = [problem for tensor in shared for problem in tensor_problems(expected[tensor], found[tensor])]
-    missing = [tensor for tensor in activations(source) if tensor not in found]
-    first = next((tensor for tensor in shared if any(tensor_problems(expected[tensor], found[tensor]))), None)
-    tensor = first or next(iter(missing), None)
-    data = {"tensors": len(shared), "differing": len(wrong), "missing": len(missing), "tensor": tensor}
+    pairs = {tensor: found[tensor] for tensor in sorted(expected.keys() & found.keys())}
+    missing = []
+    for tensor, others in same_values(source).items():
+        here = next((other for other in (tensor, *others) if other in found), None)
+        if here is None:
+            missing.append(tensor)
+        else:
+            pairs[tensor] = found[here]
+    faults = [(tensor, text) for tensor, pair in pairs.items() for text in tensor_problems(expected[tensor], pair)]
+    wrong = [text for _, text in faults]
+    at_fault = faults[0][0] if faults else next(iter(missing), None)
+    data = {"tensors": len(pairs), "differing": len(wrong), "missing": len(missing), "tensor": at_fault}
     subject = f"{name} and {source_name}"
     if wrong or missing:
         detail = wrong[0] if wrong else f"activation '{missing[0]}' is not in {name} (and {len(missing) - 1} more)"
         return Finding(check="parameters", subject=subject, passed=False, detail=detail, data=data)
-    detail = f"scale, zero point and constants of {len(shared)} tensors identical"
+    detail = f"scale, zero point and constants of {len(pairs)} tensors identical"
     return Finding(check="parameters", subject=subject, passed=True, detail=detail, data=data)
 
 
-def activations(graph: Graph) -> Iterator[str]:
-    """Names of the quantized activations that operators write."""
+def same_values(graph: Graph) -> dict[str, list[str]]:
+    """Every quantized activation that an operator writes, and those that hold its values in another order or shape.
+
+    A writer may leave out an operator of REMOVABLE: what it wrote is then read from one of the others, which must have
+    its parameters.
+    """
+    groups: dict[str, list[str]] = {name: [name] for name in graph.inputs}
+    made = []
     for operator in graph.operators:
         for name in operator.outputs:
-            if graph.tensors[name].quantization is not None:
-                yield name
+            if graph.tensors[name].quantization is None:
+                continue
+            group = groups.get(operator.inputs[0], []) if operator.kind in REMOVABLE else []
+            group.append(name)
+            groups[name] = group
+            made.append(name)
+    return {name: groups[name] for name in made}
 
 
 def quantized_tensors(graph: Graph) -> dict[str, Tensor]:

@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from quantization_networks import SIZE_HW, Branches, TinyResNet
 from torch import nn
 
+from edge.graph.graph import Graph, Operator, Tensor
 from edge.quantization.freeze import float_graph
 from edge.quantization.ties import RangeGroup, range_groups
 
@@ -51,3 +54,45 @@ def test_a_class_map_has_no_parameters() -> None:
             return x.argmax(1)
 
     assert [group.tensors for group in range_groups(float_graph(Decides(), EXAMPLE))] == [("x",)]
+
+
+def joined(first: str, second: str, join: str = "Concat") -> Graph:
+    """Two functions of an image and what joins them."""
+    shape, twice = (1, 3, 4, 4), (1, 6, 4, 4)
+    shapes = {"x": shape, "a": shape, "b": shape, "y": twice}
+    operators = [
+        Operator(kind=first, name="a", inputs=("x",), outputs=("a",), attributes={}),
+        Operator(kind=second, name="b", inputs=("x",), outputs=("b",), attributes={}),
+        Operator(kind=join, name="y", inputs=("a", "b"), outputs=("y",), attributes={"axis": 1}),
+    ]
+    tensors = {name: Tensor(name=name, shape=size, dtype="float32") for name, size in shapes.items()}
+    return Graph(
+        name="joined", layout="nchw", operators=tuple(operators), tensors=tensors, inputs=("x",), outputs=("y",)
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "fixed"),
+    [("Sigmoid", "Sigmoid", (1 / 256, -128)), ("Sigmoid", "Tanh", None), ("Sigmoid", "Exp", None)],
+)
+def test_joined_tensors_keep_fixed_parameters_where_all_sources_demand_the_same(
+    first: str, second: str, fixed: tuple[float, int] | None
+) -> None:
+    group = next(group for group in range_groups(joined(first, second)) if "y" in group.tensors)
+    assert group.sources == ("a", "b") and group.fixed == fixed
+
+
+@pytest.mark.parametrize(("value", "sources"), [(-1.0, ("a", "y")), (0.0, ("a",))])
+def test_the_value_of_a_pad_belongs_to_the_range_of_what_it_pads(value: float, sources: tuple[str, ...]) -> None:
+    pad = Operator(
+        kind="Pad",
+        name="y",
+        inputs=("a",),
+        outputs=("y",),
+        attributes={"pads": ((0, 0), (0, 3), (0, 0), (0, 0)), "value": value},
+    )
+    graph = joined("Sigmoid", "Exp")
+    graph = replace(graph, operators=(graph.operators[0], pad))
+    group = next(group for group in range_groups(graph) if "y" in group.tensors)
+    assert group.sources == sources
+    assert (group.fixed is None) is (value < 0) and group.nonnegative is (value == 0)
