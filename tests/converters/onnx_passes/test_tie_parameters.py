@@ -98,4 +98,4 @@ def test_fixed_outputs_join_others_through_a_requantization(network: tuple[Node,
     real = (simulated.astype(np.float64) - target.quantization.zero_point[0]) * target.quantization.scale[0]
     expected = run_float(graph, [images[:1]])["y"]
     expected = expected.transpose(0, 2, 3, 1) if expected.ndim == 4 else expected
-    assert np.abs(real - expected).max() <= 0.06
+    assert np.abs(real - expected).max() <= 0.03 + 3 * float(target.quantization.scale[0])
