@@ -17,6 +17,8 @@ import pytest
 
 from tests.support.examples import use_profile
 
+# ONNX Runtime tells its publisher of every use; tests that import it themselves must not.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 # A shell starts what it runs in the background with Ctrl-C ignored, and so would every process that a test interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

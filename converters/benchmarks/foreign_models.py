@@ -8,15 +8,13 @@ import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-from onnxruntime.quantization.shape_inference import quant_pre_process
 from rich.console import Console
 from rich.table import Table
 
@@ -30,11 +28,15 @@ from edge.data.open_split import open_split
 from edge.data.splits import Split
 from edge.quantization.integer import IntegerSimulation
 from edge.runtime.engine import open_session
+from edge.runtime.onnxruntime_module import onnxruntime_module
 from edge.vision.preprocess import Preprocess
 
+onnxruntime = onnxruntime_module()
+quantization = import_module("onnxruntime.quantization")
 SIMULATED_IMAGES = 16
 Answer = Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]]
 
+QuantFormat, QuantType = quantization.QuantFormat, quantization.QuantType
 UINT8 = {"activation_type": QuantType.QUInt8}
 # what is printed -> how ONNX Runtime quantizes
 WAYS: Mapping[str, Mapping[str, Any]] = {
@@ -57,7 +59,10 @@ class Row:
     dtype: str
 
 
-class Photographs(CalibrationDataReader):  # type: ignore[misc]
+Reader: Any = quantization.CalibrationDataReader
+
+
+class Photographs(Reader):  # type: ignore[misc]
     """Calibration images one at a time, as ONNX Runtime asks for them."""
 
     def __init__(self, name: str, split: Split, preprocess: Preprocess) -> None:
@@ -140,12 +145,15 @@ def main(
         table.add_column(column)
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"
-        quant_pre_process(str(parent.file("model.onnx")), str(prepared))
+        import_module("onnxruntime.quantization.shape_inference").quant_pre_process(
+            str(parent.file("model.onnx")), str(prepared)
+        )
         name = onnxruntime.InferenceSession(str(prepared), providers=["CPUExecutionProvider"]).get_inputs()[0].name
         sources = {str(path): path for path in models}
         for index, (title, options) in enumerate(WAYS.items()):
             sources[title] = Path(folder) / f"{index}.onnx"
-            quantize_static(str(prepared), str(sources[title]), Photographs(name, given, preprocess), **options)
+            images_of = Photographs(name, given, preprocess)
+            quantization.quantize_static(str(prepared), str(sources[title]), images_of, **options)
         for title, source in sources.items():
             row = compare(source, split, given, preprocess)
             shares = [f"{100 * share:.2f} %" for share in (row.source_top1, row.file_top1, row.agreement)]

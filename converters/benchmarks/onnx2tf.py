@@ -27,6 +27,7 @@ from converters.onnx2tf_road.isolated import run_onnx2tf
 from converters.onnx_file import onnx_bytes
 from edge.models.registry import build
 from edge.quantization.lower import float_graph
+from edge.runtime.python_child import THIS_PYTHON, code_arguments
 
 WRITER = """
 import sys
@@ -98,7 +99,7 @@ def _models(folder: Path) -> dict[str, Path]:
 
 def _process(code: str, model: Path) -> Measured:
     start = time.perf_counter()
-    command = [sys.executable, "-c", code + PEAK, str(model), str(model.with_suffix(".tflite"))]
+    command = [THIS_PYTHON, *code_arguments(code + PEAK, [str(model), str(model.with_suffix(".tflite"))])]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     seconds = time.perf_counter() - start
     *_, alone, peak = done.stdout.splitlines()

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -32,7 +31,9 @@ from edge.models.registry import build
 from edge.quantization.calibrate import calibrate
 from edge.quantization.freeze import float_graph
 from edge.quantization.integer import IntegerSimulation
+from edge.runtime.onnxruntime_module import onnxruntime_module
 
+onnxruntime = onnxruntime_module()
 NETWORKS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "mobilenet_v1": {"classes": 10, "resolution": 96},
@@ -67,7 +68,7 @@ def quantized_network(name: str) -> Graph:
     return calibrate(graph, [noise[:1].numpy()])
 
 
-def open_session(data: bytes) -> tuple[onnxruntime.InferenceSession, Counter[str]]:
+def open_session(data: bytes) -> tuple[Any, Counter[str]]:
     """A single-thread session, and the operators of the graph that it really runs."""
     with tempfile.TemporaryDirectory() as folder:
         options = onnxruntime.SessionOptions()
@@ -78,7 +79,7 @@ def open_session(data: bytes) -> tuple[onnxruntime.InferenceSession, Counter[str
         return session, Counter(node.op_type for node in onnx.load(options.optimized_model_filepath).graph.node)
 
 
-def run(session: onnxruntime.InferenceSession, inputs: list[npt.NDArray[Any]]) -> npt.NDArray[np.int64]:
+def run(session: Any, inputs: list[npt.NDArray[Any]]) -> npt.NDArray[np.int64]:
     """The int8 integers of the one output, for int8 inputs, whichever type the file uses."""
     feeds = {}
     unsigned = False

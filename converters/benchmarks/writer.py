@@ -23,6 +23,7 @@ from converters.onnx_file import onnx_bytes
 from edge.models.registry import build
 from edge.quantization.calibrate import calibrate
 from edge.quantization.freeze import float_graph
+from edge.runtime.python_child import THIS_PYTHON, code_arguments
 
 RUNS = 3
 CLASSES = 1000
@@ -89,7 +90,7 @@ def source_bytes() -> bytes:
 
 def writer_rows(source: Path) -> list[Row]:
     """The writer alone: layout and flatbuffer, after the ONNX file was read."""
-    answers = [json.loads(_run([sys.executable, "-c", CHILD, str(source)])) for _ in range(RUNS)]
+    answers = [json.loads(_run([THIS_PYTHON, *code_arguments(CHILD, [str(source)])])) for _ in range(RUNS)]
     return [
         Row(
             name="writer, s",
@@ -105,7 +106,7 @@ def command_rows(source: Path, folder: Path) -> list[Row]:
     """`edge --help`, and `edge convert` without verification, as whole processes."""
     card = folder / "card.toml"
     card.write_text(CARD)
-    edge = str(Path(sys.executable).with_name("edge"))
+    edge = str(Path(THIS_PYTHON).with_name("edge"))
     converts = [
         [edge, "convert", str(source), "--card", str(card), "-o", str(folder / f"out{run}"), "--no-verify"]
         for run in range(RUNS)

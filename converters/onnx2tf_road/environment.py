@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edge.errors import EngineError
+from edge.runtime.python_child import THIS_PYTHON, code_arguments, module_arguments
 
 VARIABLE = "EDGE_ONNX2TF_PYTHON"
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
@@ -65,10 +66,10 @@ def prepare(say: Callable[[str], None]) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     say(f"making {folder} with {creator}; about 2 GB")
-    _run([creator, "-m", "venv", str(folder)])
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    _run([*pip, "--requirement", str(REQUIREMENTS)])
-    _run([str(python), "-I", "-c", "import onnx2tf, tensorflow"])
+    _run([creator, *module_arguments("venv", [str(folder)])])
+    quiet = ["install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    _run([str(python), *module_arguments("pip", [*quiet, "--requirement", str(REQUIREMENTS)])])
+    _run([str(python), *code_arguments("import onnx2tf, tensorflow")])
     (folder / READY).write_text("", encoding="utf-8")
     say(f"{folder} is ready")
     return python
@@ -76,7 +77,7 @@ def prepare(say: Callable[[str], None]) -> Path:
 
 def _creator() -> str:
     if ".".join(str(part) for part in sys.version_info[:2]) == PYTHON:
-        return sys.executable
+        return THIS_PYTHON
     found = shutil.which(f"python{PYTHON}")
     if found is None:
         raise EngineError(

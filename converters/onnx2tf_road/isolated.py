@@ -14,6 +14,8 @@ import numpy.typing as npt
 
 from edge.errors import EngineError
 from edge.leftovers import temporary_folder
+from edge.runtime.onnxruntime_module import NO_TELEMETRY
+from edge.runtime.python_child import file_arguments
 
 AGENT = Path(__file__).with_name("agent.py")
 TIME_LIMIT_S = 1800
@@ -73,7 +75,7 @@ def run_onnx2tf(
             np.save(work / "images.npy", calibration[1])
             job["calibration"] = [calibration[0], "images.npy"]
         (work / "job.json").write_text(json.dumps(job), encoding="utf-8")
-        _run([*_without_network(), str(python), "-I", str(AGENT), "job.json"], work, time_limit_s)
+        _run([*_without_network(), str(python), *file_arguments(AGENT, ["job.json"])], work, time_limit_s)
         result = json.loads((work / "result.json").read_text(encoding="utf-8"))
         name = "model_full_integer_quant.tflite" if calibration is not None else "model_float32.tflite"
         path = work / "out" / name
@@ -93,7 +95,7 @@ def bare_environment(work: Path) -> dict[str, str]:
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "OMP_NUM_THREADS") if name in os.environ}
     proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), NOWHERE)
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0", "CUDA_VISIBLE_DEVICES": "-1"}
-    return {**kept, **proxies, **quiet, "HOME": str(work), "TMPDIR": str(work)}
+    return {**kept, **proxies, **quiet, **dict([NO_TELEMETRY]), "HOME": str(work), "TMPDIR": str(work)}
 
 
 def _without_network() -> list[str]:

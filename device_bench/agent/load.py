@@ -20,6 +20,7 @@ from edge.runtime.emulation import emulator
 from edge.runtime.engine import ENGINES, DeviceSession, Opener, Port, Session
 from edge.runtime.inputs import port_difference
 from edge.runtime.null_session import NullSession
+from edge.runtime.onnxruntime_module import onnxruntime_module
 from edge.runtime.output_difference import difference_allowed_here, kernel_key, output_difference
 
 # The package behind an engine: its import is timed by itself, so that the load of a file is not the package's.
@@ -96,7 +97,7 @@ def _import_runtime(engine: str, clock: Clock) -> int | None:
         return None
     start_ns = clock()
     try:
-        import_module(package)
+        onnxruntime_module() if package == "onnxruntime" else import_module(package)
     except ImportError:  # the opener refuses a missing runtime, with what to install
         return None
     import_module(ENGINES[engine][0])

@@ -17,6 +17,7 @@ from device_bench.agent.turns import in_turn
 from edge.errors import EngineError
 from edge.runtime.onnx_providers import PROVIDERS, one_line, start_session
 from edge.runtime.onnx_session import DTYPES
+from edge.runtime.onnxruntime_module import onnxruntime_module
 
 DEFAULT_KERNELS = "mlas"
 UNTIMED = 3  # runs of each session before the first round: its arena and its threads settle
@@ -86,8 +87,7 @@ def profile_file(
         EngineError: a GPU's provider, whose profile tells when kernels were started and not how long they took; the
             file is refused or fails; the profile is damaged.
     """
-    import onnxruntime
-
+    onnxruntime = onnxruntime_module()
     chosen = DEFAULT_KERNELS if kernels is None else kernels
     if PROVIDERS[chosen].on_gpu:
         raise EngineError(f"onnxruntime:{chosen}: its profile tells when kernels start, not how long they take")

@@ -11,7 +11,6 @@ import select
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -34,6 +33,7 @@ from device_bench.agent.run_job import probe
 from edge.errors import EngineError
 from edge.runtime.agent_code import OLDER_PYTHON
 from edge.runtime.framing import Ended, read_message, write_message
+from edge.runtime.python_child import THIS_PYTHON, code_arguments
 
 MODES = ("new", "resume", "attach")
 START_JOB = (
@@ -42,7 +42,7 @@ START_JOB = (
 import sys
 if sys.version_info < (3, 10):
     use_older_python()
-sys.path[0] = sys.argv[1]
+sys.path.insert(0, sys.argv[1])
 from device_bench.agent.detached import main
 main(sys.argv[2], sys.argv[3])
 """
@@ -148,7 +148,7 @@ class Station:
         try:
             with open(folder / "err.txt", "wb") as said:
                 subprocess.Popen(
-                    [sys.executable, "-c", START_JOB, self._archive, str(self._root), header["id"]],
+                    [THIS_PYTHON, *code_arguments(START_JOB, [self._archive, str(self._root), header["id"]])],
                     stdin=subprocess.DEVNULL,
                     stdout=said,
                     stderr=said,

@@ -27,6 +27,7 @@ from edge.errors import EdgeError
 from edge.runtime.engine import DeviceSession, EngineInfo, Session, open_session
 from edge.runtime.kernel_sets import engine_spec
 from edge.runtime.nvidia_smi import read_gpus
+from edge.runtime.python_child import THIS_PYTHON, code_arguments
 
 GPU_ENGINES = (
     "torch:cuda",
@@ -81,8 +82,9 @@ class Opened:
 
 def write_networks(folder: Path) -> None:
     """Have the files made by the converters, in a process of their own."""
-    made = [sys.executable, "-m", "converters.benchmarks.float_networks", str(folder)]
-    subprocess.run(made, check=True, stdout=subprocess.DEVNULL)
+    code = "import runpy; sys.argv[:1] = []; runpy.run_module(sys.argv[0], run_name='__main__')"
+    made = code_arguments(code, ["converters.benchmarks.float_networks", str(folder)])
+    subprocess.run([THIS_PYTHON, *made], check=True, stdout=subprocess.DEVNULL)
 
 
 def model_input(session: Session) -> list[Array]:

@@ -28,6 +28,7 @@ from edge.runtime.inputs import check_inputs
 from edge.runtime.litert import LiteRtSession, open_litert
 from edge.runtime.null_session import NullSession
 from edge.runtime.predictor import Predictor
+from edge.runtime.python_child import THIS_PYTHON, code_arguments
 
 SMALL_MODEL_NS = 100_000
 LIMITS = {
@@ -109,7 +110,7 @@ def start_ns() -> int:
     code = "import sys; from edge.cli import main; sys.exit(main(['--help']))"
 
     def call() -> None:
-        subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+        subprocess.run([THIS_PYTHON, *code_arguments(code)], capture_output=True, check=True)
 
     return min(block(call, time.perf_counter_ns, STARTS, 0, STARTS))
 

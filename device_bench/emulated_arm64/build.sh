@@ -68,7 +68,7 @@ unpack() { dpkg-deb --fsys-tarfile "$1" | tar -x --no-same-owner --keep-director
 wheels() {
     local platforms=(--platform manylinux2014_aarch64) glibc
     for glibc in 17 26 27 28 31 34; do platforms+=(--platform "manylinux_2_${glibc}_aarch64"); done
-    retry "$python" -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --only-binary=:all: \
+    retry "$python" -I -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --only-binary=:all: \
         --python-version "$version" --implementation cp --abi "cp${version/./}" --abi abi3 --abi none "${platforms[@]}" \
         --target "$new/wheels" --requirement "$here/constraints-$suite.txt"
 }
@@ -142,7 +142,7 @@ mv "$new/wheels" "$packages/dist-packages"
 ln -sf dash "$new/rootfs/bin/sh"
 install -m 755 "$here/python3.sh" "$new/python3"
 install -m 755 "$here/sh.sh" "$new/sh"
-"$new/python3" -c "import numpy, $runtimes, platform, sys
+"$new/python3" -I -c "import numpy, $runtimes, platform, sys
 told = platform.machine(), '.'.join(map(str, sys.version_info[:2]))
 sys.exit(None if told == ('aarch64', '$version') else f'emulated arm64: it says {told}')"
 echo "$stamp $suite" > "$new/.ready"

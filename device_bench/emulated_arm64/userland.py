@@ -2,13 +2,13 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 from edge.errors import EngineError, UsageError, unknown_name
+from edge.runtime.python_child import THIS_PYTHON
 
 HERE = Path(__file__).resolve().parent
 # Core -> the Raspberry Pi that has it; build.sh makes a machine folder for each.
@@ -55,7 +55,7 @@ def open_userland(folder: Path | None = None) -> Userland:
     return found
 
 
-def build_userland(folder: Path | None = None, *, suite: str = "bookworm", python: str = sys.executable) -> Userland:
+def build_userland(folder: Path | None = None, *, suite: str = "bookworm", python: str = THIS_PYTHON) -> Userland:
     """Build the userland unless it stands: Debian's arm64 packages and aarch64 wheels, under a minute, 350 MB.
 
     Args:

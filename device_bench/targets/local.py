@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +11,9 @@ from device_bench.job import Job
 from device_bench.targets.agent_process import ANSWER_SECONDS, AgentProcess
 from device_bench.targets.target import Progress, TargetOptions
 from edge.errors import EngineError, UsageError
+from edge.runtime.python_child import THIS_PYTHON, code_arguments
+
+START_HERE = f"sys.path.insert(0, sys.argv[1])\nfrom {SERVE} import main\nmain()"
 
 
 class LocalTarget:
@@ -68,10 +70,8 @@ class LocalTarget:
         if self._python is None:
             # The folder that this product was imported from comes first for the other process too.
             root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-            path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH")) if part)
-            environment = {**os.environ, "PYTHONPATH": path}
-            command = [sys.executable, "-m", SERVE]
-            return AgentProcess(command, name=self.name, environment=environment, answer_seconds=self._answer_seconds)
+            command = [THIS_PYTHON, *code_arguments(START_HERE, [root])]
+            return AgentProcess(command, name=self.name, answer_seconds=self._answer_seconds)
         # What steers the Python that runs here must not reach the other one.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         return AgentProcess(

@@ -10,6 +10,7 @@ from device_bench.targets.ssh import refuse_foreign
 from device_bench.targets.ssh_client import Address, ConnectionCut, parse_address
 from device_bench.targets.target import TargetOptions
 from edge.errors import EngineError, UsageError
+from edge.runtime.python_child import code_arguments
 
 PREPARE_SECONDS = 1800.0
 # Run by the device's own Python, with the standard library alone. Standard input: a tar of wheels, or nothing.
@@ -42,7 +43,7 @@ if sys.argv[1] == "wheels":
     source = ["--no-index", "--find-links", wheels]
 old = sys.version_info < (3, 12)
 numpy = "numpy<2" if old else "numpy"  # tflite-runtime, which needs it, exists up to Python 3.11
-pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:", *source]
+pip = [python, "-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:", *source]
 def install(*names):
     done = subprocess.run([*pip, numpy, *names], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     lines = done.stdout.decode("utf-8", "replace").strip().splitlines()
@@ -61,7 +62,7 @@ if not runtimes:
 ask = "from importlib.metadata import distributions as d; print(', '.join(sorted(x.metadata['Name'] + ' ' + x.version "
 ask += "for x in d() if x.metadata['Name'].lower() in %r)))" % (
     ["numpy", "ai-edge-litert", "ai_edge_litert", "onnxruntime", "tflite-runtime"],)
-said.append(subprocess.check_output([python, "-c", ask]).decode().strip())
+said.append(subprocess.check_output([python, "-I", "-c", ask]).decode().strip())
 said.extend("agent there: " + name for name in sorted(os.listdir(root)) if name.startswith("agent-"))
 print("; ".join(said))
 """
@@ -106,7 +107,7 @@ def prepare_ssh(name: str, options: TargetOptions) -> str:
     address = parse_address(name, options.ssh_config)
     given = b"" if options.wheels is None else _packed(options.wheels)
     source = "index" if options.wheels is None else "wheels"
-    line = f"exec {shlex.quote(options.python or 'python3')} {shlex.join(['-c', PREPARE, source])}"
+    line = f"exec {shlex.quote(options.python or 'python3')} {shlex.join(code_arguments(PREPARE, [source]))}"
     return f"{address.name}: ready: {_said(address, line, given)}"
 
 
@@ -114,7 +115,7 @@ def remove_ssh(name: str, options: TargetOptions) -> str:
     """Remove from a device all that was put there, and say what; refuses (EngineError) while a job runs."""
     refuse_foreign(options)
     address = parse_address(name, options.ssh_config)
-    line = f"exec {shlex.quote(options.python or 'python3')} {shlex.join(['-c', REMOVE])}"
+    line = f"exec {shlex.quote(options.python or 'python3')} {shlex.join(code_arguments(REMOVE))}"
     return f"{address.name}: {_said(address, line, b'')}"
 
 

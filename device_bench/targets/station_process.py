@@ -11,6 +11,7 @@ from device_bench.targets.ssh_client import Address, ConnectionCut, python_line
 from edge.errors import EngineError, one_line
 from edge.runtime.agent_code import OLDER_PYTHON, agent_archive
 from edge.runtime.framing import CutOff, Ended
+from edge.runtime.python_child import code_arguments
 
 MODULES = (
     *BENCH_MODULES,
@@ -64,7 +65,7 @@ else:
         if os.path.exists(temporary):
             os.unlink(temporary)
         sys.exit("the agent cannot be written to " + folder + ": " + str(error.strerror) + "; free space there")
-sys.path[0] = archive
+sys.path.insert(0, archive)
 from device_bench.agent.station import serve
 serve(archive, sys.stdin.buffer, answers)
 """
@@ -85,7 +86,7 @@ class StationProcess:
 
     def __init__(self, address: Address, archive: bytes, *, python: str | None = None) -> None:
         self._address = address
-        line = python_line(python, ["-c", BOOT, str(len(archive)), hashlib.sha256(archive).hexdigest()])
+        line = python_line(python, code_arguments(BOOT, [str(len(archive)), hashlib.sha256(archive).hexdigest()]))
         try:
             self._talk = Conversation(address.command(line), name=address.name)
         except OSError as error:

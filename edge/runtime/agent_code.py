@@ -6,6 +6,8 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from edge.runtime.python_child import code_arguments
+
 ROOT = Path(__file__).resolve().parents[2]
 # They import the standard library, numpy and each other; a runtime inside the function that opens it.
 MODULES = (
@@ -25,8 +27,11 @@ MODULES = (
     "edge/runtime/onnx_binding.py",
     "edge/runtime/onnx_providers.py",
     "edge/runtime/onnx_session.py",
+    "edge/runtime/onnxruntime_module.py",
     "edge/runtime/package_facts.py",
+    "edge/runtime/python_child.py",
     "edge/runtime/quiet.py",
+    "edge/runtime/session.py",
 )
 # Python 3.9 evaluates no `X | None`, and Python below 3.10 knows neither keyword-only dataclasses nor a strict zip.
 LATE_ANNOTATIONS = "from __future__ import annotations\n"
@@ -58,7 +63,7 @@ try:
     archive = os.path.join(folder, "agent.zip")
     with open(archive, "wb") as handle:
         handle.write(code)
-    sys.path[0] = archive
+    sys.path.insert(0, archive)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     from {module} import serve
@@ -84,4 +89,5 @@ def start_arguments(archive: bytes, module: str = "edge.runtime.agent") -> list[
     Args:
         module: of the archive; its function `serve(source, sink)` answers.
     """
-    return ["-c", START.replace("{module}", module), str(len(archive)), hashlib.sha256(archive).hexdigest()]
+    told = [str(len(archive)), hashlib.sha256(archive).hexdigest()]
+    return code_arguments(START.replace("{module}", module), told)

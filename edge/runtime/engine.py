@@ -75,7 +75,11 @@ class EngineInfo:
 
 
 class Session(Protocol):
-    """A loaded model. `run` returns only when the results are ready; arrays in and out are raw, as in the file."""
+    """A loaded model. `run` returns only when the results are ready; arrays in and out are raw, as in the file.
+
+    `run` may be called from any thread of the process that loaded the model; a fork loads its own. Every engine's
+    session is an `edge.runtime.session.EngineSession`.
+    """
 
     @property
     def inputs(self) -> tuple[Port, ...]:
@@ -94,6 +98,10 @@ class Session(Protocol):
 
     def run(self, inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
         """Run once. The returned arrays are the caller's: a later run does not change them."""
+        ...
+
+    def close(self) -> None:
+        """Free what the runtime holds; `run` is refused from then on. Twice is as good as once."""
         ...
 
 
@@ -120,7 +128,10 @@ class DeviceSession(Session, Protocol):
 
 
 class PreparedSession(Session, Protocol):
-    """A session that can check and bind one set of inputs, so that every later call is the runtime's work alone."""
+    """A session that can check and bind one set of inputs, so that every later call is the runtime's work alone.
+
+    For a measuring loop, which has the model for itself: unlike `run`, what `prepared` gives takes no lock.
+    """
 
     def prepared(self, inputs: Sequence[npt.NDArray[Any]]) -> Callable[[], list[npt.NDArray[Any]]]:
         """A function that hands these inputs over, runs, and gives the outputs, as `run` does without its checks."""

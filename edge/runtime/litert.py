@@ -15,6 +15,7 @@ from edge.runtime.engine import EngineInfo, Port, Session
 from edge.runtime.inputs import check_inputs
 from edge.runtime.package_facts import wheel_tag
 from edge.runtime.quiet import quiet_native_log
+from edge.runtime.session import EngineSession
 
 # kernel set -> name of the interpreter's op resolver.
 RESOLVERS: Mapping[str, str] = MappingProxyType(
@@ -125,7 +126,7 @@ def _delegated(count: int, nodes: Sequence[Mapping[str, Any]]) -> tuple[bool, ..
     return tuple(index in taken for index in range(count))
 
 
-class LiteRtSession:
+class LiteRtSession(EngineSession):
     """A loaded TFLite model; owns the interpreter.
 
     Attributes:
@@ -135,25 +136,13 @@ class LiteRtSession:
     def __init__(
         self, interpreter: Any, info: EngineInfo, *, delegated: tuple[bool, ...] = (), partitions: int = 0
     ) -> None:
-        self._interpreter = interpreter
+        inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+        ports = [tuple(_port(detail) for detail in details) for details in (inputs, outputs)]
+        super().__init__(info.engine, interpreter, ports[0], ports[1])
         self._info = info
         self.delegated, self.partitions = delegated, partitions
-        inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-        self._inputs = tuple(_port(detail) for detail in inputs)
-        self._outputs = tuple(_port(detail) for detail in outputs)
         self._input_indices = tuple(int(detail["index"]) for detail in inputs)
         self._output_indices = tuple(int(detail["index"]) for detail in outputs)
-        self._get: Callable[[int], npt.NDArray[Any]] = self._tensor
-
-    @property
-    def inputs(self) -> tuple[Port, ...]:
-        """The model's inputs, in the file's order."""
-        return self._inputs
-
-    @property
-    def outputs(self) -> tuple[Port, ...]:
-        """The model's outputs, in the file's order."""
-        return self._outputs
 
     @property
     def info(self) -> EngineInfo:
@@ -162,50 +151,54 @@ class LiteRtSession:
 
     @property
     def interpreter(self) -> Any:
-        """The runtime's own interpreter."""
-        return self._interpreter
+        """The runtime's own interpreter; for one thread, as `prepared` is."""
+        return self._alone(lambda interpreter: interpreter)
 
-    def run(self, inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
-        """Run once; arrays as in the file. Refuses (EngineError) other shapes or dtypes."""
-        check_inputs(self._info.engine, self._inputs, inputs)
-        for index, array in zip(self._input_indices, inputs, strict=True):
-            self._interpreter.set_tensor(index, array)
+    def _compute(self, model: Any, inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
         try:
-            self._interpreter.invoke()
+            for index, array in zip(self._input_indices, inputs, strict=True):
+                model.set_tensor(index, array)
+            model.invoke()
         except (ValueError, RuntimeError) as error:
-            raise EngineError(f"{self._info.engine}: the model failed: {' '.join(str(error).split())}") from error
-        return [self._get(index) for index in self._output_indices]
+            raise EngineError(f"{self._engine}: the model failed: {' '.join(str(error).split())}") from error
+        return [self._copied(model, place) for place in range(len(self._outputs))]
 
-    def _tensor(self, index: int) -> npt.NDArray[Any]:
-        """A copy of a tensor, so the caller's own; also of one without elements, which LiteRT does not hand out."""
+    def _copied(self, interpreter: Any, place: int) -> npt.NDArray[Any]:
+        """An output as the caller's own; the runtime refuses to give one without elements, which is made here."""
+        port = self._outputs[place]
         try:
-            values: npt.NDArray[Any] = self._interpreter.get_tensor(index)
-        except ValueError:
-            detail = next(entry for entry in self._interpreter.get_output_details() if entry["index"] == index)
-            if 0 not in detail["shape"]:
-                raise
-            return np.empty(detail["shape"], detail["dtype"])
-        return values
+            found: npt.NDArray[Any] = interpreter.get_tensor(self._output_indices[place])
+        except ValueError as error:
+            shape = tuple(int(size) for size in interpreter.get_output_details()[place]["shape"])
+            if 0 not in shape:
+                told = f"output '{port.name}' {shape} cannot be read: {' '.join(str(error).split())}"
+                raise EngineError(f"{self._engine}: {told}") from error
+            return np.zeros(shape, port.dtype)
+        return found
 
     def separate(self, inputs: Sequence[npt.NDArray[Any]]) -> tuple[Callable[[], None], Callable[[], None]]:
         """Two functions: one hands the inputs over, one is the operators' work alone; no output is copied out."""
-        check_inputs(self._info.engine, self._inputs, inputs)
+        check_inputs(self._engine, self._inputs, inputs)
         pairs = tuple(zip(self._input_indices, inputs, strict=True))
-        put = self._interpreter.set_tensor
+        interpreter = self.interpreter
+        put = interpreter.set_tensor
 
         def hand_over() -> None:
             for index, array in pairs:
                 put(index, array)
 
         hand_over()
-        invoke: Callable[[], None] = self._interpreter.invoke
+        invoke: Callable[[], None] = interpreter.invoke
         return hand_over, invoke
 
     def prepared(self, inputs: Sequence[npt.NDArray[Any]]) -> Callable[[], list[npt.NDArray[Any]]]:
         """The inputs checked once; see `edge.runtime.engine.PreparedSession`. A failing model raises as it does."""
-        check_inputs(self._info.engine, self._inputs, inputs)
-        put, invoke, get = self._interpreter.set_tensor, self._interpreter.invoke, self._get
+        check_inputs(self._engine, self._inputs, inputs)
+        interpreter = self.interpreter
+        put, invoke, get = interpreter.set_tensor, interpreter.invoke, interpreter.get_tensor
         outputs = self._output_indices
+        if any(0 in port.shape for port in self._outputs):  # nothing is left to bind: each is made anew
+            return lambda: self._compute(interpreter, inputs)
         if len(inputs) == len(outputs) == 1:
             (index,), (array,), (output,) = self._input_indices, inputs, outputs
 

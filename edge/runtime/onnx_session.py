@@ -16,7 +16,9 @@ from edge.runtime.inputs import check_inputs
 from edge.runtime.nvidia_smi import gpu_name, read_gpus
 from edge.runtime.onnx_binding import DeviceBinding
 from edge.runtime.onnx_providers import PROVIDERS, nodes_by_provider, one_line, start_session
+from edge.runtime.onnxruntime_module import onnxruntime_module
 from edge.runtime.package_facts import installed_package, wheel_tag
+from edge.runtime.session import EngineSession
 
 DTYPES: Mapping[str, str] = MappingProxyType(
     {
@@ -64,7 +66,7 @@ def open_onnxruntime(
     if chosen not in PROVIDERS:
         raise UsageError(unknown_name("kernel set of onnxruntime", chosen, PROVIDERS))
     try:
-        import onnxruntime
+        onnxruntime = onnxruntime_module()
     except ImportError as error:
         raise EngineError(f"onnxruntime: it is not installed here; pip install onnxruntime ({error})") from error
     if not path.is_file():
@@ -75,33 +77,26 @@ def open_onnxruntime(
     return kind(onnxruntime, session, path, chosen, threads, inputs)
 
 
-class OnnxSession:
+class OnnxSession(EngineSession):
     """A loaded ONNX model; owns the runtime's session."""
 
     def __init__(
         self, runtime: Any, session: Any, path: Path, kernels: str, threads: int, inputs: tuple[Port, ...]
     ) -> None:
-        self._runtime, self._session, self._path = runtime, session, path
+        super().__init__("onnxruntime", session, inputs, output_ports(session, path, inputs))
+        self._runtime, self._path = runtime, path
         self._kernels, self._threads = kernels, threads
-        self._inputs = inputs
-        self._outputs = output_ports(session, path, inputs)
         self._output_names = [port.name for port in self._outputs]
-
-    @property
-    def inputs(self) -> tuple[Port, ...]:
-        """The model's inputs, in the file's order."""
-        return self._inputs
-
-    @property
-    def outputs(self) -> tuple[Port, ...]:
-        """The model's outputs, in the file's order."""
-        return self._outputs
 
     @cached_property
     def info(self) -> EngineInfo:
         """What really runs. Refuses (EngineError) a session whose provider took none of the operators."""
+        return self._alone(self._info)
+
+    def _info(self, session: Any) -> EngineInfo:
         provider, version = PROVIDERS[self._kernels], str(self._runtime.__version__)
-        counted = nodes_by_provider(self._runtime, self._session, self._path, self._kernels, self._inputs)
+        counted = nodes_by_provider(self._runtime, session, self._path, self._kernels, self._inputs)
+        told = session.get_provider_options().get(provider.names[0], {})
         if counted and not counted[provider.names[0]]:
             others = ", ".join(f"{name}: {count}" for name, count in sorted(counted.items()))
             raise EngineError(f"onnxruntime: {self._path}: {provider.names[0]} took none of its operators ({others})")
@@ -117,16 +112,14 @@ class OnnxSession:
             package=package,
             wheel_tag=wheel_tag(package),
             kernels_isa=kernels_isa(provider.family),
-            provider_options=self._provider_options(),
+            provider_options={str(name): str(value) for name, value in told.items()},
             device=gpu_name(read_gpus()) if provider.on_gpu else None,
         )
 
-    def run(self, inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
-        """Run once; arrays as in the file. Refuses (EngineError) other shapes or dtypes."""
-        check_inputs("onnxruntime", self._inputs, inputs)
+    def _compute(self, model: Any, inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
         feed = {port.name: array for port, array in zip(self._inputs, inputs, strict=True)}
         try:
-            found = list(self._session.run(self._output_names, feed))
+            found = list(model.run(self._output_names, feed))
         except Exception as error:  # the runtime's exceptions share no base class below Exception
             raise EngineError(f"onnxruntime: the model failed: {one_line(error)}") from error
         if any(-1 in port.shape for port in self._outputs):
@@ -138,25 +131,24 @@ class OnnxSession:
         """The inputs checked once; see `edge.runtime.engine.PreparedSession`. A failing model raises as it does."""
         check_inputs("onnxruntime", self._inputs, inputs)
         feed = {port.name: array for port, array in zip(self._inputs, inputs, strict=True)}
-        run, names = self._session.run, self._output_names
+        run, names = self._alone(lambda session: session.run), self._output_names
         return lambda: list(run(names, feed))
-
-    def _provider_options(self) -> dict[str, str]:
-        told = self._session.get_provider_options().get(PROVIDERS[self._kernels].names[0], {})
-        return {str(name): str(value) for name, value in told.items()}
 
 
 class OnnxDeviceSession(OnnxSession):
     """A model in a GPU's memory. `run` copies in and out; `run_timed` tells the parts."""
 
-    @cached_property
-    def _bound(self) -> DeviceBinding:
-        return DeviceBinding(self._runtime, self._session, self._inputs, self._outputs, device="cuda")
+    _bound: DeviceBinding | None = None
 
     def run_timed(self, inputs: Sequence[npt.NDArray[Any]]) -> DeviceTimes:
         """Run once, transfers and compute apart; see `DeviceBinding`. Refuses (EngineError) other shapes or dtypes."""
         check_inputs("onnxruntime", self._inputs, inputs)
+        return self._alone(lambda session: self._timed(session, inputs))
+
+    def _timed(self, session: Any, inputs: Sequence[npt.NDArray[Any]]) -> DeviceTimes:
         try:
+            if self._bound is None:
+                self._bound = DeviceBinding(self._runtime, session, self._inputs, self._outputs, device="cuda")
             return self._bound.run(inputs)[1]
         except Exception as error:  # the runtime's exceptions share no base class below Exception
             raise EngineError(f"onnxruntime: the model failed: {one_line(error)}") from error

@@ -21,7 +21,7 @@ from edge.runtime.agent_code import agent_archive, start_arguments
 from edge.runtime.answer_fields import read_info, read_port, read_text, read_texts
 from edge.runtime.engine import EngineInfo, Port
 from edge.runtime.framing import pack_arrays, read_message, unpack_arrays, write_message
-from edge.runtime.inputs import check_inputs
+from edge.runtime.session import EngineSession
 
 START_SECONDS = 120.0
 ANSWER_SECONDS = 600.0
@@ -47,6 +47,8 @@ class PythonInfo:
 class OtherPython:
     """A running Python interpreter that opens and runs model files; a context manager that ends it.
 
+    It may be asked from any thread of the process that started it: the questions wait for one another.
+
     Args:
         python: path of an interpreter, or a command on PATH.
         answer_seconds: how long one answer may take before the process is ended; the first at most 120 s.
@@ -59,6 +61,7 @@ class OtherPython:
         self.python = str(python)
         self._answer_seconds = min(START_SECONDS, answer_seconds)
         self._stale: list[int] = []
+        self._lock, self._asker = threading.Lock(), os.getpid()
         self._said = b""
         archive = agent_archive()
         # What steers the Python that runs here must not reach the other one.
@@ -118,10 +121,10 @@ class OtherPython:
         if type(number) is not int or not isinstance(header.get("info"), dict):
             raise EngineError(f"{self.python}: an answer without a session")
         ports = [[read_port(entry) for entry in header.get(name, ())] for name in ("inputs", "outputs")]
-        session = OtherSession(self, number, read_info(header["info"]), tuple(ports[0]), tuple(ports[1]))
-        # The other side forgets the model with the next request after nobody here holds the session any more.
-        weakref.finalize(session, self._stale.append, number)
-        return session
+        model = OpenModel(self, number)
+        # The other side forgets the model with the next request after nobody here holds it any more.
+        weakref.finalize(model, self._stale.append, number)
+        return OtherSession(model, read_info(header["info"]), tuple(ports[0]), tuple(ports[1]))
 
     def run(self, number: int, inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
         """Run an open model once; see `OtherSession.run`."""
@@ -130,7 +133,9 @@ class OtherPython:
         return unpack_arrays(header.get("arrays"), data)
 
     def close(self) -> None:
-        """End the process and free what it holds."""
+        """End the process and free what it holds; nothing in the child of a fork, to which it does not belong."""
+        if self._asker != os.getpid():
+            return
         process = self._process
         for stream in (process.stdin, process.stdout):
             if stream is not None:
@@ -148,6 +153,12 @@ class OtherPython:
         self, request: Mapping[str, Any], payload: bytes = b"", *, before: bytes = b""
     ) -> tuple[dict[str, Any], bytes]:
         """Send one request and wait for its answer; `before` goes ahead of the request as it is."""
+        if self._asker != os.getpid():
+            raise EngineError(f"{self.python}: was started by process {self._asker}, not by this fork of it")
+        with self._lock:
+            return self._ask_alone(request, payload, before)
+
+    def _ask_alone(self, request: Mapping[str, Any], payload: bytes, before: bytes) -> tuple[dict[str, Any], bytes]:
         process = self._process
         assert process.stdin is not None and process.stdout is not None
         release, self._stale[:] = list(self._stale), []
@@ -195,40 +206,30 @@ class OtherPython:
             self._said = (self._said + block)[-KEPT_STDERR_BYTES:]
 
 
-class OtherSession:
+class OpenModel:
+    """A model that is open in another Python, by its number there; forgotten there when nobody here holds it."""
+
+    def __init__(self, owner: OtherPython, number: int) -> None:
+        self.owner, self.number = owner, number
+
+
+class OtherSession(EngineSession):
     """A model that is loaded in another Python; see `edge.runtime.engine.Session`."""
 
-    def __init__(
-        self, owner: OtherPython, number: int, info: EngineInfo, inputs: tuple[Port, ...], outputs: tuple[Port, ...]
-    ) -> None:
-        self._owner = owner
-        self._number = number
+    def __init__(self, model: OpenModel, info: EngineInfo, inputs: tuple[Port, ...], outputs: tuple[Port, ...]) -> None:
+        super().__init__(info.engine, model, inputs, outputs)
         self._info = info
-        self._inputs = inputs
-        self._outputs = outputs
-
-    @property
-    def inputs(self) -> tuple[Port, ...]:
-        """The model's inputs, in the file's order."""
-        return self._inputs
-
-    @property
-    def outputs(self) -> tuple[Port, ...]:
-        """The model's outputs, in the file's order."""
-        return self._outputs
 
     @property
     def info(self) -> EngineInfo:
         """What really runs there."""
         return self._info
 
-    def run(self, inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
-        """Run once; arrays as in the file. Refuses (EngineError) other shapes or dtypes, also from the other side."""
-        check_inputs(self._info.engine, self._inputs, inputs)
-        outputs = self._owner.run(self._number, inputs)
+    def _compute(self, model: OpenModel, inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        outputs = model.owner.run(model.number, inputs)
         told = [(array.dtype.name, array.shape) for array in outputs]
         if told != [(port.dtype, port.shape) for port in self._outputs]:
-            raise EngineError(f"{self._owner.python}: answers {told} do not fit the model's outputs")
+            raise EngineError(f"{model.owner.python}: answers {told} do not fit the model's outputs")
         return outputs
 
 

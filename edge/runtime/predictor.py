@@ -90,7 +90,11 @@ Prediction = ClassPrediction | LabelsPrediction | SegmentPrediction
 
 
 class Predictor:
-    """A loaded artifact. Call it with a frame; make it with `Predictor.load`."""
+    """A loaded artifact. Call it with a frame, from any thread; make it with `Predictor.load`.
+
+    Calls from several threads wait for one another while the model runs. A context manager that closes it. A process
+    that forks loads its own in the child, where this one is refused.
+    """
 
     def __init__(self, artifact: Artifact, file: ModelFile, session: Session) -> None:
         """Join an opened artifact, the one of its files that runs, and the session that runs it."""
@@ -154,6 +158,18 @@ class Predictor:
         """What really runs."""
         return self._session.info
 
+    def close(self) -> None:
+        """Free what the runtime holds; later calls are refused (EngineError). Twice is as good as once."""
+        self._session.close()
+
+    def __enter__(self) -> "Predictor":
+        """Itself."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Close it."""
+        self.close()
+
     def __call__(self, frame: Pixels, *, colour_order: ColourOrder = "bgr") -> Prediction:
         """Predict one frame.
 
@@ -163,6 +179,7 @@ class Predictor:
 
         Raises:
             UsageError: not such a frame, or an unknown colour order.
+            EngineError: the model fails, or the predictor is closed or of another process.
         """
         if colour_order not in COLOUR_ORDERS:
             raise UsageError(unknown_name("colour order", colour_order, COLOUR_ORDERS))

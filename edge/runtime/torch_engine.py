@@ -4,6 +4,7 @@
 The other kernel sets take float graphs and run them as a person would in torch; see `edge.runtime.torch_module`.
 """
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,14 +19,16 @@ from edge.graph.model_file import read_model
 from edge.quantization.float_run import FloatRun
 from edge.quantization.integer import IntegerSimulation
 from edge.runtime.engine import EngineInfo, Port, Session
-from edge.runtime.inputs import check_inputs
 from edge.runtime.package_facts import wheel_tag
+from edge.runtime.session import EngineSession
 from edge.runtime.torch_kernels import KERNELS
 from edge.runtime.torch_native import open_native
 
 ATEN = "aten"
 SUFFIXES = (".onnx", ".tflite")
 Execute = Callable[[Sequence[npt.NDArray[Any]]], list[npt.NDArray[Any]]]
+# That imported torch: a fork of it lacks the threads that OpenMP counts on, and would wait for them.
+PROCESS = os.getpid()
 
 
 def open_torch(
@@ -47,7 +50,7 @@ def open_torch(
 
     Raises:
         EngineError: neither an `.onnx` nor a `.tflite` file; no CUDA device, no C++ compiler, a quantized file, where
-            the kernel set needs or refuses it.
+            the kernel set needs or refuses it; several threads in a fork.
         ModelFileError: the file does not hold.
         UnsupportedError: an operator that has no formula here, by name.
         UsageError: an unknown kernel set.
@@ -56,6 +59,11 @@ def open_torch(
         raise UsageError(unknown_name("kernel set of torch", kernels, (ATEN, *KERNELS)))
     if path.suffix not in SUFFIXES:
         raise EngineError(f"torch: {path}: reads {' and '.join(SUFFIXES)} files")
+    if threads > 1 and os.getpid() != PROCESS:
+        raise EngineError(
+            f"torch: {threads} threads do not work in a fork of a process that had torch; take 1, or a fresh process "
+            "(multiprocessing's 'spawn')"
+        )
     torch.set_num_threads(threads)
     read = partial(read_model, batch=batch or 1, shapes=shapes)
     if kernels is None or kernels == ATEN:
@@ -63,26 +71,18 @@ def open_torch(
     return open_native(path, read, kernels, threads)
 
 
-class TorchSession:
+class TorchSession(EngineSession):
     """A graph with the function that executes it."""
 
     def __init__(self, graph: Graph, threads: int) -> None:
-        self._inputs = tuple(port_of_tensor(graph.tensors[name]) for name in graph.inputs)
-        self._outputs = tuple(port_of_tensor(graph.tensors[name]) for name in graph.outputs)
+        quantized = any(tensor.quantization is not None for tensor in graph.tensors.values())
+        execute: Execute = (IntegerSimulation(graph) if quantized else FloatRun(graph)).run
+        ports = [
+            tuple(port_of_tensor(graph.tensors[name]) for name in names) for names in (graph.inputs, graph.outputs)
+        ]
+        super().__init__("torch", execute, ports[0], ports[1])
         self._operators = len(graph.operators)
         self._threads = threads
-        quantized = any(tensor.quantization is not None for tensor in graph.tensors.values())
-        self._execute: Execute = (IntegerSimulation(graph) if quantized else FloatRun(graph)).run
-
-    @property
-    def inputs(self) -> tuple[Port, ...]:
-        """The graph's inputs, in order."""
-        return self._inputs
-
-    @property
-    def outputs(self) -> tuple[Port, ...]:
-        """The graph's outputs, in order."""
-        return self._outputs
 
     @property
     def info(self) -> EngineInfo:
@@ -100,11 +100,9 @@ class TorchSession:
             kernels_isa=torch.backends.cpu.get_cpu_capability().lower(),
         )
 
-    def run(self, inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
-        """Run once; arrays as in the file. Refuses (EngineError) other shapes or dtypes."""
-        check_inputs("torch", self._inputs, inputs)
+    def _compute(self, model: Execute, inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
         with torch.inference_mode():
-            return self._execute(inputs)
+            return model(inputs)
 
 
 def port_of_tensor(tensor: Tensor) -> Port:

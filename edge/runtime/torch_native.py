@@ -16,12 +16,14 @@ from edge.graph.graph import Graph
 from edge.runtime.engine import DeviceTimes, EngineInfo, Port, Session
 from edge.runtime.inputs import check_inputs
 from edge.runtime.package_facts import wheel_tag
+from edge.runtime.session import EngineSession
 from edge.runtime.torch_kernels import KERNELS, check_here, torch_options
 from edge.runtime.torch_module import REAL_DTYPES, GraphModule
 from edge.runtime.torch_timing import CudaEvents, Events, device_times
 
 Arrays = Sequence[npt.NDArray[Any]]
 Tensors = tuple[torch.Tensor, ...]
+Module = Callable[..., Tensors]
 
 
 def open_native(path: Path, read: Callable[[Path], Graph], kernels: str, threads: int) -> Session:
@@ -49,12 +51,10 @@ def open_native(path: Path, read: Callable[[Path], Graph], kernels: str, threads
     return session
 
 
-class CpuSession:
+class CpuSession(EngineSession):
     """A module on the CPU. Arrays are handed over without a copy where their dtype and layout allow it."""
 
     def __init__(self, graph: Graph, module: GraphModule, kernels: str, threads: int) -> None:
-        self._inputs = tuple(_port(graph, name) for name in graph.inputs)
-        self._outputs = tuple(_port(graph, name) for name in graph.outputs)
         self._operators = len(graph.operators)
         self._kernels, self._threads = kernels, threads
         chosen = KERNELS[kernels]
@@ -64,17 +64,8 @@ class CpuSession:
         if chosen.channels_last:
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._constants = {value.untyped_storage().data_ptr() for value in (*module.parameters(), *module.buffers())}
-        self._module: Callable[..., Tensors] = _compiled(module) if chosen.compiled else module
-
-    @property
-    def inputs(self) -> tuple[Port, ...]:
-        """The graph's inputs, in order."""
-        return self._inputs
-
-    @property
-    def outputs(self) -> tuple[Port, ...]:
-        """The graph's outputs, in order."""
-        return self._outputs
+        inputs, outputs = (tuple(_port(graph, name) for name in names) for names in (graph.inputs, graph.outputs))
+        super().__init__("torch", _compiled(module) if chosen.compiled else module, inputs, outputs)
 
     @property
     def info(self) -> EngineInfo:
@@ -97,26 +88,28 @@ class CpuSession:
             precision=chosen.precision,
         )
 
-    def run(self, inputs: Arrays) -> list[npt.NDArray[Any]]:
-        """Run once; arrays as in the file. Refuses (EngineError) other shapes or dtypes."""
-        return self.prepared(inputs)()
+    def _compute(self, model: Module, inputs: Arrays) -> list[npt.NDArray[Any]]:
+        return self._bound(model, inputs)()
 
     def prepared(self, inputs: Arrays) -> Callable[[], list[npt.NDArray[Any]]]:
         """The inputs checked once and taken as tensors; see `edge.runtime.engine.PreparedSession`."""
         check_inputs("torch", self._inputs, inputs)
+        return self._alone(lambda module: self._bound(module, inputs))
+
+    def _bound(self, module: Module, inputs: Arrays) -> Callable[[], list[npt.NDArray[Any]]]:
         given = [_tensor(array) for array in inputs]
         borrowed = self._constants | {value.untyped_storage().data_ptr() for value in given}
 
         def run() -> list[npt.NDArray[Any]]:
             with _failing_as_an_engine(), torch.inference_mode():
-                made = self._computed(given)
+                made = self._computed(module, given)
             return [_own_array(value, borrowed) for value in made]
 
         return run
 
-    def _computed(self, given: Sequence[torch.Tensor]) -> Tensors:
+    def _computed(self, module: Module, given: Sequence[torch.Tensor]) -> Tensors:
         """Outputs in the files' dtypes, of inputs on the module's device."""
-        made = self._module(*(self._converted(value) for value in given))
+        made = module(*(self._converted(value) for value in given))
         dtypes = (_torch_dtype(port) for port in self._outputs)
         return tuple(value.to(dtype) for value, dtype in zip(made, dtypes, strict=True))
 
@@ -144,16 +137,11 @@ class DeviceMemorySession(CpuSession):
         self._back = [torch.empty(port.shape, dtype=_torch_dtype(port), pin_memory=pinned) for port in self._outputs]
         self._made: Tensors = ()
 
-    def run(self, inputs: Arrays) -> list[npt.NDArray[Any]]:
-        """Copy in, compute, copy out; the arrays are the caller's."""
-        return self.prepared(inputs)()
-
-    def prepared(self, inputs: Arrays) -> Callable[[], list[npt.NDArray[Any]]]:
+    def _bound(self, module: Module, inputs: Arrays) -> Callable[[], list[npt.NDArray[Any]]]:
         """The whole way of every call: into pinned memory, there, computed, back, and a copy that is the caller's."""
-        check_inputs("torch", self._inputs, inputs)
 
         def run() -> list[npt.NDArray[Any]]:
-            self.run_timed(inputs)
+            self._timed(module, inputs)
             return [np.array(value.numpy()) for value in self._back]
 
         return run
@@ -161,17 +149,20 @@ class DeviceMemorySession(CpuSession):
     def run_timed(self, inputs: Arrays) -> DeviceTimes:
         """Run once, transfers and compute apart. Refuses (EngineError) other shapes or dtypes."""
         check_inputs("torch", self._inputs, inputs)
+        return self._alone(lambda module: self._timed(module, inputs))
+
+    def _timed(self, module: Module, inputs: Arrays) -> DeviceTimes:
         for staged, array in zip(self._staged, inputs, strict=True):
             staged.copy_(_tensor(array))
         with _failing_as_an_engine(), torch.inference_mode():
-            return device_times(self._events, self._copy_in, self._compute, self._copy_out)
+            return device_times(self._events, self._copy_in, lambda: self._compute_there(module), self._copy_out)
 
     def _copy_in(self) -> None:
         for there, staged in zip(self._there, self._staged, strict=True):
             there.copy_(staged, non_blocking=True)
 
-    def _compute(self) -> None:
-        self._made = self._computed(self._there)
+    def _compute_there(self, module: Module) -> None:
+        self._made = self._computed(module, self._there)
 
     def _copy_out(self) -> None:
         for back, value in zip(self._back, self._made, strict=True):

@@ -18,6 +18,7 @@ from edge.errors import UsageError
 Pixels = NDArray[np.uint8]
 Quantized = NDArray[np.integer[Any]]
 Triple = tuple[float, float, float]
+FRAME = "an array of uint8 (h, w, 3): BGR as OpenCV gives it, or RGB where colour_order says so"
 
 _INTERPOLATIONS: Mapping[str, int] = MappingProxyType(
     {"bilinear": cv2.INTER_LINEAR, "nearest": cv2.INTER_NEAREST_EXACT, "area": cv2.INTER_AREA}
@@ -132,8 +133,9 @@ def resize(image: Pixels, preprocess: Geometry) -> Pixels:
     Returns:
         uint8 (height, width, 3), a new array.
     """
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
-        raise UsageError(f"a frame must be RGB uint8 (h, w, 3), found {image.dtype} {image.shape}")
+    taken = isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8
+    if not taken or image.size == 0:
+        raise UsageError(f"a frame must be {FRAME}, found {_told(image)}")
     place = placement(image.shape[:2], preprocess)
     window = image[place.top : place.top + place.height, place.left : place.left + place.width]
     if window.shape[:2] == (place.to_height, place.to_width):
@@ -149,6 +151,14 @@ def resize(image: Pixels, preprocess: Geometry) -> Pixels:
     filled[:] = np.clip(np.rint(np.asarray(preprocess.mean)), 0, 255).astype(np.uint8)
     filled[place.to_top : place.to_top + place.to_height, place.to_left : place.to_left + place.to_width] = content
     return filled
+
+
+def _told(frame: object) -> str:
+    if isinstance(frame, np.ndarray):
+        return f"{frame.dtype} {frame.shape}"
+    if frame is None:
+        return "None, which OpenCV gives in place of a picture that it cannot read"
+    return type(frame).__name__
 
 
 def resize_mask(mask: Pixels, preprocess: Geometry, ignore_index: int) -> Pixels:

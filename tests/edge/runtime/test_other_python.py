@@ -93,7 +93,7 @@ def test_refusals_come_back_as_one_line(other: OtherPython, model: Path, tmp_pat
 
 def test_a_model_that_nobody_holds_is_forgotten_there(other: OtherPython, model: Path) -> None:
     session = other.open_session("litert", model)
-    number = session._number
+    number = session._model.number
     del session
     gc.collect()
     with pytest.raises(EngineError):

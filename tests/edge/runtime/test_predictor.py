@@ -63,6 +63,21 @@ def frame(height: int = 21, width: int = 34) -> npt.NDArray[np.uint8]:
     return np.random.default_rng(3).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
+@pytest.mark.parametrize("given", [None, [[[1, 2, 3]]], "frame.png", Path("frame.png"), b"\xff\xd8"])
+def test_what_is_no_frame_is_refused(make_artifact: MakeArtifact, given: Any) -> None:
+    predict, _ = predictor(make_artifact())
+    with pytest.raises(UsageError, match="a frame must be an array of uint8"):
+        predict(given)
+
+
+def test_a_predictor_is_closed_by_its_block_and_twice_is_as_good_as_once(make_artifact: MakeArtifact) -> None:
+    with Predictor.load(make_artifact(), engine="null", selftest=False) as predict:
+        predict(frame())
+    predict.close()
+    with pytest.raises(EngineError, match="the session is closed; load the model again"):
+        predict(frame())
+
+
 PREPROCESS = {
     "height": 8,
     "width": 8,

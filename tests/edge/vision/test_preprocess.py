@@ -165,10 +165,24 @@ def test_mask_lands_where_its_image_lands() -> None:
         assert np.array_equal(np.where(landed == 255, 0, landed * 40), resize(image, preprocess)[:, :, 0])
 
 
-@pytest.mark.parametrize("frame", [FRAME[:, :, 0], FRAME.astype(np.float32), FRAME[:0], np.zeros((4, 4, 4), np.uint8)])
-def test_what_is_no_rgb_frame_is_refused(frame: np.ndarray) -> None:
-    with pytest.raises(UsageError, match="a frame must be RGB uint8"):
-        resize(frame, made())
+@pytest.mark.parametrize(
+    ("frame", "found"),
+    [
+        (FRAME[:, :, 0], r"uint8 \(\d+, \d+\)"),
+        (FRAME[:, :, :1], r"uint8 \(\d+, \d+, 1\)"),
+        (FRAME.astype(np.float32), "float32"),
+        (FRAME[:0], r"uint8 \(0, \d+, 3\)"),
+        (np.zeros((4, 4, 4), np.uint8), r"uint8 \(4, 4, 4\)"),
+        (None, "None, which OpenCV gives in place of a picture that it cannot read"),
+        ([[[1, 2, 3]]], "list"),
+        ("frame.png", "str"),
+        (b"\xff\xd8", "bytes"),
+    ],
+)
+def test_what_is_no_frame_is_refused_with_what_frames_are(frame: object, found: str) -> None:
+    told = rf"^a frame must be an array of uint8 \(h, w, 3\): BGR as OpenCV gives it, or RGB .*, found {found}"
+    with pytest.raises(UsageError, match=told):
+        resize(frame, made())  # type: ignore[arg-type]
 
 
 def test_scale_that_is_not_positive_is_refused() -> None:
