@@ -12,7 +12,7 @@ from device_bench.plan import Plan
 from device_bench.record import Record
 from device_bench.targets.target import Progress, Target
 from edge.artifact import Artifact
-from edge.errors import EdgeError, Interrupted, UsageError
+from edge.errors import EdgeError, Interrupted, UsageError, printable
 
 Done = Callable[[list[Record]], None]
 
@@ -117,6 +117,6 @@ def held_records(held: Sequence[Record], job: Job, target: str) -> list[Record]:
     """The records of a whole earlier run of the same job on the same target, the latest one; else none."""
     found: dict[int, Record] = {}
     for record in held:
-        if record.run_id == job.id and record.target.name == target:
+        if record.run_id == job.id and record.target.name == printable(target):
             found[record.position[0]] = record
     return [found[place] for place in sorted(found)] if len(found) == len(job.subjects) else []

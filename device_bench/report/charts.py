@@ -8,7 +8,7 @@ from typing import Any
 
 from device_bench.record_parts import STAGES
 from device_bench.report.axes import linear_axis, log_axis, number_text
-from device_bench.report.groups import SHARES, Group
+from device_bench.report.groups import SHARES, Group, gain_text
 
 WIDTH = 400
 LEFT, RIGHT, TOP, BOTTOM = 46, 386, 12, 44
@@ -25,11 +25,14 @@ def milli(duration_ns: float) -> float:
 
 
 def strips(groups: Sequence[Group]) -> Chart | None:
-    """One strip per group: samples from p1 to p99 as a line, p25 to p75 as a box, p50 and p90 as ticks; log axis.
+    """One strip per group, the fastest first, on a logarithmic axis.
 
-    Places are percent of the width.
+    Samples from p1 to p99 are a line, p25 to p75 a box, p50 and p90 ticks. Places are percent of the width; the p50
+    that is written is the one that is drawn.
     """
-    shown = _commonest([group for group in groups if group.quantiles_ns], MOST_BARS)
+    shown = sorted(
+        _commonest([group for group in groups if group.quantiles_ns], MOST_BARS), key=lambda group: _at(group, 0.5)
+    )
     if not shown:
         return None
     edges = [milli(_at(group, share)) for group in shown for share in (0.01, 0.99)]
@@ -40,7 +43,9 @@ def strips(groups: Sequence[Group]) -> Chart | None:
             "detail": group.how,
             "mark": group.mark,
             "kinds": group.kinds,
-            "p50": group.latency_ns[50],
+            "p50": _at(group, 0.5),
+            "records": group.records,
+            "gain": gain_text(group, groups),
             **{f"x{round(share * 100)}": round(axis.place(milli(_at(group, share))), 1)
                for share in (0.01, 0.25, 0.5, 0.75, 0.9, 0.99)},
         }
@@ -68,23 +73,34 @@ def curves(groups: Sequence[Group]) -> list[Chart]:
     """Per artifact a chart of cumulative shares: how many of all runs were answered within a time."""
     names = dict.fromkeys(group.what for group in groups if group.quantiles_ns)
     charts = []
+    colors = {how: place for place, how in enumerate(dict.fromkeys(group.how for group in groups))}
     for name in list(names)[:MOST_CURVES]:
         shown = _commonest([group for group in groups if group.what == name and group.quantiles_ns], MOST_CURVES)
         inner = [share for share in SHARES if share <= 0.99]
         axis = log_axis([milli(_at(group, share)) for group in shown for share in inner], LEFT, RIGHT)
         upward = linear_axis([0.0, 100.0], 160, TOP)
+        taken = _distinct([colors[group.how] for group in shown])
         lines = [
             {
                 "label": f"{group.mark}{group.how}",
-                "color": place,
+                "color": color,
                 "points": " ".join(
                     f"{axis.place(milli(_at(group, share))):.1f},{upward.place(100 * share):.1f}" for share in inner
                 ),
             }
-            for place, group in enumerate(shown)
+            for color, group in zip(taken, shown, strict=True)
         ]
         charts.append({"title": name, "lines": lines, "x": axis.ticks, "y": upward.ticks, "floor": 160})
     return charts
+
+
+def _distinct(wanted: Sequence[int]) -> list[int]:
+    """Colours, each the one wanted or the next that is free: what ran it looks alike in all charts where it can."""
+    taken: list[int] = []
+    for color in wanted:
+        free = (step % COLORS for step in range(color, color + COLORS) if step % COLORS not in taken)
+        taken.append(next(free))
+    return taken
 
 
 def pareto(groups: Sequence[Group]) -> list[Chart]:

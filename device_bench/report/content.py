@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from device_bench.explanation import Explanation
+from device_bench.record_types import INT64_MAX
 from device_bench.report.charts import (
     COLD_PARTS,
     STAGE_PARTS,
@@ -16,8 +17,9 @@ from device_bench.report.charts import (
     strips,
 )
 from device_bench.report.explained import explained
-from device_bench.report.groups import Group, groups
+from device_bench.report.groups import Group, gain_text, groups
 from device_bench.report.store import Store
+from edge.errors import printable
 
 MOST_ROWS = 200
 MOST_MACHINES = 100
@@ -39,14 +41,16 @@ def content(store: Store, sources: list[Path], time_utc: str) -> dict[str, Any]:
         "FROM records"
     )[0]
     real = [group for group in found if not group.emulated]
+    fastest = sorted(real, key=lambda group: group.latency_ns[50] or INT64_MAX)[:MOST_ROWS]
     series = _series(store)
     return {
         "totals": totals,
         "damaged": store.damaged,
         "told": store.told,
-        "sources": [path.name for path in sources],
+        "sources": [printable(path.name) for path in sources],
         "time_utc": time_utc,
-        "groups": real[:MOST_ROWS],
+        "groups": fastest,
+        "gains": [gain_text(group, real).removesuffix(" vs float") for group in fastest],
         "groups_left_out": max(len(real) - MOST_ROWS, 0),
         "strips": strips(real),
         "curves": curves(real),

@@ -30,7 +30,7 @@ def explained(title: str, explanation: Explanation) -> dict[str, Any]:
         "engine": f"{explanation.engine}, {explanation.threads} thread{'s' * (explanation.threads > 1)}",
         "method": explanation.method,
         "whole_ns": explanation.whole_ns,
-        "unexplained": explanation.unexplained_ns / explanation.whole_ns,
+        "unexplained": explanation.unexplained_words,
         "bars": bars,
         "left_out": len(explanation.operators) - len(bars),
         "roofline": _roofline(explanation),

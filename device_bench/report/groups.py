@@ -1,6 +1,6 @@
 """What belongs together in a report: the same file in the same engine on the same kind of machine."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -64,6 +64,27 @@ class Group:
         threads = "1 thread" if key["threads"] == 1 else f"{key['threads']} threads"
         scenario = "" if key["scenario"] == "single-stream" else f", {key['scenario']}"
         return f"{key['engine']} {key['kernels']}, {threads}{scenario}, {key['machine']}"
+
+
+def gain_text(group: Group, others: Sequence[Group]) -> str:
+    """How many times as fast as its float32 counterpart: `2.86x vs float`, with `~` where one is tainted; or nothing.
+
+    The counterpart has as many multiply-adds and the same engine, kernels, threads, scenario and kind of machine; where
+    there are several, or none, nothing is said.
+    """
+    same = ("engine", "kernels", "threads", "scenario", "machine", "tainted")
+    p50_ns, adds = group.latency_ns[50], group.medians["multiply_adds"]
+    if group.key["precision"] in (None, "float32") or not p50_ns or not adds or group.key["engine"] == "null":
+        return ""
+    parents = [
+        other
+        for other in others
+        if other.key["precision"] == "float32"
+        and other.medians["multiply_adds"] == adds
+        and all(other.key[name] == group.key[name] for name in same)
+    ]
+    parent_ns = parents[0].latency_ns[50] if len(parents) == 1 else None
+    return f"{group.mark}{parent_ns / p50_ns:.2f}x vs float" if parent_ns else ""
 
 
 def groups(store: Store) -> list[Group]:

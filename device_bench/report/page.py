@@ -19,6 +19,7 @@ def report_page(content: Mapping[str, Any]) -> str:
             "count": count_text,
             "number": number_text,
             "percent": _percent,
+            "s": _plural,
         },
         extra="report",
     )
@@ -29,6 +30,11 @@ def report_page(content: Mapping[str, Any]) -> str:
 def count_text(value: int | None) -> str:
     """A count with its thousands apart; nothing for None."""
     return "" if value is None else f"{value:,}"
+
+
+def _plural(number: int) -> str:
+    """The end of a noun behind a number."""
+    return "" if number == 1 else "s"
 
 
 def _percent(value: float | None) -> str:

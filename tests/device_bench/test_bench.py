@@ -1,6 +1,10 @@
 """Benching artifacts with the null engine: records are complete, self-contained and survive a file."""
 
+import errno
+import io
 import json
+import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -11,6 +15,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from device_bench.agent.readers import Readers
 from device_bench.bench import bench
 from device_bench.plan import Plan
 from device_bench.record import Record, parse_line, parse_records, record_line, record_schema, rederived
@@ -330,3 +335,42 @@ def test_a_name_may_hold_what_other_systems_end_lines_with(
     append_records(path, [two_records[1]])
     assert read_records(path) == [named, two_records[1]]
     assert parse_records(path.read_text(encoding="utf-8"), path) == [named, two_records[1]]
+
+
+class Full(io.StringIO):
+    """A standard output that cannot be written."""
+
+    def flush(self) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_records_are_kept_where_they_cannot_be_printed(
+    make_artifact: MakeArtifact,
+    tmp_path: Path,
+    options: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "records.jsonl"
+    artifact = str(make_artifact())
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", Full())
+        assert main(["bench", artifact, "--engine", "null", *QUICK_OPTIONS, *options, "-o", str(out)]) == 1
+    assert len(read_records(out)) == 1
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("edge bench: ")]
+    assert lines == ["edge bench: standard output: cannot be written: No space left on device"]
+
+
+def test_a_name_that_is_no_text_stands_escaped_in_the_record(
+    tmp_path: Path, quick: Plan, opener: Any, readers: Readers
+) -> None:
+    class Named(InProcess):
+        name = os.fsdecode(b"local:/py\xff")
+
+    path, out = tmp_path / os.fsdecode(b"m\xff.tflite"), tmp_path / os.fsdecode(b"r\xff.jsonl")
+    path.write_bytes(b"any")
+    append_records(out, bench([path], ["litert"], quick, Named(opener=opener, readers=readers), command="edge bench"))
+    (record,) = read_records(out)
+    assert (record.measured.name, record.measured.file) == ("m\\udcff", "m\\udcff.tflite")
+    assert record.target.name == "local:/py\\udcff"

@@ -17,6 +17,7 @@ from device_bench.explanation import Explanation
 from device_bench.record import Record, record_line, rederived
 from device_bench.record_lines import append_records
 from device_bench.report.axes import linear_axis, log_axis, number_text
+from device_bench.report.content import content
 from device_bench.report.explained import explained
 from device_bench.report.groups import groups
 from device_bench.report.row import COLUMNS, row
@@ -242,6 +243,60 @@ def test_explanations_are_drawn_as_bars_and_a_roofline(file: Path, tmp_path: Pat
     assert main(["report", str(path), "-o", str(tmp_path / "out.html")]) == 0
     text = (tmp_path / "out.html").read_text()
     assert "Roofline" in text and "two pads" in text and "<script" not in text
+
+
+def of_subject(record: Record, name: str, precision: str, engine: str, samples_ns: list[int]) -> Record:
+    """A single-stream record of another file, with other samples."""
+    measured = record.measured.model_copy(update={"name": name, "precision": precision, "accuracy": ()})
+    used = record.engine.model_copy(update={"engine": engine})
+    changed = {"measured": measured, "engine": used, "samples_ns": tuple(samples_ns)}
+    return rederived(record.model_copy(update=changed))
+
+
+@pytest.fixture
+def four(records: list[Record], tmp_path: Path) -> Path:
+    """A float and an INT8 file in two engines, the INT8 one in the first engine measured twice, unequally long."""
+    real = next(record for record in records if not record.emulated)
+    path = tmp_path / "four.jsonl"
+    samples = {"float32": [5_000_000] * 20, "int8": [2_000_000] * 20}
+    kept = [
+        of_subject(real, f"net_{precision}", precision, engine, samples[precision])
+        for engine in ("litert", "onnxruntime")
+        for precision in ("float32", "int8")
+    ]
+    slower = of_subject(real, "net_int8", "int8", "litert", [4_000_000] * 60)
+    append_records(path, [*kept, slower])
+    return path
+
+
+def test_the_figure_beside_a_strip_is_the_one_that_it_draws_and_the_fastest_is_first(four: Path) -> None:
+    with opened_store([four]) as store:
+        shown = content(store, [four], "now")
+    rows = shown["strips"]["rows"]
+    assert [row["p50"] for row in rows] == sorted(row["p50"] for row in rows)
+    mixed = next(row for row in rows if row["records"] == 2)
+    assert mixed["p50"] == 4_000_000 and mixed["x50"] == mixed["x75"]
+    assert [group.latency_ns[50] for group in shown["groups"]] == [2_000_000, 2_000_000, 5_000_000, 5_000_000]
+    assert sorted(gain.lstrip("~") for gain in shown["gains"]) == ["", "", "2.50x", "2.50x"]
+
+
+def test_an_engine_has_one_colour_in_all_charts(four: Path) -> None:
+    with opened_store([four]) as store:
+        shown = content(store, [four], "now")
+    colors: dict[str, set[int]] = {}
+    for chart in shown["curves"]:
+        assert len({line["color"] for line in chart["lines"]}) == len(chart["lines"]) == 2
+        for line in chart["lines"]:
+            colors.setdefault(line["label"], set()).add(line["color"])
+    assert len(shown["curves"]) == 2 and [len(found) for found in colors.values()] == [1, 1]
+
+
+def test_one_is_not_many(records: list[Record], tmp_path: Path) -> None:
+    path = tmp_path / "one.jsonl"
+    append_records(path, [next(record for record in records if not record.emulated)])
+    assert main(["report", str(path), "-o", str(tmp_path / "one.html")]) == 0
+    text = re.sub(r"<[^>]*>", "", (tmp_path / "one.html").read_text())
+    assert "device of 1 kind" in text and "devices of" not in text and "1record" in text.replace("\n", "")
 
 
 def test_axes_have_round_ticks_inside() -> None:
