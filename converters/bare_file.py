@@ -14,6 +14,7 @@ from converters.onnx_passes.layout import to_nhwc_with_reasons
 from converters.package import Precision, precision_of
 from converters.tflite.writer import tflite_bytes
 from edge.atomic import check_writable, write_bytes
+from edge.bounded_file import check_file
 from edge.errors import FileError, UsageError
 from edge.graph.graph import Graph, Tensor
 from edge.graph.onnx import read_onnx
@@ -131,8 +132,7 @@ def _read(
     shapes: Mapping[str, tuple[int, ...]] | None,
     allow_float: frozenset[str],
 ) -> _Source:
-    if not source.is_file():
-        raise FileError(source, "is a folder" if source.is_dir() else "no such file")
+    check_file(source)
     quantized: Mapping[str, Tensor] = {}
     notes: tuple[str, ...] = ()
     if source.suffix == ".onnx":

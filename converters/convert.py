@@ -18,6 +18,7 @@ from converters.package import Description, answer_info, precision_of, refuse_ot
 from converters.provenance import provenance
 from converters.stored_weights import Form
 from edge.artifact import Artifact, DerivedRange, QuantizationInfo, file_sha256
+from edge.bounded_file import check_file, is_file
 from edge.data.card import read_card
 from edge.data.scene import scene
 from edge.errors import FileError, UsageError
@@ -95,8 +96,7 @@ def load_source(
 ) -> tuple[Graph, Description]:
     """Read a source file as an NCHW graph, and describe the artifact that it will become."""
     refuse_other_folder(folder, source, card_path)
-    if not source.is_file():
-        raise FileError(source, "is a folder" if source.is_dir() else "no such file")
+    check_file(source)
     if source.suffix == ".onnx":
         return _load_onnx(
             source,
@@ -155,7 +155,7 @@ def find_parent(checkpoint: Checkpoint, source: Path) -> Path | None:
     if checkpoint.kind == "float":
         return source
     beside = source.with_name("float.safetensors")
-    if beside.is_file() and file_sha256(beside) == checkpoint.parent_sha256:
+    if is_file(beside) and file_sha256(beside) == checkpoint.parent_sha256:
         return beside
     return None
 

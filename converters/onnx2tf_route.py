@@ -27,9 +27,10 @@ from converters.package import (
     write_artifact,
 )
 from converters.provenance import provenance
+from edge import bounded_file
 from edge.artifact import Artifact, QuantizationInfo
 from edge.data.card import read_card
-from edge.errors import FileError, UnsupportedError, UsageError
+from edge.errors import UnsupportedError, UsageError
 from edge.graph.counts import cost_of
 from edge.graph.graph import Graph
 from edge.graph.onnx import read_onnx
@@ -106,8 +107,7 @@ def _source(
         graph, description = load_source(source, folder, head=head, card_path=card_path, name=name)
         return of_graph(graph), description
     refuse_other_folder(folder, source, card_path)
-    if not source.is_file():
-        raise FileError(source, "no such file")
+    bounded_file.check_file(source)
     if card_path is None:
         raise UsageError(
             f"{source} is a foreign ONNX file: say its task, preprocessing and labels with --card FILE.toml"

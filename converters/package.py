@@ -39,6 +39,7 @@ from edge.artifact import (
     open_artifact,
 )
 from edge.atomic import check_folder_writable, put, replacing_folder
+from edge.bounded_file import is_file
 from edge.errors import ArtifactError, UsageError
 from edge.graph.counts import cost_of
 from edge.graph.graph import Graph, Layout, Tensor
@@ -258,7 +259,7 @@ def refuse_other_folder(folder: Path, *inputs: Path | None) -> None:
             could not be written.
     """
     known = {MANIFEST_NAME, SELFTEST_NAME, "model.tflite", "model.onnx", "source.onnx"}
-    if foreign_entries(folder, ()) and not (folder / MANIFEST_NAME).is_file():
+    if foreign_entries(folder, ()) and not is_file(folder / MANIFEST_NAME):
         raise ArtifactError(folder, f"holds other files and no {MANIFEST_NAME}; choose a new folder for the artifact")
     if foreign := foreign_entries(folder, known):
         raise ArtifactError(folder, f"holds '{foreign[0]}' beside an artifact; choose a new folder, or move it away")

@@ -59,7 +59,7 @@ def installed_versions() -> dict[str, str]:
 
 def _relative(path: Path, folder: Path) -> str:
     """The path as seen from inside the artifact folder."""
-    return os.path.relpath(path.resolve(), folder.resolve())
+    return os.path.relpath(os.path.realpath(path), os.path.realpath(folder))
 
 
 def _code_state() -> tuple[str | None, bool | None]:

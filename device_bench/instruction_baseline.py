@@ -12,9 +12,11 @@ from device_bench.record import Record
 from device_bench.record_parts import Sha256
 from device_bench.record_types import Positive, Strict
 from edge import atomic
+from edge.bounded_file import exists, read_text
 from edge.errors import FileError, UsageError
 
 TOLERANCE = 0.005
+MOST_BYTES = 64 * 1024 * 1024
 Key = tuple[str, str, str, str]  # model, file, engine with its kernels, core
 
 
@@ -95,13 +97,11 @@ def compare(records: Sequence[Record], baseline: Baseline) -> list[Comparison]:
 
 def read_baseline(path: Path) -> Baseline:
     """Refuses (FileError) a missing file, and what is no baseline."""
+    text = read_text(path, most_bytes=MOST_BYTES, what="baseline (--write-baseline makes one)")
     try:
-        baseline = Baseline.model_validate_json(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FileError(path, f"cannot be read: {error.strerror}; --write-baseline makes one") from error
-    except (ValidationError, UnicodeDecodeError) as error:
-        told = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-        raise FileError(path, f"is no baseline of instruction counts: {told}") from error
+        baseline = Baseline.model_validate_json(text)
+    except ValidationError as error:
+        raise FileError(path, f"is no baseline of instruction counts: {error.errors()[0]['msg']}") from error
     keys = [entry.key for entry in baseline.counts]
     if twice := [key for key in keys if keys.count(key) > 1]:
         raise FileError(path, f"holds two counts of {' '.join(twice[0])}")
@@ -110,7 +110,7 @@ def read_baseline(path: Path) -> Baseline:
 
 def write_baseline(path: Path, records: Sequence[Record]) -> Baseline:
     """Put the records' counts into a file, beside those of other models, engines and cores that stand there."""
-    earlier = read_baseline(path).counts if path.exists() else ()
+    earlier = read_baseline(path).counts if exists(path) else ()
     held = {entry.key: entry for entry in earlier} | {entry.key: entry for entry in map(entry_of, records)}
     baseline = Baseline(baseline_version=1, counts=tuple(held[key] for key in sorted(held)))
     atomic.write_text(path, json.dumps(baseline.model_dump(mode="json"), indent=1) + "\n")

@@ -8,6 +8,7 @@ from device_bench.explain_speed.spec import ExplainSpec
 from device_bench.plan import Plan
 from device_bench.record_parts import Measured, MeasuredAccuracy
 from edge.artifact import MANIFEST_NAME, Artifact, Cost, ModelFile, file_sha256, open_artifact
+from edge.bounded_file import check_file, is_dir
 from edge.errors import EngineError, ModelFileError, UsageError, printable
 from edge.runtime.choice import FORMATS, file_for
 from edge.runtime.engine import PREFERENCE, SIZING
@@ -68,10 +69,9 @@ def open_subject(path: Path) -> Artifact | Path:
     Raises:
         ArtifactError: a folder that is no artifact. ModelFileError: no such file, or another kind of file.
     """
-    if path.is_dir():
+    if is_dir(path):
         return open_artifact(path)
-    if not path.is_file():
-        raise ModelFileError(path, "no such artifact folder or model file")
+    check_file(path, what="artifact folder or model file", error=ModelFileError)
     if path.suffix not in BARE_FORMATS:
         raise ModelFileError(path, f"is neither an artifact folder nor a {' or '.join(BARE_FORMATS)} file")
     return path

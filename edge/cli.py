@@ -68,6 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     verb = next((word for word in given if word in VERBS), None)
     try:
+        _check_words(given)
         # Not click's own `main`, which says and hides things of its own.
         with edge.make_context("edge", given or ["--help"]) as context:
             status = edge.invoke(context)
@@ -82,6 +83,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 say_json({"row": "error", "error": problem, "exit_code": code})
         tell(f"edge {verb}: {problem}" if verb else f"edge: {problem}")
         return code
+
+
+def _check_words(given: Sequence[str]) -> None:
+    """Refuse (UsageError) names that native runtimes, JSON and records cannot hold."""
+    for word in given:
+        if "\0" in word:
+            raise UsageError(f"'{word}': an argument holds no zero byte")
+        if any("\ud800" <= char <= "\udfff" for char in word):
+            raise UsageError(f"'{word}': an argument is UTF-8; give the file or folder another name")
 
 
 def _told(error: BaseException, given: Sequence[str]) -> tuple[str, int]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+from edge.bounded_file import check_file
 from edge.errors import ModelFileError, UsageError
 from edge.graph.graph import Graph
 from edge.graph.onnx import read_onnx
@@ -15,6 +16,7 @@ Format = Literal["tflite", "onnx"]
 
 def model_format(path: Path) -> Format:
     """What kind of model file this is. Refuses (ModelFileError) a missing file and one that is neither."""
+    check_file(path, error=ModelFileError)
     try:
         with path.open("rb") as handle:
             head = handle.read(8)

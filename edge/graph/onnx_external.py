@@ -3,6 +3,7 @@
 Only regular files inside the model's own folder are read: a model that was handed over names no others.
 """
 
+import os
 from collections.abc import Iterable
 from math import prod
 from pathlib import Path, PurePath
@@ -62,7 +63,7 @@ def external_path(folder: Path, location: str, *, label: str, tensor: str) -> Pa
         raise ModelFileError(label, f"keeps '{tensor}' in {location!r}, which is no plain name of a file beside it")
     path = folder / name
     try:
-        inside = path.resolve().is_relative_to(folder.resolve())
+        inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
     except (OSError, RuntimeError) as error:
         raise ModelFileError(label, f"keeps '{tensor}' in {location!r}, which cannot be followed: {error}") from error
     if not inside:

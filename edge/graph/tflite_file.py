@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edge.bounded_file import read_bytes
 from edge.errors import EdgeError, ModelFileError
 from edge.graph.graph import Quantization
 from edge.graph.tflite_schema import DTYPES, FILE_IDENTIFIER, SCHEMA_VERSION, names_of, schema
@@ -79,14 +80,10 @@ def load_bytes(source: Path | bytes) -> tuple[bytes, str]:
     """The bytes of a file, and its name for messages. Refuses (ModelFileError) missing, empty or over 2 GiB."""
     if isinstance(source, bytes):
         return source, "TFLite data"
-    try:
-        if not source.is_file():
-            raise ModelFileError(source, "no such file")
-        if not 0 < source.stat().st_size <= MAX_BYTES:
-            raise ModelFileError(source, f"{source.stat().st_size} bytes; a TFLite file has 1 to {MAX_BYTES}")
-        return source.read_bytes(), str(source)
-    except OSError as error:
-        raise ModelFileError(source, f"cannot be read: {error.strerror}") from error
+    data = read_bytes(source, most_bytes=MAX_BYTES, what="TFLite file", error=ModelFileError)
+    if not data:
+        raise ModelFileError(source, "0 bytes; not a TFLite file")
+    return data, str(source)
 
 
 def parse(data: bytes, where: str) -> FileModel:

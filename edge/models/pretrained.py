@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from edge.bounded_file import check_file
 from edge.errors import CheckpointError
 from edge.models.layouts import LAYOUTS, LayerNames, own_names
 
@@ -88,8 +89,7 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     path = Path(path)
     if path.suffix.lower() in PICKLED:
         raise CheckpointError(path, f"{path.suffix} files can run code when loaded; convert it to safetensors first")
-    if not path.is_file():
-        raise CheckpointError(path, "no such file")
+    check_file(path, error=CheckpointError)
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict

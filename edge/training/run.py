@@ -16,6 +16,7 @@ import cv2
 import torch
 
 from edge import atomic
+from edge.bounded_file import exists, is_file
 from edge.data.open_split import open_split
 from edge.data.splits import Split
 from edge.errors import CheckpointError, FileError, UsageError
@@ -72,7 +73,7 @@ def train(request: Request, reporter: Reporter) -> Position:
     training, val = _split(recipe, recipe.data.train), None
     if recipe.data.val is not None:
         val = _split(recipe, recipe.data.val)
-    resuming = request.resume and (folder / STATE_NAME).is_file()
+    resuming = request.resume and is_file(folder / STATE_NAME)
     if position.phase == "float":
         _float_phase(request, position, training, val, reporter, resuming)
         if request.phases == "float" or recipe.qat is None:
@@ -92,7 +93,7 @@ def _open_run(request: Request) -> Position:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FileError(folder, f"cannot be made: {error.strerror}") from error
-    if not state.exists():
+    if not exists(state):
         if request.resume:
             raise CheckpointError(state, "no such file: there is nothing to resume; leave out --resume")
         phase: Literal["float", "qat"] = "qat" if request.phases == "qat" or request.init else "float"

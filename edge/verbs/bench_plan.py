@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from device_bench.plan import Plan
 from edge.errors import UsageError
+from edge.verbs.bounded_number import THREADS, Number, whole
 from edge.verbs.input_shape import parse_shape
 
 SCENARIOS = ("single-stream", "multi-stream", "offline")
@@ -19,13 +20,9 @@ OPTIONS = (
         metavar="SET",
         help="Kernel set of every engine that names none itself: xnnpack, builtin, cuda, ...",
     ),
-    click.option(
-        "--threads", default=1, show_default=True, type=click.IntRange(min=1), metavar="N", help="Of the engine."
-    ),
+    click.option("--threads", default=1, show_default=True, type=THREADS, metavar="N", help="Of the engine."),
     click.option("--affinity", metavar="LIST", help="Bind the measuring process to these processors: 2,3."),
-    click.option(
-        "--batch", type=click.IntRange(min=1), metavar="N", help="Size of an ONNX file's open first dimension; else 1."
-    ),
+    click.option("--batch", type=whole(1), metavar="N", help="Size of an ONNX file's open first dimension; else 1."),
     click.option(
         "--input-shape",
         "input_shapes",
@@ -40,17 +37,13 @@ OPTIONS = (
         type=click.Choice(SCENARIOS),
         help="One sample after the other; several at a time; as many as possible.",
     ),
-    click.option(
-        "--streams", default=None, type=click.IntRange(min=1), metavar="N", help="Samples of a multi-stream query."
-    ),
-    click.option(
-        "--samples", default=None, type=click.IntRange(min=1), metavar="N", help="Samples of an offline query."
-    ),
+    click.option("--streams", default=None, type=whole(1), metavar="N", help="Samples of a multi-stream query."),
+    click.option("--samples", default=None, type=whole(1), metavar="N", help="Samples of an offline query."),
     click.option(
         "--min-runs",
         default=50,
         show_default=True,
-        type=click.IntRange(min=1),
+        type=whole(1),
         metavar="N",
         help="Measure each subject at least so often,",
     ),
@@ -58,7 +51,7 @@ OPTIONS = (
         "--min-seconds",
         default=2.0,
         show_default=True,
-        type=click.FloatRange(min=0, max=86400),
+        type=Number(min=0, max=86400),
         metavar=SECONDS,
         help="and at least so long,",
     ),
@@ -66,7 +59,7 @@ OPTIONS = (
         "--max-runs",
         default=20_000,
         show_default=True,
-        type=click.IntRange(min=1),
+        type=whole(1),
         metavar="N",
         help="but never more often than this.",
     ),
@@ -74,7 +67,7 @@ OPTIONS = (
         "--rounds",
         default=10,
         show_default=True,
-        type=click.IntRange(min=1),
+        type=whole(1),
         metavar="N",
         help="Turns in which every subject gets its share, A B A B ...",
     ),
@@ -82,7 +75,7 @@ OPTIONS = (
         "--warmup-runs",
         default=10,
         show_default=True,
-        type=click.IntRange(min=1),
+        type=whole(1),
         metavar="N",
         help="Before that: unmeasured, at least so often,",
     ),
@@ -90,7 +83,7 @@ OPTIONS = (
         "--warmup-seconds",
         default=0.5,
         show_default=True,
-        type=click.FloatRange(min=0, max=3600),
+        type=Number(min=0, max=3600),
         metavar=SECONDS,
         help="at least so long, until the running median is stable,",
     ),
@@ -98,7 +91,7 @@ OPTIONS = (
         "--max-warmup-seconds",
         default=5.0,
         show_default=True,
-        type=click.FloatRange(min=0, max=3600),
+        type=Number(min=0, max=3600),
         metavar=SECONDS,
         help="but not longer than this.",
     ),

@@ -18,6 +18,7 @@ from device_bench.targets.target import (
 from device_bench.targets.unopened import Unopened
 from edge.errors import EngineError, UsageError
 from edge.terminal import say, tell
+from edge.verbs.bounded_number import Number
 
 PLACES = (
     click.option(
@@ -47,7 +48,7 @@ JOBS = (
         "--timeout",
         "timeout_s",
         metavar="SECONDS",
-        type=click.FloatRange(min=1),
+        type=Number(min=1),
         help="Give a job up after so long, and stop it there.",
     ),
     click.option(

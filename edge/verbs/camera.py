@@ -14,6 +14,7 @@ from edge.errors import EdgeError
 from edge.interrupts import noted
 from edge.overwriting import refuse_inputs
 from edge.runtime.predictor import Predictor
+from edge.verbs.bounded_number import THREADS, whole
 
 
 @click.command("camera", epilog="Example: edge camera artifacts/street_int8 --source drive.mp4 --out overlay.mp4")
@@ -27,10 +28,10 @@ from edge.runtime.predictor import Predictor
     type=click.Path(path_type=Path),
     help="An .mp4 or .avi file, or a new folder for PNG pictures.",
 )
-@click.option("--frames", type=click.IntRange(min=1), help="Stop after so many frames.")
+@click.option("--frames", type=whole(1), help="Stop after so many frames.")
 @click.option("--engine", help="litert, tflite-runtime, onnxruntime or torch; default: the first that is installed.")
 @click.option("--kernels", help="Kernel set of the engine; for litert xnnpack, builtin or reference.")
-@click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1))
+@click.option("--threads", default=1, show_default=True, type=THREADS)
 @click.option("--no-selftest", is_flag=True, help="Do not prove first that the runtime gives the expected answers.")
 @click.option("--show", is_flag=True, help="Show a window; q or Escape closes it.")
 @click.option(

@@ -12,6 +12,7 @@ from device_bench.table import milliseconds
 from device_bench.taints import ADVICE
 from edge.errors import UsageError
 from edge.terminal import say, say_json, show_wide, tell
+from edge.verbs.bounded_number import Number
 from edge.verbs.grouped_help import examples
 
 
@@ -44,7 +45,7 @@ def parse_share(text: str) -> float:
     "--alpha",
     default=0.05,
     show_default=True,
-    type=click.FloatRange(0.0001, 0.5),
+    type=Number(0.0001, 0.5),
     metavar="SHARE",
     help="Chance of a false `slower` or `faster` among all pairs together.",
 )

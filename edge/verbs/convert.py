@@ -7,6 +7,7 @@ from typing import Any, Literal
 import click
 
 from edge.errors import UsageError
+from edge.verbs.bounded_number import whole
 from edge.verbs.input_shape import parse_shape
 from edge.verbs.onnx2tf_options import convert_there, prepare
 
@@ -49,7 +50,7 @@ from edge.verbs.onnx2tf_options import convert_there, prepare
 @click.option(
     "--keep-nchw-io", is_flag=True, help="The TFLite file's images and maps stay NCHW, as the app feeds them."
 )
-@click.option("--batch", type=click.IntRange(min=1), help="Batch of a TFLite file alone; an artifact's is 1.")
+@click.option("--batch", type=whole(1), help="Batch of a TFLite file alone; an artifact's is 1.")
 @click.option(
     "--input-shape",
     "input_shapes",

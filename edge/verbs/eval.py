@@ -9,6 +9,7 @@ from rich.table import Table
 
 from edge.answer_form import has_independent_labels
 from edge.artifact import open_artifact
+from edge.bounded_file import is_dir
 from edge.data.class_names import ClassNames
 from edge.data.model_classes import model_classes, require_model_classes
 from edge.data.open_split import open_split
@@ -18,6 +19,7 @@ from edge.evaluation.accuracy import Answer, accuracy
 from edge.recipe_file import expand, split_arguments
 from edge.runtime.artifact_answer import artifact_answer
 from edge.terminal import Bars, say, say_json, show
+from edge.verbs.bounded_number import THREADS, whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +41,9 @@ class _Opened:
 @click.option("--labels", help="Class by image file.")
 @click.option("--masks", help="Folder of masks.")
 @click.option("--classes", help="File of class names, for --images.")
-@click.option("-n", "--samples", type=click.IntRange(1), help="Look at the first N images only.")
+@click.option("-n", "--samples", type=whole(1), help="Look at the first N images only.")
 @click.option("--engine", help="What runs an artifact; the preferred installed one if left out.")
-@click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Processor threads.")
+@click.option("--threads", type=THREADS, default=1, show_default=True, help="Processor threads.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 def command(
     subject: Path,
@@ -63,7 +65,7 @@ def command(
     Example:
         edge eval runs/mobilenet/qat.safetensors --split generated:classify:val
     """
-    opened = _artifact(subject, engine, threads) if subject.is_dir() else _checkpoint(subject, engine, threads)
+    opened = _artifact(subject, engine, threads) if is_dir(subject) else _checkpoint(subject, engine, threads)
     if split is None and images is None:
         if opened.default_split is None:
             raise UsageError(

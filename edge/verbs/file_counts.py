@@ -24,7 +24,11 @@ def file_counts(path: Path, batch: int = 1, shapes: Shapes = ()) -> FileCounts |
         from edge.graph.onnx_file import external_files
     except ImportError:
         return None
-    if model_format(path) == "onnx" and (beside := external_files(path)):
+    try:
+        beside = external_files(path) if model_format(path) == "onnx" else ()
+    except EdgeError:
+        return None
+    if beside:
         raise UsageError(
             f"{path}: keeps constants in {', '.join(sorted(beside))}, and what is measured is one file; save it as one "
             "(onnx.save_model(onnx.load(...), ...), or torch.onnx.export with external_data=False)"

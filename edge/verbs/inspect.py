@@ -9,8 +9,10 @@ from rich import box
 from rich.table import Table
 
 from edge.artifact import Artifact, open_artifact
+from edge.bounded_file import is_dir
 from edge.errors import UsageError, printable
 from edge.terminal import Screen, say, say_json, show
+from edge.verbs.bounded_number import whole
 from edge.verbs.input_shape import parse_shape
 
 COLUMNS: dict[str, Literal["left", "right"]] = {
@@ -32,7 +34,7 @@ NARROWEST_NAME = 12
 
 @click.command("inspect", epilog="Example: edge inspect artifacts/mobilenet_int8")
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--batch", type=click.IntRange(min=1), help="Size of an ONNX file's unknown first dimension.")
+@click.option("--batch", type=whole(1), help="Size of an ONNX file's unknown first dimension.")
 @click.option(
     "--input-shape",
     "input_shapes",
@@ -47,9 +49,9 @@ def command(model: Path, batch: int | None, input_shapes: tuple[str, ...], as_js
     rule is named, never counted as zero.
     """
     shapes = dict(parse_shape(text) for text in input_shapes)
-    if shapes and model.is_dir():
+    if shapes and is_dir(model):
         raise UsageError(f"{model}: --input-shape is for ONNX files; an artifact's sizes are fixed")
-    artifact = open_artifact(model) if model.is_dir() else None
+    artifact = open_artifact(model) if is_dir(model) else None
     paths = [model] if artifact is None else [artifact.file(file.path) for file in artifact.manifest.files]
     if artifact is not None:
         _print_manifest(artifact, as_json=as_json)

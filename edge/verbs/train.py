@@ -9,6 +9,7 @@ from edge.recipe_file import read_recipe
 from edge.terminal import say
 from edge.training.progress import bars
 from edge.training.run import Request, train
+from edge.verbs.bounded_number import THREADS
 
 
 @click.command()
@@ -21,7 +22,7 @@ from edge.training.run import Request, train
 @click.option("--init", type=click.Path(path_type=Path), help="A float checkpoint in place of the float phase.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the recipe: train.epochs=3.")
 @click.option("--data-root", help="Where the data lie, in place of the recipe's data.root.")
-@click.option("--threads", type=click.IntRange(1, 256), help="Processor threads; all cores if left out.")
+@click.option("--threads", type=THREADS, help="Processor threads; all cores if left out.")
 def command(
     recipe: Path,
     folder: Path,

@@ -13,6 +13,7 @@ from edge.atomic import check_writable
 from edge.errors import EdgeError, UnsupportedError, UsageError
 from edge.overwriting import refuse_inputs
 from edge.terminal import Bars, say_json, tell
+from edge.verbs.bounded_number import Number, whole
 from edge.verbs.handed_over import hand_over
 from edge.verbs.verdict_text import MARKS, print_verdict
 from edge.verbs.written_file import HTML_FILE
@@ -33,7 +34,7 @@ RANKED = ("accuracy", "agreement")
 @click.option("--labels", type=click.Path(path_type=Path), help="With --images: their label file.")
 @click.option("--masks", type=click.Path(path_type=Path), help="With --images: the folder of their masks.")
 @click.option("--classes", type=click.Path(path_type=Path), help="With --images: the file of class names.")
-@click.option("-n", "--samples", type=click.IntRange(min=1), help="Look at the first N images only.")
+@click.option("-n", "--samples", type=whole(1), help="Look at the first N images only.")
 @click.option("--engine", "engines", multiple=True, help="litert, tflite-runtime or onnxruntime; repeatable.")
 @click.option("--kernels", help="Kernel set of the TFLite engine: xnnpack, builtin or reference.")
 @click.option("--all-kernels", is_flag=True, help="Every kernel set of every engine that is installed.")
@@ -41,26 +42,22 @@ RANKED = ("accuracy", "agreement")
     "--python", "pythons", multiple=True, metavar="PATH", help="Run the files in this interpreter too; repeatable."
 )
 @click.option("--parent", type=click.Path(path_type=Path), help="The float parent: artifact, checkpoint or .onnx.")
-@click.option("--max-differing", type=click.IntRange(min=0), help="Values that may differ where kernels are exact. [0]")
-@click.option(
-    "--accuracy-floor", type=click.FloatRange(0, 1), help="Least share of the float parent's accuracy kept. [0.99]"
-)
-@click.option(
-    "--agreement-floor", type=click.FloatRange(0, 1), help="Least share of decisions equal to the float parent's."
-)
+@click.option("--max-differing", type=whole(0), help="Values that may differ where kernels are exact. [0]")
+@click.option("--accuracy-floor", type=Number(0, 1), help="Least share of the float parent's accuracy kept. [0.99]")
+@click.option("--agreement-floor", type=Number(0, 1), help="Least share of decisions equal to the float parent's.")
 @click.option("--latency-budget", help="Longest time of one inference, with its unit: 30ms, 800us.")
 @click.option("--latency-percentile", type=click.Choice(["50", "90", "99"]), help="Of the runs, for the budget. [90]")
 @click.option("--records", type=click.Path(path_type=Path), help="Measurements of `edge bench`; else measured here.")
 @click.option("--allow-disturbed", is_flag=True, help="Judge latency although the machine was disturbed.")
 @click.option("--size-budget", help="Largest model file, with its unit: 4MB, 3MiB.")
-@click.option("--operator-samples", default=2, show_default=True, type=click.IntRange(min=0), help="0: leave it out.")
+@click.option("--operator-samples", default=2, show_default=True, type=whole(0), help="0: leave it out.")
 @click.option("--record", "recorded", is_flag=True, help="Write figures and allowed differences into the manifest.")
 @click.option(
     "--rank/--no-rank", "rank", default=None, help="Rank layers by cost; if left out: when accuracy or agreement fails."
 )
-@click.option("--rank-samples", default=16, show_default=True, type=click.IntRange(min=1), help="Images to rank on.")
+@click.option("--rank-samples", default=16, show_default=True, type=whole(1), help="Images to rank on.")
 @click.option(
-    "--rank-seconds", default=120.0, show_default=True, type=click.FloatRange(min=0), help="Begin no image after these."
+    "--rank-seconds", default=120.0, show_default=True, type=Number(min=0), help="Begin no image after these."
 )
 @click.option("--html", "html", type=HTML_FILE, help="Write the report as one self-contained page.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line: every finding, then the verdict.")

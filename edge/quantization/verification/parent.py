@@ -1,6 +1,7 @@
 """The float parent: a checkpoint, a float artifact or a float ONNX file, found by the provenance or named."""
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 
 from edge.answer_form import score_count
 from edge.artifact import Artifact, Meaning, TensorInfo, file_sha256, open_artifact
+from edge.bounded_file import is_dir, is_file
 from edge.errors import ModelFileError, UsageError
 from edge.graph.graph import Graph
 from edge.graph.onnx import read_onnx
@@ -52,8 +54,8 @@ def find_parent(artifact: Artifact, named: Path | None) -> Parent | None:
     provenance = artifact.manifest.provenance
     if provenance.parent_path is None:
         return None
-    path = (artifact.folder / provenance.parent_path).resolve()
-    if not path.is_file():
+    path = Path(os.path.realpath(artifact.folder / provenance.parent_path))
+    if not is_file(path):
         return None
     if provenance.parent_sha256 is not None and (found := _sha256(path)) != provenance.parent_sha256:
         raise UsageError(
@@ -73,7 +75,7 @@ def _sha256(path: Path) -> str:
 
 def _open(path: Path, artifact: Artifact) -> Parent:
     preprocess = artifact.manifest.preprocess
-    if path.is_dir():
+    if is_dir(path):
         return _from_artifact(path, preprocess)
     if path.suffix == ".safetensors":
         return _from_checkpoint(path, artifact)

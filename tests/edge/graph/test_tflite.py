@@ -162,7 +162,7 @@ def test_a_foreign_file_is_refused_with_its_path(content: bytes, message: str, t
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelFileError, match="no such file"):
+    with pytest.raises(ModelFileError, match="no such TFLite file"):
         read_tflite(tmp_path / "none.tflite")
 
 

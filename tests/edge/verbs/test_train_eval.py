@@ -55,11 +55,11 @@ def test_eval_prints_a_table_and_keeps_to_the_limit(run_folder: Path, capsys: py
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["train", "none.toml", "-o", "{tmp}/r"], 2, "edge train: none.toml: cannot be read"),
+        (["train", "none.toml", "-o", "{tmp}/r"], 2, "edge train: none.toml: no such recipe"),
         (["train", str(RECIPE), "-o", "{tmp}/r", "--set", "train.epoch=1"], 2, "did you mean 'epochs'?"),
         (["train", str(RECIPE), "-o", "{run}"], 2, "holds a run"),
         (["train", str(RECIPE)], 2, "Missing option '-o'"),
-        (["eval", "{tmp}/none.safetensors"], 2, "cannot be read"),
+        (["eval", "{tmp}/none.safetensors"], 2, "no such checkpoint"),
         (["eval", str(RECIPE)], 1, "is not a checkpoint"),
         (["eval", "{tmp}"], 1, "edge eval: {tmp}"),
         (["eval", "{run}/float.safetensors", "--engine", "litert"], 2, "convert it to an artifact first"),
