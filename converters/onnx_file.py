@@ -1,5 +1,6 @@
 """Writing a graph as an ONNX file: the QDQ form that is the source of truth of an integer model, or float."""
 
+import json
 from collections.abc import Mapping
 from importlib.metadata import version
 from types import MappingProxyType
@@ -15,6 +16,7 @@ from edge.errors import UnsupportedError
 from edge.graph.graph import Graph
 from edge.graph.onnx_draft import NOT_CANONICAL
 from edge.graph.onnx_file import ELEMENT_OF
+from edge.runtime.onnx_scales import KEY
 
 # operator set -> the IR version it came with
 IR_VERSIONS = MappingProxyType({OPSET: 8, INT16_OPSET: 10})
@@ -68,8 +70,20 @@ def write_model(graph: Graph, writers: Mapping[str, Writer]) -> bytes:
         producer_name="edge-deploy",
         producer_version=version("edge-deploy"),
     )
+    if note := _scales(graph):
+        onnx.helper.set_model_props(model, {KEY: json.dumps(note)})
     data: bytes = model.SerializeToString(deterministic=True)
     return data
+
+
+def _scales(graph: Graph) -> dict[str, tuple[float, int]]:
+    """Scale and zero point of the integer inputs and outputs, which ONNX has no place for."""
+    named = {name: graph.tensors[name].quantization for name in (*graph.inputs, *graph.outputs)}
+    return {
+        name: (float(found.scale[0]), int(found.zero_point[0]))
+        for name, found in named.items()
+        if found is not None and found.axis is None
+    }
 
 
 def _signature(graph: Graph, name: str) -> ValueInfoProto:

@@ -75,10 +75,19 @@ def test_the_tflite_file_is_integers_only_and_needs_no_transpose(graphs: dict[st
 def test_verify_ships_the_artifact(road: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """0 differing values with XNNPACK, parameters identical, exit code 0; one JSON object per line."""
     capsys.readouterr()
-    arguments = ["--split", "generated:classify:val:8", "--accuracy-floor", "0", "--json"]
-    assert main(["verify", str(road / "int8"), *arguments]) == 0
+    assert main(["verify", str(road / "int8"), "--json"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert len(lines) > 3
+
+
+def test_what_has_learnt_nothing_in_two_epochs_does_not_ship(road: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Everything else holds, and it decides as its float parent, which knows nothing either."""
+    capsys.readouterr()
+    arguments = ["--split", "generated:classify:val:8", "--accuracy-floor", "0", "--json"]
+    assert main(["verify", str(road / "int8"), *arguments]) == 1
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    failed = [(line["check"], line["subject"]) for line in lines if line.get("passed") is False]
+    assert {check for check, _ in failed} == {"chance"} and failed[0][1] == "float parent"
 
 
 def test_float_and_int8_artifacts_describe_the_same_network(road: Path) -> None:

@@ -117,7 +117,8 @@ def chance_finding(subject: str, metric: str, value: float, lower: float, chance
         value, lower: the metric and the lower end, in [0, 1].
     """
     passed = lower > chance.value
-    detail = f"{metric} {value:.2%}, at least {lower:.2%} (95 %); {chance.how} reaches {chance.value:.2%}"
+    at_least = "" if lower == value else f", at least {lower:.2%} (95 %)"
+    detail = f"{metric} {value:.2%}{at_least}; {chance.how} reaches {chance.value:.2%}"
     if not passed:
         detail += f": {images} images do not show that it knows more than that"
     data = {"metric": metric, "value": value, "lower": lower, "chance": chance.value}

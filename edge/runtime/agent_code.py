@@ -26,6 +26,7 @@ MODULES = (
     "edge/runtime/nvidia_smi.py",
     "edge/runtime/onnx_binding.py",
     "edge/runtime/onnx_providers.py",
+    "edge/runtime/onnx_scales.py",
     "edge/runtime/onnx_session.py",
     "edge/runtime/onnxruntime_module.py",
     "edge/runtime/package_facts.py",

@@ -24,8 +24,8 @@ def open_artifact_session(
         ArtifactError: the file has changed since the artifact was opened, or is not what the manifest says.
         UsageError, EngineError: as `edge.runtime.engine.open_session`.
     """
-    artifact.read(file.path)
-    session = opener(engine, artifact.file(file.path), threads=threads, kernels=kernels)
+    data = artifact.read(file.path)
+    session = opener(engine, artifact.file(file.path), threads=threads, kernels=kernels, data=data)
     require_as_told(artifact, file, session)
     return session
 

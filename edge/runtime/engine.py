@@ -160,6 +160,10 @@ PREFERENCE: Mapping[str, str] = MappingProxyType(
 )
 
 
+# Engines that load a file's bytes from memory; null takes the ports of an artifact, and loads nothing.
+HANDED = ("litert", "tflite-runtime", "onnxruntime", "torch")
+
+
 def installed_engines() -> tuple[str, ...]:
     """The device engines whose package is installed here, the preferred one first."""
     return tuple(engine for engine, package in PREFERENCE.items() if find_spec(package) is not None)
@@ -173,6 +177,7 @@ def open_session(
     kernels: str | None = None,
     batch: int | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
+    data: bytes | None = None,
 ) -> Session:
     """Load a model file with an engine.
 
@@ -183,6 +188,7 @@ def open_session(
         kernels: a kernel set that the engine offers (litert: `xnnpack`, `builtin`, `reference`); None is its default.
         batch: what an open first dimension of an ONNX file becomes; None: 1.
         shapes: input name -> its shape, for sizes that an ONNX file leaves open.
+        data: the file's bytes, where they were read and checked before; the file is not read again then.
 
     Raises:
         UsageError: unknown engine, threads below 1, sizes for an engine that runs files of fixed sizes only.
@@ -194,6 +200,8 @@ def open_session(
         raise UsageError(f"threads must be at least 1, not {threads}")
     module, function = ENGINES[engine]
     opener: Opener = getattr(import_module(module), function)
+    if data is not None and engine in HANDED:
+        return opener(Path(path), threads=threads, kernels=kernels, data=data)
     if batch is None and not shapes:
         return opener(Path(path), threads=threads, kernels=kernels)
     if engine not in SIZING:

@@ -26,7 +26,7 @@ def port_difference(kind: str, told: Sequence[Port], found: Sequence[Port], *, s
 
     Args:
         kind: `inputs` or `outputs`, for the message.
-        scales_told: the reader of the file says every scale; ONNX Runtime does not.
+        scales_told: the reader of the file says every scale; ONNX Runtime says those that are noted in the file.
     """
     if len(told) != len(found):
         return f"{len(told)} {kind} in the manifest, {len(found)} in the file"

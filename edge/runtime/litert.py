@@ -31,41 +31,45 @@ FAMILIES: Mapping[str, Mapping[str, str]] = MappingProxyType(
 IDENTIFIER = b"TFL3"  # bytes 4..8 of a TFLite flatbuffer
 
 
-def open_litert(path: Path, *, threads: int = 1, kernels: str | None = None) -> Session:
+def open_litert(path: Path, *, threads: int = 1, kernels: str | None = None, data: bytes | None = None) -> Session:
     """Load a TFLite file with LiteRT.
 
     Args:
+        data: the file's bytes, if they were read before.
         kernels: `xnnpack`, `builtin` or `reference`; None takes XNNPACK where the runtime applies it.
 
     Raises:
         EngineError: ai-edge-litert is not installed, refuses the file, or does not run XNNPACK when it was asked for.
         ModelFileError: the file is missing or is not a TFLite file.
     """
-    return _open("litert", "ai-edge-litert", "ai_edge_litert.interpreter", path, threads, kernels)
+    return _open("litert", "ai-edge-litert", "ai_edge_litert.interpreter", path, threads, kernels, data)
 
 
-def open_tflite_runtime(path: Path, *, threads: int = 1, kernels: str | None = None) -> Session:
+def open_tflite_runtime(
+    path: Path, *, threads: int = 1, kernels: str | None = None, data: bytes | None = None
+) -> Session:
     """Load a TFLite file with tflite-runtime, as `open_litert` does.
 
     Its last version (2.14) applies XNNPACK to float models only; INT8 models run on the built-in kernels.
     """
-    return _open("tflite-runtime", "tflite-runtime", "tflite_runtime.interpreter", path, threads, kernels)
+    return _open("tflite-runtime", "tflite-runtime", "tflite_runtime.interpreter", path, threads, kernels, data)
 
 
-def _open(engine: str, package: str, module_name: str, path: Path, threads: int, kernels: str | None) -> Session:
+def _open(
+    engine: str, package: str, module_name: str, path: Path, threads: int, kernels: str | None, data: bytes | None
+) -> Session:
     if kernels is not None and kernels not in RESOLVERS:
         raise UsageError(unknown_name(f"kernel set of {engine}", kernels, RESOLVERS))
     try:
         module = import_module(module_name)
     except ImportError as error:
         raise EngineError(f"{engine}: {package} is not installed here; pip install {package} ({error})") from error
-    _check_file(path)
+    _check_file(path, data)
+    content = {"model_path": str(path)} if data is None else {"model_content": data}
     resolver = module.OpResolverType[RESOLVERS[kernels or "xnnpack"]]
     try:
         with quiet_native_log():
-            interpreter = module.Interpreter(
-                model_path=str(path), num_threads=threads, experimental_op_resolver_type=resolver
-            )
+            interpreter = module.Interpreter(**content, num_threads=threads, experimental_op_resolver_type=resolver)
             operators = interpreter._get_ops_details()
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError, MemoryError) as error:
@@ -94,11 +98,14 @@ def _open(engine: str, package: str, module_name: str, path: Path, threads: int,
     return LiteRtSession(interpreter, info, delegated=taken, partitions=len(nodes) - len(operators))
 
 
-def _check_file(path: Path) -> None:
+def _check_file(path: Path, data: bytes | None) -> None:
     """Refuse (ModelFileError) what cannot be a TFLite file before native code maps it."""
     try:
-        with path.open("rb") as handle:
-            head = handle.read(8)
+        if data is None:
+            with path.open("rb") as handle:
+                head = handle.read(8)
+        else:
+            head = data[:8]
     except OSError as error:
         raise ModelFileError(path, f"cannot be read: {error.strerror}") from error
     if len(head) < 8 or head[4:8] != IDENTIFIER:

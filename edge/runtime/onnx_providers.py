@@ -71,6 +71,7 @@ def start_session(
     kernels: str,
     threads: int,
     *,
+    data: bytes | None = None,
     profile: Path | None = None,
     optimized: Path | None = None,
 ) -> Any:
@@ -78,6 +79,7 @@ def start_session(
 
     Args:
         runtime: the module `onnxruntime`.
+        data: the file's bytes; None lets the runtime read the file.
         profile: start of the profile's file name; None measures nothing.
         optimized: where the runtime saves the model as it runs it; None saves nothing.
 
@@ -94,7 +96,7 @@ def start_session(
     try:
         with quiet_native_log(everything=True):
             session = runtime.InferenceSession(
-                str(path),
+                str(path) if data is None else data,
                 sess_options=_options(runtime, kernels, threads, profile, optimized),
                 providers=[name for name in provider.names if name in available],
                 provider_options=[

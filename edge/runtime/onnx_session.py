@@ -16,6 +16,7 @@ from edge.runtime.inputs import check_inputs
 from edge.runtime.nvidia_smi import gpu_name, read_gpus
 from edge.runtime.onnx_binding import DeviceBinding
 from edge.runtime.onnx_providers import PROVIDERS, nodes_by_provider, one_line, start_session
+from edge.runtime.onnx_scales import with_scales
 from edge.runtime.onnxruntime_module import onnxruntime_module
 from edge.runtime.package_facts import installed_package, wheel_tag
 from edge.runtime.session import EngineSession
@@ -44,15 +45,17 @@ def open_onnxruntime(
     kernels: str | None = None,
     batch: int | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
+    data: bytes | None = None,
 ) -> Session:
     """Load an ONNX file with ONNX Runtime, on the CPU or with another of its execution providers.
 
-    Ports carry no scale: an ONNX file does not state the parameters of an integer input or output; an artifact's
-    manifest does. An open batch size is taken as 1. An output has -1 where the file leaves a size open that no input
+    Ports carry the scales that our own files note; other ONNX files do not state the parameters of an integer input or
+    output. An open batch size is taken as 1. An output has -1 where the file leaves a size open that no input
     names too, until the first run says it.
 
     Args:
         batch, shapes: sizes that the file leaves open; see `edge.runtime.engine.open_session`.
+        data: the file's bytes, if they were read before.
         kernels: key of PROVIDERS: `mlas` (the CPU, also for None), `xnnpack`, `cuda`, `tensorrt`. A session of the
             last two is a DeviceSession.
 
@@ -69,9 +72,9 @@ def open_onnxruntime(
         onnxruntime = onnxruntime_module()
     except ImportError as error:
         raise EngineError(f"onnxruntime: it is not installed here; pip install onnxruntime ({error})") from error
-    if not path.is_file():
+    if data is None and not path.is_file():
         raise ModelFileError(path, "no such file")
-    session = start_session(onnxruntime, path, chosen, threads)
+    session = start_session(onnxruntime, path, chosen, threads, data=data)
     kind = OnnxDeviceSession if PROVIDERS[chosen].on_gpu else OnnxSession
     inputs = input_ports(session.get_inputs(), path, batch, shapes or {})
     return kind(onnxruntime, session, path, chosen, threads, inputs)
@@ -83,7 +86,8 @@ class OnnxSession(EngineSession):
     def __init__(
         self, runtime: Any, session: Any, path: Path, kernels: str, threads: int, inputs: tuple[Port, ...]
     ) -> None:
-        super().__init__("onnxruntime", session, inputs, output_ports(session, path, inputs))
+        outputs = output_ports(session, path, inputs)
+        super().__init__("onnxruntime", session, with_scales(inputs, session), with_scales(outputs, session))
         self._runtime, self._path = runtime, path
         self._kernels, self._threads = kernels, threads
         self._output_names = [port.name for port in self._outputs]

@@ -108,11 +108,17 @@ class OtherPython:
         self.close()
 
     def open_session(
-        self, engine: str, path: str | Path, *, threads: int = 1, kernels: str | None = None
+        self,
+        engine: str,
+        path: str | Path,
+        *,
+        threads: int = 1,
+        kernels: str | None = None,
+        data: bytes | None = None,
     ) -> "OtherSession":
         """Send a model file there and load it; arguments and refusals as in `edge.runtime.engine.open_session`."""
         try:
-            data = Path(path).read_bytes()
+            data = Path(path).read_bytes() if data is None else data
         except OSError as error:
             raise ModelFileError(path, f"cannot be read: {error.strerror}") from error
         request = {"do": "open", "engine": engine, "threads": threads, "kernels": kernels}

@@ -6,7 +6,6 @@ The other kernel sets take float graphs and run them as a person would in torch;
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,8 @@ import torch
 from edge.errors import EngineError, UsageError, unknown_name
 from edge.graph.graph import Graph, Tensor
 from edge.graph.model_file import read_model
+from edge.graph.onnx import read_onnx
+from edge.graph.tflite import read_tflite
 from edge.quantization.float_run import FloatRun
 from edge.quantization.integer import IntegerSimulation
 from edge.runtime.engine import EngineInfo, Port, Session
@@ -38,6 +39,7 @@ def open_torch(
     kernels: str | None = None,
     batch: int | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
+    data: bytes | None = None,
 ) -> Session:
     """Load an ONNX (an artifact's `source.onnx`) or TFLite file as a graph that torch executes.
 
@@ -45,6 +47,7 @@ def open_torch(
 
     Args:
         batch, shapes: sizes that an ONNX file leaves open; see `edge.runtime.engine.open_session`.
+        data: the file's bytes, if they were read before.
         kernels: `aten` (also for None), or key of `edge.runtime.torch_kernels.KERNELS`; those on a GPU give a
             DeviceSession.
 
@@ -65,7 +68,12 @@ def open_torch(
             "(multiprocessing's 'spawn')"
         )
     torch.set_num_threads(threads)
-    read = partial(read_model, batch=batch or 1, shapes=shapes)
+
+    def read(path: Path) -> Graph:
+        if data is None:
+            return read_model(path, batch=batch or 1, shapes=shapes)
+        return read_onnx(data, batch=batch or 1, shapes=shapes) if path.suffix == ".onnx" else read_tflite(data)
+
     if kernels is None or kernels == ATEN:
         return TorchSession(read(path), threads)
     return open_native(path, read, kernels, threads)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from edge.answer_form import has_independent_labels
 from edge.artifact import Artifact, TensorInfo
-from edge.evaluation.chance import mean_average_precision_lower, mean_iou_lower, wilson_lower
+from edge.evaluation.chance import mean_iou_lower, wilson_lower
 from edge.evaluation.classification import ClassificationMeter
 from edge.evaluation.multi_label import MultiLabelMeter
 from edge.evaluation.segmentation import ConfusionMatrix
@@ -94,9 +94,12 @@ class Participant:
 
     @property
     def lower(self) -> float:
-        """The lower end of `value`'s 95 % interval, in [0, 1]; 0 without labels."""
+        """The lower end of `value`'s 95 % interval, in [0, 1]; 0 without labels.
+
+        Of mean average precision the value itself: there the interval is that of chance.
+        """
         if self._labels is not None:
-            return mean_average_precision_lower(self._labels.values, self._labels.truth)
+            return self._labels.score().mean_average_precision
         if self._task == "classify":
             return wilson_lower(self._ranking.first, self._ranking.images)
         return mean_iou_lower(np.array(self._right), np.array(self._union)) if self._right else 0.0

@@ -1,0 +1,103 @@
+"""Whether a model knows anything: intervals by their published formulas, and answers that look at no pixel."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+from edge.data.splits import Sample, Split
+from edge.evaluation.baseline import left_out_mask_score
+from edge.evaluation.chance import chance_of, mean_average_precision_by_chance, mean_iou_lower, wilson_lower
+from edge.evaluation.multi_label import MultiLabelMeter, average_precision, mean_average_precision
+from edge.evaluation.verdict import chance_finding, verdict
+
+
+def split_of(labels: list[int], classes: int) -> Split:
+    names = tuple(f"c{index}" for index in range(classes))
+    blank = partial(np.zeros, (2, 2, 3), np.uint8)
+    samples = tuple(Sample(name=str(place), image=blank, target=label) for place, label in enumerate(labels))
+    return Split(samples=samples, task="classify", classes=names, origin="made")
+
+
+def masks_of(masks: list[np.ndarray], classes: int) -> Split:
+    blank = partial(np.zeros, (*masks[0].shape, 3), np.uint8)
+    samples = tuple(
+        Sample(name=str(place), image=blank, target=partial(np.array, mask)) for place, mask in enumerate(masks)
+    )
+    return Split(samples=samples, task="segment", classes=tuple(f"c{k}" for k in range(classes)), ignore_index=255)
+
+
+@pytest.mark.parametrize(
+    ("right", "count", "lower"), [(15, 44, 0.21876), (81, 263, 0.2553), (10, 10, 0.7225), (0, 5, 0.0)]
+)
+def test_the_lower_end_is_wilsons(right: int, count: int, lower: float) -> None:
+    """81 of 263: Newcombe, Statistics in Medicine 17 (1998), table I, method 3."""
+    assert wilson_lower(right, count) == pytest.approx(lower, abs=5e-5)
+
+
+def test_a_model_that_answers_the_commonest_class_does_not_ship() -> None:
+    """15 of 44 images are dogs, and so many are right: that needs no pixel."""
+    split = split_of([0] * 15 + [1] * 10 + [2] * 10 + [3] * 9, 4)
+    chance = chance_of(split, "top1")
+    assert chance.value == 15 / 44
+    dead = chance_finding("float parent", "top1", 15 / 44, wilson_lower(15, 44), chance, 44)
+    assert dead.passed is False and "always 'c0' reaches 34.09%" in dead.detail
+    assert not verdict([dead]).ship
+    assert chance_finding("float parent", "top1", 24 / 44, wilson_lower(24, 44), chance, 44).passed
+
+
+def test_too_few_images_show_nothing() -> None:
+    """One right answer of one image, of which the class is then the commonest."""
+    chance = chance_of(split_of([1], 4), "top1")
+    finding = chance_finding("float parent", "top1", 1.0, wilson_lower(1, 1), chance, 1)
+    assert finding.passed is False and "1 images do not show" in finding.detail
+
+
+def test_the_mean_mask_of_the_others_looks_at_no_pixel() -> None:
+    """Masks that are all the same are told wholly by the others; one that is alone by its commonest class."""
+    half = np.zeros((48, 64), np.uint8)
+    half[:, 32:] = 1
+    assert left_out_mask_score(masks_of([half] * 3, 2)).mean_iou == 1.0
+    three_quarters = np.zeros((48, 64), np.uint8)
+    three_quarters[:, 48:] = 1
+    assert left_out_mask_score(masks_of([three_quarters], 2)).mean_iou == pytest.approx((0.75 + 0) / 2)
+    turned = [half, 1 - half]
+    assert left_out_mask_score(masks_of(turned, 2)).mean_iou == 0.0
+    void = half.copy()
+    void[:, 32:] = 255
+    assert left_out_mask_score(masks_of([void] * 2, 2)).iou[0] == 1.0
+
+
+def test_the_lower_end_of_mean_iou_lies_below_it_and_nears_it() -> None:
+    random = np.random.default_rng(0)
+    union = np.full((400, 3), 1000, np.int64)
+    right = random.integers(400, 800, (400, 3))
+    value = float((right.sum(axis=0) / union.sum(axis=0)).mean())
+    lower = mean_iou_lower(right, union)
+    assert value - 0.02 < lower < value
+    assert mean_iou_lower(right[:5], union[:5]) < lower
+    assert mean_iou_lower(right, union) == lower
+
+
+def test_average_precision_is_that_of_the_ranking_with_ties_together() -> None:
+    truth = np.array([True, False, True, False])
+    assert average_precision(np.array([4, 3, 2, 1], np.float32), truth) == pytest.approx((1 + 2 / 3) / 2)
+    assert average_precision(np.zeros(4, np.float32), truth) == 0.5
+    assert average_precision(np.array([1, 4, np.nan, 3], np.float32), truth) == pytest.approx((1 / 3 + 2 / 4) / 2)
+
+
+def test_labels_are_counted_one_by_one() -> None:
+    meter = MultiLabelMeter(3)
+    meter.add(np.array([[0.0, -0.1, 0.2], [-1, 2, -1]], np.float32), np.array([0, 1]))
+    score = meter.score()
+    assert (score.label_accuracy, score.images) == (5 / 6, 2)
+    assert score.mean_average_precision == 1.0  # label 2 occurs nowhere
+
+
+def test_an_order_by_chance_stays_below_chance() -> None:
+    """In 39 of 40: here in 190 of 200 at least."""
+    truth = np.eye(4, dtype=np.bool_)[np.arange(40) % 4]
+    limit = mean_average_precision_by_chance(truth)
+    random = np.random.default_rng(7)
+    below = [mean_average_precision(random.random((40, 4), np.float32), truth) < limit for _ in range(200)]
+    assert sum(below) >= 190 and 0.25 < limit < 0.5
