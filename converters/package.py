@@ -231,7 +231,12 @@ def _output_info(graph: Graph, name: str, layout: Layout, description: Descripti
         # (n, h, w) class maps and NHWC logits have the height at axis 1, NCHW logits at axis 2
         shape = graph.tensors[name].shape
         rows = shape[2] if layout == "nchw" and len(shape) == 4 else shape[1]
-        stride = round(description.preprocess.height / rows)
+        height = description.preprocess.height
+        if rows > height:
+            raise UsageError(
+                f"output '{name}' has {rows} rows for images of {height}; a map is no larger than its image"
+            )
+        stride = round(height / rows)
     told = _tensor_info(graph.tensors[name], layout, answer.meaning, stride)
     return told.model_copy(update={"scores": answer.scores})
 

@@ -10,23 +10,9 @@ from edge.graph.onnx import read_onnx
 from edge.quantization.float_run import FloatRun
 from edge.runtime.engine import open_session
 from edge.runtime.selftest import run_selftest
-from tests.support.onnx_models import model, node, values, written
+from tests.support.onnx_models import CARD, model, node, values, written
 
 pytest.importorskip("ai_edge_litert")
-
-CARD = """task = "classify"
-[preprocess]
-colour_order = "rgb"
-height = 8
-width = 8
-interpolation = "bilinear"
-fit = "stretch"
-crop_fraction = 1.0
-mean = [127.5, 127.5, 127.5]
-std = [127.5, 127.5, 127.5]
-[labels]
-names = ["a", "b", "c"]
-"""
 
 
 @pytest.fixture

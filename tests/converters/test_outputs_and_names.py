@@ -19,7 +19,7 @@ from edge.quantization.float_run import FloatRun
 from edge.quantization.integer import IntegerSimulation
 from edge.runtime.litert import open_litert
 from edge.runtime.torch_engine import open_torch
-from tests.support.onnx_models import Array, external, model, node, values, written
+from tests.support.onnx_models import CARD, Array, external, model, node, values, written
 
 pytest.importorskip("ai_edge_litert")
 
@@ -134,3 +134,13 @@ def test_what_was_changed_while_reading_is_printed(tmp_path: Path, capsys: pytes
     assert main(["inspect", str(source), "--input-shape", "x=1x3x6x5"]) == 0
     assert "converted from operator set 9 to 13 by onnx" in capsys.readouterr().out
     assert main(["inspect", str(tmp_path / "n.tflite"), "--input-shape", "x=1x3x6x5"]) == 2
+
+
+def test_a_map_larger_than_its_image_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nodes = [node("Conv", "x w", "c"), node("Resize", "c - scales", "y", mode="linear")]
+    constants = {"w": values(2, 3, 1, 1), "scales": np.array([1, 1, 2, 2], np.float32)}
+    source = written(model(nodes, {"y": (1, 2, 16, 16)}, constants, shape=(1, 3, 8, 8)), tmp_path / "n.onnx")
+    card = CARD.replace("classify", "segment").replace('["a", "b", "c"]', '["a", "b"]')
+    (tmp_path / "card.toml").write_text(card)
+    assert main(["convert", str(source), "--card", str(tmp_path / "card.toml"), "-o", str(tmp_path / "out")]) == 2
+    assert "output 'y' has 16 rows for images of 8; a map is no larger than its image" in capsys.readouterr().err

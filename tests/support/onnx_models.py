@@ -11,6 +11,20 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 Array = npt.NDArray[Any]
 
+CARD = """task = "classify"
+[preprocess]
+colour_order = "rgb"
+height = 8
+width = 8
+interpolation = "bilinear"
+fit = "stretch"
+crop_fraction = 1.0
+mean = [127.5, 127.5, 127.5]
+std = [127.5, 127.5, 127.5]
+[labels]
+names = ["a", "b", "c"]
+"""
+
 
 def values(*shape: int, seed: int = 0) -> Array:
     """Normal float32 numbers, the same every time."""
