@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto
 
 from converters.bare_file import convert_file
 from converters.onnx_file import onnx_bytes
@@ -144,3 +145,13 @@ def test_a_map_larger_than_its_image_is_refused(tmp_path: Path, capsys: pytest.C
     (tmp_path / "card.toml").write_text(card)
     assert main(["convert", str(source), "--card", str(tmp_path / "card.toml"), "-o", str(tmp_path / "out")]) == 2
     assert "output 'y' has 16 rows for images of 8; a map is no larger than its image" in capsys.readouterr().err
+
+
+def test_a_pool_of_plain_integers_is_right_or_refused(tmp_path: Path) -> None:
+    pool = node("MaxPool", "x", "y", kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+    proto = model([pool], {"y": (1, 3, 6, 5)}, {}, dtype=TensorProto.UINT8)
+    graph = read_onnx(proto.SerializeToString())
+    x = np.random.default_rng(0).integers(0, 256, (1, 3, 6, 5)).astype(np.uint8)
+    padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (2, 3))
+    assert np.array_equal(FloatRun(graph).run([x])[0], windows.max((-2, -1)))

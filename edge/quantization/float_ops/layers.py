@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch.nn import functional
 
@@ -87,10 +88,12 @@ def max_pool(graph: Graph, operator: Operator) -> Kernel:
     """MaxPool; padding never wins."""
     kernel_hw, strides = pair(operator, "kernel"), pair(operator, "strides")
     top, left, bottom, right = pads(operator)
+    dtype = np.dtype(graph.tensors[operator.inputs[0]].dtype)
+    lowest = float("-inf") if dtype.kind == "f" else int(np.iinfo(dtype).min)
 
     def kernel(values: Sequence[torch.Tensor | None]) -> torch.Tensor:
         value = channels_first(graph, given(values, 0))
-        padded = functional.pad(value, (left, right, top, bottom), value=float("-inf"))
+        padded = functional.pad(value, (left, right, top, bottom), value=lowest)
         return graph_layout(graph, activated(operator, functional.max_pool2d(padded, kernel_hw, strides)))
 
     return kernel
