@@ -19,6 +19,7 @@ from edge.errors import DataError
 Pixels = NDArray[np.uint8]
 
 MAX_FILE_BYTES = 1 << 30
+MOST_PIXELS, MOST_PIXELS_A_SIDE = 1 << 30, 1_000_000  # of OpenCV and libpng, which print lines of their own
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -102,6 +103,10 @@ def _check_container(path: Path, data: bytes) -> None:
             raise DataError(path, "a truncated JPEG: the end-of-image marker is missing")
     elif data.startswith(_PNG_SIGNATURE):
         for kind, body, checksum in _png_chunks(path, data):
+            if kind == b"IHDR" and len(body) == 13:
+                width, height = struct.unpack_from(">II", body)
+                if not 0 < width * height <= MOST_PIXELS or max(width, height) > MOST_PIXELS_A_SIDE:
+                    raise DataError(path, f"{width}x{height} pixels; at most {MOST_PIXELS} are read")
             if zlib.crc32(body, zlib.crc32(kind)) != checksum:
                 raise DataError(path, f"a damaged PNG: wrong checksum in chunk {kind.decode('latin-1')}")
 

@@ -1,6 +1,9 @@
 """Decoding refuses what OpenCV lets pass, and reads palette masks as indices."""
 
+import os
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -114,3 +117,35 @@ def test_image_files_are_sorted_and_leave_out_the_rest(tmp_path: Path) -> None:
     assert [path.name for path in image_files(tmp_path)] == ["a.JPG", "b.png"]
     with pytest.raises(DataError, match="no such folder"):
         image_files(tmp_path / "none")
+
+
+def test_what_is_damaged_is_said_by_our_line_alone(tmp_path: Path) -> None:
+    """OpenCV and libpng print lines of their own; a process shows them, because they go around `sys.stderr`."""
+    huge = bytearray(palette_png(np.zeros((4, 4), dtype=np.uint8)))
+    huge[16:24] = struct.pack(">II", 2**31 - 1, 2**31 - 1)
+    huge[29:33] = struct.pack(">I", zlib.crc32(huge[12:29]))
+    (tmp_path / "huge.png").write_bytes(huge)
+    for suffix in (".bmp", ".ppm", ".tiff", ".jpg", ".png", ".webp"):
+        path = save(tmp_path / f"cut{suffix}", PIXELS)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
+    code = """
+import sys
+from pathlib import Path
+from edge import __main__, cli
+from edge.errors import DataError
+
+def main():
+    from edge.data.image_folder import image_folder
+    try:
+        image_folder(Path(".")).check()
+    except DataError as error:
+        sys.stderr.write(str(error))
+
+cli.main = main
+__main__.run()
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(".: 7 of 7 samples cannot be used: ") and "huge.png: 2147483647x2147483647 pixels" in line
