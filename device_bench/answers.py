@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from device_bench.machine import Machine
 from device_bench.machine_state import MachineState
-from device_bench.record_types import Strict
+from device_bench.record_types import Strict, first_problem
 from device_bench.targets.target import Target
 from edge.errors import EngineError, one_line
 
@@ -48,14 +48,6 @@ def believed(model: type[Model], answer: Mapping[str, Any], where: str) -> Model
         return model.model_validate_json(json.dumps(answer))
     except (ValidationError, ValueError, TypeError) as error:
         raise EngineError(one_line(f"{where}: its answer does not hold: {first_problem(error)}")) from error
-
-
-def first_problem(error: Exception) -> str:
-    """The first wrong field of a validation, and what is wrong with it."""
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return f"{'.'.join(str(part) for part in first['loc']) or 'answer'}: {first['msg']}"
-    return str(error)
 
 
 def _check_texts(value: Any, where: str, depth: int) -> None:

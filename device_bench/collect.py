@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from device_bench.agent.loop import share
-from device_bench.answers import believed, first_problem
+from device_bench.answers import believed
 from device_bench.blocks import rounds_taken
 from device_bench.energy import energy_used
 from device_bench.explain_speed.answer import ExplainedAnswer
@@ -36,7 +36,7 @@ from device_bench.record_parts import (
     Transfers,
     WarmupSeen,
 )
-from device_bench.record_types import Count, Strict, Whole
+from device_bench.record_types import Count, Strict, Whole, first_problem
 from device_bench.subjects import Subject
 from device_bench.targets.target import Target
 from edge.errors import EdgeError, EngineError, UsageError, one_line, printable

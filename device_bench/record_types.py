@@ -5,7 +5,7 @@ DuckDB, Parquet and readers in other languages have no larger integers; JSON has
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 INT64_MAX = 2**63 - 1
 LONGEST_NS = 10**15
@@ -21,3 +21,11 @@ class Strict(BaseModel):
     """Frozen; no unknown key, no conversion between types, no NaN or infinity."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def first_problem(error: Exception) -> str:
+    """The first wrong field of a validation, and what is wrong with it."""
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(str(part) for part in first['loc']) or 'answer'}: {first['msg']}"
+    return str(error)

@@ -4,12 +4,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from device_bench.explain_speed.spec import ExplainSpec
 from device_bench.plan import Plan
 from device_bench.record_parts import Measured, MeasuredAccuracy
+from device_bench.record_types import first_problem
 from edge.artifact import MANIFEST_NAME, Artifact, Cost, ModelFile, file_sha256, open_artifact
 from edge.bounded_file import check_file, is_dir
-from edge.errors import EngineError, ModelFileError, UsageError, printable
+from edge.errors import ArtifactError, EngineError, ModelFileError, UsageError, printable
 from edge.runtime.choice import FORMATS, file_for
 from edge.runtime.engine import PREFERENCE, SIZING
 from edge.runtime.kernel_sets import engine_spec
@@ -132,8 +135,27 @@ def _preferred(entry: Artifact | Path, installed: Sequence[str]) -> str:
 
 
 def _of_artifact(artifact: Artifact, engine: str, kernels: str | None) -> Subject:
-    file, manifest = file_for(artifact, engine, kernels), artifact.manifest
-    measured = Measured(
+    file = file_for(artifact, engine, kernels)
+    try:
+        measured = _measured(artifact, file)
+    except ValidationError as error:
+        told = f"{MANIFEST_NAME}: what a record cannot state: {first_problem(error)}"
+        raise ArtifactError(artifact.folder, told) from error
+    return Subject(
+        measured=measured,
+        path=artifact.file(file.path),
+        format=file.format,
+        engine=engine,
+        kernels=kernels,
+        artifact=artifact,
+        file=file,
+    )
+
+
+def _measured(artifact: Artifact, file: ModelFile) -> Measured:
+    """What a record says of an artifact's file."""
+    manifest = artifact.manifest
+    return Measured(
         name=manifest.name,
         manifest_sha256=file_sha256(artifact.folder / MANIFEST_NAME),
         file=file.path,
@@ -147,15 +169,6 @@ def _of_artifact(artifact: Artifact, engine: str, kernels: str | None) -> Subjec
             for entry in manifest.accuracy
             if entry.subject == file.path
         ),
-    )
-    return Subject(
-        measured=measured,
-        path=artifact.file(file.path),
-        format=file.format,
-        engine=engine,
-        kernels=kernels,
-        artifact=artifact,
-        file=file,
     )
 
 

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,7 +15,7 @@ from device_bench.job import make_job
 from device_bench.plan import Plan
 from device_bench.subjects import make_subjects, open_subject
 from edge.artifact import open_artifact
-from edge.errors import EngineError, ModelFileError, UsageError
+from edge.errors import ArtifactError, EngineError, ModelFileError, UsageError
 
 MakeArtifact = Callable[..., Path]
 
@@ -86,3 +87,26 @@ def test_other_paths_are_refused(tmp_path: Path) -> None:
     (tmp_path / "model.pb").write_bytes(b"x")
     with pytest.raises(ModelFileError, match=r"neither an artifact folder nor a \.tflite or \.onnx file"):
         open_subject(tmp_path / "model.pb")
+
+
+def test_sizes_are_for_files_that_leave_them_open(
+    make_artifact: Callable[..., Path], tmp_path: Path, quick: Plan
+) -> None:
+    sized = quick.model_copy(update={"batch": 2})
+    paths = [tmp_path / "m.tflite", tmp_path / "m.onnx"]
+    for path in paths:
+        path.write_bytes(b"any")
+    for opened, engine in ((open_artifact(make_artifact()), "litert"), (paths[0], "litert"), (paths[0], "torch")):
+        with pytest.raises(UsageError, match="--batch and --input-shape are for ONNX files"):
+            make_subjects([opened], [engine], sized, [])
+    assert len(make_subjects([paths[1]], ["onnxruntime", "torch"], sized, [])) == 2
+
+
+def test_a_figure_of_a_manifest_that_no_record_holds_is_refused(
+    make_artifact: Callable[..., Path], quick: Plan
+) -> None:
+    artifact = open_artifact(make_artifact())
+    cost = artifact.manifest.cost.model_copy(update={"parameters": 10**400})
+    huge = replace(artifact, manifest=artifact.manifest.model_copy(update={"cost": cost}))
+    with pytest.raises(ArtifactError, match=r"what a record cannot state: parameters"):
+        make_subjects([huge], ["litert"], quick, [])
