@@ -68,3 +68,48 @@ def test_a_folder_that_was_moved_away_is_put_back(tmp_path: Path) -> None:
     sweep(tmp_path)
     assert (tmp_path / "art" / "old").read_text() == "art"
     assert [path.read_text() for path in tmp_path.glob(f"{OLD_PREFIX}*/taken/old")] == ["taken"]
+
+
+EVERY_EVENT = """
+import sys
+seen = 0
+def hook(event, given):
+    global seen
+    if event.startswith(("os.", "ctypes.dlsym")) or (event == "open" and ".edge" in str(given[0])):
+        seen += 1
+        if seen == {point}:
+            os.kill(os.getpid(), 9)
+sys.addaudithook(hook)
+{write}
+print(seen)
+"""
+
+
+@pytest.mark.parametrize(
+    ("write", "name"),
+    [
+        ("write_bytes('target', b'new')", "target"),
+        ("with replacing_folder('target') as path:\n put(path / 'x', b'new')", "target/x"),
+    ],
+)
+def test_at_every_event_of_a_write_the_target_is_whole(tmp_path: Path, write: str, name: str) -> None:
+    """Killed at each in turn: the old or the new content stands, and the next write leaves nothing of ours."""
+    content = tmp_path / name
+    content.parent.mkdir(exist_ok=True)
+    content.write_text("old")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
+
+    def run(point: int) -> "subprocess.CompletedProcess[str]":
+        code = "import os\nfrom edge.atomic import *\n" + EVERY_EVENT.format(point=point, write=write)
+        return subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+
+    events = int(run(0).stdout)
+    assert events > 5
+    content.write_text("old")
+    for point in range(1, events + 1):
+        assert run(point).returncode in (-signal.SIGKILL, 0)  # 0: fewer events without a leftover to sweep
+        assert content.read_text().strip() in ("old", "new")
+    assert run(0).returncode == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["target"]
