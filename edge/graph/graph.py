@@ -150,13 +150,21 @@ def per_tensor(scale: float | np.floating[Any], zero_point: int) -> Quantization
     return Quantization(scale=np.array([scale], np.float32), zero_point=np.array([zero_point], np.int64))
 
 
+# Types that a TFLite file may have and numpy has not.
+BITS_BESIDE_NUMPY: Mapping[str, int] = MappingProxyType(
+    {"int2": 2, "int4": 4, "uint4": 4, "float8_e4m3fn": 8, "float8_e5m2": 8, "bfloat16": 16}
+    | dict.fromkeys(("string", "resource", "variant"), 0)
+)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Tensor:
     """A named tensor: an activation (`data` is None) or a constant.
 
     Attributes:
         shape: every size known and non-negative, in the layout of the graph (weights: see KINDS).
-        dtype: a numpy dtype name: float32, float16, int8, uint8, int16, int32, int64, bool.
+        dtype: a numpy dtype name: float32, float16, int8, uint8, int16, int32, int64, bool; or a file's own name of a
+            type that numpy lacks (`int4`, `string`), whose values are never read.
         data: the constant's values, read-only, of that shape and dtype.
         quantization: its parameters when `dtype` is an integer type standing for real numbers.
     """
@@ -181,8 +189,9 @@ class Tensor:
 
     @property
     def size_bytes(self) -> int:
-        """Of its values, without padding."""
-        return prod(self.shape) * np.dtype(self.dtype).itemsize
+        """Of its values, without padding; 0 where only the runtime knows (strings, resources)."""
+        bits = BITS_BESIDE_NUMPY.get(self.dtype)
+        return -(-prod(self.shape) * (8 * np.dtype(self.dtype).itemsize if bits is None else bits) // 8)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

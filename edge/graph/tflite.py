@@ -1,6 +1,7 @@
 """TFLite file -> Graph: any file, ours or not; operators without a canonical kind keep their own name."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from edge.graph.rewrite import real_values
 from edge.graph.tflite_file import DAMAGE, FileModel, FileOperator, FileTensor, load_bytes, parse
 from edge.graph.tflite_operators.site import Reading
 from edge.graph.tflite_operators.table import read_operator
+from edge.graph.tflite_unread import unread_notes, unread_parts
 
 # How a weight is stored -> the permutation that makes it (O, I / group, h, w).
 WEIGHT_PERMUTATIONS: Mapping[str, tuple[int, ...]] = {"ohwi": (0, 3, 1, 2), "depthwise": (3, 0, 1, 2)}
@@ -20,14 +22,16 @@ def read_tflite(source: Path | bytes) -> Graph:
     """Read a TFLite file's first subgraph as an nhwc Graph.
 
     SAME and VALID become explicit pads, constant axes, shapes and sizes become attributes, weights become
-    (O, I / group, h, w), and float16 or int8 constants behind a DEQUANTIZE become float32 constants. Operators are
+    (O, I / group, h, w), float16 or int8 constants behind a DEQUANTIZE become float32 constants, and what a
+    FULLY_CONNECTED flattens by itself becomes a Reshape before it. An operator over what is not read here (states,
+    sparse weights, strings) keeps its own name as kind, without those inputs; `notes` say what they are. Operators are
     named by their first output tensor; a repeated tensor name gets `#index`. Constants are views of the file's bytes.
 
     Args:
         source: a path, or a whole file's bytes.
 
     Raises:
-        ModelFileError: missing, damaged, or not a TFLite file; or tensors of a type that numpy does not have.
+        ModelFileError: missing, damaged, or not a TFLite file.
         EngineError: the schema package is missing.
     """
     data, where = load_bytes(source)
@@ -52,6 +56,7 @@ class _Assembly:
         self.operators: list[Operator] = []
         self.produced = {index for operator in model.operators for index in operator.outputs} | set(model.inputs)
         self.tensors_of_file = list(model.tensors)
+        self.unread: dict[str, dict[str, None]] = {}
 
     def graph(self) -> Graph:
         for index in self.model.inputs:
@@ -68,6 +73,7 @@ class _Assembly:
             tensors=self.tensors,
             inputs=tuple(self.names[index] for index in self.model.inputs),
             outputs=tuple(self.names[index] for index in self.model.outputs),
+            notes=unread_notes(self.unread),
         )
 
     def _folded(self, operator: FileOperator) -> bool:
@@ -90,18 +96,49 @@ class _Assembly:
         return True
 
     def _translate(self, operator: FileOperator) -> None:
-        reading = read_operator(operator, self.tensors_of_file)
+        unread = unread_parts(operator, self.tensors_of_file, self.produced)
+        for index, what in unread.items():
+            self.unread.setdefault(what, {})[self.names[index]] = None
+        reading = None if unread else read_operator(operator, self.tensors_of_file)
         outputs = tuple(self._use(index) for index in operator.outputs)
         if reading is None:
-            inputs = tuple(self._use(index) if index >= 0 else "" for index in operator.inputs)
+            given = (index if self._is_there(index) else -1 for index in operator.inputs)
+            inputs = tuple(self._use(index) if index >= 0 else "" for index in given)
             kind, attributes = (f"CUSTOM_{operator.code}" if operator.code in KINDS else operator.code), {}
         else:
             inputs = tuple(self._input(operator, position, reading) for position in reading.inputs)
             kind, attributes = reading.kind, dict(reading.attributes)
+            if reading.rows is not None:
+                inputs = (self._as_rows(inputs[0], outputs[0], reading.rows), *inputs[1:])
         name = outputs[0] if outputs else f"{operator.code}_{len(self.operators)}"
         self.operators.append(
-            Operator(kind=kind, name=name, inputs=inputs, outputs=outputs, attributes=attributes, source=operator.code)
+            Operator(
+                kind=kind,
+                name=name,
+                inputs=inputs,
+                outputs=outputs,
+                attributes=attributes,
+                source=operator.code,
+                reason=", ".join(dict.fromkeys(unread.values())),
+            )
         )
+
+    def _is_there(self, index: int) -> bool:
+        """Whether an input of an operator has values here: an activation that something makes, or a constant."""
+        tensor = self.tensors_of_file[index]
+        return index >= 0 and (index in self.produced or tensor.data is not None or 0 in tensor.shape)
+
+    def _as_rows(self, name: str, output: str, shape: tuple[int, int]) -> str:
+        """What a kernel does to its own input: a Reshape before the operator, without a `source` in the file."""
+        rows = f"{output}/rows"
+        while rows in self.tensors or rows in self.names:
+            rows += "'"
+        self.tensors[rows] = replace(self.tensors[name], name=rows, shape=shape)
+        attributes = {"shape": shape}
+        self.operators.append(
+            Operator(kind="Reshape", name=rows, inputs=(name,), outputs=(rows,), attributes=attributes)
+        )
+        return rows
 
     def _input(self, operator: FileOperator, position: int, reading: Reading) -> str:
         index = operator.inputs[position] if position < len(operator.inputs) else -1

@@ -20,6 +20,7 @@ from edge.graph.tflite_schema import DTYPES, FILE_IDENTIFIER, SCHEMA_VERSION, na
 
 MAX_BYTES = 2**31 - 1
 MAX_RANK = 8
+BLOCKWISE = "blockwise quantization"
 
 # What Python's flatbuffers raises on a damaged file.
 DAMAGE = (struct.error, IndexError, ValueError, TypeError, OverflowError, AttributeError, KeyError, EdgeError)
@@ -27,13 +28,17 @@ DAMAGE = (struct.error, IndexError, ValueError, TypeError, OverflowError, Attrib
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FileTensor:
-    """A tensor of the file. `data` is a read-only view of the file's bytes; `axis` of `quantization` is the file's."""
+    """A tensor of the file. `data` is a read-only view of the file's bytes; `axis` of `quantization` is the file's.
+
+    `unread` says what keeps its values from being read here, '' for a plain tensor: see `edge.graph.tflite_unread`.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
     data: npt.NDArray[Any] | None
     quantization: Quantization | None
+    unread: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -94,8 +99,8 @@ def parse(data: bytes, where: str) -> FileModel:
         where: path for messages.
 
     Raises:
-        ModelFileError: not a TFLite file, damaged, or using what is not known here (named): a dtype without a numpy
-            equivalent, sparse or external weights.
+        ModelFileError: not a TFLite file, or damaged. What is sound and not read here (sparse weights, states, types
+            that numpy does not have) is no refusal: the tensor has no data, and `unread` says why.
     """
     module = schema()
     if len(data) < 16 or data[4:8] != FILE_IDENTIFIER:
@@ -153,20 +158,31 @@ class _Parser:
         if any(size < 0 for size in shape):
             raise ValueError(f"tensor '{name}' has the shape {shape}")
         number = tensor.Type()
-        if number not in self.dtypes:
-            raise ValueError(
-                f"tensor '{name}' is of type {self.type_names.get(number, number)}, which is not supported"
-            )
-        if tensor.Sparsity() is not None or tensor.ExternalBuffer():
-            raise ValueError(f"tensor '{name}' is sparse or lies outside the file, which is not supported")
-        dtype = self.dtypes[number]
+        if number not in self.type_names:
+            raise ValueError(f"tensor '{name}' is of type {number}, which the schema does not have")
+        dtype = self.dtypes.get(number, self.type_names[number].lower())
+        unread = self._unread(tensor, number)
         return FileTensor(
             name=name,
             shape=shape,
             dtype=dtype,
-            data=self._constant(tensor.Buffer(), name, shape, dtype),
-            quantization=self._quantization(tensor.Quantization(), name, shape),
+            data=None if unread else self._constant(tensor.Buffer(), name, shape, dtype),
+            quantization=None if unread == BLOCKWISE else self._quantization(tensor.Quantization(), name, shape),
+            unread=unread,
         )
+
+    def _unread(self, tensor: Any, number: int) -> str:
+        """Why the values of a sound tensor are not read here, '' for a plain one."""
+        details = tensor.Quantization().DetailsType() if tensor.Quantization() is not None else 0
+        if number not in self.dtypes:
+            return f"tensors of type {self.type_names[number]}"
+        if details == getattr(self.module.QuantizationDetails, "BlockwiseQuantization", -1):
+            return BLOCKWISE
+        if tensor.Sparsity() is not None:
+            return "sparse weights"
+        if tensor.ExternalBuffer():
+            return "weights in another file"
+        return "state tensors" if tensor.IsVariable() else ""
 
     def _constant(self, index: int, name: str, shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any] | None:
         """A view of a buffer's bytes, or None for an empty one, which means that the tensor is no constant."""
@@ -175,15 +191,16 @@ class _Parser:
         if index >= self.root.BuffersLength():
             raise ValueError(f"tensor '{name}' reads buffer {index} of {self.root.BuffersLength()}")
         buffer = self.root.Buffers(index)
-        if buffer.Offset() > 1:
-            raise ValueError(f"tensor '{name}' lies outside the flatbuffer, which is not supported")
-        size_bytes = buffer.DataLength()
+        behind = buffer.Offset() > 1  # behind the flatbuffer, as files of any size are written
+        size_bytes = buffer.Size() if behind else buffer.DataLength()
         if size_bytes == 0:
             return None
+        if behind and buffer.Offset() + size_bytes > len(self.data):
+            raise ValueError(f"tensor '{name}' ends behind the file")
         kind = np.dtype(dtype).newbyteorder("<")
         if size_bytes != math.prod(shape) * kind.itemsize:
             raise ValueError(f"tensor '{name}' {dtype} {shape} has {size_bytes} bytes")
-        raw = buffer.DataAsNumpy()
+        raw = np.frombuffer(self.data, np.uint8, size_bytes, buffer.Offset()) if behind else buffer.DataAsNumpy()
         if raw.ctypes.data % kind.itemsize:
             self.budget.spend(size_bytes)
             raw = raw.copy()

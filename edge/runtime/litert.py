@@ -28,6 +28,7 @@ FAMILIES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "tflite-runtime": {"xnnpack": "xnnpack-2.14", "builtin": "ruy"},
     }
 )
+BUILTIN_HINT = "XNNPACK cannot prepare this file; --kernels builtin (bench: --engine {engine}:builtin) runs without it"
 IDENTIFIER = b"TFL3"  # bytes 4..8 of a TFLite flatbuffer
 
 
@@ -73,7 +74,9 @@ def _open(
             operators = interpreter._get_ops_details()
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError, MemoryError) as error:
-        raise EngineError(f"{engine}: {path}: refused by the runtime: {' '.join(str(error).split())}") from error
+        told = " ".join(str(error).split())
+        hint = f"; {BUILTIN_HINT.format(engine=engine)}" if kernels in (None, "xnnpack") and "delegate" in told else ""
+        raise EngineError(f"{engine}: {path}: refused by the runtime: {told}{hint}") from error
     nodes = interpreter._get_ops_details()
     taken = _delegated(len(operators), nodes)
     delegated = sum(taken)

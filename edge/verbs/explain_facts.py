@@ -79,7 +79,8 @@ def tflite_facts(path: Path) -> tuple[OperatorFacts, ...]:
 
     graph = read_tflite(path)
     costs = count_graph(graph).operators
-    return tuple(_facts(graph, operator, cost, -1) for operator, cost in zip(graph.operators, costs, strict=True))
+    pairs = zip(graph.operators, costs, strict=True)
+    return tuple(_facts(graph, operator, cost, -1) for operator, cost in pairs if operator.source)  # the file's own
 
 
 def onnx_facts(path: Path) -> tuple[tuple[OperatorFacts, ...], OnnxPlan]:
@@ -113,7 +114,8 @@ def onnx_facts(path: Path) -> tuple[tuple[OperatorFacts, ...], OnnxPlan]:
 
 
 def _facts(graph: "Graph", operator: "Operator", cost: "OperatorCost", channel_axis: int) -> OperatorFacts:
-    source, output = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
+    output = graph.tensors[operator.outputs[0]]
+    source = next((graph.tensors[name] for name in operator.inputs if name), output)
     channels = _channels(source, channel_axis)
     return OperatorFacts(
         name=operator.name,

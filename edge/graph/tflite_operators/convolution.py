@@ -1,5 +1,7 @@
 """CONV_2D, DEPTHWISE_CONV_2D, TRANSPOSE_CONV, FULLY_CONNECTED and BATCH_MATMUL."""
 
+from math import prod
+
 from edge.graph.padding import same_pads, transposed_full_size
 from edge.graph.tflite_operators.site import Reading, Site
 from edge.graph.tflite_schema import schema
@@ -35,16 +37,22 @@ def conv(site: Site) -> Reading | None:
 
 
 def fully_connected(site: Site) -> Reading | None:
-    """FULLY_CONNECTED with constant weights, over rows or, with keep_num_dims, over more axes."""
+    """FULLY_CONNECTED with constant weights; without keep_num_dims the kernel sees its input as rows of their width."""
     weight, activation = site.input(1), site.activation()
     plain = site.options is None or site.options.WeightsFormat() == 0
-    rank = len(site.x.shape)
-    kept = rank == 2 or (site.options is not None and site.options.KeepNumDims() and len(site.output.shape) == rank)
-    if weight.data is None or activation is None or rank < 2 or not kept or not plain:
+    if weight.data is None or activation is None or not plain or len(weight.shape) != 2:
         return None
-    if len(weight.shape) != 2 or weight.shape[1] != site.x.shape[-1]:
-        raise ValueError(f"FULLY_CONNECTED: weights {weight.shape} for an input {site.x.shape}")
-    return Reading(kind="Gemm", attributes={"activation": activation}, inputs=(0, 1, 2))
+    made, width = weight.shape
+    kept = site.options is not None and site.options.KeepNumDims()
+    if kept or len(site.x.shape) == 2:
+        if not site.x.shape or width != site.x.shape[-1] or site.output.shape != (*site.x.shape[:-1], made):
+            return None  # sizes that only the runtime knows
+        return Reading(kind="Gemm", attributes={"activation": activation}, inputs=(0, 1, 2))
+    values = prod(site.x.shape)
+    rows = values // width if width else 0
+    if rows * width != values or site.output.shape != (rows, made):
+        return None
+    return Reading(kind="Gemm", attributes={"activation": activation}, inputs=(0, 1, 2), rows=(rows, width))
 
 
 def transpose_conv(site: Site) -> Reading | None:

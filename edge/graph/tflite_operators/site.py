@@ -23,12 +23,14 @@ class Reading:
     Attributes:
         inputs: positions among the file operator's inputs that stay inputs; the others became attributes.
         weight: how input 1 is stored: `ohwi`, `depthwise` (1, h, w, C) or `` (as it is).
+        rows: the shape that the kernel gives to input 0 before it computes; None leaves it as it is.
     """
 
     kind: str
     attributes: Mapping[str, Any]
     inputs: tuple[int, ...] = (0,)
     weight: str = ""
+    rows: tuple[int, int] | None = None
 
 
 class Site:

@@ -2,11 +2,15 @@
 
 import random
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import flatbuffers
 import numpy as np
 import pytest
 
+from converters.benchmarks.one_operator import Parameters, activation, graph_of, weight_and_bias
 from converters.tflite.writer import tflite_bytes
 from edge.errors import EdgeError, ModelFileError
 from edge.graph.counts import count_graph
@@ -14,6 +18,7 @@ from edge.graph.graph import Graph, Operator, Tensor
 from edge.graph.tflite import read_tflite
 from edge.graph.tflite_cut import TfliteCutter
 from edge.graph.tflite_schema import pack, schema
+from edge.quantization.integer import IntegerSimulation
 from edge.runtime.engine import open_session
 
 # The parameters column of the test data's README.
@@ -166,11 +171,100 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         read_tflite(tmp_path / "none.tflite")
 
 
-def test_types_without_a_numpy_equivalent_are_refused_by_name(small_file: bytes) -> None:
+def _changed(data: bytes, change: Callable[[Any], None]) -> Graph:
+    """The file read after a change of its first subgraph."""
+    model = schema().ModelT.InitFromPackedBuf(data, 0)
+    change(model.subgraphs[0])
+    return read_tflite(pack(model))
+
+
+def _weight(subgraph: Any) -> Any:
+    """The second input of the first operator."""
+    return subgraph.tensors[subgraph.operators[0].inputs[1]]
+
+
+@pytest.mark.parametrize(("name", "bits"), [("INT4", 4), ("STRING", 0), ("COMPLEX64", 64), ("BFLOAT16", 16)])
+def test_types_without_a_numpy_equivalent_are_named_and_the_rest_is_read(
+    small_file: bytes, name: str, bits: int
+) -> None:
+    plain = read_tflite(small_file)
+
+    def change(subgraph: Any) -> None:
+        _weight(subgraph).type = getattr(schema().TensorType, name)
+
+    graph = _changed(small_file, change)
+    assert [note.partition(" (")[0] for note in graph.notes] == [f"not supported here: tensors of type {name}"]
+    assert graph.operators[0].kind == plain.operators[0].source and "" in graph.operators[0].inputs
+    assert [operator.kind for operator in graph.operators[1:]] == [operator.kind for operator in plain.operators[1:]]
+    assert count_graph(graph).unruled[0].startswith(plain.operators[0].source)
+    assert Tensor(name="x", shape=(3, 3), dtype=name.lower()).size_bytes == -(-9 * bits // 8)
+
+
+@pytest.mark.parametrize("what", ["state tensors", "sparse weights", "tensors that nothing makes", "Vela scratch"])
+def test_sound_files_with_more_than_is_read_are_not_called_damaged(small_file: bytes, what: str) -> None:
+    def change(subgraph: Any) -> None:
+        module, weight = schema(), _weight(subgraph)
+        if what == "sparse weights":
+            weight.sparsity = module.SparsityParametersT()
+            return
+        weight.buffer, weight.isVariable = 0, what == "state tensors"
+
     model = schema().ModelT.InitFromPackedBuf(small_file, 0)
-    model.subgraphs[0].tensors[0].type = schema().TensorType.INT4
-    with pytest.raises(ModelFileError, match="INT4"):
-        read_tflite(pack(model))
+    change(model.subgraphs[0])
+    if what == "Vela scratch":
+        code = model.operatorCodes[model.subgraphs[0].operators[0].opcodeIndex]
+        code.builtinCode, code.deprecatedBuiltinCode, code.customCode = schema().BuiltinOperator.CUSTOM, 32, "ethos-u"
+    graph = read_tflite(pack(model))
+    assert graph.notes[0].startswith(f"not supported here: {what} (")
+    with pytest.raises(EdgeError, match=graph.operators[0].kind):
+        IntegerSimulation(graph)
+
+
+def test_weights_behind_the_flatbuffer_are_read(small_file: bytes) -> None:
+    model = schema().ModelT.InitFromPackedBuf(small_file, 0)
+    weight = _weight(model.subgraphs[0])
+    values = bytes(model.buffers[weight.buffer].data)
+    model.buffers[weight.buffer].data = None
+    model.buffers[weight.buffer].offset, model.buffers[weight.buffer].size = 2, len(values)  # kept, not left away
+    builder = flatbuffers.Builder(1 << 16)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    data = bytearray(builder.Output())
+    data += bytes(-len(data) % 16)
+    buffer = schema().Model.GetRootAs(bytes(data), 0).Buffers(weight.buffer)
+    at = buffer._tab.Pos + buffer._tab.Offset(6)
+    assert data[at : at + 8] == (2).to_bytes(8, "little")
+    data[at : at + 8] = len(data).to_bytes(8, "little")
+    graph, plain = read_tflite(bytes(data) + values), read_tflite(small_file)
+    name = plain.operators[0].inputs[1]
+    np.testing.assert_array_equal(graph.constant(name), plain.constant(name))
+    with pytest.raises(ModelFileError, match="ends behind the file"):
+        read_tflite(bytes(data) + values[:-1])
+
+
+def test_a_fully_connected_operator_flattens_its_input_as_the_kernel_does(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    flat = activation("flat", (2, 12), Parameters(scale=0.1, zero_point=3))
+    y = activation("y", (2, 5), Parameters(scale=0.9, zero_point=-7))
+    scale = np.full(5, 0.02, np.float32)
+    weight, bias = weight_and_bias(
+        random.integers(-127, 128, (5, 12)), scale, random.integers(-9, 9, 5), np.float32(0.1)
+    )
+    model = schema().ModelT.InitFromPackedBuf(
+        tflite_bytes(graph_of("Gemm", [flat], y, {"activation": "relu"}, (weight, bias))), 0
+    )
+    source = model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]]
+    source.shape = [1, 2, 3, 4]
+    path = tmp_path / "flattens.tflite"
+    path.write_bytes(pack(model))
+    graph = read_tflite(path)
+    assert [operator.kind for operator in graph.operators] == ["Reshape", "Gemm"]
+    cost = count_graph(graph)
+    assert (cost.multiply_adds, cost.parameters, cost.unruled) == (2 * 12 * 5, 65, ())
+    x = random.integers(-128, 128, (1, 2, 3, 4)).astype(np.int8)
+    for kernels in ("xnnpack", "builtin"):
+        np.testing.assert_array_equal(
+            IntegerSimulation(graph).run([x])[0], open_session("litert", path, kernels=kernels).run([x])[0]
+        )
 
 
 def test_mutated_files_are_read_or_refused_in_one_line(small_file: bytes) -> None:
