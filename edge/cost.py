@@ -23,10 +23,12 @@ class Cost:
     Attributes:
         parameters: trained values: weights, biases, and the scale and shift of every batch norm.
         multiply_adds: for one image.
+        unruled: `TYPE (name)` of every layer that has no rule; what it multiplies is not among the multiply-adds.
     """
 
     parameters: int
     multiply_adds: int
+    unruled: tuple[str, ...] = ()
 
 
 def conv_multiply_adds(weight_shape: Shape, output_shape: Shape) -> int:

@@ -14,7 +14,7 @@ FILE_IDENTIFIER = b"TFL3"
 SCHEMA_VERSION = 3
 BUFFER_ALIGNMENT_BYTES = 16
 
-# numpy dtype name -> name in schema.TensorType. Tensors of other types (int4, strings) are named, their values not read.
+# numpy dtype name -> name in schema.TensorType. Tensors of other types (int4, strings) are named, never read.
 DTYPES: Mapping[str, str] = MappingProxyType(
     {
         "float32": "FLOAT32",

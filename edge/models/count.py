@@ -4,7 +4,6 @@ import torch
 from torch import Tensor, nn
 
 from edge.cost import Cost, conv_multiply_adds, linear_multiply_adds, parameters
-from edge.errors import UnsupportedError
 
 UNCOUNTED = (
     nn.BatchNorm2d,
@@ -23,28 +22,27 @@ UNCOUNTED = (
 def count_module(model: nn.Module) -> Cost:
     """Count one image's pass through `forward`, batch norm unfolded, layers that `forward` skips left out.
 
-    Auxiliary heads are such layers. Nothing is computed: the pass runs on the meta device, on shapes alone.
+    Auxiliary heads are such layers. Nothing is computed: the pass runs on the meta device, on shapes alone. A layer
+    without a rule is named in the result, never counted as zero; its parameters count.
 
     Args:
         model: a network with `input_shape` (1, 3, h, w). It is left as it was.
-
-    Raises:
-        UnsupportedError: a layer that ran has no rule; the message names it.
     """
     total = 0
+    unruled: dict[str, None] = {}
     reached: dict[int, Tensor] = {}
     owners = {id(module): name for name, module in model.named_modules()}
 
     def visit(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal total
-        for parameter in module.parameters(recurse=False):
-            reached[id(parameter)] = parameter
+        own = {id(parameter): parameter for parameter in module.parameters(recurse=False)}
+        reached.update(own)
         if isinstance(module, nn.Conv2d):
             total += conv_multiply_adds(tuple(module.weight.shape), tuple(output.shape))
         elif isinstance(module, nn.Linear):
             total += linear_multiply_adds(tuple(module.weight.shape), tuple(output.shape))
-        elif not isinstance(module, UNCOUNTED) and not any(module.children()):
-            raise UnsupportedError(f"layer '{owners[id(module)]}' ({type(module).__name__}): no rule to count it by")
+        elif not isinstance(module, UNCOUNTED) and (own or not any(module.children())):
+            unruled[f"{type(module).__name__} ({owners[id(module)]})"] = None
 
     training = {module: module.training for module in model.modules()}
     hooks = [module.register_forward_hook(visit) for module in model.modules()]
@@ -60,4 +58,4 @@ def count_module(model: nn.Module) -> Cost:
             hook.remove()
         for module, flag in training.items():
             module.training = flag
-    return Cost(parameters=parameters(sizes), multiply_adds=total)
+    return Cost(parameters=parameters(sizes), multiply_adds=total, unruled=tuple(unruled))

@@ -13,13 +13,17 @@ from edge.models.registry import MODELS, build
 
 @dataclass(frozen=True, kw_only=True)
 class ListedModel:
-    """One network: the name and arguments that build it, input width and height in pixels, and counts for one image."""
+    """One network: the name and arguments that build it, input width and height in pixels, and counts for one image.
+
+    unruled: layers without a rule, which are not in the multiply-adds.
+    """
 
     model: str
     arguments: dict[str, Any]
     resolution_wh: tuple[int, int]
     parameters: int
     multiply_adds: int
+    unruled: tuple[str, ...]
 
 
 def list_models(grid: Sequence[tuple[str, dict[str, Any]]], names: Sequence[str] = ()) -> list[ListedModel]:
@@ -46,6 +50,7 @@ def list_models(grid: Sequence[tuple[str, dict[str, Any]]], names: Sequence[str]
                 resolution_wh=(width, height),
                 parameters=cost.parameters,
                 multiply_adds=cost.multiply_adds,
+                unruled=cost.unruled,
             )
         )
     return listed

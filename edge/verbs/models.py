@@ -7,7 +7,7 @@ import click
 from rich import box
 from rich.table import Table
 
-from edge.terminal import say_json, show
+from edge.terminal import say, say_json, show
 
 GRID: tuple[tuple[str, dict[str, Any]], ...] = (
     *(("mobilenet_v1", {"classes": 1000, "width": width, "resolution": 224}) for width in (1.0, 0.75, 0.5, 0.25)),
@@ -59,3 +59,6 @@ def command(names: tuple[str, ...], as_json: bool) -> None:
             f"{entry.multiply_adds / 1e6:,.1f} M",
         )
     show(table)
+    for entry in entries:
+        if entry.unruled:
+            say(f"{entry.model}: no rule for (not in the multiply-adds): {', '.join(entry.unruled)}")

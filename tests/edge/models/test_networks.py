@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import fx, nn
 
-from edge.errors import UnsupportedError, UsageError
+from edge.errors import UsageError
 from edge.models.blocks import SamePadConv2d
 from edge.models.count import count_module
 from edge.models.fast_scnn import fast_scnn, uniform_pool
@@ -136,11 +136,25 @@ def test_counting_leaves_the_network_as_it_was() -> None:
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
+class Scaled(nn.Module):
+    """A layer of somebody's own, with parameters beside those of the layer inside it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(4, 1, 1))
+        self.inner = nn.Conv2d(4, 4, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner(x) * self.scale
+
+
 def test_a_layer_without_a_rule_is_named_not_counted_as_nothing() -> None:
-    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.PReLU())
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.PReLU(), Scaled())
     model.input_shape = (1, 3, 8, 8)
-    with pytest.raises(UnsupportedError, match=r"layer '1' \(PReLU\): no rule"):
-        count_module(model)
+    found = count_module(model)
+    assert found.unruled == ("PReLU (1)", "Scaled (2)")
+    assert found.multiply_adds == 36 * (4 * 27 + 4 * 4)
+    assert found.parameters == 4 * 28 + 1 + 4 + 4 * 5
 
 
 @pytest.mark.parametrize(

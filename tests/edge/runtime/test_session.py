@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from converters.benchmarks.one_operator import Parameters, activation, conv_graph
+from converters.benchmarks.one_operator import Parameters, activation, conv_graph, graph_of
 from converters.onnx_file import onnx_bytes
 from converters.tflite.writer import tflite_bytes
 from device_bench.benchmarks.threads import session_call, wrong_answers
 from edge.errors import EngineError
 from edge.graph.graph import Graph, Operator, Tensor
+from edge.graph.tflite_schema import pack, schema
 from edge.runtime.engine import ENGINES, Session, open_session
 from edge.runtime.null_session import NullSession
 from edge.runtime.other_python import OtherPython
@@ -222,3 +223,17 @@ def test_torch_with_several_threads_is_refused_in_a_fork(files: dict[str, Path])
     os.waitpid(child, 0)
     with os.fdopen(reader) as said:
         assert "2 threads do not work in a fork" in said.read()
+
+
+def test_a_file_that_xnnpack_cannot_prepare_is_refused_with_what_runs_it(tmp_path: Path) -> None:
+    """A resize whose output has other parameters than its input."""
+    given = activation("x", (1, 4, 4, 1), Parameters(scale=0.1, zero_point=3))
+    made = activation("y", (1, 8, 8, 1), Parameters(scale=0.1, zero_point=3))
+    attributes = {"mode": "linear", "coordinates": "half_pixel", "size_hw": (8, 8)}
+    model = schema().ModelT.InitFromPackedBuf(tflite_bytes(graph_of("Resize", [given], made, attributes)), 0)
+    model.subgraphs[0].tensors[model.subgraphs[0].outputs[0]].quantization.scale = [0.2]
+    path = tmp_path / "resize.tflite"
+    path.write_bytes(pack(model))
+    with pytest.raises(EngineError, match="--kernels builtin"):
+        open_session("litert", path)
+    open_session("litert", path, kernels="builtin").run([np.zeros((1, 4, 4, 1), np.int8)])

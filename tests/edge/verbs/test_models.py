@@ -20,7 +20,8 @@ def test_json_lines_have_the_documented_keys_and_build_what_they_say() -> None:
     entries = [json.loads(line) for line in result.output.splitlines()]
     assert len(entries) == sum(name == "mobilenet_v2" for name, _ in GRID)
     for entry in entries:
-        assert set(entry) == {"model", "arguments", "resolution_wh", "parameters", "multiply_adds"}
+        assert set(entry) == {"model", "arguments", "resolution_wh", "parameters", "multiply_adds", "unruled"}
+        assert entry["unruled"] == []
     first = min(entries, key=lambda entry: entry["parameters"])
     model = build(first["model"], **first["arguments"])
     assert list(model.input_shape[:1:-1]) == first["resolution_wh"]
