@@ -6,10 +6,9 @@ import numpy as np
 
 from converters.onnx_emitter import Emitter
 from converters.onnx_operators.node import computed, reals
+from edge.errors import UnsupportedError
 from edge.graph.graph import Operator
-
-# canonical nearest rounding in ONNX's words (see edge.graph.onnx_operators.resize.kernel_indices)
-NEAREST = {"half_pixel": "round_prefer_ceil", "asymmetric": "floor", "align_corners": "round_prefer_ceil"}
+from edge.graph.onnx_operators.resize import onnx_form
 
 
 def pool_attributes(operator: Operator) -> dict[str, Any]:
@@ -40,10 +39,7 @@ def mean(out: Emitter, operator: Operator) -> None:
 def resize_attributes(operator: Operator) -> dict[str, str]:
     """Attributes of the Resize node."""
     given = operator.attributes
-    attributes = {"mode": given["mode"], "coordinate_transformation_mode": given["coordinates"]}
-    if given["mode"] == "nearest":
-        attributes["nearest_mode"] = NEAREST[given["coordinates"]]
-    return attributes
+    return {"mode": given["mode"], "coordinate_transformation_mode": given["coordinates"]}
 
 
 def resize_sizes(out: Emitter, operator: Operator) -> str:
@@ -53,6 +49,21 @@ def resize_sizes(out: Emitter, operator: Operator) -> str:
 
 
 def resize(out: Emitter, operator: Operator) -> None:
-    """Resize to stated sizes."""
-    inputs = (*reals(out, operator), "", "", resize_sizes(out, operator))
-    computed(out, operator, "Resize", inputs, **resize_attributes(operator))
+    """Resize to stated sizes; a nearest one by scales where only those take the pixels of TFLite's kernel.
+
+    Refuses (UnsupportedError) a nearest resize that no ONNX Resize computes.
+    """
+    attributes, name = resize_attributes(operator), operator.outputs[0]
+    inputs = (*reals(out, operator), "", "")
+    if operator.attributes["mode"] == "nearest":
+        before, after = (out.graph.tensors[tensor].shape for tensor in (operator.inputs[0], name))
+        try:
+            attributes["nearest_mode"], scales = onnx_form(before, after, operator.attributes["coordinates"])
+        except UnsupportedError as error:
+            raise UnsupportedError(f"Resize '{operator.name}': {error}") from error
+        stated = np.array(scales, np.float32)
+        if not np.array_equal(stated, np.array(after, np.float32) / np.array(before, np.float32)):
+            inputs = (*inputs[:-1], out.constant(f"{name}/scales", stated))
+            computed(out, operator, "Resize", inputs, **attributes)
+            return
+    computed(out, operator, "Resize", (*inputs, resize_sizes(out, operator)), **attributes)

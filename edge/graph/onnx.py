@@ -136,8 +136,26 @@ def _literal_graph(file: OnnxFile, name: str) -> Graph:
     for index, node in enumerate(nodes):
         for part in written_out(draft, node):
             _read_node(draft, part, index)
+    _require_declared_sizes(file, draft, outputs)
     graph = signed_graph(draft, name, inputs, outputs)
     return replace(graph, notes=(*file.notes, *widening_note(draft)))
+
+
+def _require_declared_sizes(file: OnnxFile, draft: Draft, outputs: Sequence[str]) -> None:
+    """Refuse (ModelFileError) a file whose Resize operators make another size than it declares for an output.
+
+    Which of the two is meant cannot be told: runtimes compute the sizes, exporters write what their framework gave.
+    """
+    if all(node.op_type != "Resize" for node in file.model.graph.node):
+        return
+    for name in outputs:
+        declared, made = (types.get(name, ("", ()))[1] for types in (file.types, draft.types))
+        if declared and made and declared != made:
+            raise ModelFileError(
+                file.label,
+                f"output '{name}' is declared {declared} and its Resize operators make {made}; "
+                "export it with sizes instead of scales",
+            )
 
 
 def _readers(nodes: Sequence[NodeProto], outputs: Sequence[str]) -> tuple[Counter[str], dict[str, frozenset[str]]]:

@@ -2,20 +2,17 @@
 
 Bilinear (XNNPACK s8-ibilinear): positions in float32, weights a = rint(fraction * 2**11);
 row = (left << 11) + (right - left) * a_x; q = ((top << 11) + (bottom - top) * a_y + 2**21) >> 22: half up.
-Nearest (the built-in kernel), in float32: the index is floor((x + 0.5) * in / out) for half_pixel, floor(x * in / out)
-for asymmetric and round(x * (in - 1) / (out - 1)) for align_corners.
+Nearest (the built-in kernel): see `edge.graph.onnx_operators.resize.kernel_indices`.
 """
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 
 from edge.graph.graph import Graph, Operator
+from edge.graph.onnx_operators.resize import kernel_indices
 from edge.quantization.bilinear import WEIGHT_BITS, bilinear_neighbours
 from edge.quantization.integer_ops.affine import Kernel, channels_first, given, graph_layout, pair, refuse, tied
-
-F32 = np.float32
 
 
 def bilinear_axis(size_in: int, size_out: int, coordinates: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -26,16 +23,7 @@ def bilinear_axis(size_in: int, size_out: int, coordinates: str) -> tuple[torch.
 
 def nearest_axis(size_in: int, size_out: int, coordinates: str) -> torch.Tensor:
     """The input index of each output cell, int64 (size_out,)."""
-    index = np.arange(size_out, dtype=F32)
-    less = 1 if coordinates == "align_corners" and size_out != 1 else 0
-    scale = F32(size_in - less) / F32(size_out - less)
-    if coordinates == "half_pixel":
-        chosen = np.floor((index + F32(0.5)) * scale)
-    elif coordinates == "align_corners":
-        chosen = np.floor(index * scale + F32(0.5))
-    else:
-        chosen = np.floor(index * scale)
-    return torch.from_numpy(np.clip(chosen, 0, size_in - 1).astype(np.int64))
+    return torch.from_numpy(kernel_indices(size_in, size_out, coordinates))
 
 
 def resize(graph: Graph, operator: Operator) -> Kernel:
