@@ -40,7 +40,9 @@ from edge.verbs.onnx2tf_options import convert_there, prepare
     default=None,
     help="Images for ranges that a foreign quantized file leaves open: FILE.split.json or KIND:ROOT:PART.",
 )
-@click.option("-n", "--samples", default=None, type=int, help="Use this many of them, evenly spread; all if left out.")
+@click.option(
+    "-n", "--samples", default=None, type=whole(1), help="Use this many of them, evenly spread; all if left out."
+)
 @click.option(
     "--ranges",
     default="mse",

@@ -5,6 +5,8 @@ from typing import Any, Literal
 
 import click
 
+from edge.verbs.bounded_number import whole
+
 
 @click.command(
     "quantize",
@@ -26,7 +28,9 @@ import click
 @click.option(
     "--labels", default=None, type=click.Path(path_type=Path), help="Label file of --images: takes the images it lists."
 )
-@click.option("-n", "--samples", default=None, type=int, help="Use this many images, evenly spread; all if left out.")
+@click.option(
+    "-n", "--samples", default=None, type=whole(1), help="Use this many images, evenly spread; all if left out."
+)
 @click.option(
     "--ranges",
     default="mse",

@@ -14,6 +14,7 @@ import click
 import numpy as np
 import pytest
 
+from edge import interrupts
 from edge.cli import VERBS, edge, main, out_of_memory
 from edge.errors import unknown_name
 from edge.installation import EXTRAS
@@ -221,3 +222,20 @@ def test_an_interrupt_while_modules_are_imported_is_one_line(package: str, words
     done = process(*words, folder=tmp_path, shell=f'PYTHONPATH="{tmp_path}:$PYTHONPATH" "$@"')
     assert (done.returncode, done.stdout) == (130, "")
     assert done.stderr in ("edge: interrupted\n", "edge camera: interrupted\n")
+
+
+def test_what_native_code_makes_of_an_interrupt_is_an_interrupt(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """DuckDB raises `RuntimeError: Query interrupted`."""
+    monkeypatch.setattr(interrupts, "came", lambda: True)
+    monkeypatch.setattr(edge, "get_command", lambda context, name: broken(RuntimeError("Query interrupted")))
+    assert main(["models"]) == 130
+    assert capsys.readouterr().err == "edge models: interrupted\n"
+
+
+def test_numbers_of_options_are_bounded_in_every_verb() -> None:
+    """NaN compares with nothing, so click's own range lets it pass."""
+    for path in (ROOT / "edge" / "verbs").glob("*.py"):
+        if path.name != "bounded_number.py":
+            assert not re.search(r"click\.(IntRange|FloatRange|FLOAT)|type=(int|float)\b", path.read_text()), path.name

@@ -85,7 +85,7 @@ def test_the_same_images_give_the_same_file(work: Path) -> None:
     ("words", "code", "message"),
     [
         (["--ranges", "mean"], 2, "unknown estimator 'mean'; known: minmax, mse, percentile"),
-        (["-n", "0"], 2, "0 calibration images; at least 1 is needed"),
+        (["-n", "0"], 2, "0 is not in the range 1<=x"),
         (["--calibration", "generatd:classify:val:4"], 2, "did you mean 'generated'?"),
         (["--images", "nowhere"], 2, "nowhere: no such folder"),
         (["--head", "full"], 2, "only a segmenter has one"),
