@@ -73,7 +73,7 @@ def whole_run(folder: Path) -> None:
     """Every checkpoint that stands there loads."""
     from edge.training.tensor_file import read_tensors
 
-    for path in folder.glob("*.safetensors"):
+    for path in folder.glob("[!.]*.safetensors"):
         read_tensors(path)
 
 
@@ -214,8 +214,8 @@ def killed(folder: Path, writing: Writing, kills: int) -> Iterator[str]:
         except Exception as error:
             yield f"{writing.name}, event {point} of {events}: {type(error).__name__}: {error}"
         left += bool(leftovers(folder))
-        writing.before(folder)
-        code, _ = forked(folder, writing.arguments, None)
+        resumed = ("--resume",) if (target / "last.safetensors").exists() else ()
+        code, _ = forked(folder, (*writing.arguments, *resumed), None)
         if code not in (0, 1):
             yield f"{writing.name}, after a kill at event {point}: ends with {code}"
         time.sleep(0.6 * (writing.name == "bench"))  # its agent notices that nobody asks any more
