@@ -94,23 +94,41 @@ class _Operand:
 
 
 def _float32_sums(first: _Operand, second: _Operand, target: _Operand) -> Iterator[Values]:
-    """All pairs' sums before rounding, (256, 256), in every order that a float32 kernel may evaluate them in."""
+    """All pairs' sums before rounding, (256, 256), in every order that a float32 kernel may evaluate them in.
+
+    The part that no operand changes is computed once, in orders that a compiler chooses, fused or not: every float32
+    from one ulp below the least to one above the greatest of its values counts.
+    """
     a, b = np.arange(256, dtype=np.float32)[:, None], np.arange(256, dtype=np.float32)[None, :]
     r_a, r_b = np.float32(first.scale / target.scale), np.float32(second.scale / target.scale)
-    fixed = target.zero_point - (r_a * first.zero_point + r_b * second.zero_point)
-    yield _fused(a, r_a, _fused(b, r_b, fixed))
-    yield _fused(b, r_b, _fused(a, r_a, fixed))
-    yield _fused(a, r_a, b * r_b + fixed)
-    yield _fused(b, r_b, a * r_a + fixed)
-    yield a * r_a + (b * r_b + fixed)
-    yield b * r_b + (a * r_a + fixed)
-    yield (a * r_a + b * r_b) + fixed
+    for fixed in _fixed_parts(r_a, r_b, first, second, target):
+        yield _fused(a, r_a, _fused(b, r_b, fixed))
+        yield _fused(b, r_b, _fused(a, r_a, fixed))
+        yield _fused(a, r_a, b * r_b + fixed)
+        yield _fused(b, r_b, a * r_a + fixed)
+        yield a * r_a + (b * r_b + fixed)
+        yield b * r_b + (a * r_a + fixed)
+        yield (a * r_a + b * r_b) + fixed
     from_zero_a, from_zero_b = a - first.zero_point, b - second.zero_point
     yield (from_zero_a * r_a + from_zero_b * r_b) + target.zero_point
     yield _fused(from_zero_a, r_a, from_zero_b * r_b) + target.zero_point
+    yield _fused(from_zero_b, r_b, from_zero_a * r_a) + target.zero_point
 
 
-def _fused(values: Values, factor: np.float32, addend: Values | np.float32) -> Values:
+def _fixed_parts(
+    r_a: np.float32, r_b: np.float32, first: _Operand, second: _Operand, target: _Operand
+) -> Iterator[np.float32]:
+    """What a kernel may take for z_out - (r_a * z_a + r_b * z_b)."""
+    z_a, z_b, z_out = np.array([first.zero_point, second.zero_point, target.zero_point], np.float32)
+    zeros = [r_a * z_a + r_b * z_b, _fused(z_a, r_a, r_b * z_b), _fused(z_b, r_b, r_a * z_a)]
+    parts = [z_out - zero for zero in zeros]
+    part, last = (np.nextafter(end, np.float32(side)) for end, side in ((min(parts), -np.inf), (max(parts), np.inf)))
+    while part <= last:
+        yield part
+        part = np.nextafter(part, np.float32(np.inf))
+
+
+def _fused(values: Values | np.float32, factor: np.float32, addend: Values | np.float32) -> Values:
     """values * factor + addend, rounded once. The product of two float32 is exact in float64."""
     return (values.astype(np.float64) * np.float64(factor) + np.asarray(addend, np.float64)).astype(np.float32)
 

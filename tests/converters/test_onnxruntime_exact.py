@@ -86,6 +86,14 @@ def test_a_sum_is_exact_for_every_pair_of_values(
     assert differing(graph, *every_pair()) == 0
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_sum_whose_constant_part_is_fused_in_the_kernel_is_exact(turned: bool) -> None:
+    """One pair of 65,536 tells ONNX Runtime's kernel, which rounds z_out - (r_a z_a + r_b z_b) otherwise."""
+    sources = [(0.07444680780793522, 102), (0.125, -1)]
+    graph = surrounded("Add", sources[::-1] if turned else sources, (0.16519652014185607, 0), (1, 1, 256, 256))
+    assert differing(graph, *every_pair()) == 0
+
+
 def kinds_of(data: bytes) -> Counter[str]:
     return Counter(node.op_type for node in onnx.load_from_string(data).graph.node)
 
