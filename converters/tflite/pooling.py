@@ -1,28 +1,34 @@
 """AveragePool, MaxPool and Mean -> AVERAGE_POOL_2D, MAX_POOL_2D and MEAN."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from converters.tflite.file_builder import FileBuilder
 from converters.tflite.parameters import int8_version, require_same_parameters
+from converters.tflite.pool_parts import write_pool_in_parts
 from converters.tflite.windows import NO_PADS, padded_input, padding_name, write_pad
-from edge.errors import UnsupportedError
 from edge.graph.graph import Operator
 
 
 def write_average_pool(builder: FileBuilder, operator: Operator) -> None:
     """Write an average pool; TFLite divides by the pixels inside the image.
 
-    Padding that counts is written as PAD. Refuses (UnsupportedError) padding that does not count and is not SAME.
+    Padding that counts is written as PAD; padding that does not and is not SAME by parts (see `pool_parts`).
     """
     kernel_hw = operator.attributes["kernel"]
     if operator.attributes["count_include_pad"] and tuple(operator.attributes["pads"]) != NO_PADS:
         padding_name(builder, operator, kernel_hw)
         x, padding = write_pad(builder, operator), int(builder.schema.Padding.VALID)
     elif padding_name(builder, operator, kernel_hw) is None:
-        raise UnsupportedError(
-            f"AveragePool '{operator.name}': pads {tuple(operator.attributes['pads'])} that do not count are not "
-            "TensorFlow's SAME; use count_include_pad or SAME padding"
-        )
+        require_same_parameters(builder.graph, operator)
+        valid = int(builder.schema.Padding.VALID)
+
+        def pool(x: int, y: int, kernel_hw: tuple[int, int]) -> None:
+            _pool(builder, operator, "AVERAGE_POOL_2D", (x, y), kernel_hw, valid)
+
+        write_pool_in_parts(builder, operator, pool)
+        return
     else:
         x, padding = padded_input(builder, operator, kernel_hw)
     _write_pool(builder, operator, "AVERAGE_POOL_2D", x, padding)
@@ -56,18 +62,25 @@ def write_mean(builder: FileBuilder, operator: Operator) -> None:
 
 def _write_pool(builder: FileBuilder, operator: Operator, code: str, x: int, padding: int) -> None:
     require_same_parameters(builder.graph, operator)
-    attributes = operator.attributes
+    ends = (x, builder.tensor(operator.outputs[0]))
+    _pool(builder, operator, code, ends, operator.attributes["kernel"], padding)
+
+
+def _pool(
+    builder: FileBuilder, operator: Operator, code: str, ends: tuple[int, int], kernel_hw: Sequence[int], padding: int
+) -> None:
+    strides = operator.attributes["strides"]
     builder.operator(
         code,
-        [x],
-        [builder.tensor(operator.outputs[0])],
+        [ends[0]],
+        [ends[1]],
         version=int8_version(builder.graph, operator, int8=2),
         options="Pool2DOptions",
         padding=padding,
-        filterHeight=attributes["kernel"][0],
-        filterWidth=attributes["kernel"][1],
-        strideH=attributes["strides"][0],
-        strideW=attributes["strides"][1],
+        filterHeight=kernel_hw[0],
+        filterWidth=kernel_hw[1],
+        strideH=strides[0],
+        strideW=strides[1],
         fusedActivationFunction=builder.fused(operator),
     )
 

@@ -20,7 +20,6 @@ REFUSALS: dict[str, tuple[str, bool, Callable[[Graph], Graph], str]] = {
     "softmax range": ("softmax", True, lambda g: change_tensor(g, "y", quantization=per_tensor(0.1, 0)), "fixed"),
     "softmax axis": ("softmax", False, lambda g: change_attribute(g, axis=0), "last one"),
     "resize": ("resize linear half_pixel", False, lambda g: change_attribute(g, mode="cubic"), "cubic"),
-    "pads that do not count": ("average pool same", False, lambda g: change_attribute(g, pads=(0, 1, 2, 0)), "SAME"),
     "wrong output size": ("same", False, lambda g: change_attribute(g, pads=NO_PADS), "output size"),
     "pad value": ("pad", True, lambda g: change_attribute(g, value=100.0), "outside"),
 }
