@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from edge.errors import EdgeError, UnsupportedError, UsageError
 from edge.graph.graph import Graph, Operator
 from edge.graph.kernel_limits import Scales, smallest_output_scale
-from edge.graph.padding import same_pads
 from edge.quantization.activation_quantizer import ActivationQuantizer
 from edge.quantization.fake_quant import weight_scales
 from edge.quantization.layers import FoldedLayer
@@ -199,23 +198,8 @@ def prepare_qat(
     if scheme.activation_bits == 16 and options.ranges == "learned":
         raise UsageError("ranges = 'learned' is for int8 activations; take 'moving_average' with activation_bits 16")
     lowered = lower(model, example)
-    for operator in lowered.graph.operators:
-        _require_written(lowered.graph, operator)
     prepared = QuantizedModel(lowered, scheme, options)
     return prepared.train(model.training)
-
-
-def _require_written(graph: Graph, operator: Operator) -> None:
-    """Refuse what no integer file can hold, before it is trained."""
-    if operator.kind != "AveragePool":
-        return
-    given = operator.attributes
-    same = same_pads(graph.tensors[operator.inputs[0]].shape[2:], given["kernel"], given["strides"], (1, 1))
-    if any(given["pads"]) and tuple(given["pads"]) != same:
-        raise UnsupportedError(
-            f"{operator.name}: average pooling with pads {tuple(given['pads'])} that do not count has no integer "
-            f"kernel (TensorFlow's SAME, {same}, has); use count_include_pad=True"
-        )
 
 
 def set_phase(

@@ -378,8 +378,7 @@ def test_batch_norm_1d_is_pytorchs_wherever_it_stands(model: nn.Module) -> None:
     assert torch.allclose(norm.running_var, theirs.running_var, atol=1e-5)
 
 
-def test_padded_average_pooling_is_written_or_refused_before_training() -> None:
+def test_padded_average_pooling_is_prepared_whether_its_pads_count_or_not() -> None:
     assert_right(nn.Sequential(conv(), nn.AvgPool2d(3, 2, 1)))
     assert_right(nn.Sequential(conv(), nn.AvgPool2d(3, 1, 1, count_include_pad=False)))  # TensorFlow's SAME
-    with pytest.raises(UnsupportedError, match=r"1: average pooling with pads.*use count_include_pad=True"):
-        prepare_qat(nn.Sequential(conv(), nn.AvgPool2d(3, 2, 1, count_include_pad=False)), EXAMPLE)
+    assert_right(nn.Sequential(conv(), nn.AvgPool2d(3, 2, 1, count_include_pad=False)))
