@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.data.splits import Split
-from edge.evaluation.baseline import left_out_mask_score, majority_class
+from edge.evaluation.baseline import majority_class, other_half_score
 from edge.evaluation.multi_label import mean_average_precision
 
 Z = 1.959963984540054  # of the normal distribution, two-sided 95 %
@@ -24,20 +24,20 @@ class Chance:
     how: str
 
 
-def chance_of(split: Split, metric: str) -> Chance:
-    """What a model that looks at no pixel reaches on a split.
+def chance_of(split: Split, count: int, metric: str) -> Chance:
+    """What a model that looks at no pixel reaches on the first `count` images of a split.
 
     `top1`: always the commonest class. `mean_average_precision`: the best of orders by chance. `miou`: for every image
-    the commonest class of every place in the masks of the others.
+    the commonest class of every place in the half of the split that it is not in.
     """
     if metric == "top1":
-        majority = majority_class(split)
+        majority = majority_class(split.subset(range(count)))
         return Chance(value=majority.top1, how=f"always '{split.classes[majority.label]}'")
     if metric == "mean_average_precision":
-        labels = [split.label(index) for index in range(len(split))]
+        labels = [split.label(index) for index in range(count)]
         truth = np.eye(len(split.classes), dtype=np.bool_)[labels]
         return Chance(value=mean_average_precision_by_chance(truth), how="the best of 40 orders by chance")
-    return Chance(value=left_out_mask_score(split).mean_iou, how="the mean mask of the other images")
+    return Chance(value=other_half_score(split, count).mean_iou, how="the mean mask of the split's other half")
 
 
 def wilson_lower(right: int, count: int) -> float:

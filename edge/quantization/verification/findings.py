@@ -127,7 +127,7 @@ def _chance_findings(comparison: Comparison, images: Images, metric: str) -> lis
     """The float parent first, then everybody else, against answers that look at no pixel of these images."""
     if not images.labelled or images.split is None:
         return []
-    chance = chance_of(images.split.subset(range(images.count)), metric)
+    chance = chance_of(images.split, images.count, metric)
     judged = [*([] if comparison.parent is None else [comparison.parent]), *participants(comparison)]
     return [
         chance_finding(participant.subject, metric, participant.value, participant.lower, chance, images.count)

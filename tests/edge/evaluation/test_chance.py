@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edge.data.splits import Sample, Split
-from edge.evaluation.baseline import left_out_mask_score
+from edge.evaluation.baseline import other_half_score
 from edge.evaluation.chance import chance_of, mean_average_precision_by_chance, mean_iou_lower, wilson_lower
 from edge.evaluation.multi_label import MultiLabelMeter, average_precision, mean_average_precision
 from edge.evaluation.verdict import chance_finding, verdict
@@ -38,7 +38,7 @@ def test_the_lower_end_is_wilsons(right: int, count: int, lower: float) -> None:
 def test_a_model_that_answers_the_commonest_class_does_not_ship() -> None:
     """15 of 44 images are dogs, and so many are right: that needs no pixel."""
     split = split_of([0] * 15 + [1] * 10 + [2] * 10 + [3] * 9, 4)
-    chance = chance_of(split, "top1")
+    chance = chance_of(split, 44, "top1")
     assert chance.value == 15 / 44
     dead = chance_finding("float parent", "top1", 15 / 44, wilson_lower(15, 44), chance, 44)
     assert dead.passed is False and "always 'c0' reaches 34.09%" in dead.detail
@@ -48,24 +48,29 @@ def test_a_model_that_answers_the_commonest_class_does_not_ship() -> None:
 
 def test_too_few_images_show_nothing() -> None:
     """One right answer of one image, of which the class is then the commonest."""
-    chance = chance_of(split_of([1], 4), "top1")
+    chance = chance_of(split_of([1], 4), 1, "top1")
     finding = chance_finding("float parent", "top1", 1.0, wilson_lower(1, 1), chance, 1)
     assert finding.passed is False and "1 images do not show" in finding.detail
 
 
-def test_the_mean_mask_of_the_others_looks_at_no_pixel() -> None:
+def test_the_mean_mask_of_the_other_half_looks_at_no_pixel() -> None:
     """Masks that are all the same are told wholly by the others; one that is alone by its commonest class."""
     half = np.zeros((48, 64), np.uint8)
     half[:, 32:] = 1
-    assert left_out_mask_score(masks_of([half] * 3, 2)).mean_iou == 1.0
+    assert other_half_score(masks_of([half] * 3, 2)).mean_iou == 1.0
     three_quarters = np.zeros((48, 64), np.uint8)
     three_quarters[:, 48:] = 1
-    assert left_out_mask_score(masks_of([three_quarters], 2)).mean_iou == pytest.approx((0.75 + 0) / 2)
-    turned = [half, 1 - half]
-    assert left_out_mask_score(masks_of(turned, 2)).mean_iou == 0.0
+    assert other_half_score(masks_of([three_quarters], 2)).mean_iou == pytest.approx((0.75 + 0) / 2)
+    assert other_half_score(masks_of([half, 1 - half], 2)).mean_iou == 0.0
     void = half.copy()
     void[:, 32:] = 255
-    assert left_out_mask_score(masks_of([void] * 2, 2)).iou[0] == 1.0
+    assert other_half_score(masks_of([void] * 2, 2)).iou[0] == 1.0
+
+
+def test_neighbours_of_a_film_tell_nothing_about_each_other() -> None:
+    """The first half is one scene, the second another."""
+    scenes = masks_of([np.zeros((48, 64), np.uint8)] * 5 + [np.ones((48, 64), np.uint8)] * 5, 2)
+    assert other_half_score(scenes).mean_iou == other_half_score(scenes, 2).mean_iou == 0.0
 
 
 def test_the_lower_end_of_mean_iou_lies_below_it_and_nears_it() -> None:
