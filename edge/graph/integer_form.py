@@ -6,7 +6,7 @@ from types import MappingProxyType
 import numpy as np
 
 from edge.graph.graph import Operator, Tensor
-from edge.graph.kernel_limits import limit_fault
+from edge.graph.kernel_limits import LAYERS, limit_fault
 
 # Kinds with a kernel for int16 activations that the simulation knows (edge.quantization.integer_ops.int16_table).
 INT16_KINDS = frozenset(
@@ -26,6 +26,9 @@ Rule = Callable[[Operator, Mapping[str, Tensor]], str]
 def integer_fault(operator: Operator, tensors: Mapping[str, Tensor]) -> str:
     """Why no integer kernel of LiteRT computes an operator over these tensors; '' where one does.
 
+    A layer outside the limits is integer all the same: its weights would be lost on the way to float, and whoever
+    writes it names it with its scales.
+
     Args:
         operator: of a canonical kind, its inputs and output quantized.
         tensors: the graph's, with their parameters.
@@ -35,7 +38,7 @@ def integer_fault(operator: Operator, tensors: Mapping[str, Tensor]) -> str:
         return "LiteRT has no kernel for int16 activations" if missing else limit_fault(operator, tensors)
     rule = RULES.get(operator.kind)
     fault = "" if rule is None else rule(operator, tensors)
-    return fault or ("" if operator.kind in COARSER else limit_fault(operator, tensors))
+    return fault or ("" if operator.kind in (*COARSER, *LAYERS) else limit_fault(operator, tensors))
 
 
 def _never(operator: Operator, tensors: Mapping[str, Tensor]) -> str:

@@ -15,10 +15,14 @@ from converters.benchmarks.one_operator import (
     litert_answer,
     random_input,
 )
+from converters.onnx_file import onnx_bytes
+from converters.onnx_passes.canonical import canonical
+from converters.onnx_passes.layout import to_nhwc
 from converters.tflite.writer import tflite_bytes
 from edge.errors import UnsupportedError
 from edge.graph.graph import Graph, per_tensor
 from edge.graph.kernel_limits import LIMITS, Limit, Scales, limit_fault, smallest_output_scale
+from edge.graph.onnx import read_onnx
 from edge.quantization.calibrate import calibrate
 from edge.quantization.integer import IntegerSimulation
 
@@ -82,6 +86,17 @@ def test_one_channel_with_a_multiplier_of_256_is_named_before_a_file_is_written(
         tflite_bytes(graph)
     tensors = {**graph.tensors, "y": replace(target, quantization=per_tensor(np.float32(0.2501), 0))}
     assert tflite_bytes(replace(graph, tensors=tensors))
+
+
+def test_a_quantized_file_whose_layer_lies_outside_names_it_with_its_scales() -> None:
+    """It neither becomes a float layer nor a file that nothing loads."""
+    source = activation("x", (1, 2, 4, 4), Parameters(scale=0.5, zero_point=0))
+    target = activation("y", (1, 2, 4, 4), Parameters(scale=0.001, zero_point=0))
+    graph = conv_graph(source, target, np.ones((2, 2, 1, 1)), np.ones(2, np.float32), np.zeros(2))
+    read = to_nhwc(canonical(read_onnx(onnx_bytes(replace(graph, layout="nchw")))))
+    for refusing in (tflite_bytes, IntegerSimulation):
+        with pytest.raises(UnsupportedError, match=r"Conv 'conv': input scale \* weight scale / output scale is 500"):
+            refusing(read)
 
 
 def test_an_activation_with_several_scales_is_refused_by_name() -> None:
