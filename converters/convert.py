@@ -206,8 +206,11 @@ def _load_onnx(
         ),
         said=Said(values=card.values, scores=card.scores),
     )
-    labels = named_classes(card.labels, card.task, answer_info(graph, description))
-    return graph, replace(description, labels=labels)
+    answer = answer_info(graph, description)
+    # Proved by the graph as it came: an operator at its end may be written as others, which prove less.
+    values: Any = None if answer.meaning == "class_map" else answer.meaning
+    said = Said(values=values, scores=answer.scores)
+    return graph, replace(description, labels=named_classes(card.labels, card.task, answer), said=said)
 
 
 def _own_head(graph: Graph) -> str:

@@ -61,7 +61,7 @@ class Layout:
         source = self.tensors[forms[given]]
         perm = tuple(given.index(axis) for axis in order)
         shape = tuple(source.shape[axis] for axis in perm)
-        target = fresh_name(f"{name}/{'nhwc' if order == natural_order(len(order)) else 'transposed'}", self.tensors)
+        target = self.fresh_name(f"{name}/{'nhwc' if order == natural_order(len(order)) else 'transposed'}")
         self.tensors[target] = replace(source, name=target, shape=shape)
         if is_reshape(perm, source.shape):
             self.append_move("Reshape", f"{target}/layout", source.name, target, {"shape": shape})
@@ -70,6 +70,10 @@ class Layout:
             self.reasons[f"{target}/layout"] = NeededTranspose(operator=operator.name, tensor=name, reason=reason)
         forms[order] = target
         return target
+
+    def fresh_name(self, base: str) -> str:
+        """A name that no stored tensor has, nor any that is still to come."""
+        return fresh_name(base, self.tensors.keys() | self.graph.tensors.keys())
 
     def _nearest(self, name: str, order: Perm) -> Perm:
         """The held order to start from: one that only a Reshape separates from the wanted one, if there is one."""
@@ -98,7 +102,7 @@ class Layout:
         assert tensor.data is not None
         if not tensor.shape or tensor.shape[-1] == 1:
             return name
-        target = fresh_name(f"{name}/nhwc", self.tensors)
+        target = self.fresh_name(f"{name}/nhwc")
         data = np.asarray(np.take(tensor.data, columns, axis=-1), order="C")
         quantization = tensor.quantization
         if quantization is not None and quantization.axis == tensor.data.ndim - 1:
@@ -146,7 +150,7 @@ class Layout:
         if quantization is not None and quantization.axis is not None:
             axis = order.index(quantization.axis + missing)
             quantization = Quantization(scale=quantization.scale, zero_point=quantization.zero_point, axis=axis)
-        target = fresh_name(f"{name}/nhwc", self.tensors)
+        target = self.fresh_name(f"{name}/nhwc")
         self.tensors[target] = Tensor(
             name=target,
             shape=data.shape,

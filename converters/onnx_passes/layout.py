@@ -10,7 +10,7 @@ from converters.onnx_passes.layout_rules.absorb import ARITHMETIC, POINTWISE
 from edge.errors import UnsupportedError
 from edge.graph.graph import Graph, Operator
 from edge.graph.onnx_draft import NOT_CANONICAL
-from edge.graph.rewrite import constant_like, fresh_name, rebuild
+from edge.graph.rewrite import constant_like, rebuild
 
 
 def to_nhwc(graph: Graph, *, keep_nchw_io: bool = False) -> Graph:
@@ -80,7 +80,7 @@ def _name_outputs(layout: Layout, keep_nchw_io: bool) -> None:
         if stored == name:
             continue
         if name in layout.tensors:
-            other = fresh_name(f"{name}/stored", layout.tensors)
+            other = layout.fresh_name(f"{name}/stored")
             layout.rename(name, other)
             held = {key: other if value == name else value for key, value in held.items()}
         shared = list(held.values()).count(stored) > 1 or stored in names

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from edge.graph.graph import Graph, Operator, channel_axis
 
 Values = Literal["logits", "probabilities", "class_map"]
@@ -10,11 +12,9 @@ Scores = Literal["exclusive", "independent"]
 
 # What hands values on, or averages them: probabilities stay probabilities, logits stay logits.
 PASSES = ("Quantize", "Dequantize", "Transpose", "Reshape", "Slice", "Resize", "AveragePool", "Mean", "Cast")
-# Ends that give values below 0 or above 1, which no probability is: sums of products, rectified ones (SqueezeNet), ...
-UNBOUNDED = (
-    *("Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Sub", "BatchNorm", "Relu", "LogSoftmax", "Log", "Neg"),
-    *("LeakyRelu", "PRelu", "Elu", "Gelu", "HardSwish", "Tanh", "Sin", "Cos"),
-)
+PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+SUMS = ("Add", "Sub", "Neg", "BatchNorm", "Relu", "LeakyRelu", "PRelu", "Elu", "Gelu", "HardSwish")
+"""Without bounds where an operand is: 1 - Sigmoid and (Tanh + 1) / 2 are probabilities, a bias behind a product not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,23 +36,48 @@ def proof_of(graph: Graph, name: str) -> Proof:
     """What the end of a graph proves about one of its outputs.
 
     A Softmax over the classes makes probabilities that exclude each other, a Sigmoid those that need not; a product
-    with weights makes logits, as does whatever can be negative. Anything else (a clip, a product of two probabilities,
-    a quotient) proves nothing.
+    with weights makes logits, and so does a sum or a rectifier behind one. Anything else (a clip, a tangent, a product
+    of two probabilities, a quotient, integers that stand for numbers from 0 to 1 alone) proves nothing.
     """
     operator = _end(graph, name)
     if operator is None:
         return Proof(values=None, scores=None, ending="an input or a constant")
     ending = f"{operator.kind} '{operator.name}'"
-    if operator.kind == "Softmax" and _over_classes(graph, operator):
-        return Proof(values="probabilities", scores="exclusive", ending=ending)
+    if operator.kind in ("Softmax", "LogSoftmax") and _over_classes(graph, operator):
+        values: Values = "probabilities" if operator.kind == "Softmax" else "logits"
+        return Proof(values=values, scores="exclusive", ending=ending)
     if operator.kind == "ArgMax":
         return Proof(values="class_map", scores=None, ending=ending)
     if operator.kind in ("Sigmoid", "HardSigmoid"):
         return Proof(values="probabilities", scores="independent", ending=ending)
-    if operator.kind in UNBOUNDED and operator.attributes.get("activation", "none") in ("none", "relu"):
-        scores: Scores | None = "exclusive" if operator.kind == "LogSoftmax" else None
-        return Proof(values="logits", scores=scores, ending=ending)
-    return Proof(values=None, scores=None, ending=ending)
+    return Proof(values="logits" if _is_unbounded(graph, operator) else None, scores=None, ending=ending)
+
+
+def _is_unbounded(graph: Graph, last: Operator) -> bool:
+    """Whether a product with weights reaches the end through sums and rectifiers alone, so that no bound holds."""
+    waiting, seen = [last], {last.name}
+    while waiting:
+        operator = waiting.pop()
+        if operator.attributes.get("activation", "none") == "relu6" or _holds_probabilities(graph, operator.outputs[0]):
+            continue
+        if operator.kind in PRODUCTS:
+            return True
+        sources = [_end(graph, name) for name in operator.inputs if name] if operator.kind in SUMS else []
+        for source in sources:
+            if source is not None and source.name not in seen:
+                seen.add(source.name)
+                waiting.append(source)
+    return False
+
+
+def _holds_probabilities(graph: Graph, name: str) -> bool:
+    """Whether a tensor's integers stand for 0 to 1 alone: what a HardSigmoid became, or logits cut to it."""
+    tensor = graph.tensors[name]
+    if tensor.quantization is None:
+        return False
+    scale, zero_point = float(tensor.quantization.scale[0]), int(tensor.quantization.zero_point[0])
+    limits = np.iinfo(tensor.dtype)
+    return zero_point == limits.min and scale * (limits.max - limits.min) <= 1 + scale
 
 
 def _end(graph: Graph, name: str) -> Operator | None:

@@ -77,6 +77,23 @@ def test_a_name_like_a_generated_one_stays_the_models(output: str, *, integers: 
     assert np.array_equal(run(read).run([given])[0], run(graph).run([given])[0])
 
 
+@pytest.mark.parametrize("keep_nchw_io", [False, True])
+@pytest.mark.parametrize(
+    "names", ["x/nhwc x/nchw", "x/transposed x/nhwc", "w/nhwc k/nhwc", "k/nhwc k/raised", "x/nhwc x/nhwc/stored"]
+)
+def test_a_name_like_one_of_the_change_of_layout_stays_the_models(
+    tmp_path: Path, names: str, *, keep_nchw_io: bool
+) -> None:
+    first, second = names.split()
+    nodes = [node("Conv", "x w", first), node("Add", f"{first} k", second)]
+    proto = model(nodes, {first: MAP, second: MAP}, W | {"k": values(4, 1, 1)})
+    source = written(proto, tmp_path / "n.onnx")
+    file = convert_file(source, tmp_path / "n.tflite", keep_nchw_io=keep_nchw_io)
+    found = open_litert(file.path).run([X if keep_nchw_io else channels_last(X)])
+    for one, other in zip(found, open_torch(source).run([X]), strict=True):
+        assert np.allclose(one, other if keep_nchw_io else channels_last(other), atol=1e-5)
+
+
 @pytest.mark.parametrize("form", ["int8", "float16"])
 def test_stored_weights_take_names_that_are_free(form: str) -> None:
     nodes = [node("Conv", "x w", f"w/{form}"), node("Relu", f"w/{form}", f"w/{form}/scale")]

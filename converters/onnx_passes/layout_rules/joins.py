@@ -8,7 +8,6 @@ from converters.onnx_passes.axis_order import Layout, Perm, natural_order
 from converters.onnx_passes.layout_rules.same_order import axes_of
 from edge.errors import UnsupportedError
 from edge.graph.graph import Operator
-from edge.graph.rewrite import fresh_name
 
 
 def joined(layout: Layout, operator: Operator) -> None:
@@ -65,7 +64,7 @@ def raised(layout: Layout, operator: Operator, name: str, order: Perm) -> str:
     shape = tuple(1 if axis < missing else given[axis - missing] for axis in order)
     if shape == layout.tensors[source].shape:
         return source
-    target = fresh_name(f"{name}/raised", layout.tensors)
+    target = layout.fresh_name(f"{name}/raised")
     layout.tensors[target] = replace(layout.tensors[source], name=target, shape=shape)
     layout.append_move("Reshape", f"{target}/layout", source, target, {"shape": shape})
     return target

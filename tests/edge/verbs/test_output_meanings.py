@@ -50,11 +50,21 @@ def seen(folder: Path, engine: str, **options: Any) -> Any:
 
 
 @pytest.mark.parametrize("words", [("convert",), QUANTIZE, (*QUANTIZE, "--io", "uint8")])
-@pytest.mark.parametrize(("end", "bias"), [("Sigmoid", -3.0), ("Sigmoid", 3.0), ("logits", -3.0), ("logits", 3.0)])
+@pytest.mark.parametrize(
+    ("end", "bias"),
+    [
+        ("Sigmoid", -3.0),
+        ("Sigmoid", 3.0),
+        ("logits", -3.0),
+        ("logits", 3.0),
+        ("HardSigmoid", -3.0),
+        ("HardSigmoid", 3.0),
+    ],
+)
 def test_one_score_is_a_yes_or_a_no(tmp_path: Path, words: tuple[str, ...], end: str, bias: float) -> None:
     made = artifact(tmp_path, classifier(end, 1, bias=bias), "classify", ("cat",), *words)
     raw = float(truth(tmp_path)[0, 0])
-    probability = raw if end == "Sigmoid" else 1 / (1 + np.exp(-raw))
+    probability = raw if end != "logits" else 1 / (1 + np.exp(-raw))
     assert (probability >= 0.5) == (bias > 0)
     for engine in ("litert", "onnxruntime"):
         answer = seen(made, engine)
@@ -63,6 +73,17 @@ def test_one_score_is_a_yes_or_a_no(tmp_path: Path, words: tuple[str, ...], end:
         found = dict(zip(answer.scores.names, answer.scores.probabilities, strict=True))
         assert found["cat"] == pytest.approx(probability, abs=0.03)
         assert found["cat"] + found["not cat"] == pytest.approx(1)
+
+
+def test_integers_that_stand_for_probabilities_alone_are_not_taken_for_logits(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A HardSigmoid is a convolution in integer files, whose kernels have none."""
+    made = artifact(tmp_path, classifier("HardSigmoid", 4), "classify", FOUR, *QUANTIZE)
+    told = [str(made / "source.onnx"), "--card", str(tmp_path / "card.toml"), "-o", str(tmp_path / "again")]
+    capsys.readouterr()
+    assert main(["convert", *told]) == 2
+    assert "which does not prove what its scores are" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [("convert",), QUANTIZE])
@@ -165,6 +186,17 @@ def squashed(kind: str) -> onnx.ModelProto:
     return proto
 
 
+def complement(end: str, kind: str) -> onnx.ModelProto:
+    """A classifier whose scores are sums of bounded ones: 1 - Sigmoid, 1 + Tanh, ..."""
+    proto = classifier(end, 4)
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(1), "one"))
+    proto.graph.node.append(node(kind, "one y", "sum"))
+    proto.graph.node.append(node("Relu", "sum", "last"))
+    del proto.graph.output[:]
+    proto.graph.output.append(onnx.helper.make_tensor_value_info("last", onnx.TensorProto.FLOAT, (1, 4)))
+    return proto
+
+
 FOUR = ("a", "b", "c", "d")
 REFUSED = {
     "two outputs": (two_heads(), "classify", FOUR, "", "1 inputs and 2 outputs (scores, boxes)"),
@@ -185,6 +217,10 @@ REFUSED = {
     "masks that overlap": (segmenter("Sigmoid", 4), "segment", FOUR, "", "masks that overlap make no class map"),
     "a product": (squashed("Mul"), "classify", FOUR, "", "ends in Mul"),
     "an exponential": (squashed("Exp"), "classify", FOUR, "", "say values = 'logits' or 'probabilities' and scores ="),
+    "a complement": (complement("Sigmoid", "Sub"), "classify", FOUR, "", "does not prove what its scores are"),
+    "a shifted tangent": (complement("Tanh", "Add"), "classify", FOUR, "", "does not prove what its scores are"),
+    "a logarithm": (squashed("Log"), "classify", FOUR, "", "ends in Log"),
+    "a tangent": (classifier("Tanh", 4), "classify", FOUR, "", "ends in Tanh"),
     "half said": (squashed("Exp"), "classify", FOUR, 'scores = "exclusive"', "does not prove what its scores are"),
     "a contradiction": (classifier("Softmax", 4), "classify", FOUR, 'scores = "independent"', "ends in Softmax"),
     "another": (classifier("Sigmoid", 4), "classify", FOUR, 'values = "logits"', "ends in Sigmoid"),
