@@ -19,7 +19,7 @@ from edge.artifact import Artifact, open_artifact
 from edge.errors import EdgeError
 from edge.runtime.choice import file_for
 from edge.runtime.engine import Session, open_session
-from edge.runtime.kernel_sets import KERNEL_SETS
+from edge.runtime.kernel_sets import KERNEL_SETS, engine_spec
 from edge.runtime.other_python import OtherPython
 from edge.runtime.predictor import Predictor, SegmentPrediction
 from edge.runtime.python_child import THIS_PYTHON
@@ -98,15 +98,15 @@ def roads(artifact: Artifact, other: OtherPython, engine: str, kernels: str, cou
 @click.argument("artifacts", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--threads", default=8, show_default=True)
 @click.option("--frames", default=1000, show_default=True, help="Of every thread.")
-@click.option("--engine", "named", multiple=True, help="These engines alone.")
+@click.option("--engine", "named", multiple=True, help="These alone: NAME or NAME:KERNELS.")
 def command(artifacts: tuple[Path, ...], threads: int, frames: int, named: tuple[str, ...]) -> None:
     """Hold every engine that runs ARTIFACTS here to its single-threaded answers; leaves with 1 if one differs."""
     broken = 0
     with OtherPython(THIS_PYTHON) as other:
         for artifact in map(open_artifact, artifacts):
-            for engine in named or tuple(KERNEL_SETS):
-                for kernels in KERNEL_SETS[engine]:
-                    for name, make in roads(artifact, other, engine, kernels, threads):
+            for spec in map(engine_spec, named or KERNEL_SETS):
+                for kernels in (spec.kernels,) if spec.kernels else KERNEL_SETS[spec.engine]:
+                    for name, make in roads(artifact, other, spec.engine, kernels, threads):
                         found = _row(make, threads, frames)
                         broken += found[0]
                         click.echo(f"{artifact.folder.name:22} {name:40} {found[1]}")
