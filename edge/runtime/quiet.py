@@ -11,7 +11,8 @@ STANDARD_ERROR = 2
 NOTICE = b"INFO:"
 # The descriptor is the whole process's: one block at a time, and no fork in the middle of one.
 _ALONE = threading.RLock()
-os.register_at_fork(before=_ALONE.acquire, after_in_parent=_ALONE.release, after_in_child=_ALONE.release)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_ALONE.acquire, after_in_parent=_ALONE.release, after_in_child=_ALONE.release)
 
 
 @contextmanager
