@@ -140,8 +140,6 @@ def capture(model: nn.Module, example: torch.Tensor) -> Capture:
             the example's shape.
     """
     twin = float_twin(model)
-    for parameter in twin.parameters():
-        parameter.requires_grad_(True)
     tracer = _Tracer()
     try:
         graph = tracer.trace(twin)

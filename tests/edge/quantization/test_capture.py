@@ -382,3 +382,12 @@ def test_padded_average_pooling_is_prepared_whether_its_pads_count_or_not() -> N
     assert_right(nn.Sequential(conv(), nn.AvgPool2d(3, 2, 1)))
     assert_right(nn.Sequential(conv(), nn.AvgPool2d(3, 1, 1, count_include_pad=False)))  # TensorFlow's SAME
     assert_right(nn.Sequential(conv(), nn.AvgPool2d(3, 2, 1, count_include_pad=False)))
+
+
+def test_parameters_that_are_frozen_stay_frozen() -> None:
+    model = nn.Sequential(conv(), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 1))
+    model[0].requires_grad_(False)
+    model[1].requires_grad_(False)
+    prepared = prepare_qat(model, EXAMPLE)
+    trained = {name for name, parameter in prepared.named_parameters() if parameter.requires_grad}
+    assert trained == {"layers.3.layer.weight", "layers.3.layer.bias"}
