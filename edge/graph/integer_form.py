@@ -13,7 +13,7 @@ INT16_KINDS = frozenset(
     {
         *("Conv", "Gemm", "Add", "Sub", "Mul", "AveragePool", "MaxPool", "Mean", "Resize", "Softmax", "ArgMax"),
         *("Concat", "Pad", "Reshape", "Transpose", "Slice", "Relu", "Relu6", "Clip", "Sigmoid", "Tanh", "Cast"),
-        *("Quantize", "Dequantize"),
+        *("Quantize", "Dequantize", "Max", "Min"),
     }
 )
 

@@ -50,7 +50,11 @@ def proof_of(graph: Graph, name: str) -> Proof:
         return Proof(values="class_map", scores=None, ending=ending)
     if operator.kind in ("Sigmoid", "HardSigmoid"):
         return Proof(values="probabilities", scores="independent", ending=ending)
-    return Proof(values="logits" if _is_unbounded(graph, operator) else None, scores=None, ending=ending)
+    if not _is_unbounded(graph, operator):
+        return Proof(values=None, scores=None, ending=ending)
+    # The largest of several may be rectified (SqueezeNet); of one alone no logit would ever say no.
+    rectified = operator.kind == "Relu" or operator.attributes.get("activation", "none") == "relu"
+    return Proof(values="logits", scores="exclusive" if rectified else None, ending=ending)
 
 
 def _is_unbounded(graph: Graph, last: Operator) -> bool:

@@ -9,6 +9,7 @@ from edge.quantization.integer_ops import (
     int16_pointwise,
     int16_pooling,
     movement,
+    reduction,
     selection,
 )
 from edge.quantization.integer_ops.affine import Builder
@@ -39,5 +40,7 @@ INT16_BUILDERS: Mapping[str, Builder] = MappingProxyType(
         "Cast": int16_pointwise.cast,
         "Softmax": int16_pointwise.softmax,
         "ArgMax": selection.argmax,
+        "Max": reduction.chosen,
+        "Min": reduction.chosen,
     }
 )

@@ -21,6 +21,7 @@ from converters.tflite.writer import tflite_bytes
 from edge.errors import UnsupportedError
 from edge.graph.graph import Graph, Tensor
 from edge.graph.integer_form import INT16_KINDS
+from edge.graph.tflite import read_tflite
 from edge.quantization.integer import IntegerSimulation
 from edge.quantization.integer_ops.fixed_point import mantissa
 from edge.quantization.integer_ops.int16_table import INT16_BUILDERS
@@ -212,6 +213,28 @@ def test_functions_of_one_value_are_exact(kind: str, seed: int) -> None:
     target = UNIT if kind in ("Sigmoid", "Tanh") else scale_of(random)
     graph = graph_of(kind, (int16("x", (1, 65536), scale),), int16("y", (1, 65536), target), {})
     assert_exact(graph, random, [EVERY_VALUE])
+
+
+@FEW
+@given(seed=SEEDS)
+def test_the_larger_and_the_smaller_are_exact(seed: int) -> None:
+    """Of two activations with one scale, and of one and a broadcast one."""
+    random = np.random.default_rng(seed)
+    scale = scale_of(random)
+    for kind in ("Max", "Min"):
+        for shape in ((1, 7, 5, 4), (1, 1, 1, 4)):
+            inputs = (int16("x", (1, 7, 5, 4), scale), int16("w", shape, scale))
+            assert_exact(graph_of(kind, inputs, int16("y", (1, 7, 5, 4), scale), {}), random)
+
+
+@pytest.mark.parametrize(("low", "high"), [(-0.2, 0.3), (-3.0, -0.3), (0.1, float("inf"))])
+def test_a_clip_is_exact_as_the_file_holds_it(low: float, high: float) -> None:
+    """TFLite's MAXIMUM and MINIMUM, read back."""
+    scale = 2.0**-14
+    graph = graph_of("Clip", (int16("x", (1, 65536), scale),), int16("y", (1, 65536), scale), {"min": low, "max": high})
+    found = IntegerSimulation(read_tflite(tflite_bytes(graph))).run([EVERY_VALUE])[0]
+    assert np.array_equal(found, litert_answer(graph, [EVERY_VALUE])[0][0])
+    assert np.array_equal(found, IntegerSimulation(graph).run([EVERY_VALUE])[0])
 
 
 @FEW

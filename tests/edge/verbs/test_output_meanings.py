@@ -221,6 +221,8 @@ REFUSED = {
     "a shifted tangent": (complement("Tanh", "Add"), "classify", FOUR, "", "does not prove what its scores are"),
     "a logarithm": (squashed("Log"), "classify", FOUR, "", "ends in Log"),
     "a tangent": (classifier("Tanh", 4), "classify", FOUR, "", "ends in Tanh"),
+    "a rectified logit": (classifier("Relu", 1), "classify", ("a", "b"), "", "one score cannot exclude others"),
+    "rectified labels": (classifier("Relu", 4), "classify", FOUR, 'scores = "independent"', "ends in Gemm"),
     "half said": (squashed("Exp"), "classify", FOUR, 'scores = "exclusive"', "does not prove what its scores are"),
     "a contradiction": (classifier("Softmax", 4), "classify", FOUR, 'scores = "independent"', "ends in Softmax"),
     "another": (classifier("Sigmoid", 4), "classify", FOUR, 'values = "logits"', "ends in Sigmoid"),
