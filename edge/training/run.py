@@ -24,12 +24,13 @@ from edge.recipe import Recipe, SplitSource
 from edge.recipe_file import recipe_toml, split_arguments
 from edge.training.checkpoint import Checkpoint, read_checkpoint, restore_module
 from edge.training.float_phase import FLOAT_NAME, check_fit, float_job, write_float
-from edge.training.loop import STATE_NAME, run_phase, write_history
+from edge.training.loop import METRICS_NAME, STATE_NAME, run_phase, write_history
 from edge.training.progress import Reporter
-from edge.training.qat_phase import qat_job
+from edge.training.qat_phase import QAT_NAME, qat_job
 from edge.training.state import Position, read_position
 
 RECIPE_NAME = "recipe.toml"
+FILE_NAMES = (RECIPE_NAME, STATE_NAME, METRICS_NAME, FLOAT_NAME, QAT_NAME)
 Wanted = Literal["all", "float", "qat"]
 
 

@@ -5,10 +5,15 @@ from typing import Literal, cast
 
 import click
 
-from edge.recipe_file import read_recipe
+from edge.bounded_file import exists
+from edge.overwriting import refuse_inputs
+from edge.recipe import Recipe
+from edge.recipe_file import expand, read_recipe
 from edge.terminal import say
+from edge.training.float_phase import FLOAT_NAME
+from edge.training.loop import STATE_NAME
 from edge.training.progress import bars
-from edge.training.run import Request, train
+from edge.training.run import FILE_NAMES, Request, train
 from edge.verbs.bounded_number import THREADS
 
 
@@ -39,8 +44,10 @@ def command(
     Example:
         edge train edge/recipes/mobilenet_v2_generated.toml -o runs/mobilenet
     """
+    read = read_recipe(recipe, overrides=overrides, data_root=data_root)
+    _refuse_inputs(folder, read, recipe, init)
     request = Request(
-        recipe=read_recipe(recipe, overrides=overrides, data_root=data_root),
+        recipe=read,
         folder=folder,
         phases=cast(Literal["all", "float", "qat"], phase),
         resume=resume,
@@ -50,3 +57,13 @@ def command(
     with bars() as reporter:
         position = train(request, reporter)
     say(str(folder / f"{position.phase}.safetensors"))
+
+
+def _refuse_inputs(folder: Path, recipe: Recipe, path: Path, init: Path | None) -> None:
+    """Refuse (UsageError) a new run one of whose files would take the place of what it is made from."""
+    if exists(folder / STATE_NAME):  # a run: what lies there it wrote itself
+        return
+    pretrained = None if init or recipe.train.init is None else expand(recipe.train.init, recipe.data.root)
+    for name in FILE_NAMES:
+        if init is None or name != FLOAT_NAME:  # not written then
+            refuse_inputs("--out", folder / name, path, init, pretrained)

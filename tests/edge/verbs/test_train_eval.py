@@ -81,3 +81,24 @@ def test_what_is_wrong_is_one_line(
     assert message.format(tmp=tmp_path, run=run_folder) in error
     assert error.count("\n") == 1
     assert found == code
+
+
+def test_a_new_run_takes_the_place_of_nothing_that_it_is_made_from(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    recipe, parent = folder / "recipe.toml", folder / "qat.safetensors"
+    recipe.write_text(RECIPE.read_text() + "# mine\n")
+    parent.write_bytes((run_folder / "float.safetensors").read_bytes())
+    pretrained = folder / "float.safetensors"
+    pretrained.hardlink_to(parent)
+    for arguments, named in (
+        ([str(recipe)], recipe),
+        ([str(RECIPE), "--phase", "qat", "--init", str(parent)], parent),
+        ([str(RECIPE), "--set", f"train.init='{pretrained}'"], pretrained),
+    ):
+        before = {path: path.read_bytes() for path in folder.iterdir()}
+        assert main(["train", "-o", str(folder), *SETTINGS, *arguments]) == 2
+        assert f"is the input {named} itself, which would be lost" in capsys.readouterr().err
+        assert {path: path.read_bytes() for path in folder.iterdir()} == before
