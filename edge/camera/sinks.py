@@ -141,6 +141,8 @@ def _frames_and_ends(path: Path) -> tuple[int, bool, bool]:
             return 0, False, False
         frames = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
         first = bool(capture.read()[0])
+        if frames == 1:  # nothing is found by its place once the end is read
+            return frames, first, first
         capture.set(cv2.CAP_PROP_POS_FRAMES, frames - 1)
         return frames, first, bool(capture.read()[0])
     finally:
