@@ -1,4 +1,8 @@
-"""The `edge` command, and `python -m edge`: Ctrl-C is one line from the first moment on."""
+"""The `edge` command, and `python -m edge`: Ctrl-C is one line from the first moment on.
+
+Python itself looks for the modules of `python -m edge` in the current folder first; in a folder of somebody else's use
+`edge`, or `python -P -m edge`. What the command starts imports nothing from there (edge/runtime/python_child.py).
+"""
 
 import os
 import signal

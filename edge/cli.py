@@ -1,6 +1,7 @@
 """The verb table. A verb's module is imported only when the verb is called."""
 
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
@@ -13,7 +14,7 @@ from edge import interrupts
 from edge.bounded_file import exists
 from edge.errors import EdgeError, FileError, Interrupted, UsageError, unknown_name
 from edge.installation import DISTRIBUTION, EXTRAS, needs
-from edge.terminal import flush_output, say_json, tell
+from edge.terminal import STANDARD_OUTPUT, flush_output, say_json, tell
 from edge.unforeseen import EXIT_CODE as UNFORESEEN
 from edge.unforeseen import unforeseen_line
 
@@ -96,7 +97,8 @@ def _check_words(given: Sequence[str]) -> None:
 
 def _told(error: BaseException, given: Sequence[str]) -> tuple[str, int]:
     """What went wrong in one line, and the exit code."""
-    if interrupts.came() and not isinstance(error, EdgeError):  # native code makes an error of its own of it
+    # Native code makes an error of its own of it; what became of a file is told all the same.
+    if interrupts.came() and not isinstance(error, FileError | Interrupted):
         return "interrupted", Interrupted.exit_code
     if isinstance(error, EdgeError):
         missing = _names_what_is_not_there(error, given)
@@ -109,7 +111,8 @@ def _told(error: BaseException, given: Sequence[str]) -> tuple[str, int]:
         return needs(package), EdgeError.exit_code
     if out_of_memory(error):
         return f"needs more memory than there is here{': ' * bool(str(error))}{error}", EdgeError.exit_code
-    if isinstance(error, OSError) and (failed := _failed_output()) is not None:  # of click, which prints the help
+    if isinstance(error, OSError) and _raised_in(error) == "click.utils":  # which prints the help
+        failed = _failed_output() or FileError(STANDARD_OUTPUT, f"cannot be written: {error.strerror}")
         return str(failed), failed.exit_code
     return unforeseen_line(error, given), UNFORESEEN
 
@@ -122,7 +125,14 @@ def _names_what_is_not_there(error: EdgeError, given: Sequence[str]) -> bool:
     return "no such" in error.problem.lower() and not exists(error.path)
 
 
+def _raised_in(error: BaseException) -> str:
+    """The module whose code raised an error."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return str(frame.f_globals["__name__"])
+
+
 def _failed_output() -> FileError | None:
+    """What standard output still holds is dropped where it cannot be written."""
     try:
         flush_output()
     except FileError as error:

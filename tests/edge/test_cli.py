@@ -16,7 +16,7 @@ import pytest
 
 from edge import interrupts
 from edge.cli import VERBS, edge, main, out_of_memory
-from edge.errors import unknown_name
+from edge.errors import EngineError, unknown_name
 from edge.installation import EXTRAS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -215,6 +215,19 @@ def test_an_output_that_cannot_be_written_is_one_line(words: list[str], tmp_path
     assert done.returncode == 1 and line.endswith("standard output: cannot be written: No space left on device")
 
 
+@pytest.mark.parametrize("words", [["--help"], ["bench", "--help"], ["models", "--help"]])
+def test_a_help_that_nobody_reads_to_its_end_is_one_line(words: list[str], tmp_path: Path) -> None:
+    """A pipe without a reader; a text larger than Python's buffer fails elsewhere than a short one."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "edge", *words]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment)
+    os.close(writer)
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 1 and line.endswith("standard output: cannot be written: Broken pipe")
+
+
 @pytest.mark.parametrize(("package", "words"), [("click", ["--help"]), ("cv2", ["camera", "--help"])])
 def test_an_interrupt_while_modules_are_imported_is_one_line(package: str, words: list[str], tmp_path: Path) -> None:
     """As early as Python gives us the word: before click is there, and while a verb brings its libraries."""
@@ -224,12 +237,18 @@ def test_an_interrupt_while_modules_are_imported_is_one_line(package: str, words
     assert done.stderr in ("edge: interrupted\n", "edge camera: interrupted\n")
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("Query interrupted"),  # of DuckDB
+        EngineError("ai-edge-litert is not installed here (initialization failed)"),  # of an extension module's import
+    ],
+)
 def test_what_native_code_makes_of_an_interrupt_is_an_interrupt(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """DuckDB raises `RuntimeError: Query interrupted`."""
     monkeypatch.setattr(interrupts, "came", lambda: True)
-    monkeypatch.setattr(edge, "get_command", lambda context, name: broken(RuntimeError("Query interrupted")))
+    monkeypatch.setattr(edge, "get_command", lambda context, name: broken(error))
     assert main(["models"]) == 130
     assert capsys.readouterr().err == "edge models: interrupted\n"
 
