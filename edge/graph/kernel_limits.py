@@ -102,6 +102,7 @@ LIMITS: tuple[Limit, ...] = (
 )
 # Scales of any activation: XNNPACK refuses a file with a smaller one, and float32 ends not far beyond.
 SMALLEST_SCALE, LARGEST_SCALE = 2.0**-100, 2.0**100
+SIX_OVERFLOWS = 6.0 / 2**31  # kernels count the 6 of a RELU6 in int32 steps of its output
 # A floor is this much above the limit itself, so that float32 roundings on the way do not reach it.
 MARGIN = 1.0 + 2.0**-16
 
@@ -114,6 +115,11 @@ def limit_fault(operator: Operator, tensors: Mapping[str, Tensor]) -> str:
     for scale in (*scales.inputs, scales.output):
         if not SMALLEST_SCALE <= scale < LARGEST_SCALE:
             return f"a scale of {scale:.3g}; kernels compute with {SMALLEST_SCALE:.3g} to {LARGEST_SCALE:.3g}"
+    if _ends_at_six(operator) and scales.output <= SIX_OVERFLOWS:
+        return (
+            f"output scale is {scales.output:.3g}, with a RELU6 it must be above {SIX_OVERFLOWS:.3g}: its kernel "
+            f"overflows; quantize '{operator.outputs[0]}' with a wider range"
+        )
     for limit in _limits(operator.kind, tensors[operator.inputs[0]].dtype, tensors[operator.outputs[0]].dtype):
         for value in QUANTITIES[limit.quantity](scales):
             if not limit.low <= value < limit.high:
@@ -153,7 +159,14 @@ def smallest_output_scale(kind: str, dtype: str, scales: Scales) -> float:
 def operator_floor(operator: Operator, tensors: Mapping[str, Tensor]) -> float:
     """`smallest_output_scale` of an operator of a quantized graph."""
     scales = _scales(operator, tensors)
-    return 0.0 if scales is None else smallest_output_scale(operator.kind, tensors[operator.inputs[0]].dtype, scales)
+    if scales is None:
+        return 0.0
+    floor = smallest_output_scale(operator.kind, tensors[operator.inputs[0]].dtype, scales)
+    return max(floor, SIX_OVERFLOWS * MARGIN) if _ends_at_six(operator) else floor
+
+
+def _ends_at_six(operator: Operator) -> bool:
+    return operator.kind == "Relu6" or operator.attributes.get("activation", "none") == "relu6"
 
 
 def _limits(kind: str, *dtypes: str) -> Iterable[Limit]:

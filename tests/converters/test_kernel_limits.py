@@ -21,7 +21,15 @@ from converters.onnx_passes.layout import to_nhwc
 from converters.tflite.writer import tflite_bytes
 from edge.errors import UnsupportedError
 from edge.graph.graph import Graph, per_tensor
-from edge.graph.kernel_limits import LIMITS, Limit, Scales, limit_fault, smallest_output_scale
+from edge.graph.kernel_limits import (
+    LIMITS,
+    SIX_OVERFLOWS,
+    Limit,
+    Scales,
+    limit_fault,
+    operator_floor,
+    smallest_output_scale,
+)
 from edge.graph.onnx import read_onnx
 from edge.quantization.calibrate import calibrate
 from edge.quantization.integer import IntegerSimulation
@@ -66,6 +74,27 @@ def test_a_product_from_256_on_is_refused_and_not_simulated(ratio: float) -> Non
     graph = graph_of("Mul", inputs, target, {"activation": "none"})
     with pytest.raises(UnsupportedError, match=r"Mul 'mul': the product of the input scales / output scale is"):
         IntegerSimulation(graph)
+
+
+def six(kind: str, scale: float) -> Graph:
+    """A RELU6, alone or fused, over int8 tensors of one scale."""
+    window = {"kernel": (2, 2), "strides": (2, 2), "pads": (0, 0, 0, 0), "activation": "relu6"}
+    attributes = {"Relu6": {}, "MaxPool": window, "AveragePool": {**window, "count_include_pad": False}}
+    source = activation("x", (1, 4, 4, 8), Parameters(scale=scale, zero_point=0))
+    shape = (1, 4, 4, 8) if kind == "Relu6" else (1, 2, 2, 8)
+    return graph_of(kind, (source,), activation("y", shape, Parameters(scale=scale, zero_point=0)), attributes[kind])
+
+
+@pytest.mark.parametrize("kind", ["Relu6", "MaxPool", "AveragePool"])
+def test_a_six_that_int32_cannot_count_is_refused_and_exact_before(kind: str) -> None:
+    graph = six(kind, SIX_OVERFLOWS * JUST)
+    inputs = [random_input(np.random.default_rng(1), graph.tensors["x"])]
+    np.testing.assert_array_equal(IntegerSimulation(graph).run(inputs)[0], litert_answer(graph, inputs)[0][0])
+    for refusing in (tflite_bytes, IntegerSimulation):
+        with pytest.raises(UnsupportedError, match=r"with a RELU6 it must be above .* quantize 'y' with a wider range"):
+            refusing(six(kind, SIX_OVERFLOWS / 2))
+    floor = operator_floor(graph.operators[0], graph.tensors)
+    assert SIX_OVERFLOWS < floor < SIX_OVERFLOWS * 1.001
 
 
 @pytest.mark.parametrize("ratio", [2.0**-12, 2.0**-18])
