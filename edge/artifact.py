@@ -9,6 +9,7 @@ ARTIFACT/
 
 import hashlib
 import json
+from codecs import BOM_UTF8
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -315,6 +316,7 @@ def _require_hash(path: Path, found: str, told: str) -> None:
 
 def parse_manifest(data: bytes, path: str | Path) -> Manifest:
     """Read a manifest from JSON. Refuses (ArtifactError) what does not hold, naming the first wrong key."""
+    data = data.removeprefix(BOM_UTF8)
     try:
         tree = json.loads(data, object_pairs_hook=_without_duplicates)
         return Manifest.model_validate_json(json.dumps(_version_2(tree)) if _is_version_1(tree) else data)
