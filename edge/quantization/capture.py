@@ -149,6 +149,7 @@ def capture(model: nn.Module, example: torch.Tensor) -> Capture:
             f"{type(model).__name__} cannot be traced by torch.fx{where}: {line(error)}; "
             "remove control flow and loops that depend on tensors or their shapes"
         ) from error
+    _require_one_input(graph)
     recorder = _Recorder(twin, graph)
     with torch.no_grad():
         try:
@@ -158,6 +159,17 @@ def capture(model: nn.Module, example: torch.Tensor) -> Capture:
     return Capture(
         model=twin, graph=graph, calls=tracer.calls, values=recorder.values, overwritten=recorder.overwritten
     )
+
+
+def _require_one_input(graph: fx.Graph) -> None:
+    given = [node for node in graph.nodes if node.op == "placeholder"]
+    stars = {node for node in given if str(node.target).startswith("*")}
+    used = {node for node in given if node.users or not (node.args or node in stars)}  # args: a default
+    wrong = [str(node.target) for node in given if node in used and (node is not given[0] or node in stars)]
+    if wrong:
+        raise UnsupportedError(
+            f"forward takes '{wrong[0]}' beside one image; hand over a module whose forward takes the image alone"
+        )
 
 
 def float_twin(model: nn.Module) -> nn.Module:

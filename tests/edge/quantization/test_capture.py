@@ -391,3 +391,35 @@ def test_parameters_that_are_frozen_stay_frozen() -> None:
     prepared = prepare_qat(model, EXAMPLE)
     trained = {name for name, parameter in prepared.named_parameters() if parameter.requires_grad}
     assert trained == {"layers.3.layer.weight", "layers.3.layer.bias"}
+
+
+class TwoInputs(nn.Module):
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return x + y
+
+
+class AnotherIfGiven(nn.Module):
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        return x if mask is None else x + mask
+
+
+class AnyNumber(nn.Module):
+    def forward(self, *images: Tensor) -> Tensor:
+        return images[0] + images[0]
+
+
+@pytest.mark.parametrize(
+    ("model", "name"), [(TwoInputs(), "y"), (AnotherIfGiven(), "mask"), (AnyNumber(), r"\*images")]
+)
+def test_arguments_beside_the_image_are_refused_by_name(model: nn.Module, name: str) -> None:
+    with pytest.raises(UnsupportedError, match=f"forward takes '{name}' beside one image"):
+        prepare_qat(model, EXAMPLE)
+
+
+class Unread(nn.Module):
+    def forward(self, x: Tensor, mask: Tensor | None = None, *more: Tensor, **options: bool) -> Tensor:
+        return x + x
+
+
+def test_arguments_that_nothing_reads_may_stay() -> None:
+    assert_right(Unread())
