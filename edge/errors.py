@@ -25,8 +25,9 @@ The command line prints `edge VERB: MESSAGE`, one line, and leaves with the exit
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 LONGEST_LINE = 2000
 
@@ -92,6 +93,21 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names)}"
     return f"unknown {kind} '{name}'; {hint}"
+
+
+def value_problem(problem: Mapping[str, Any]) -> str:
+    """What pydantic found wrong with one value, in the words of a TOML or JSON file: those have lists, not tuples."""
+    limits = problem.get("ctx", {})
+    match problem["type"]:
+        case "missing":  # of a value, not of a key: the list ends too early
+            return "too few values in this list"
+        case "tuple_type":
+            return "give a list: [...]"
+        case "too_short":
+            return f"at least {limits['min_length']} in this list"
+        case "too_long":
+            return f"at most {limits['max_length']} in this list"
+    return str(problem["msg"]).removeprefix("Value error, ")
 
 
 def printable(text: str) -> str:

@@ -8,12 +8,12 @@ import tomllib
 import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, cast, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from edge.bounded_file import exists, read_text
-from edge.errors import FileError, RecipeError, UsageError, unknown_name
+from edge.errors import FileError, RecipeError, UsageError, unknown_name, value_problem
 from edge.recipe import Recipe, SplitSource
 
 MAX_RECIPE_BYTES = 1024 * 1024
@@ -59,6 +59,8 @@ def parse_recipe(tree: Mapping[str, Any], where: str) -> Recipe:
         raise RecipeError(f"{where}: dates and times have no place in a recipe") from error
     except ValidationError as error:
         raise RecipeError(f"{where}: {_first_problem(error)}") from error
+    except ValueError as error:  # a hexadecimal number of thousands of digits
+        raise RecipeError(f"{where}: {error}") from error
 
 
 def recipe_toml(recipe: Recipe) -> str:
@@ -132,9 +134,9 @@ def _first_problem(error: ValidationError) -> str:
     key = path[-1] if path else ""
     if first["type"] == "extra_forbidden":
         return section + unknown_name("key", key, _known_keys(path[:-1]))
-    if first["type"] == "missing":
+    if first["type"] == "missing" and isinstance(first["loc"][-1], str):
         return f"{section}'{key}' is missing"
-    message = first["msg"].removeprefix("Value error, ")
+    message = value_problem(cast(Mapping[str, Any], first))
     if isinstance(first["input"], dict):
         return f"[{'.'.join(path)}] {message}" if path else message
     return f"{section}{key} = {first['input']!r}: {message}"

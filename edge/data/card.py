@@ -20,16 +20,17 @@ palette = [[0, 0, 0], [255, 0, 0]]   # segmenters: one colour per class, optiona
 ignore_index = 255                   # optional
 """
 
+import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edge.artifact import Labels, Scores
 from edge.bounded_file import read_text
-from edge.errors import FileError, RecipeError, unknown_name
+from edge.errors import FileError, RecipeError, unknown_name, value_problem
 from edge.vision.preprocess import Preprocess
 
 MAX_CARD_BYTES = 1024 * 1024
@@ -39,9 +40,9 @@ Channel = Annotated[int, Field(ge=0, le=255)]
 
 
 class Section(BaseModel):
-    """Frozen, and every unknown key is refused."""
+    """Frozen, types as written, and every unknown key is refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class CardLabels(Section):
@@ -92,9 +93,14 @@ def read_card(path: str | Path) -> Card:
     except (ValueError, RecursionError) as error:
         raise RecipeError(f"{source}: is not TOML: {error}") from error
     try:
-        card = CardFile.model_validate(tree)
+        # By way of JSON, as a recipe: lists are tuples, whole numbers are floats, and nothing else is converted.
+        card = CardFile.model_validate_json(json.dumps(tree))
+    except TypeError as error:
+        raise RecipeError(f"{source}: dates and times have no place in a card") from error
     except ValidationError as error:
         raise RecipeError(f"{source}: {_first_problem(error)}") from error
+    except (ValueError, RecursionError) as error:  # a hexadecimal number of thousands of digits, nested tables
+        raise RecipeError(f"{source}: {error}") from error
     names = card.labels.names or _names(source, card.labels.file or "")
     palette = card.labels.palette
     if palette is not None and len(palette) != len(names):
@@ -133,9 +139,9 @@ def _first_problem(error: ValidationError) -> str:
     key = path[-1] if path else ""
     if first["type"] == "extra_forbidden":
         return section + unknown_name("key", key, KEYS[path[0] if len(path) > 1 else ""])
-    if first["type"] == "missing":
+    if first["type"] == "missing" and isinstance(first["loc"][-1], str):
         return f"{section}'{key}' is missing"
-    message = first["msg"].removeprefix("Value error, ")
+    message = value_problem(cast(Mapping[str, Any], first))
     if isinstance(first["input"], dict):
         return f"[{'.'.join(path)}] {message}"
     return f"{section}{key} = {first['input']!r}: {message}"

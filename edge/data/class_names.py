@@ -33,7 +33,7 @@ def read_class_names(path: Path) -> ClassNames:
     """Read a class file; refused: no classes, a gap in the indices, a name twice, a colour on some lines only."""
     names: list[str] = []
     colours: list[tuple[int, int, int]] = []
-    for number, line in enumerate(read_lines(path), start=1):
+    for number, line in enumerate(read_lines(path, what="file of class names"), start=1):
         if not line.strip() or line.startswith("#"):
             continue
         columns = [column.strip() for column in line.split("\t")]
@@ -61,9 +61,9 @@ def read_class_names(path: Path) -> ClassNames:
     return ClassNames(names=_distinct(names), palette=tuple(colours), ignore_index=ignore_index)
 
 
-def read_lines(path: Path) -> list[str]:
+def read_lines(path: Path, *, what: str) -> list[str]:
     """The lines of a UTF-8 file. Refuses (DataError) what `bounded_file.read_text` refuses."""
-    text = read_text(path, most_bytes=MAX_LIST_BYTES, what="list of names", error=DataError)
+    text = read_text(path, most_bytes=MAX_LIST_BYTES, what=what, error=DataError)
     return [line.rstrip("\r") for line in text.split("\n")]
 
 

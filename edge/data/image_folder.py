@@ -120,7 +120,7 @@ def _read_rows(path: Path) -> list[tuple[int, str, str]]:
     """(line number, file name, label) of every line of a label file."""
     lines = [
         (number, line)
-        for number, line in enumerate(read_lines(path), start=1)
+        for number, line in enumerate(read_lines(path, what="label file"), start=1)
         if line.strip() and not line.startswith("#")
     ]
     if not lines:

@@ -100,4 +100,5 @@ def _summarize(times_ns: list[dict[str, int]], predictor: Predictor, *, as_json:
         return
     info = predictor.info
     terminal.show(summary_table(summary))
-    terminal.tell(f"{len(times_ns)} frames, {info.engine} {info.version} ({info.kernels}), {info.threads} threads")
+    counts = f"{len(times_ns)} frame{'s' * (len(times_ns) != 1)}", f"{info.threads} thread{'s' * (info.threads != 1)}"
+    terminal.tell(f"{counts[0]}, {info.engine} {info.version} ({info.kernels}), {counts[1]}")

@@ -44,7 +44,7 @@ class Preprocess(BaseModel):
             be meant on a scale of 0..1 is refused, see `edge.vision.pixel_scale`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     colour_order: Literal["rgb", "bgr"]
     height: Size

@@ -60,6 +60,20 @@ def test_byte_order_marks_are_no_part_of_a_card_or_its_names(tmp_path: Path) -> 
         ('names = ["cat", "dog"]', 'file = "none.txt"', r"\[labels\] file = 'none.txt': no such card or label file"),
         ("[labels]", "[labels]\npalette = [[0, 0, 0]]", r"\[labels\] palette has 1 colours for 2 names"),
         ("[labels]", "[labels", r"is not TOML"),
+        ("height = 224", 'height = "224"', r"\[preprocess\] height = '224': Input should be a valid integer"),
+        ("height = 224", "height = true", r"\[preprocess\] height = True: Input should be a valid integer"),
+        ("height = 224", "height = 224.0", r"\[preprocess\] height = 224.0: Input should be a valid integer"),
+        ("height = 224", "height = 0x" + "f" * 5000, r"card\.toml: Exceeds the limit"),
+        ("height = 224", "height = 2026-01-01", r"dates and times have no place in a card"),
+        ("mean = [127.5, 127.5, 127.5]", "mean = 127.5", r"\[preprocess\] mean = 127.5: give a list"),
+        ("mean = [127.5, 127.5, 127.5]", "mean = [1]", r"\[preprocess\] mean = \[1\]: too few values in this list"),
+        ("mean = [127.5, 127.5, 127.5]", "mean = [1, 2, 3, 4]", r"mean = \[1, 2, 3, 4\]: at most 3 in this list"),
+        (
+            "mean = [127.5, 127.5, 127.5]",
+            "mean = ['1', 2, 3]",
+            r"\[preprocess\] mean = '1': Input should be a valid number",
+        ),
+        ('names = ["cat", "dog"]', 'names = "cat"', r"\[labels\] names = 'cat': give a list"),
         ("[labels]", "[label]", r"'labels' is missing|unknown key 'label'; did you mean 'labels'"),
     ],
 )
@@ -68,6 +82,11 @@ def test_what_does_not_hold_is_named(tmp_path: Path, old: str, new: str, message
     with pytest.raises(RecipeError, match=message) as caught:
         read_card(path)
     assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
+
+
+def test_whole_numbers_are_numbers(tmp_path: Path) -> None:
+    card = read_card(write(tmp_path, CARD.replace("mean = [127.5, 127.5, 127.5]", "mean = [127, 127, 127]")))
+    assert card.preprocess.mean == (127.0, 127.0, 127.0)
 
 
 def test_a_card_that_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -268,3 +268,10 @@ def test_real_photographs_open_with_their_label_file(test_data: Path) -> None:
     assert (len(split), len(split.classes)) == (500, 1000)
     assert [split.label(index) for index in range(500)] == list(range(0, 1000, 2))
     assert min(split.image(0).shape[:2]) == 320
+
+
+def test_a_list_that_is_missing_is_called_what_it_is(photographs: Path) -> None:
+    with pytest.raises(DataError, match=r"none\.tsv: no such label file$"):
+        open_split(images=str(photographs), labels="none.tsv")
+    with pytest.raises(DataError, match=r"none\.txt: no such file of class names$"):
+        read_class_names(Path("none.txt"))
