@@ -156,5 +156,5 @@ def read_picture(name: str | None) -> bytes | None:
         return None
     data = read_bytes(name, most_bytes=MOST_PICTURE_BYTES, what="picture")
     if not data.startswith(JPEG_START):
-        raise FileError(name, f"is not a JPEG: it starts with {data[:2]!r}")
+        raise FileError(name, f"is not a JPEG: it starts with the bytes {data[:2].hex(' ')}")
     return data

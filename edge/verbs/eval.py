@@ -9,12 +9,12 @@ from rich.table import Table
 
 from edge.answer_form import has_independent_labels
 from edge.artifact import open_artifact
-from edge.bounded_file import is_dir
+from edge.bounded_file import is_dir, is_file
 from edge.data.class_names import ClassNames
 from edge.data.model_classes import model_classes, require_model_classes
 from edge.data.open_split import open_split
 from edge.data.splits import Split
-from edge.errors import UsageError
+from edge.errors import FileError, UsageError
 from edge.evaluation.accuracy import Answer, accuracy
 from edge.recipe_file import expand, split_arguments
 from edge.runtime.artifact_answer import artifact_answer
@@ -112,6 +112,10 @@ def _artifact(folder: Path, engine: str | None, threads: int) -> _Opened:
 
 
 def _checkpoint(path: Path, engine: str | None, threads: int) -> _Opened:
+    if path.suffix.lower() in (".onnx", ".tflite") and is_file(path):
+        raise FileError(
+            path, "is a model file alone, which says neither preprocessing nor classes; name an artifact folder"
+        )
     # Here and not above: an artifact is evaluated on a device that has no torch.
     import torch
 

@@ -102,3 +102,13 @@ def test_a_new_run_takes_the_place_of_nothing_that_it_is_made_from(
         assert main(["train", "-o", str(folder), *SETTINGS, *arguments]) == 2
         assert f"is the input {named} itself, which would be lost" in capsys.readouterr().err
         assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.tflite"])
+def test_a_model_file_alone_is_told_from_a_checkpoint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (tmp_path / name).write_bytes(bytes(100))
+    assert main(["eval", str(tmp_path / name)]) == 1
+    assert "is a model file alone" in capsys.readouterr().err
+    assert main(["eval", str(tmp_path / f"none_{name}")]) == 2
