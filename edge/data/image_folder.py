@@ -25,8 +25,8 @@ def image_folder(folder: Path, labels: Path | None = None, classes: ClassNames |
         labels: the label file; its order is the split's order, images it does not list are left out.
         classes: names by index; None: class names in sorted order, or for index labels the numbers up to the highest.
 
-    Refused: a listed image that is missing or listed twice, a name outside the folder, an unknown class, an index out
-    of range, an empty folder.
+    Refused: a listed image that is missing or listed twice, a name outside the folder, an unknown class, a name that
+    two classes have, an index out of range, an empty folder.
     """
     check_folder(folder, error=DataError)
     if labels is not None:
@@ -50,11 +50,12 @@ def image_folder(folder: Path, labels: Path | None = None, classes: ClassNames |
 
 def _class_folders(folder: Path, subfolders: list[Path], classes: ClassNames | None) -> Split:
     names = classes.names if classes else tuple(path.name for path in subfolders)
+    index_of = _index_by_name(names, {path.name for path in subfolders}, folder)
     samples = []
     for subfolder in subfolders:
         if subfolder.name not in names:
             raise DataError(subfolder, unknown_name("class", subfolder.name, names))
-        label = names.index(subfolder.name)
+        label = index_of[subfolder.name]
         samples += [
             Sample(name=f"{subfolder.name}/{path.name}", image=path, target=label) for path in image_files(subfolder)
         ]
@@ -104,10 +105,17 @@ def _classes(
         names = tuple(str(index) for index in range(1 + highest))
     else:
         names = classes.names
-        by_name = {name: index for index, name in enumerate(names)}
-        if not numbers or given & by_name.keys():
-            return names, by_name
+        if not numbers or given & set(names):
+            return names, _index_by_name(names, given, path)
     return names, {label: int(label) for label in given if int(label) < len(names)}
+
+
+def _index_by_name(names: tuple[str, ...], given: set[str], where: Path) -> dict[str, int]:
+    """The index of every name. Refuses (DataError, after `where`) a given name that more than one class has."""
+    if several := sorted(name for name in given if names.count(name) > 1):
+        indices = " and ".join(str(index) for index, name in enumerate(names) if name == several[0])
+        raise DataError(where, f"'{several[0]}' is the name of the classes {indices}; give a label file of indices")
+    return {name: index for index, name in enumerate(names)}
 
 
 def _unknown(label: str, names: tuple[str, ...]) -> str:

@@ -275,3 +275,20 @@ def test_a_list_that_is_missing_is_called_what_it_is(photographs: Path) -> None:
         open_split(images=str(photographs), labels="none.tsv")
     with pytest.raises(DataError, match=r"none\.txt: no such file of class names$"):
         read_class_names(Path("none.txt"))
+
+
+def test_a_name_that_two_classes_have_is_no_label(tmp_path: Path) -> None:
+    """Names of a model's card may repeat, as ImageNet's `crane` does: which one is meant is not guessed."""
+    classes = ClassNames(names=("crane", "dog", "crane"))
+    for name in ("crane", "dog"):
+        (tmp_path / name).mkdir()
+        cv2.imwrite(str(tmp_path / name / "a.png"), np.zeros((4, 4, 3), np.uint8))
+    labels = tmp_path / "labels.tsv"
+    labels.write_text("crane/a.png\tcrane\n")
+    for asked in (labels, None):
+        with pytest.raises(DataError, match="'crane' is the name of the classes 0 and 2; give a label file of indices"):
+            image_folder(tmp_path, asked, classes)
+    labels.write_text("crane/a.png\t2\ndog/a.png\t1\n")
+    assert [sample.target for sample in image_folder(tmp_path, labels, classes).samples] == [2, 1]
+    labels.write_text("dog/a.png\tdog\n")
+    assert image_folder(tmp_path, labels, classes).samples[0].target == 1
