@@ -114,7 +114,6 @@ def test_a_failure_is_its_last_error_in_one_line(tmp_path: Path) -> None:
     python = stand_in(tmp_path, f"pwd > {tmp_path}/where; echo 'ValueError: no way for Foo'; echo bye; exit 3")
     with pytest.raises(EngineError, match=r"^onnx2tf failed: ValueError: no way for Foo$"):
         run_onnx2tf(python, b"model")
-    assert "edge-onnx2tf-" in (tmp_path / "where").read_text()
     assert not Path((tmp_path / "where").read_text().strip()).exists()
 
 
@@ -187,7 +186,8 @@ def test_its_own_quantization_is_called_that_and_promises_nothing(
     images = ["--calibration", "generated:classify:train", "-n", "4"]
     assert main(["convert", str(source), "--card", str(card), "--via", "onnx2tf", *images, "-o", str(folder)]) == 0
     said = capsys.readouterr().err
-    assert "noted parameters" in said and "noted end to end" in said and "passed" not in said
+    assert "noted parameters" in said and "noted end to end" in said
+    assert {line.split(":")[0].strip() for line in said.splitlines() if "passed" in line} == {"passed self-test"}
     manifest = open_artifact(folder).manifest
     assert manifest.quantization.method == "ptq (onnx2tf)" and manifest.quantization.calibration_images == 4
     assert any("onnx2tf's choice" in note for note in manifest.quantization.notes)

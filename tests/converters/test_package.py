@@ -300,7 +300,7 @@ def test_a_float_operator_is_allowed_by_name_and_compared_to_a_tolerance(
     del model.graph.output[:]
     model.graph.output.append(helper.make_tensor_value_info("waves", TensorProto.FLOAT, tensor.shape))
     onnx.save(model, tmp_path / "soft.onnx")
-    (tmp_path / "card.toml").write_text(tiny_card)
+    (tmp_path / "card.toml").write_text(f'scores = "exclusive"\nvalues = "logits"\n{tiny_card}')
     source, card = str(tmp_path / "soft.onnx"), str(tmp_path / "card.toml")
     words = ["convert", source, "-o", str(tmp_path / "soft"), "--card", card]
     assert main(words) == 1
