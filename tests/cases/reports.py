@@ -189,7 +189,7 @@ REPORTS: Mapping[str, Report] = MappingProxyType(
             arguments=("{W}", "{EDGE}"),
             judge=_every(r"runner: \['a', 'b'\]|runner: \['b', 'a'\]", 1),
         ),
-        "no frame": Report(script="f16_none_frame.py", arguments=("{W}/cls",), judge=_every(r"^UsageError ", 1)),
+        "no frame": Report(script="f16_none_frame.py", arguments=("{W}/cls",), judge=_every(r"(?m)^UsageError ", 1)),
         "scale ratios": Report(script="../files/ratios.py", judge=_ratios),
         "softmax rows": Report(script="../files/softmax_rates.py", judge=_every(r"simulation differs in 0 of ", 8)),
         "distributed ranges": Report(script="f17_ddp.py", judge=_distributed),
