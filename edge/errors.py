@@ -98,16 +98,13 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
 def value_problem(problem: Mapping[str, Any]) -> str:
     """What pydantic found wrong with one value, in the words of a TOML or JSON file: those have lists, not tuples."""
     limits = problem.get("ctx", {})
-    match problem["type"]:
-        case "missing":  # of a value, not of a key: the list ends too early
-            return "too few values in this list"
-        case "tuple_type":
-            return "give a list: [...]"
-        case "too_short":
-            return f"at least {limits['min_length']} in this list"
-        case "too_long":
-            return f"at most {limits['max_length']} in this list"
-    return str(problem["msg"]).removeprefix("Value error, ")
+    words = {
+        "missing": "too few values in this list",  # of a value, not of a key: the list ends too early
+        "tuple_type": "give a list: [...]",
+        "too_short": f"at least {limits.get('min_length')} in this list",
+        "too_long": f"at most {limits.get('max_length')} in this list",
+    }
+    return words.get(problem["type"]) or str(problem["msg"]).removeprefix("Value error, ")
 
 
 def printable(text: str) -> str:

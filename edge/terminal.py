@@ -78,9 +78,12 @@ def show(*renderables: RenderableType, style: str | None = None, least_width: in
     """Print tables of rich, or lines, whose strings are plain text. `least_width`: columns, however few there are."""
     screen = Screen()
     screen.width = max(screen.width, least_width)
-    with screen.capture() as capture:
-        for renderable in renderables:
-            screen.print(renderable, style=style, soft_wrap=isinstance(renderable, str))
+    try:
+        with screen.capture() as capture:
+            for renderable in renderables:
+                screen.print(renderable, style=style, soft_wrap=isinstance(renderable, str))
+    except OSError as error:  # a capture of rich flushes the output too
+        raise _not_written(error) from None
     _write(capture.get())
 
 
@@ -113,8 +116,12 @@ def _write(text: str) -> None:
         stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
         stream.flush()
     except (OSError, ValueError) as error:  # ValueError: closed by this process
-        _drop_output()
-        raise FileError(STANDARD_OUTPUT, f"cannot be written: {getattr(error, 'strerror', None) or error}") from None
+        raise _not_written(error) from None
+
+
+def _not_written(error: OSError | ValueError) -> FileError:
+    _drop_output()
+    return FileError(STANDARD_OUTPUT, f"cannot be written: {getattr(error, 'strerror', None) or error}")
 
 
 def _drop_output() -> None:

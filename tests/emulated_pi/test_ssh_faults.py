@@ -255,7 +255,7 @@ def test_two_devices_measure_at_the_same_time(devices: Callable[[str], Device], 
     written: list[Record] = []
     outcomes = bench_fleet([target(each) for each in pair], order, done=written.extend, progress=lambda there: None)
     watcher.join()
-    assert busy == [True] and [outcome.error for outcome in outcomes] == [None, None]
+    assert busy == [True] and [outcome.errors for outcome in outcomes] == [(), ()]
     assert {record.target.name for record in written} == {each.name for each in pair}
 
 
