@@ -211,14 +211,13 @@ def test_what_is_asked_wrongly_leaves_with_code_2(
         assert words in error and error.count("\n") == 1
 
 
-def test_every_verb_leaves_with_code_1_where_a_file_is_damaged(
+def test_compare_and_bench_leave_with_code_1_where_a_file_is_damaged(
     record: Record, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     base, damaged = written(tmp_path / "base.jsonl", record), str(tmp_path / "damaged.jsonl")
     Path(damaged).write_text("{}\n")
     for arguments in (
         ["compare", base, damaged],
-        ["report", damaged, "-o", str(tmp_path / "page.html")],
         ["bench", base, "-o", damaged],
     ):
         assert main(arguments) == 1

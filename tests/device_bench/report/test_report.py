@@ -314,3 +314,10 @@ def test_a_report_is_never_written_over_its_records(file: Path, tmp_path: Path, 
     (tmp_path / name).write_bytes(file.read_bytes())
     assert main(["report", str(tmp_path / name), option, str(tmp_path / name)]) == 2
     assert (tmp_path / name).read_bytes() == file.read_bytes()
+
+
+def test_a_damaged_file_is_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    damaged = tmp_path / "damaged.jsonl"
+    damaged.write_text("{}\n")
+    assert main(["report", str(damaged), "-o", str(tmp_path / "page.html")]) == 1
+    assert "damaged.jsonl: line 1 is not a record" in capsys.readouterr().err
