@@ -97,8 +97,9 @@ def test_one_changed_byte_is_refused(folder: Path, name: str) -> None:
 def test_a_byte_order_mark_before_the_manifest_is_nothing(folder: Path) -> None:
     """Some editors leave one."""
     manifest = folder / "manifest.json"
+    without = open_artifact(folder).manifest
     manifest.write_bytes(b"\xef\xbb\xbf" + manifest.read_bytes())
-    open_artifact(folder)
+    assert open_artifact(folder).manifest == without
 
 
 def test_a_missing_file_is_refused(folder: Path) -> None:

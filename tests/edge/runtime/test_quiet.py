@@ -76,4 +76,5 @@ def test_a_standard_error_that_python_has_closed_is_no_obstacle(monkeypatch: pyt
     for broken in (closed, None):
         monkeypatch.setattr(sys, "stderr", broken)
         with quiet_native_log():
-            pass
+            served = sys.stderr
+        assert served is broken and sys.stderr is broken
