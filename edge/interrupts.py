@@ -23,6 +23,8 @@ def install() -> None:
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _raise)
+    if hasattr(signal, "pthread_kill"):
+        _wake_main_thread()
 
 
 def came() -> bool:
@@ -34,6 +36,29 @@ def ignore() -> None:
     """Take no more of them: everything is done, and only the exit code is left to hand over."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+
+
+def _wake_main_thread() -> None:
+    """Have a signal that the system gave to another thread reach the main thread, where Python's handlers run.
+
+    While the main thread waits without an end (for a lock, a pipe) it would not notice. A thread sleeps until a signal
+    comes, and then disturbs the wait with one that nothing else uses, until its handler has run.
+    """
+    awake = threading.Event()
+    main, (source, sink) = threading.main_thread().ident, os.pipe()
+
+    def disturb() -> None:
+        while numbers := os.read(source, 512):
+            if numbers.strip(bytes([signal.SIGURG])):
+                awake.clear()
+                while main is not None and not awake.is_set():
+                    signal.pthread_kill(main, signal.SIGURG)
+                    awake.wait(0.05)
+
+    signal.signal(signal.SIGURG, lambda number, frame: awake.set())
+    os.set_blocking(sink, False)
+    signal.set_wakeup_fd(sink, warn_on_full_buffer=False)
+    threading.Thread(target=disturb, name="interrupts", daemon=True).start()
 
 
 def _raise(number: int, frame: FrameType | None) -> None:
