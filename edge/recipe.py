@@ -62,13 +62,24 @@ class Data(Section):
 
     In every value `${root}` stands for `root` and `${NAME}` for an environment variable that names a file or folder.
     Relative paths start at the working directory. `cache` keeps the training images decoded in memory.
+
+    `holdout`, in place of `val`: that share of `train` is validated on and not trained on, the same images whenever
+    they are asked for (`edge.data.held_out`); another `holdout_seed` holds out others.
     """
 
     root: str | None = None
     train: SplitSource
     val: SplitSource | None = None
+    holdout: Annotated[float, Field(gt=0, lt=1)] | None = None
+    holdout_seed: Seed = 0
     cache: bool = True
     workers: Annotated[int, Field(ge=1, le=64)] = 1
+
+    @model_validator(mode="after")
+    def _one_validation_split(self) -> "Data":
+        if self.val is not None and self.holdout is not None:
+            raise ValueError("give val or holdout, not both")
+        return self
 
 
 class Augment(Section):

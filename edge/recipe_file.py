@@ -40,12 +40,17 @@ def read_recipe(path: str | Path, *, overrides: Sequence[str] = (), data_root: s
         raise RecipeError(str(error)) from error
     except (ValueError, RecursionError) as error:
         raise RecipeError(f"{source}: is not TOML: {error}") from error
-    for override in overrides:
-        _apply_override(tree, override)
+    apply_overrides(tree, overrides)
     if data_root is not None:
         tree.setdefault("data", {})
         _table(tree, "data", "--data-root")["root"] = data_root
     return parse_recipe(tree, str(source))
+
+
+def apply_overrides(tree: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Change a recipe's tree in place by `section.key=value` each; refuses (UsageError) what is none."""
+    for override in overrides:
+        _apply_override(tree, override)
 
 
 def parse_recipe(tree: Mapping[str, Any], where: str) -> Recipe:

@@ -17,11 +17,11 @@ import torch
 
 from edge import atomic
 from edge.bounded_file import exists, is_file
-from edge.data.open_split import open_split
 from edge.data.splits import Split
 from edge.errors import CheckpointError, FileError, UsageError
-from edge.recipe import Recipe, SplitSource
-from edge.recipe_file import recipe_toml, split_arguments
+from edge.recipe import Recipe
+from edge.recipe_file import recipe_toml
+from edge.recipe_splits import recipe_splits
 from edge.training.checkpoint import Checkpoint, read_checkpoint, restore_module
 from edge.training.float_phase import FLOAT_NAME, check_fit, float_job, write_float
 from edge.training.loop import METRICS_NAME, STATE_NAME, run_phase, write_history
@@ -71,9 +71,7 @@ def train(request: Request, reporter: Reporter) -> Position:
     position.threads = request.threads or position.threads
     torch.set_num_threads(position.threads)
     atomic.write_text(folder / RECIPE_NAME, recipe_toml(recipe))
-    training, val = _split(recipe, recipe.data.train), None
-    if recipe.data.val is not None:
-        val = _split(recipe, recipe.data.val)
+    training, val = recipe_splits(recipe.data)
     resuming = request.resume and is_file(folder / STATE_NAME)
     if position.phase == "float":
         _float_phase(request, position, training, val, reporter, resuming)
@@ -147,10 +145,6 @@ def _check_parent(request: Request, parent: Checkpoint) -> None:
         raise CheckpointError(where, "is of an unfinished float phase; finish it with --resume")
     if parent.recipe.model != request.recipe.model or parent.recipe.preprocess != request.recipe.preprocess:
         raise UsageError(f"{where}: was trained with another [model] or [preprocess] than the recipe's")
-
-
-def _split(recipe: Recipe, source: SplitSource) -> Split:
-    return open_split(**split_arguments(source, recipe.data.root))
 
 
 def _changed(old: Any, new: Any, path: str) -> str | None:

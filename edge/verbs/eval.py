@@ -16,7 +16,9 @@ from edge.data.open_split import open_split
 from edge.data.splits import Split
 from edge.errors import FileError, UsageError
 from edge.evaluation.accuracy import Answer, accuracy
-from edge.recipe_file import expand, split_arguments
+from edge.recipe import Data
+from edge.recipe_file import expand
+from edge.recipe_splits import validation_split
 from edge.runtime.artifact_answer import artifact_answer
 from edge.terminal import Bars, say, say_json, show
 from edge.verbs.bounded_number import THREADS, whole
@@ -24,14 +26,14 @@ from edge.verbs.bounded_number import THREADS, whole
 
 @dataclass(frozen=True, kw_only=True)
 class _Opened:
-    """What is evaluated: how it answers, on what, for which task and classes, and on which split if none is named."""
+    """What is evaluated: how it answers, on what, for which task and classes; `data`: of a checkpoint's recipe."""
 
     answer: Answer
     runs_on: str
     task: str
     classes: ClassNames
     independent: bool = False
-    default_split: dict[str, str] | None = None
+    data: Data | None = None
 
 
 @click.command()
@@ -67,11 +69,12 @@ def command(
     """
     opened = _artifact(subject, engine, threads) if is_dir(subject) else _checkpoint(subject, engine, threads)
     if split is None and images is None:
-        if opened.default_split is None:
+        validation = None if opened.data is None else validation_split(opened.data)
+        if validation is None:
             raise UsageError(
                 f"{subject}: names no validation split; give --split, or --images with --labels or --masks"
             )
-        chosen = open_split(**opened.default_split)
+        chosen = validation
     else:
         named = None if split is None else expand(split, None)
         # A folder's labels are the model's own classes, unless a file says otherwise.
@@ -127,13 +130,12 @@ def _checkpoint(path: Path, engine: str | None, threads: int) -> _Opened:
     checkpoint = read_checkpoint(path)
     torch.set_num_threads(threads)
     recipe = checkpoint.recipe
-    default = None if recipe.data.val is None else split_arguments(recipe.data.val, recipe.data.root)
     return _Opened(
         answer=module_answer(restore_module(checkpoint), recipe.preprocess, checkpoint.task),
         runs_on=f"torch {torch.__version__}, {checkpoint.kind}",
         task=checkpoint.task,
         classes=model_classes(checkpoint.labels),
-        default_split=default,
+        data=recipe.data,
     )
 
 

@@ -1,0 +1,209 @@
+"""The recipe of a training that was asked for without one: one's own images, and weights to start from or none.
+
+What such a training is done with stands in one table, TRAINING; everything else follows from the images and from the
+file of weights.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from edge.data.splits import Task
+from edge.errors import UsageError
+from edge.recipe import Data, Recipe
+from edge.recipe_file import apply_overrides, parse_recipe
+
+Start = Literal["pretrained", "random"]
+Table = Mapping[str, Any]
+
+NAME = "own"
+HOLDOUT = 0.2
+MODELS: Mapping[Task, str] = {"classify": "mobilenet_v2", "segment": "fast_scnn"}
+"""The network of a task, where none is named."""
+RESOLUTION = 224
+LONGEST_SIDE, STEP, SHORTEST_SIDE = 512, 8, 64
+"""A segmenter's input, in pixels: Fast-SCNN takes multiples of 8 from 64 on."""
+SYMMETRIC: Table = {"mean": [127.5] * 3, "std": [127.5] * 3}
+"""Pixels to [-1, 1]: the networks of this product, and TensorFlow's."""
+GEOMETRY: Mapping[Task, Table] = {
+    "classify": {"interpolation": "bilinear", "fit": "crop", "crop_fraction": 0.875},
+    "segment": {"interpolation": "bilinear", "fit": "stretch", "crop_fraction": 1.0},
+}
+
+_CLASSIFY_QAT: Table = {
+    "epochs": 2,
+    "batch_size": 16,
+    "optimizer": "adamw",
+    "learning_rate": 5e-5,
+    "freeze_batch_norm_epoch": 0,
+    "distillation_weight": 1.0,
+    "augment": {"area": [0.4, 1.0]},
+}
+_SEGMENT_TRAIN: Table = {
+    "epochs": 20,
+    "batch_size": 8,
+    "optimizer": "adamw",
+    "learning_rate": 2e-3,
+    "schedule": "poly",
+    "warmup_epochs": 1,
+    "weight_decay": 0.02,
+    "ema_decay": 0.99,
+    "class_weights": "sqrt_frequency",
+    "auxiliary_weight": 0.4,
+    "auxiliary_stride": 8,
+    "loss_stride": 2,
+    "eval_epochs": 5,
+    "augment": {"scale": [0.7, 1.8], "brightness": 0.25, "contrast": 0.25, "saturation": 0.25},
+}
+_SEGMENT_QAT: Table = {
+    "epochs": 3,
+    "batch_size": 8,
+    "optimizer": "adamw",
+    "learning_rate": 2e-4,
+    "class_weights": "sqrt_frequency",
+    "loss_stride": 2,
+    "freeze_batch_norm_epoch": 1,
+    "freeze_ranges_epoch": 2,
+    "distillation_weight": 1.0,
+    "eval_epochs": 3,
+    "augment": {"scale": [0.75, 1.5], "brightness": 0.25, "contrast": 0.25, "saturation": 0.25},
+}
+
+# (what it starts from, task) -> the sections [model], [train] and [qat], without what follows from the images.
+TRAINING: Mapping[tuple[Start, Task], Mapping[str, Table]] = {
+    ("pretrained", "classify"): {
+        "model": {"dropout": 0.2},
+        "train": {
+            "epochs": 10,
+            "batch_size": 16,
+            "optimizer": "adamw",
+            "learning_rate": 3e-4,
+            "warmup_epochs": 1,
+            "weight_decay": 0.02,
+            "label_smoothing": 0.1,
+            "augment": {"area": [0.4, 1.0], "brightness": 0.2, "contrast": 0.2, "saturation": 0.2},
+        },
+        "qat": _CLASSIFY_QAT,
+    },
+    ("random", "classify"): {
+        "model": {"dropout": 0.2},
+        "train": {
+            "epochs": 60,
+            "batch_size": 16,
+            "optimizer": "adamw",
+            "learning_rate": 2e-3,
+            "warmup_epochs": 2,
+            "weight_decay": 0.02,
+            "ema_decay": 0.98,
+            "label_smoothing": 0.1,
+            "eval_epochs": 5,
+            "augment": {"area": [0.4, 1.0], "brightness": 0.2, "contrast": 0.2, "saturation": 0.2},
+        },
+        "qat": _CLASSIFY_QAT,
+    },
+    ("pretrained", "segment"): {
+        "model": {"auxiliary": True},
+        "train": {**_SEGMENT_TRAIN, "learning_rate": 5e-4},
+        "qat": _SEGMENT_QAT,
+    },
+    ("random", "segment"): {"model": {"auxiliary": True}, "train": _SEGMENT_TRAIN, "qat": _SEGMENT_QAT},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Images:
+    """What a training split says: its task, classes, how many images, and for masks how large (height, width)."""
+
+    task: Task
+    classes: int
+    count: int
+    size_hw: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """What a file of weights says.
+
+    Attributes:
+        path: of the file, as the recipe is to name it.
+        model, arguments: the network it fits, and the arguments of its builder that follow from the file.
+        preprocess: keys of [preprocess] that it was trained with: `mean` and `std`, or all of them.
+    """
+
+    path: str
+    model: str
+    arguments: Table = field(default_factory=dict)
+    preprocess: Table = field(default_factory=dict)
+
+
+def own_recipe(
+    data: Data,
+    images: Images,
+    *,
+    model: str | None = None,
+    weights: Weights | None = None,
+    overrides: Sequence[str] = (),
+) -> Recipe:
+    """A whole recipe for these images.
+
+    Args:
+        model: a name of `edge models`; None: that of the weights, else the task's (MODELS).
+        weights: what training starts from; None: random values.
+        overrides: `section.key=value` each, as `read_recipe` takes them; the input's size follows from [model].
+
+    Raises:
+        UsageError: images without classes; weights that do not say how pixels become their input, and no override does.
+        RecipeError: an override that does not hold.
+    """
+    if images.task == "images":
+        raise UsageError("there is nothing to learn from images alone: give class folders, --labels or --masks")
+    start: Start = "random" if weights is None else "pretrained"
+    sections = TRAINING[start, images.task]
+    train = dict(sections["train"])
+    if weights is not None:
+        train |= {"init": weights.path, "reset_head": True}
+    tree: dict[str, Any] = {
+        "name": NAME,
+        "model": _network(images, sections["model"], model, weights),
+        "data": data.model_dump(mode="json", exclude_none=True),
+        "preprocess": {},
+        "train": train,
+        "qat": dict(sections["qat"]),
+    }
+    apply_overrides(tree, overrides)
+    if not all(isinstance(tree[section], dict) for section in ("model", "preprocess")):
+        raise UsageError("--set: [model] and [preprocess] are sections; set a key of them")
+    tree["preprocess"] = _preprocess(tree["model"], images, weights) | tree["preprocess"]
+    if weights is not None and not {"mean", "std"} <= tree["preprocess"].keys():
+        raise UsageError(
+            f"{weights.path}: does not say how pixels become its input; give --set preprocess.mean=[R,G,B] and "
+            "--set preprocess.std=[R,G,B], of pixels 0..255"
+        )
+    return parse_recipe(tree, "the recipe for these images")
+
+
+def segmenter_size_hw(size_hw: tuple[int, int]) -> tuple[int, int]:
+    """The input of a segmenter for images of this size: at most LONGEST_SIDE long, in steps that the network takes."""
+    scale = min(1.0, LONGEST_SIDE / max(size_hw))
+    height, width = (max(SHORTEST_SIDE, STEP * round(side * scale / STEP)) for side in size_hw)
+    return height, width
+
+
+def _network(images: Images, defaults: Table, model: str | None, weights: Weights | None) -> dict[str, Any]:
+    name = model or (weights.model if weights else MODELS[images.task])
+    arguments = dict(defaults) | ({} if weights is None else dict(weights.arguments))
+    if images.task == "segment":
+        arguments.setdefault("resolution_hw", list(segmenter_size_hw(images.size_hw or (LONGEST_SIDE, LONGEST_SIDE))))
+    else:
+        arguments.setdefault("resolution", RESOLUTION)
+    return {"name": name, **arguments, "classes": images.classes}
+
+
+def _preprocess(model: Table, images: Images, weights: Weights | None) -> dict[str, Any]:
+    """All of [preprocess] that follows; a file of weights that says nothing of mean and std leaves them out."""
+    size_hw = model.get("resolution_hw") or [model.get("resolution", RESOLUTION)] * 2
+    if not isinstance(size_hw, list) or len(size_hw) != 2:
+        raise UsageError(f"--set model.resolution_hw={size_hw}: give [height, width]")
+    height, width = size_hw
+    pixels = SYMMETRIC if weights is None else weights.preprocess
+    return {"colour_order": "rgb", **GEOMETRY[images.task], **pixels, "height": height, "width": width}
