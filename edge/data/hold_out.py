@@ -3,6 +3,8 @@
 import hashlib
 from collections import defaultdict
 
+import numpy as np
+
 from edge.data.splits import Sample, Split, content_hashes
 from edge.errors import DataError, UsageError
 
@@ -11,8 +13,8 @@ def hold_out(split: Split, share: float, seed: int) -> tuple[Split, Split]:
     """Two splits of the same meaning, to train on and to validate on, each in the order of `split`.
 
     With class labels every class gives its share, at least one image, and keeps at least one; a class of one image is
-    trained on. Copies of an image stay together. An image's part follows from its content and the seed alone, never
-    from names, order or place.
+    trained on. Of independent labels an image stands for the rarest one that it has. Copies of an image stay together.
+    An image's part follows from its content and the seed alone, never from names, order or place.
 
     Args:
         share: of the images, to validate on; in (0, 1).
@@ -22,8 +24,11 @@ def hold_out(split: Split, share: float, seed: int) -> tuple[Split, Split]:
     if not 0 < share < 1:
         raise UsageError(f"the part held out must be between 0 and 1, found {share}")
     strata: dict[int, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    rarest_first = _rarest_first(split) if split.scores == "independent" else []
     for index, sample in enumerate(split.samples):
         stratum = sample.target if isinstance(sample.target, int) else 0
+        if isinstance(sample.target, tuple):
+            stratum = next((label for label in rarest_first if sample.target[label] == 1), len(split.classes))
         strata[stratum][_rank(sample, seed)].append(index)
     held: set[int] = set()
     for copies in strata.values():
@@ -38,6 +43,11 @@ def hold_out(split: Split, share: float, seed: int) -> tuple[Split, Split]:
         raise DataError(split.origin, f"no part of {len(split)} images can be held out: a class needs two that differ")
     kept = [index for index in range(len(split)) if index not in held]
     return split.subset(kept), split.subset(sorted(held))
+
+
+def _rarest_first(split: Split) -> list[int]:
+    held = sum((split.truth(index) == 1).astype(int) for index in range(len(split)))
+    return [int(label) for label in np.argsort(held, kind="stable")]
 
 
 def _rank(sample: Sample, seed: int) -> str:

@@ -2,7 +2,7 @@
 
 A label file has one image per line: file name, then class index or class name, separated by a tab, else a comma, else
 white space (the last one on the line: names may hold spaces, commas and apostrophes). `#` opens a comment line; a first
-line that names columns (`filename,label`) is passed over.
+line that names columns (`filename,label`) is passed over. Labels of which several may hold: `edge.data.label_table`.
 """
 
 from pathlib import Path, PurePosixPath
@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from edge.bounded_file import check_folder, folder_entries, is_dir, is_file
 from edge.data.class_names import ClassNames, read_lines
 from edge.data.decode import IMAGE_SUFFIXES, image_files
+from edge.data.label_table import read_label_table
 from edge.data.splits import Sample, Split
 from edge.errors import DataError, unknown_name
 
@@ -63,21 +64,36 @@ def _class_folders(folder: Path, subfolders: list[Path], classes: ClassNames | N
 
 
 def _labelled(folder: Path, labels: Path, classes: ClassNames | None) -> Split:
+    if table := read_label_table(labels, classes):
+        samples = [
+            Sample(name=path.as_posix(), image=folder / path, target=truth)
+            for number, name, truth in table.rows
+            for path in [_listed(folder, labels, number, name)]
+        ]
+        return Split(
+            samples=tuple(samples), task="classify", classes=table.names, scores="independent", origin=str(labels)
+        )
     rows = _read_rows(labels)
     if _is_header(folder, rows[0][1]) and len(rows) > 1:
         rows = rows[1:]
     names, index_of = _classes(labels, rows, classes)
     samples = []
     for number, name, label in rows:
-        place = PurePosixPath(name)
-        if place.is_absolute() or ".." in place.parts:
-            raise DataError(labels, f"line {number}: '{name}' lies outside the images' folder")
-        if not is_file(folder / place):
-            raise DataError(folder / place, f"no such image; {labels.name} line {number} lists it")
+        place = _listed(folder, labels, number, name)
         if label not in index_of:
             raise DataError(labels, f"line {number}: {_unknown(label, names)}")
         samples.append(Sample(name=place.as_posix(), image=folder / place, target=index_of[label]))
     return Split(samples=tuple(samples), task="classify", classes=names, origin=str(labels))
+
+
+def _listed(folder: Path, labels: Path, number: int, name: str) -> PurePosixPath:
+    """The path of an image that a line lists, relative to the folder."""
+    place = PurePosixPath(name)
+    if place.is_absolute() or ".." in place.parts:
+        raise DataError(labels, f"line {number}: '{name}' lies outside the images' folder")
+    if not is_file(folder / place):
+        raise DataError(folder / place, f"no such image; {labels.name} line {number} lists it")
+    return place
 
 
 def _is_header(folder: Path, name: str) -> bool:

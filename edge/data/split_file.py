@@ -6,11 +6,13 @@
       "format": "edge-split", "version": 1,
       "task": "classify" | "segment" | "images",
       "classes": ["sky", ...], "palette": [[70, 130, 180], ...],
+      "scores": "independent",                            left out where the classes exclude each other
       "ignore_index": 255 | null, "mask_table": [256 integers] | null,
       "sha256": "...",                                    the split's hash; refused when it is not that of the samples
       "samples": [
         {"name": "a.png", "image": "images/a.png", "image_sha256": "...", "label": 3},
-        {"name": "b.png", "image": "images/b.png", "image_sha256": "...", "mask": "masks/b.png", "mask_sha256": "..."}
+        {"name": "b.png", "image": "images/b.png", "image_sha256": "...", "mask": "masks/b.png", "mask_sha256": "..."},
+        {"name": "c.png", "image": "images/c.png", "image_sha256": "...", "labels": [1, 0, -1]}   (-1: unknown)
       ]
     }
 
@@ -25,9 +27,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from edge.artifact import Scores
 from edge.atomic import write_text
 from edge.bounded_file import read_text
-from edge.data.splits import Sample, Split, content_hashes
+from edge.data.splits import Sample, Split, Truth, content_hashes
 from edge.errors import DataError, UsageError
 
 SUFFIX = ".split.json"
@@ -44,6 +47,7 @@ class _Row(BaseModel):
     image: Annotated[str, Field(min_length=1)]
     image_sha256: _Sha256
     label: Annotated[int, Field(ge=0)] | None = None
+    labels: tuple[Annotated[int, Field(ge=-1, le=1)], ...] | None = None
     mask: str | None = None
     mask_sha256: _Sha256 | None = None
 
@@ -51,8 +55,8 @@ class _Row(BaseModel):
     def _one_target(self) -> "_Row":
         if (self.mask is None) != (self.mask_sha256 is None):
             raise ValueError("mask and mask_sha256 go together")
-        if self.mask is not None and self.label is not None:
-            raise ValueError("give a label or a mask, not both")
+        if sum(target is not None for target in (self.label, self.labels, self.mask)) > 1:
+            raise ValueError("give one of label, labels and mask")
         return self
 
 
@@ -63,6 +67,7 @@ class _SplitFile(BaseModel):
     version: Literal[1]
     task: Literal["classify", "segment", "images"]
     classes: tuple[str, ...]
+    scores: Scores = "exclusive"
     palette: tuple[tuple[_Byte, _Byte, _Byte], ...] = ()
     ignore_index: _Byte | None = None
     mask_table: tuple[_Byte, ...] | None = None
@@ -87,7 +92,11 @@ def read_split(path: Path) -> Split:
             Sample(
                 name=row.name,
                 image=_inside(path, row.image),
-                target=_inside(path, row.mask) if row.mask is not None else row.label,
+                target=_inside(path, row.mask)
+                if row.mask is not None
+                else row.label
+                if row.labels is None
+                else row.labels,
                 image_sha256=row.image_sha256,
                 mask_sha256=row.mask_sha256,
             )
@@ -95,6 +104,7 @@ def read_split(path: Path) -> Split:
         ),
         task=data.task,
         classes=data.classes,
+        scores=data.scores,
         palette=data.palette,
         ignore_index=data.ignore_index,
         mask_table=data.mask_table,
@@ -127,6 +137,7 @@ def write_split(split: Split, path: Path) -> None:
         "version": 1,
         "task": split.task,
         "classes": split.classes,
+        **({"scores": split.scores} if split.scores != "exclusive" else {}),
         "palette": split.palette,
         "ignore_index": split.ignore_index,
         "mask_table": split.mask_table,
@@ -136,17 +147,19 @@ def write_split(split: Split, path: Path) -> None:
     write_text(path, "{\n" + fields + '  "samples": [\n    ' + ",\n    ".join(lines) + "\n  ]\n}\n")
 
 
-def _row(sample: Sample, folder: Path) -> dict[str, str | int]:
+def _row(sample: Sample, folder: Path) -> dict[str, str | int | Truth]:
     if not isinstance(sample.image, Path):
         raise UsageError(f"sample '{sample.name}' is drawn, not a file; save the images first")
     image_sha256, target_hash = content_hashes(sample)
-    row: dict[str, str | int] = {
+    row: dict[str, str | int | Truth] = {
         "name": sample.name,
         "image": _relative(sample.image, folder),
         "image_sha256": image_sha256,
     }
     if isinstance(sample.target, int):
         row["label"] = sample.target
+    elif isinstance(sample.target, tuple):
+        row["labels"] = sample.target
     elif isinstance(sample.target, Path):
         row |= {"mask": _relative(sample.target, folder), "mask_sha256": target_hash}
     return row

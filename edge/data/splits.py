@@ -16,10 +16,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.artifact import Scores
 from edge.data.decode import read_file, read_image, read_mask
 from edge.errors import DataError
 
 Pixels = NDArray[np.uint8]
+Truth = tuple[int, ...]  # by independent label: 1 it holds, 0 it does not, UNKNOWN
+UNKNOWN = -1
 Render = Callable[[], Pixels]
 Colour = tuple[int, int, int]
 MOST_NAMED = 20
@@ -34,13 +37,14 @@ class Sample:
     Attributes:
         name: unique in its split; for files, the path relative to the images' folder, with forward slashes.
         image: a file, or a function that draws RGB uint8 (h, w, 3), the same on every call.
-        target: a class index; or for segmentation a mask file or a function that draws uint8 (h, w); None: no target.
+        target: a class index; of independent labels 1, 0 or UNKNOWN for each; for segmentation a mask file or a
+            function that draws uint8 (h, w); None: no target.
         image_sha256, mask_sha256: hex hash of the files as pinned; a file that differs is refused. None: not pinned.
     """
 
     name: str
     image: Path | Render
-    target: int | Path | Render | None
+    target: int | Truth | Path | Render | None
     image_sha256: str | None = None
     mask_sha256: str | None = None
 
@@ -56,8 +60,9 @@ class Split:
 
     Attributes:
         samples: at least one, names unique.
-        task: `classify` (int targets), `segment` (mask targets) or `images` (no targets: enough for calibration).
+        task: `classify` (int or `Truth` targets), `segment` (masks) or `images` (no targets: enough for calibration).
         classes: class names by index; empty for `images`.
+        scores: `independent` where every target is a `Truth`, `exclusive` where an image or pixel has one class.
         palette: one RGB colour per class, or empty.
         ignore_index: the mask value (after `mask_table`) that stands for no class.
         mask_table: 256 entries, class index by value in the mask file; None: values are class indices.
@@ -67,6 +72,7 @@ class Split:
     samples: tuple[Sample, ...]
     task: Task
     classes: tuple[str, ...] = ()
+    scores: Scores = "exclusive"
     palette: tuple[Colour, ...] = ()
     ignore_index: int | None = None
     mask_table: tuple[int, ...] | None = None
@@ -100,19 +106,35 @@ class Split:
         except DataError as error:
             raise self._with_others(error) from None
 
-    def target(self, index: int) -> int | Pixels:
-        """The class index, or the mask as uint8 (h, w) of class indices and `ignore_index`.
+    def target(self, index: int) -> int | NDArray[np.int8] | Pixels:
+        """The class index, the `truth` of independent labels, or the mask uint8 (h, w) of indices and `ignore_index`.
 
         Refused: a split without targets, a missing or damaged mask, a mask value that is no class.
         """
         target = self.samples[index].target
         if target is None:
             raise DataError(self.samples[index].where, "has no target: this split has images only")
+        if isinstance(target, tuple):
+            return self.truth(index)
         return target if isinstance(target, int) else self.mask(index)
+
+    def truth(self, index: int) -> NDArray[np.int8]:
+        """int8 (classes,): 1 for what holds of a classification sample, 0 for what does not, UNKNOWN.
+
+        Of a sample with a class, that class holds and no other does.
+        """
+        target = self.samples[index].target
+        if isinstance(target, tuple):
+            return np.array(target, dtype=np.int8)
+        truth = np.zeros(len(self.classes), dtype=np.int8)
+        truth[self.label(index)] = 1
+        return truth
 
     def label(self, index: int) -> int:
         """The class index of a classification sample."""
         target = self.samples[index].target
+        if isinstance(target, tuple):
+            raise DataError(self.origin, "its labels are independent of each other: an image has no one class")
         if not isinstance(target, int):
             raise DataError(self.samples[index].where, f"has no class label: the split's task is '{self.task}'")
         return target
@@ -150,11 +172,18 @@ class Split:
         return digest.hexdigest()
 
     def _check_label(self, sample: Sample) -> None:
-        fits = {"classify": isinstance(sample.target, int), "images": sample.target is None}.get(
-            self.task, sample.target is not None and not isinstance(sample.target, int)
-        )
+        independent = self.scores == "independent"
+        fits = {
+            "classify": isinstance(sample.target, tuple if independent else int),
+            "images": sample.target is None,
+            "segment": not independent and (isinstance(sample.target, Path) or callable(sample.target)),
+        }[self.task]
         if not fits:
-            raise DataError(sample.where, f"its target does not fit the task '{self.task}'")
+            raise DataError(sample.where, f"its target does not fit the task '{self.task}' of {self.scores} classes")
+        if isinstance(sample.target, tuple):
+            if len(sample.target) != len(self.classes) or not {*sample.target} <= {0, 1, UNKNOWN}:
+                raise DataError(sample.where, f"its labels are not {len(self.classes)} of 1, 0 and {UNKNOWN}")
+            return
         if isinstance(sample.target, int) and not 0 <= sample.target < len(self.classes):
             raise DataError(
                 sample.where, f"label {sample.target} is out of range; there are {len(self.classes)} classes (0 first)"
@@ -187,7 +216,7 @@ class Split:
         return problems, len(self)
 
     def _mask(self, sample: Sample, image: Pixels | None) -> Pixels:
-        if sample.target is None or isinstance(sample.target, int):
+        if sample.target is None or isinstance(sample.target, int | tuple):
             raise DataError(sample.where, f"has no mask: the split's task is '{self.task}'")
         where = sample.target if isinstance(sample.target, Path) else sample.where
         mask = read_mask(sample.target, sample.mask_sha256) if isinstance(sample.target, Path) else sample.target()
@@ -219,7 +248,7 @@ def _image(sample: Sample) -> Pixels:
 
 
 def content_hashes(sample: Sample) -> tuple[str, str]:
-    """Hex SHA-256 of the image's content, and of the mask's (or the label as text, or `-` for none).
+    """Hex SHA-256 of the image's content, and of the mask's (or the label or labels as text, or `-` for none).
 
     A file's content is its bytes; a drawn image's is its shape and pixels.
     """
@@ -228,6 +257,8 @@ def content_hashes(sample: Sample) -> tuple[str, str]:
         return image, "-"
     if isinstance(sample.target, int):
         return image, str(sample.target)
+    if isinstance(sample.target, tuple):
+        return image, ",".join(map(str, sample.target))
     return image, sample.mask_sha256 or _content_hash(sample.target)
 
 

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,13 +29,14 @@ from edge.training.losses import NO_CLASS
 from edge.vision.preprocess import Preprocess, resize, resize_mask
 
 Pixels = NDArray[np.uint8]
+Target = int | NDArray[Any] | None
 _ORDER, _AUGMENT = 0, 1
 _BATCHES_AHEAD = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Images uint8 (n, h, w, 3) in the model's colour order; targets int64 (n,) or (n, h, w), or None."""
+    """Images uint8 (n, h, w, 3) in the model's colour order; targets int64 (n,), (n, h, w) or (n, labels), or None."""
 
     images: Tensor
     targets: Tensor | None
@@ -64,7 +66,7 @@ class Batches:
         self.size_hw = size_hw
         self.workers = workers
         self.with_targets = with_targets
-        self._cache: dict[int, tuple[Pixels, int | Pixels | None]] | None = {} if cache else None
+        self._cache: dict[int, tuple[Pixels, Target]] | None = {} if cache else None
         count = len(split) // phase.batch_size
         if not phase.drop_partial or not count:
             count = -(-len(split) // phase.batch_size)
@@ -83,7 +85,7 @@ class Batches:
         size = self.phase.batch_size
         wanted = [order[index * size : (index + 1) * size] for index in range(start, self.per_epoch)]
         with ThreadPoolExecutor(self.workers, thread_name_prefix="batches") as pool:
-            waiting: deque[list[Future[tuple[Pixels, int | Pixels | None]]]] = deque()
+            waiting: deque[list[Future[tuple[Pixels, Target]]]] = deque()
             try:
                 for indices in wanted:
                     waiting.append([pool.submit(self.sample, epoch, index) for index in indices])
@@ -94,29 +96,30 @@ class Batches:
             finally:
                 pool.shutdown(cancel_futures=True)
 
-    def sample(self, epoch: int, index: int) -> tuple[Pixels, int | Pixels | None]:
-        """One augmented sample: uint8 (h, w, 3) and its class, its uint8 (h, w) mask with `NO_CLASS`, or None."""
+    def sample(self, epoch: int, index: int) -> tuple[Pixels, Target]:
+        """One augmented sample: uint8 (h, w, 3) and its target; `NO_CLASS` in masks, None without targets."""
         rng = np.random.default_rng((self.phase.seed, _AUGMENT, epoch, index))
         image, target = self._decoded(index)
         augment = self.phase.augment
-        if isinstance(target, np.ndarray):
+        if isinstance(target, np.ndarray) and self.split.task == "segment":
             fill = _grey(self.preprocess)
             return augment_segmentation(
                 image, target, self.size_hw, _segmentation(augment), rng, ignore_index=NO_CLASS, fill=fill
             )
         return augment_classification(image, self.size_hw, _classification(augment), rng), target
 
-    def _decoded(self, index: int) -> tuple[Pixels, int | Pixels | None]:
+    def _decoded(self, index: int) -> tuple[Pixels, Target]:
         if self._cache is not None and index in self._cache:
             return self._cache[index]
         image = self.split.image(index)
-        target: int | Pixels | None = None
-        if self.with_targets:
-            target = self.split.mask(index, image) if self.split.task == "segment" else self.split.target(index)
-        if isinstance(target, np.ndarray):
-            image, target = resize(image, self.preprocess), self._mask(target)
-        elif self.preprocess.colour_order == "bgr":
-            image = np.ascontiguousarray(image[:, :, ::-1])
+        target: Target
+        if self.with_targets and self.split.task == "segment":
+            mask = self.split.mask(index, image)
+            image, target = resize(image, self.preprocess), self._mask(mask)
+        else:
+            if self.preprocess.colour_order == "bgr":
+                image = np.ascontiguousarray(image[:, :, ::-1])
+            target = self.split.target(index) if self.with_targets else None
         if self._cache is not None:
             self._cache[index] = (image, target)
         return image, target
@@ -126,7 +129,7 @@ class Batches:
             mask = np.where(mask == self.split.ignore_index, np.uint8(NO_CLASS), mask)
         return resize_mask(mask, self.preprocess, NO_CLASS)
 
-    def _batch(self, samples: list[tuple[Pixels, int | Pixels | None]]) -> Batch:
+    def _batch(self, samples: list[tuple[Pixels, Target]]) -> Batch:
         images = torch.from_numpy(np.stack([image for image, _ in samples]))
         if not self.with_targets:
             return Batch(images=images, targets=None)

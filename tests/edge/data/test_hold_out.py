@@ -1,8 +1,10 @@
 """The held-out part follows from images and seed alone, and every class stands on both sides of it."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edge.data.hold_out import hold_out
@@ -29,6 +31,15 @@ def test_every_class_gives_its_share_and_keeps_the_rest(tmp_path: Path) -> None:
     train, val = hold_out(split, 0.2, seed=0)
     assert Counter(sample.target for sample in val.samples) == {0: 8, 1: 2, 2: 1}
     assert names(train) | names(val) == names(split) and not names(train) & names(val)
+
+
+def test_every_label_that_holds_twice_stands_on_both_sides(tmp_path: Path) -> None:
+    split = split_of(tmp_path, [0] * 40)
+    truths = [(int(index % 2 == 0), int(index % 20 == 0), int(index % 7 == 0)) for index in range(40)]
+    samples = tuple(replace(sample, target=truth) for sample, truth in zip(split.samples, truths, strict=True))
+    parts = hold_out(replace(split, samples=samples, scores="independent"), 0.2, seed=0)
+    for part in parts:
+        assert np.sum([part.truth(index) for index in range(len(part))], axis=0).min() >= 1
 
 
 def test_a_class_of_one_image_is_trained_on(tmp_path: Path) -> None:
