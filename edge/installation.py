@@ -5,6 +5,7 @@ The product need not come from an index, so a message names the packages themsel
 
 import re
 import shlex
+import sys
 from collections.abc import Iterator, Mapping
 from importlib import metadata
 from types import MappingProxyType
@@ -25,18 +26,31 @@ EXTRAS: Mapping[str, str] = MappingProxyType(
         "torch": "train",
     }
 )
+# package -> the last Python that it was published for, and the package that is its successor
+ENDED: Mapping[str, tuple[tuple[int, int], str]] = MappingProxyType({"tflite_runtime": ((3, 11), "ai_edge_litert")})
 
 
 def needs(package: str, extra: str | None = None) -> str:
-    """`needs the package torch: pip install 'torch>=2.6' jinja2`: with all else that is missing of its extra.
+    """`needs the package torch: pip install jinja2==3.1.6 torch==2.13.0`: with all else that its extra misses here.
 
     Args:
         package: a key of EXTRAS, as it is imported.
         extra: where another one than that of EXTRAS is wanted.
     """
-    asked = package.replace("_", "-")
-    missing = [line for name, line in _brought(extra or EXTRAS[package]) if name == asked or not _is_installed(name)]
-    return f"needs the package {package}: pip install {' '.join(map(shlex.quote, missing or [asked]))}"
+    wanted, why = package, ""
+    if package in ENDED:
+        last, successor = ENDED[package]
+        if sys.version_info[:2] > last:
+            here = f"{sys.version_info[0]}.{sys.version_info[1]}"
+            why = f", which ended with Python {last[0]}.{last[1]} (here {here}); its successor is {successor}"
+            wanted, extra = successor, None
+    asked = wanted.replace("_", "-")
+    missing = [
+        line
+        for name, line in _brought(extra or EXTRAS[wanted])
+        if name == asked or not _is_installed(name) or "<" in line  # an older numpy than is here, for tflite-runtime
+    ]
+    return f"needs the package {package}{why}: pip install {' '.join(map(shlex.quote, missing or [asked]))}"
 
 
 def _brought(extra: str) -> Iterator[tuple[str, str]]:

@@ -40,6 +40,7 @@ LIGHT = (
     "edge/test_bounded_file.py",
     "edge/test_cost.py",
     "edge/test_errors.py",
+    "edge/test_installation.py",
     "edge/test_light.py",
     "edge/test_recipe.py",
     "edge/test_terminal.py",

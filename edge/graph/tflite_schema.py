@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from edge.errors import EngineError
+from edge.installation import needs
 
 FILE_IDENTIFIER = b"TFL3"
 SCHEMA_VERSION = 3
@@ -41,7 +42,7 @@ def schema() -> Any:
     try:
         import ai_edge_litert.schema_py_generated as module
     except ImportError as error:
-        raise EngineError("TFLite files need the package ai-edge-litert: pip install ai-edge-litert") from error
+        raise EngineError(f"a TFLite file {needs('ai_edge_litert')}") from error
     return module
 
 

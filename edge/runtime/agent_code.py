@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MODULES = (
     "edge/__init__.py",
     "edge/errors.py",
+    "edge/installation.py",
     "edge/leftovers.py",
     "edge/runtime/__init__.py",
     "edge/runtime/agent.py",

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.errors import EngineError, ModelFileError, UsageError, unknown_name
+from edge.installation import needs
 from edge.runtime.cpu_features import kernels_isa
 from edge.runtime.engine import EngineInfo, Port, Session
 from edge.runtime.inputs import check_inputs
@@ -64,7 +65,7 @@ def _open(
     try:
         module = import_module(module_name)
     except ImportError as error:
-        raise EngineError(f"{engine}: {package} is not installed here; pip install {package} ({error})") from error
+        raise EngineError(f"{engine}: {needs(module_name.partition('.')[0])} ({error})") from error
     _check_file(path, data)
     content = {"model_path": str(path)} if data is None else {"model_content": data}
     resolver = module.OpResolverType[RESOLVERS[kernels or "xnnpack"]]

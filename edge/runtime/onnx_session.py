@@ -10,6 +10,7 @@ from typing import Any
 import numpy.typing as npt
 
 from edge.errors import EngineError, ModelFileError, UsageError, unknown_name
+from edge.installation import needs
 from edge.runtime.cpu_features import kernels_isa
 from edge.runtime.engine import DeviceTimes, EngineInfo, Port, Session
 from edge.runtime.inputs import check_inputs
@@ -71,7 +72,7 @@ def open_onnxruntime(
     try:
         onnxruntime = onnxruntime_module()
     except ImportError as error:
-        raise EngineError(f"onnxruntime: it is not installed here; pip install onnxruntime ({error})") from error
+        raise EngineError(f"onnxruntime: {needs('onnxruntime')} ({error})") from error
     if data is None and not path.is_file():
         raise ModelFileError(path, "no such file")
     session = start_session(onnxruntime, path, chosen, threads, data=data)
