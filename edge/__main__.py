@@ -21,6 +21,9 @@ def run() -> None:
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
     from edge import interrupts  # after the handler: importing takes time, in which a person can lose patience
+    from edge.bounded_file import MOST_PIXELS
+
+    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))  # read when OpenCV is imported
     from edge.cli import main
 
     interrupts.install()

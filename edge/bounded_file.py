@@ -14,6 +14,7 @@ from edge.errors import FileError
 Name = str | Path
 KIND_NAMES = {stat.S_IFREG: "a file", stat.S_IFDIR: "a folder"}
 OTHER_KIND = "a pipe, socket or device"
+MOST_PIXELS = 1 << 28  # of an image: 0.8 GB decoded
 _BLOCK_BYTES = 1 << 20
 _MISSING = (errno.ENOENT, errno.ENOTDIR)
 

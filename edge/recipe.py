@@ -64,7 +64,8 @@ class Data(Section):
     Relative paths start at the working directory. `cache` keeps the training images decoded in memory.
 
     `holdout`, in place of `val`: that share of `train` is validated on and not trained on, the same images whenever
-    they are asked for (`edge.data.held_out`); another `holdout_seed` holds out others.
+    they are asked for (`edge.data.hold_out`); another `holdout_seed` holds out others. `skip_damaged` leaves out, by
+    name, images and masks that cannot be used, which are refused otherwise (`edge.data.damaged`).
     """
 
     root: str | None = None
@@ -72,6 +73,7 @@ class Data(Section):
     val: SplitSource | None = None
     holdout: Annotated[float, Field(gt=0, lt=1)] | None = None
     holdout_seed: Seed = 0
+    skip_damaged: bool = False
     cache: bool = True
     workers: Annotated[int, Field(ge=1, le=64)] = 1
 

@@ -1,6 +1,7 @@
 """The splits of a recipe: what it trains on and what it validates on."""
 
-from edge.data.held_out import hold_out
+from edge.data.damaged import without_damaged
+from edge.data.hold_out import hold_out
 from edge.data.open_split import open_split
 from edge.data.splits import Split
 from edge.recipe import Data, SplitSource
@@ -23,4 +24,4 @@ def validation_split(data: Data) -> Split | None:
 
 
 def _opened(source: SplitSource, data: Data) -> Split:
-    return open_split(**split_arguments(source, data.root))
+    return without_damaged(open_split(**split_arguments(source, data.root)), skip=data.skip_damaged)

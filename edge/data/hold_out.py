@@ -9,7 +9,7 @@ from edge.data.splits import Sample, Split, content_hashes
 from edge.errors import DataError, UsageError
 
 
-def hold_out(split: Split, share: float, seed: int) -> tuple[Split, Split]:
+def hold_out(split: Split, share: float, seed: int = 0) -> tuple[Split, Split]:
     """Two splits of the same meaning, to train on and to validate on, each in the order of `split`.
 
     With class labels every class gives its share, at least one image, and keeps at least one; a class of one image is
@@ -40,7 +40,10 @@ def hold_out(split: Split, share: float, seed: int) -> tuple[Split, Split]:
             held.update(copies[rank])
             taken += len(copies[rank])
     if not held:
-        raise DataError(split.origin, f"no part of {len(split)} images can be held out: a class needs two that differ")
+        raise DataError(
+            split.origin,
+            f"no class of its {len(split)} images has two that differ: nothing can be held out for validation",
+        )
     kept = [index for index in range(len(split)) if index not in held]
     return split.subset(kept), split.subset(sorted(held))
 

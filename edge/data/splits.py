@@ -5,7 +5,6 @@ came from: a folder, CamVid, Cityscapes, the generator, or a pinned split file.
 """
 
 import hashlib
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.artifact import Scores
-from edge.data.decode import read_file, read_image, read_mask
+from edge.data.decode import check_image, read_file, read_image, read_mask
 from edge.errors import DataError
 
 Pixels = NDArray[np.uint8]
@@ -25,8 +24,6 @@ Truth = tuple[int, ...]  # by independent label: 1 it holds, 0 it does not, UNKN
 UNKNOWN = -1
 Render = Callable[[], Pixels]
 Colour = tuple[int, int, int]
-MOST_NAMED = 20
-LOOK_S = 10.0  # for the other samples, once one is found damaged
 Task = Literal["classify", "segment", "images"]
 
 
@@ -67,6 +64,7 @@ class Split:
         ignore_index: the mask value (after `mask_table`) that stands for no class.
         mask_table: 256 entries, class index by value in the mask file; None: values are class indices.
         origin: where it came from, for messages.
+        skipped_damaged: how many images were left out because they cannot be used (`edge.data.damaged`).
     """
 
     samples: tuple[Sample, ...]
@@ -77,6 +75,7 @@ class Split:
     ignore_index: int | None = None
     mask_table: tuple[int, ...] | None = None
     origin: str = ""
+    skipped_damaged: int = 0
 
     def __post_init__(self) -> None:
         if not self.samples:
@@ -101,10 +100,7 @@ class Split:
 
     def image(self, index: int) -> Pixels:
         """RGB uint8 (h, w, 3), decoded now; refused when the file is missing, damaged, or not the pinned one."""
-        try:
-            return _image(self.samples[index])
-        except DataError as error:
-            raise self._with_others(error) from None
+        return _image(self.samples[index])
 
     def target(self, index: int) -> int | NDArray[np.int8] | Pixels:
         """The class index, the `truth` of independent labels, or the mask uint8 (h, w) of indices and `ignore_index`.
@@ -145,19 +141,19 @@ class Split:
         Args:
             image: the sample's image, where it is there already: a mask of another size is refused.
         """
-        try:
-            return self._mask(self.samples[index], image)
-        except DataError as error:
-            raise self._with_others(error) from None
+        return self._mask(self.samples[index], image)
 
     def subset(self, indices: Sequence[int]) -> "Split":
         """The samples at these positions, in this order."""
         return replace(self, samples=tuple(self.samples[index] for index in indices))
 
-    def check(self) -> None:
-        """Decode every image and target and compare their sizes: one whole pass, all problems raised as one."""
-        if problems := self._problems(limit_s=None)[0]:
-            raise problems[0] if len(problems) == 1 else self._many(problems, len(self))
+    def check(self, index: int) -> None:
+        """Refuse a sample that `image` or `mask` refuses, without keeping what is decoded; see `decode.check_image`."""
+        sample = self.samples[index]
+        if self.task == "segment":
+            self._mask(sample, _image(sample))
+        elif isinstance(sample.image, Path):
+            check_image(sample.image, read_file(sample.image, sample.image_sha256))
 
     @cached_property
     def sha256(self) -> str:
@@ -188,32 +184,6 @@ class Split:
             raise DataError(
                 sample.where, f"label {sample.target} is out of range; there are {len(self.classes)} classes (0 first)"
             )
-
-    def _with_others(self, first: DataError) -> DataError:
-        """The problem of a sample, or of all samples that have one: who mends a data set wants to know all at once."""
-        problems, looked_at = self._problems(limit_s=LOOK_S)
-        return first if len(problems) < 2 else self._many(problems, looked_at)
-
-    def _many(self, problems: list[DataError], looked_at: int) -> DataError:
-        told = "; ".join(str(problem) for problem in problems[:MOST_NAMED])
-        more = f"; and {len(problems) - MOST_NAMED} more" if len(problems) > MOST_NAMED else ""
-        first = "the first " if looked_at < len(self) else ""
-        return DataError(self.origin, f"{len(problems)} of {first}{looked_at} samples cannot be used: {told}{more}")
-
-    def _problems(self, limit_s: float | None) -> tuple[list[DataError], int]:
-        """What is wrong with every sample, and how many samples were looked at in the time given."""
-        problems: list[DataError] = []
-        until = None if limit_s is None else time.monotonic() + limit_s
-        for looked_at, sample in enumerate(self.samples):
-            if until is not None and time.monotonic() > until:
-                return problems, looked_at
-            try:
-                image = _image(sample)
-                if self.task == "segment":
-                    self._mask(sample, image)
-            except DataError as error:
-                problems.append(error)
-        return problems, len(self)
 
     def _mask(self, sample: Sample, image: Pixels | None) -> Pixels:
         if sample.target is None or isinstance(sample.target, int | tuple):

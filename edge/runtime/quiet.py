@@ -16,33 +16,37 @@ if hasattr(os, "register_at_fork"):
 
 
 @contextmanager
-def quiet_native_log(*, everything: bool = False) -> Iterator[None]:
+def quiet_native_log(*, everything: bool = False) -> Iterator[list[bytes]]:
     """Hold back lines that native code writes to standard error during the block, if they are plain notices.
 
     Lines that do not start with `INFO:` reach standard error when the block ends, unless `everything` is held back,
     because our own message says it better. The whole process is affected for the short time of the block; blocks of
     several threads follow one another. Without a standard error (a daemon) nothing is passed on: the descriptor may
     be a file that was opened since.
+
+    Returns:
+        A list that holds all lines once the block has ended.
     """
+    lines: list[bytes] = []
     with _ALONE, ExitStack() as stack:
         _flush()
         try:
             held = stack.enter_context(tempfile.TemporaryFile())
             kept = os.dup(STANDARD_ERROR)
         except OSError:  # closed, or no place to hold anything
-            yield
+            yield lines
             return
         os.dup2(held.fileno(), STANDARD_ERROR)
         try:
-            yield
+            yield lines
         finally:
             _flush()
             os.dup2(kept, STANDARD_ERROR)
             os.close(kept)
             held.seek(0)
-            lines = [] if everything or sys.__stderr__ is None else held.read().splitlines(keepends=True)
+            lines += held.read().splitlines(keepends=True)
             with suppress(OSError):  # nobody reads it any more
-                for line in lines:
+                for line in () if everything or sys.__stderr__ is None else lines:
                     if not line.startswith(NOTICE):
                         os.write(STANDARD_ERROR, line)
 

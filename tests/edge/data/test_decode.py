@@ -128,6 +128,8 @@ def test_what_is_damaged_is_said_by_our_line_alone(tmp_path: Path) -> None:
     for suffix in (".bmp", ".ppm", ".tiff", ".jpg", ".png", ".webp"):
         path = save(tmp_path / f"cut{suffix}", PIXELS)
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
+    whole = save(tmp_path / "closed.jpg", PIXELS).read_bytes()
+    (tmp_path / "closed.jpg").write_bytes(whole[: len(whole) * 2 // 3] + b"\xff\xd9")
     code = """
 import sys
 from pathlib import Path
@@ -135,9 +137,10 @@ from edge import __main__, cli
 from edge.errors import DataError
 
 def main():
+    from edge.data.damaged import without_damaged
     from edge.data.image_folder import image_folder
     try:
-        image_folder(Path(".")).check()
+        without_damaged(image_folder(Path(".")))
     except DataError as error:
         sys.stderr.write(str(error))
 
@@ -148,4 +151,4 @@ __main__.run()
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     (line,) = done.stderr.splitlines()
-    assert line.startswith(".: 7 of 7 samples cannot be used: ") and "huge.png: 2147483647x2147483647 pixels" in line
+    assert line.startswith(".: 8 of 8 images cannot be used: ") and "huge.png: 2147483647x2147483647 pixels" in line

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from edge.data.class_names import ClassNames, read_class_names
+from edge.data.damaged import damaged
 from edge.data.image_folder import image_folder
 from edge.data.open_split import open_split
 from edge.data.scenes import camvid, cityscapes, class_shares, mask_folder
@@ -129,7 +130,7 @@ def test_class_folders_are_classes_in_sorted_order(tmp_path: Path) -> None:
 def test_images_alone_are_a_split_without_targets(photographs: Path) -> None:
     split = image_folder(photographs)
     assert (split.task, len(split), split.classes) == ("images", 3, ())
-    split.check()
+    assert not damaged(split)
 
 
 def test_empty_missing_and_mixed_folders_are_refused(tmp_path: Path) -> None:
@@ -172,7 +173,7 @@ def test_camvid_leaves_void_out(tmp_path: Path) -> None:
     split = camvid(tmp_path, "train")
     assert (split.classes, split.ignore_index) == (("Sky", "Road"), 2)
     assert split.palette == ((128, 128, 128), (128, 64, 128))
-    split.check()
+    assert not damaged(split)
     with pytest.raises(UsageError, match="unknown part 'trian'; did you mean 'train'"):
         camvid(tmp_path, "trian")
 
@@ -258,7 +259,7 @@ def test_real_camvid_has_its_published_parts_and_shares(test_data: Path) -> None
     # The table of shares counts void among the pixels (1.70 % in val); class_shares does not.
     published = np.array([9.18, 25.96, 0.56, 28.95, 8.72, 16.34, 0.89, 3.08, 1.75, 0.65, 2.22])
     assert np.abs(class_shares(val) * 98.30 - published).max() < 0.01
-    val.check()
+    assert not damaged(val)
 
 
 @pytest.mark.data

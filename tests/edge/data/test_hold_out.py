@@ -76,5 +76,5 @@ def test_a_share_that_is_none_is_refused(share: float, tmp_path: Path) -> None:
 
 
 def test_nothing_to_hold_out_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no part of 2 images can be held out"):
+    with pytest.raises(DataError, match="no class of its 2 images has two that differ"):
         hold_out(split_of(tmp_path, [0, 1]), 0.5, seed=0)

@@ -76,19 +76,7 @@ def test_mask_table_maps_file_values_to_classes(tmp_path: Path) -> None:
 
 def test_check_refuses_a_mask_of_another_size(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"masks/a\.png: mask is 8x5, its image a\.png is 8x6"):
-        segment(tmp_path, np.zeros((5, 8), dtype=np.uint8)).check()
-
-
-def test_every_damaged_sample_is_named_at_once(tmp_path: Path) -> None:
-    split = classify(tmp_path, [0, 1, 2])
-    (tmp_path / "0.png").write_bytes(b"no image")
-    (tmp_path / "2.png").unlink()
-    problem = r"^here: 2 of 3 samples cannot be used: .*0\.png: not an image, or a damaged one; .*2\.png: no such file$"
-    named = Split(samples=split.samples, task="classify", classes=split.classes, origin="here")
-    for read in (lambda: named.image(2), named.check):
-        with pytest.raises(DataError, match=problem):
-            read()
-    assert named.image(1).shape == (6, 8, 3)
+        segment(tmp_path, np.zeros((5, 8), dtype=np.uint8)).check(0)
 
 
 def test_a_mask_read_with_its_image_has_the_image_s_size(tmp_path: Path) -> None:
@@ -114,16 +102,11 @@ def test_a_pinned_split_leads_nowhere_else(tmp_path: Path, place: str) -> None:
         write_split(classify(tmp_path / "data", [0]), path)
 
 
-def test_check_passes_over_a_good_split(tmp_path: Path) -> None:
-    segment(tmp_path, np.zeros((6, 8), dtype=np.uint8)).check()
-    classify(tmp_path, [0, 1, 2]).check()
-
-
 def test_missing_mask_is_named(tmp_path: Path) -> None:
     split = segment(tmp_path, np.zeros((6, 8), dtype=np.uint8))
     (tmp_path / "masks/a.png").unlink()
     with pytest.raises(DataError, match=r"masks/a\.png: no such file"):
-        split.check()
+        split.check(0)
 
 
 @pytest.mark.parametrize(
