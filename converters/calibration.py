@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edge.data.damaged import without_damaged
 from edge.data.open_split import open_split
 from edge.data.splits import Split
 from edge.errors import UsageError, unknown_name
@@ -37,8 +38,10 @@ class Calibration:
         return self.split.subset(spread(len(self.split), self.images))
 
 
-def open_calibration(split: str | None, images: int | None, ranges: Any) -> Calibration | None:
-    """The calibration that a command line names; None without a split.
+def open_calibration(
+    split: str | None, images: int | None, ranges: Any, *, skip_damaged: bool = False
+) -> Calibration | None:
+    """The calibration that a command line names, see `calibration_of`; None without a split.
 
     Raises:
         UsageError: an unknown estimator or kind of split, or a number of images without a split.
@@ -50,7 +53,13 @@ def open_calibration(split: str | None, images: int | None, ranges: Any) -> Cali
         if images is not None:
             raise UsageError("-n counts calibration images; name them with --calibration SPLIT")
         return None
-    return Calibration(split=open_split(split=split, option="--calibration"), images=images, ranges=ranges)
+    return calibration_of(open_split(split=split, option="--calibration"), images, ranges, skip_damaged=skip_damaged)
+
+
+def calibration_of(split: Split, images: int | None, ranges: Estimator, *, skip_damaged: bool = False) -> Calibration:
+    """A calibration whose images were looked at; damaged ones are refused, or left out with `skip_damaged`."""
+    chosen = Calibration(split=split, images=images).chosen()
+    return Calibration(split=without_damaged(chosen, skip=skip_damaged), ranges=ranges)
 
 
 def spread(count: int, wanted: int | None) -> tuple[int, ...]:

@@ -43,7 +43,8 @@ def accuracy(
     Returns:
         Classification: `top1`, `top5`, in [0, 1]; of independent labels `mean_average_precision` and `label_accuracy`.
         Segmentation: `miou` and `pixel_accuracy` in [0, 1], and `iou` by
-        class name (None where a class occurs neither in truth nor answer). Both: `images`, `split_sha256`.
+        class name (None where a class occurs neither in truth nor answer). Both: `images`, `skipped_damaged` (how many
+        were left out before), `split_sha256`.
 
     Raises:
         UsageError: the split has no labels or masks.
@@ -52,7 +53,8 @@ def accuracy(
         raise UsageError(f"{split.origin}: has no labels or masks to evaluate on; give --labels or --masks")
     scorer = _labels if independent and split.task == "classify" else SCORERS[split.task]
     metrics = scorer(split, answer, batch_size, advance)
-    return {**metrics, "images": len(split), "split_sha256": split.sha256}
+    counts = {"images": len(split), "skipped_damaged": split.skipped_damaged}
+    return {**metrics, **counts, "split_sha256": split.sha256}
 
 
 def _classify(split: Split, answer: Answer, batch_size: int, advance: Advance) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from edge.errors import UsageError
 from edge.verbs.bounded_number import whole
 from edge.verbs.input_shape import parse_shape
 from edge.verbs.onnx2tf_options import convert_there, prepare
+from edge.verbs.split_options import skip_damaged
 
 
 @click.command(
@@ -49,6 +50,7 @@ from edge.verbs.onnx2tf_options import convert_there, prepare
     show_default=True,
     help="With --calibration: mse (least squared error), percentile (99.99) or minmax.",
 )
+@skip_damaged
 @click.option(
     "--keep-nchw-io", is_flag=True, help="The TFLite file's images and maps stay NCHW, as the app feeds them."
 )
@@ -91,6 +93,7 @@ def command(
     calibration: str | None,
     samples: int | None,
     ranges: Any,
+    skip_damaged: bool,
     via: str | None,
     weights: Literal["int8", "float16"] | None,
 ) -> int:
@@ -111,6 +114,7 @@ def command(
             calibration=calibration,
             samples=samples,
             ranges=ranges,
+            skip_damaged=skip_damaged,
             writer_options={
                 "--io": io,
                 "--keep-nchw-io": keep_nchw_io,
@@ -153,7 +157,7 @@ def command(
         card_path=card,
         name=name,
         allow_float=allowed,
-        calibration=open_calibration(calibration, samples, ranges),
+        calibration=open_calibration(calibration, samples, ranges, skip_damaged=skip_damaged),
         io=io,
         keep_nchw_io=keep_nchw_io,
         shapes=shapes,

@@ -11,6 +11,7 @@ from edge.answer_form import has_independent_labels
 from edge.artifact import open_artifact
 from edge.bounded_file import is_dir, is_file
 from edge.data.class_names import ClassNames
+from edge.data.damaged import without_damaged
 from edge.data.model_classes import model_classes, require_model_classes
 from edge.data.open_split import open_split
 from edge.data.splits import Split
@@ -22,6 +23,7 @@ from edge.recipe_splits import validation_split
 from edge.runtime.artifact_answer import artifact_answer
 from edge.terminal import Bars, say, say_json, show
 from edge.verbs.bounded_number import THREADS, whole
+from edge.verbs.split_options import split_options
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,11 +40,7 @@ class _Opened:
 
 @click.command()
 @click.argument("subject", metavar="CHECKPOINT|ARTIFACT", type=click.Path(path_type=Path))
-@click.option("--split", help="A split: a pinned file, camvid:ROOT:val, generated:classify:val, ...")
-@click.option("--images", help="A folder of images, with --labels or --masks.")
-@click.option("--labels", help="Class by image file.")
-@click.option("--masks", help="Folder of masks.")
-@click.option("--classes", help="File of class names, for --images.")
+@split_options
 @click.option("-n", "--samples", type=whole(1), help="Look at the first N images only.")
 @click.option("--engine", help="What runs an artifact; the preferred installed one if left out.")
 @click.option("--threads", type=THREADS, default=1, show_default=True, help="Processor threads.")
@@ -54,6 +52,7 @@ def command(
     labels: str | None,
     masks: str | None,
     classes: str | None,
+    skip_damaged: bool,
     samples: int | None,
     engine: str | None,
     threads: int,
@@ -69,7 +68,7 @@ def command(
     """
     opened = _artifact(subject, engine, threads) if is_dir(subject) else _checkpoint(subject, engine, threads)
     if split is None and images is None:
-        validation = None if opened.data is None else validation_split(opened.data)
+        validation = None if opened.data is None else validation_split(_skipping(opened.data, skip_damaged))
         if validation is None:
             raise UsageError(
                 f"{subject}: names no validation split; give --split, or --images with --labels or --masks"
@@ -87,6 +86,8 @@ def command(
     require_model_classes(chosen, opened.classes.names, str(subject))
     if samples is not None:
         chosen = chosen.subset(range(min(samples, len(chosen))))
+    if opened.data is None or split is not None or images is not None:  # a recipe's split has been looked at
+        chosen = without_damaged(chosen, skip=skip_damaged)
     with Bars() as progress:
         task = progress.add_task("evaluate", total=len(chosen))
         metrics = accuracy(
@@ -100,6 +101,10 @@ def command(
         say_json({"subject": str(subject), "runs_on": opened.runs_on, "split": chosen.origin, **metrics})
     else:
         _print(f"{subject}, {opened.runs_on}", chosen, metrics)
+
+
+def _skipping(data: Data, skip_damaged: bool) -> Data:
+    return data.model_copy(update={"skip_damaged": data.skip_damaged or skip_damaged})
 
 
 def _artifact(folder: Path, engine: str | None, threads: int) -> _Opened:
@@ -140,7 +145,8 @@ def _checkpoint(path: Path, engine: str | None, threads: int) -> _Opened:
 
 
 def _print(subject: str, split: Split, metrics: dict[str, Any]) -> None:
-    say(f"{subject}; {split.origin}, {metrics['images']} images")
+    skipped = f", {metrics['skipped_damaged']} damaged left out" if metrics["skipped_damaged"] else ""
+    say(f"{subject}; {split.origin}, {metrics['images']} images{skipped}")
     table = Table()
     table.add_column("metric")
     table.add_column("%", justify="right")

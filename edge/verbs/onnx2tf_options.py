@@ -29,6 +29,7 @@ def convert_there(
     calibration: str | None,
     samples: int | None,
     ranges: Any,
+    skip_damaged: bool,
     writer_options: dict[str, object],
     no_verify: bool,
     as_json: bool,
@@ -53,7 +54,7 @@ def convert_there(
         head=head,
         card_path=card,
         name=name,
-        calibration=open_calibration(calibration, samples, ranges),
+        calibration=open_calibration(calibration, samples, ranges, skip_damaged=skip_damaged),
         say=tell,
     )
     print_artifact(artifact, as_json=as_json)

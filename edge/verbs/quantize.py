@@ -6,6 +6,7 @@ from typing import Any, Literal
 import click
 
 from edge.verbs.bounded_number import whole
+from edge.verbs.split_options import skip_damaged
 
 
 @click.command(
@@ -28,6 +29,7 @@ from edge.verbs.bounded_number import whole
 @click.option(
     "--labels", default=None, type=click.Path(path_type=Path), help="Label file of --images: takes the images it lists."
 )
+@skip_damaged
 @click.option(
     "-n", "--samples", default=None, type=whole(1), help="Use this many images, evenly spread; all if left out."
 )
@@ -65,6 +67,7 @@ def command(
     calibration: str | None,
     images: Path | None,
     labels: Path | None,
+    skip_damaged: bool,
     samples: int | None,
     head: str | None,
     card: Path | None,
@@ -82,7 +85,7 @@ def command(
     Ranges come from the calibration images; weights are rounded per output channel. The artifact is verified unless
     --no-verify is given.
     """
-    from converters.calibration import Calibration
+    from converters.calibration import calibration_of
     from converters.layout_report import remaining_transposes
     from converters.quantize import quantize_source
     from edge.data.open_split import open_split
@@ -100,7 +103,7 @@ def command(
     artifact = quantize_source(
         source,
         output,
-        Calibration(split=split, images=samples, ranges=ranges),
+        calibration_of(split, samples, ranges, skip_damaged=skip_damaged),
         head=head,
         card_path=card,
         name=name,

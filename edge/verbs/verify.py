@@ -15,6 +15,7 @@ from edge.overwriting import refuse_inputs
 from edge.terminal import Bars, say_json, tell
 from edge.verbs.bounded_number import Number, whole
 from edge.verbs.handed_over import hand_over
+from edge.verbs.split_options import split_options
 from edge.verbs.verdict_text import MARKS, print_verdict
 from edge.verbs.written_file import HTML_FILE
 
@@ -29,11 +30,7 @@ RANKED = ("accuracy", "agreement")
 
 @click.command("verify", epilog="Example: edge verify runs/street/int8 --split generated:segment:val --samples 50")
 @click.argument("artifact", type=click.Path(path_type=Path))
-@click.option("--split", help="A pinned split file or KIND:...; the self-test's images if no data is named.")
-@click.option("--images", type=click.Path(path_type=Path), help="A folder of images.")
-@click.option("--labels", type=click.Path(path_type=Path), help="With --images: their label file.")
-@click.option("--masks", type=click.Path(path_type=Path), help="With --images: the folder of their masks.")
-@click.option("--classes", type=click.Path(path_type=Path), help="With --images: the file of class names.")
+@split_options
 @click.option("-n", "--samples", type=whole(1), help="Look at the first N images only.")
 @click.option("--engine", "engines", multiple=True, help="litert, tflite-runtime or onnxruntime; repeatable.")
 @click.option("--kernels", help="Kernel set of the TFLite engine: xnnpack, builtin or reference.")
@@ -102,6 +99,7 @@ def _write_page(path: Path, artifact: Artifact, report: "Report", examination: "
 
 
 def _request(artifact: Artifact, recorded: bool, **options: Any) -> "Request":
+    from edge.data.damaged import without_damaged
     from edge.data.model_classes import model_classes, require_model_classes
     from edge.data.open_split import open_split
     from edge.evaluation.thresholds import recipe_thresholds, resolve
@@ -121,6 +119,9 @@ def _request(artifact: Artifact, recorded: bool, **options: Any) -> "Request":
             task = artifact.manifest.task
             raise UsageError(f"{artifact.folder} is for '{task}', {chosen.origin} for '{chosen.task}'")
         require_model_classes(chosen, artifact.manifest.labels.names, str(artifact.folder))
+        if options["samples"] is not None:
+            chosen = chosen.subset(range(min(options["samples"], len(chosen))))
+        chosen = without_damaged(chosen, skip=options["skip_damaged"])
     latency = latency_findings(
         artifact,
         limits,

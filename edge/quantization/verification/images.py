@@ -40,9 +40,15 @@ class Images:
 
     @property
     def wording(self) -> str:
-        """How many, of what, and when there were fewer than asked for."""
+        """How many, of what, when there were fewer than asked for, and how many were left out."""
         fewer = f" ({self.asked} were asked for)" if self.asked is not None and self.asked > self.count else ""
-        return f"{self.count} images of {self.origin}{fewer}"
+        skipped = f", {self.skipped_damaged} damaged left out" if self.skipped_damaged else ""
+        return f"{self.count} images of {self.origin}{fewer}{skipped}"
+
+    @property
+    def skipped_damaged(self) -> int:
+        """How many images were left out because they cannot be used."""
+        return 0 if self.split is None else self.split.skipped_damaged
 
     def batches(self, size: int = 1) -> Iterator[tuple[list[int], Pixels]]:
         """Indices and uint8 (n, height, width, 3) at the model's size and in its colour order."""

@@ -55,6 +55,7 @@ def verdict_row(artifact: Artifact, report: Report) -> Row:
             name: {"value": getattr(limits, name), "origin": origin} for name, origin in limits.origins.items()
         },
         "images": report.images,
+        "skipped_damaged": report.skipped_damaged,
         "origin": report.origin,
         "looked_at": report.looked_at,
         "parent": report.parent,

@@ -63,6 +63,7 @@ class Report:
 
     Attributes:
         images: how many, `origin`: from where, `looked_at`: both in words, and how many were asked for if more.
+        skipped_damaged: how many images of the split were left out because they cannot be used.
         operators: subject -> what every operator showed alone.
         fidelity, accuracy, bounds: entries for the manifest.
     """
@@ -70,6 +71,7 @@ class Report:
     verdict: Verdict
     limits: Limits
     images: int
+    skipped_damaged: int
     origin: str
     looked_at: str
     parent: str | None
@@ -107,6 +109,7 @@ def verify(artifact: Artifact, request: Request, advance: Advance = lambda count
         verdict=verdict(findings, blame(findings, subject, operators)),
         limits=request.limits,
         images=images.count,
+        skipped_damaged=images.skipped_damaged,
         origin=images.origin,
         looked_at=images.wording,
         parent=None if parent is None else parent.name,

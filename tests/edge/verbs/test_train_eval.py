@@ -3,9 +3,11 @@
 import json
 from pathlib import Path
 
+import cv2
 import pytest
 
 from edge.cli import main
+from edge.data.open_split import open_split
 
 RECIPE = Path(__file__).parents[3] / "edge" / "recipes" / "mobilenet_v1_generated.toml"
 SMALL = {
@@ -112,3 +114,21 @@ def test_a_model_file_alone_is_told_from_a_checkpoint(
     assert main(["eval", str(tmp_path / name)]) == 1
     assert "is a model file alone" in capsys.readouterr().err
     assert main(["eval", str(tmp_path / f"none_{name}")]) == 2
+
+
+def test_damaged_images_are_named_by_eval_or_left_out_and_counted(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drawn = open_split(split="generated:classify:val:8")
+    for index in range(8):
+        place = tmp_path / drawn.classes[drawn.label(index)] / f"{index}.png"
+        place.parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(place), drawn.image(index))
+    place.write_bytes(place.read_bytes()[:100])
+    asked = ["eval", str(run_folder / "float.safetensors"), "--images", str(tmp_path), "--json"]
+    assert main(asked) == 1
+    assert f"{place}: a truncated PNG: the end chunk is missing; --skip-damaged" in capsys.readouterr().err
+    assert main([*asked, "--skip-damaged"]) == 0
+    out, error = capsys.readouterr()
+    found = json.loads(out)
+    assert (found["images"], found["skipped_damaged"]) == (7, 1) and str(place) in error
