@@ -22,7 +22,8 @@ from edge.unforeseen import unforeseen_line
 VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "models": ("edge.verbs.models", "List the networks with parameters and multiply-adds."),
-        "train": ("edge.verbs.train", "Train a recipe: a float phase, then quantization-aware training."),
+        "recipes": ("edge.verbs.recipes", "List the recipes that ship, or print one."),
+        "train": ("edge.verbs.train", "Train on your own images, or a recipe: float first, then quantization-aware."),
         "eval": ("edge.verbs.eval", "Accuracy of a checkpoint or artifact on a split."),
         "quantize": ("edge.verbs.quantize", "Quantize a trained model after training, from calibration images."),
         "convert": ("edge.verbs.convert", "Turn a checkpoint or an ONNX file into an artifact."),

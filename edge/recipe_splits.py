@@ -1,19 +1,33 @@
 """The splits of a recipe: what it trains on and what it validates on."""
 
+from dataclasses import replace
+from pathlib import Path
+
 from edge.data.damaged import without_damaged
 from edge.data.hold_out import hold_out
 from edge.data.open_split import open_split
 from edge.data.splits import Split
+from edge.errors import UsageError, unknown_name
 from edge.recipe import Data, SplitSource
 from edge.recipe_file import split_arguments
+
+PARTS = ("train", "val")
 
 
 def recipe_splits(data: Data) -> tuple[Split, Split | None]:
     """What is trained on, and what is validated on: `val`, or what `holdout` takes from `train`, or nothing."""
     train = _opened(data.train, data)
     if data.holdout is not None:
-        return hold_out(train, data.holdout, data.holdout_seed)
-    return train, validation_split(data)
+        kept, held = hold_out(train, data.holdout, data.holdout_seed)
+        return kept, replace(held, origin=f"{held.origin} (held out)")
+    val = None if data.val is None else _opened(data.val, data)
+    if val is not None and train.task == val.task and val.classes != train.classes:
+        ours, theirs = (", ".join(split.classes[:5]) for split in (train, val))
+        raise UsageError(
+            f"{val.origin} has other classes ({theirs}) than {train.origin} ({ours}); give both the same file of "
+            "class names: classes, or --classes FILE"
+        )
+    return train, val
 
 
 def validation_split(data: Data) -> Split | None:
@@ -23,5 +37,20 @@ def validation_split(data: Data) -> Split | None:
     return None if data.val is None else _opened(data.val, data)
 
 
+def recipe_part(data: Data, part: str, where: str | Path) -> Split:
+    """`train` or `val`. Refuses (UsageError, after `where`) another part, and the `val` of a recipe that has none."""
+    if part not in PARTS:
+        raise UsageError(f"{where}: {unknown_name('part', part, PARTS)}")
+    split = recipe_splits(data)[0] if part == "train" else validation_split(data)
+    if split is None:
+        raise UsageError(f"{where}: names no validation split: neither data.val nor data.holdout")
+    return split
+
+
 def _opened(source: SplitSource, data: Data) -> Split:
-    return without_damaged(open_split(**split_arguments(source, data.root)), skip=data.skip_damaged)
+    arguments = split_arguments(source, data.root)
+    if arguments.get("split", "").startswith("recipe:"):
+        raise UsageError(
+            f"'{arguments['split']}': a recipe's splits are not another recipe's; name what that one names"
+        )
+    return without_damaged(open_split(**arguments), skip=data.skip_damaged)

@@ -21,6 +21,10 @@ pytestmark = pytest.mark.timeout(120)
 PLACES: dict[str, str] = {
     "train recipe": "train {it} -o {out}",
     "train init": "train tiny.toml -o {out} --phase qat --init {it}",
+    "train images": "train --images {it} -o {out}",
+    "train labels": "train --images images --labels {it} -o {out}",
+    "train masks": "train --images images --masks {it} -o {out}",
+    "train weights": "train --images classes --init {it} -o {out}",
     "train data": "train tiny.toml -o {out} --set data.train={it}",
     "eval subject": "eval {it} --split generated:classify:val:2",
     "eval split": "eval int8 --split {it}",
@@ -67,6 +71,9 @@ def place(road: Path, tiny_card: str, tmp_path_factory: pytest.TempPathFactory) 
     Path("images").mkdir()
     cv2.imwrite("images/a.png", np.full((40, 40, 3), 90, np.uint8))
     Path("labels.txt").write_text("a.png\t0\n")
+    for name in ("a", "b"):
+        shutil.copytree("images", f"classes/{name}")
+        shutil.copy("images/a.png", f"classes/{name}/b.png")
     from device_bench.benchmarks.fleet import record
     from device_bench.record_lines import append_records
 
@@ -99,7 +106,7 @@ def ends(words: list[str], capsys: pytest.CaptureFixture[str], *codes: int) -> s
 
 
 def test_every_verb_is_tried() -> None:
-    assert {name.split()[0] for name in PLACES} | {"models", "probe"} == set(VERBS)
+    assert {name.split()[0] for name in PLACES} | {"models", "recipes", "probe"} == set(VERBS)
 
 
 @pytest.mark.parametrize("thing", THINGS)

@@ -6,6 +6,7 @@
 --split FILE.split.json               a pinned split
 --split camvid:ROOT:val               also cityscapes:ROOT:val
 --split generated:classify:val        also generated:segment:train, and generated:classify:val:200 for 200 samples
+--split recipe:RUN/recipe.toml:val    what a recipe validates on, held out or named; also its train
 """
 
 from collections.abc import Callable
@@ -84,8 +85,21 @@ def _generated(name: str, rest: str) -> Split:
     return generated_split(task, part, int(count) if count else None)
 
 
+def _recipe(name: str, rest: str) -> Split:
+    # Here and not above: a recipe's splits are opened by this module, and a device reads no recipe.
+    from edge.recipe_file import read_recipe
+    from edge.recipe_splits import recipe_part
+    from edge.shipped_recipes import find_recipe
+
+    file, colon, part = rest.rpartition(":")
+    if not file or not colon:
+        raise UsageError(f"{name}: expected recipe:FILE:PART, such as recipe:runs/own/recipe.toml:val")
+    return recipe_part(read_recipe(find_recipe(file)).data, part, name)
+
+
 _KINDS: dict[str, Callable[[str, str], Split]] = {
     "camvid": _folder_part(camvid),
     "cityscapes": _folder_part(cityscapes),
     "generated": _generated,
+    "recipe": _recipe,
 }

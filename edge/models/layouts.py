@@ -16,6 +16,11 @@ from edge.models.mobilenet_v2 import STAGES, MobileNetV2
 
 TORCH_NORM_EPS = 1e-5
 """`nn.BatchNorm2d`'s default, which torchvision's and timm's MobileNetV2 were trained with."""
+Channels = tuple[float, float, float]
+HALF: Channels = (127.5, 127.5, 127.5)
+IMAGENET_MEAN: Channels = (123.675, 116.28, 103.53)
+IMAGENET_STD: Channels = (58.395, 57.12, 57.375)
+"""255 times the 0.485, 0.456, 0.406 and 0.229, 0.224, 0.225 of torchvision and timm."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,10 +41,15 @@ class Layout:
     Attributes:
         names: network -> layer key -> names in the file, or None when the layout does not know this network.
         norm_eps: the epsilon that the file's batch norms were trained with; files do not say.
+        origin: whose weights are named so.
+        mean, std: of pixels 0..255 by channel, with which these were trained; None: they differ from file to file.
     """
 
     names: Callable[[nn.Module], dict[str, LayerNames] | None]
     norm_eps: float
+    origin: str
+    mean: Channels | None = None
+    std: Channels | None = None
 
 
 def own_names(model: nn.Module) -> dict[str, LayerNames]:
@@ -101,9 +111,15 @@ def _timm_names(model: nn.Module) -> dict[str, LayerNames] | None:
 
 LAYOUTS: Mapping[str, Layout] = MappingProxyType(
     {
-        "edge": Layout(names=own_names, norm_eps=NORM_EPS),
-        "folded": Layout(names=_folded_names, norm_eps=NORM_EPS),
-        "torchvision": Layout(names=_torchvision_names, norm_eps=TORCH_NORM_EPS),
-        "timm": Layout(names=_timm_names, norm_eps=TORCH_NORM_EPS),
+        "edge": Layout(names=own_names, norm_eps=NORM_EPS, origin="this product"),
+        "folded": Layout(names=_folded_names, norm_eps=NORM_EPS, origin="TensorFlow", mean=HALF, std=HALF),
+        "torchvision": Layout(
+            names=_torchvision_names,
+            norm_eps=TORCH_NORM_EPS,
+            origin="torchvision",
+            mean=IMAGENET_MEAN,
+            std=IMAGENET_STD,
+        ),
+        "timm": Layout(names=_timm_names, norm_eps=TORCH_NORM_EPS, origin="timm", mean=IMAGENET_MEAN, std=IMAGENET_STD),
     }
 )

@@ -1,4 +1,4 @@
-"""Pretrained weights from a safetensors file, under the names of `edge.models.layouts`, batch norm present or folded.
+"""Pretrained weights from a file, under the names of `edge.models.layouts`, batch norm present or folded.
 
 The network computes afterwards what the file's network computed. Its padding stays TensorFlow's SAME: torchvision's
 and timm's weights were trained with symmetric padding and lose a little until they are tuned again.
@@ -13,12 +13,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from edge.bounded_file import check_file
 from edge.errors import CheckpointError
 from edge.models.layouts import LAYOUTS, LayerNames, own_names
+from edge.models.pickled_weights import is_pickled, read_pickled
 
 Head = Literal["loaded", "background dropped", "initialized"]
-PICKLED = frozenset({".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth", ".pth.tar", ".tar"})
 NORM_TENSORS = ("weight", "bias", "running_mean", "running_var")
 BACKGROUND_CLASSES = 1001
 
@@ -44,7 +43,7 @@ class LoadedWeights:
 
 
 def load_pretrained(model: nn.Module, path: str | Path, *, reinitialize_head: bool = False) -> LoadedWeights:
-    """Load a safetensors file into a network, all of it or nothing.
+    """Load a file of weights into a network, all of it or nothing.
 
     Where the file's batch norm is folded, ours becomes scale 1, shift = the file's bias, mean 0 and variance 1 - eps,
     which is exact in evaluation. These are not the statistics of any data: train on with batch norm frozen.
@@ -52,19 +51,19 @@ def load_pretrained(model: nn.Module, path: str | Path, *, reinitialize_head: bo
 
     Args:
         model: a network of this package.
-        path: float32, float16 or bfloat16 tensors; pickled formats (.pt, .pth) are refused, they can run code.
+        path: float32, float16 or bfloat16 tensors: safetensors, or a state dict of torch.save (.pt, .pth).
         reinitialize_head: keep the network's own initial head where the file's has another number of classes.
 
     Raises:
-        CheckpointError: not a safetensors file, unknown names, tensors missing or left over, a shape that does not
+        CheckpointError: not a file of weights, unknown names, tensors missing or left over, a shape that does not
             fit, values that are not finite, or another number of classes. The network is as it was.
     """
     tensors = read_tensors(path)
-    layout, names = _recognize(model, tensors, path)
+    layout, names = recognize(model, tensors, path)
     loading = _Loading(path=Path(path), tensors=tensors, norm_eps=LAYOUTS[layout].norm_eps)
     heads: dict[str, Head] = {}
     for key, own in own_names(model).items():
-        if _is_head(key):
+        if is_head(key):
             heads[key] = loading.add_head(model, own, names[key], reinitialize_head)
         else:
             loading.add(model, own, names[key])
@@ -81,26 +80,29 @@ def load_pretrained(model: nn.Module, path: str | Path, *, reinitialize_head: bo
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
-    """Read every tensor of a safetensors file, floating ones as float32.
+    """Read every tensor of a safetensors file or of a state dict that torch.save wrote, floating ones as float32.
 
     Raises:
-        CheckpointError: the file is missing, pickled, damaged, or holds values that are not finite.
+        CheckpointError: the file is missing, damaged, more than tensors, or holds values that are not finite.
     """
     path = Path(path)
-    if path.suffix.lower() in PICKLED:
-        raise CheckpointError(path, f"{path.suffix} files can run code when loaded; convert it to safetensors first")
-    check_file(path, error=CheckpointError)
-    try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(path, f"not a readable safetensors file: {error}") from None
+    tensors = read_pickled(path) if is_pickled(path) else _read_safetensors(path)
     for name, tensor in tensors.items():
         if tensor.is_floating_point():
             tensors[name] = tensor.to(torch.float32)
             if not torch.isfinite(tensors[name]).all():
                 raise CheckpointError(path, f"tensor '{name}' holds values that are not finite")
     return tensors
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            path, f"not a readable safetensors file, nor a state dict of torch.save: {error}"
+        ) from None
 
 
 class _Loading:
@@ -209,7 +211,7 @@ class _Loading:
         return left
 
 
-def _recognize(model: nn.Module, tensors: Mapping[str, Tensor], path: str | Path) -> tuple[str, dict[str, LayerNames]]:
+def recognize(model: nn.Module, tensors: Mapping[str, Tensor], path: str | Path) -> tuple[str, dict[str, LayerNames]]:
     """The layout that names most of the network's layers as the file does."""
     best, best_names, best_count = "", {}, 0
     for layout, entry in LAYOUTS.items():
@@ -227,7 +229,7 @@ def _is_auxiliary(name: str) -> bool:
     return name.startswith("auxiliary_")
 
 
-def _is_head(key: str) -> bool:
+def is_head(key: str) -> bool:
     return key.startswith("classifier") or _is_auxiliary(key)
 
 

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import nn
 
 from edge.errors import UsageError, unknown_name
@@ -35,3 +36,14 @@ def build(name: str, **arguments: Any) -> nn.Module:
         return MODELS[name](**arguments)
     except UsageError as error:
         raise UsageError(f"model '{name}': {error}") from None
+
+
+def task_of(name: str) -> str:
+    """What a model is for. Refuses (UsageError) an unknown name, with the nearest one."""
+    with torch.device("meta"):
+        return str(build(name, classes=2).task)
+
+
+def models_of(task: str) -> list[str]:
+    """The names of the models for a task."""
+    return [name for name in MODELS if task_of(name) == task]

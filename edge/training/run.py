@@ -72,6 +72,7 @@ def train(request: Request, reporter: Reporter) -> Position:
     torch.set_num_threads(position.threads)
     atomic.write_text(folder / RECIPE_NAME, recipe_toml(recipe))
     training, val = recipe_splits(recipe.data)
+    reporter.say(f"{_counted(training)} to train on, {'none' if val is None else _counted(val)} to validate on")
     resuming = request.resume and is_file(folder / STATE_NAME)
     if position.phase == "float":
         _float_phase(request, position, training, val, reporter, resuming)
@@ -145,6 +146,10 @@ def _check_parent(request: Request, parent: Checkpoint) -> None:
         raise CheckpointError(where, "is of an unfinished float phase; finish it with --resume")
     if parent.recipe.model != request.recipe.model or parent.recipe.preprocess != request.recipe.preprocess:
         raise UsageError(f"{where}: was trained with another [model] or [preprocess] than the recipe's")
+
+
+def _counted(split: Split) -> str:
+    return f"{len(split)} images of {split.origin}"
 
 
 def _changed(old: Any, new: Any, path: str) -> str | None:

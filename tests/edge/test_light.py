@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 NEED_MORE = {
-    "train": ["--help"],
+    "train": ["mobilenet_v2_generated", "-o", "out"],
     "inspect": ["model.onnx"],
     "convert": ["model.onnx", "-o", "out"],
     "quantize": ["model.onnx", "--calibration", "generated:classify:train", "-n", "4", "-o", "out"],
@@ -50,7 +50,7 @@ def test_a_verb_that_needs_more_says_so_in_one_line(verb: str, light_python: str
     )
 
 
-@pytest.mark.parametrize("verb", ["bench", "probe", "compare", "camera"])
+@pytest.mark.parametrize("verb", ["bench", "probe", "compare", "camera", "train", "recipes"])
 def test_a_verb_of_the_light_part_needs_nothing_else(verb: str, light_python: str, tmp_path: Path) -> None:
     done = edge(light_python, tmp_path, verb, "--help")
     assert done.returncode == 0 and f"edge {verb}" in done.stdout

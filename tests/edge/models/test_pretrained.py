@@ -217,7 +217,11 @@ def test_foreign_names_a_negative_variance_and_damaged_files_are_refused(tmp_pat
         load_pretrained(network(), tmp_path / "none.safetensors")
 
 
-@pytest.mark.parametrize("suffix", [".pt", ".pth", ".bin", ".ckpt"])
-def test_pickled_files_are_refused_unread(suffix: str, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="can run code when loaded; convert it to safetensors"):
-        load_pretrained(network(), tmp_path / f"weights{suffix}")
+def test_a_state_dict_of_torch_save_loads_as_safetensors_do(tmp_path: Path) -> None:
+    source, target = network(), network(seed=9)
+    torch.save({"state_dict": source.state_dict()}, tmp_path / "w.pth")
+    assert load_pretrained(target, tmp_path / "w.pth").layout == "edge"
+    assert torch.equal(outputs(source), outputs(target))
+    (tmp_path / "noise.pth").write_bytes(bytes(range(256)))
+    with pytest.raises(CheckpointError, match=r"nor a state dict of torch\.save"):
+        load_pretrained(target, tmp_path / "noise.pth")

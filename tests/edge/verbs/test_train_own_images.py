@@ -1,0 +1,104 @@
+"""`edge train --images`: no recipe is needed, and the one that is written trains the same again."""
+
+import json
+from pathlib import Path
+
+import cv2
+import pytest
+
+from edge.cli import main
+from edge.data.generated import generated_split
+
+SMALL = ["--set", "model.width=0.25", "--set", "model.resolution=32", "--epochs", "1", "--set", "qat.epochs=1"]
+SMALL += ["--set", "train.batch_size=8", "--set", "qat.batch_size=8", "--threads", "1"]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Class folders of 24 drawn images."""
+    folder = tmp_path_factory.mktemp("own") / "photos"
+    split = generated_split("classify", "train", 24)
+    for index in range(len(split)):
+        place = folder / f"class {split.label(index) % 2}"
+        place.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(place / f"{split.name(index)}.png"), split.image(index)[..., ::-1])
+    return folder
+
+
+def losses(folder: Path) -> list[float]:
+    return [json.loads(line)["loss"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_the_written_recipe_trains_the_same_again(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert main(["train", "--images", str(photos), "-o", str(first), *SMALL]) == 0
+    told = capsys.readouterr()
+    assert told.out == f"{first / 'qat.safetensors'}\n"
+    assert "mobilenet_v2 at 32x32 for 2 classes, from random weights, 1 epochs" in told.err
+    assert f"19 images of {photos} to train on, 5 images of {photos} (held out) to validate on" in told.err
+    steps = [line for line in told.err.splitlines() if line.startswith(("next: ", "then: "))]
+    assert steps == [
+        f"next: edge convert {first}/qat.safetensors -o {first}_int8",
+        f"then: edge verify {first}_int8 --split recipe:{first}/recipe.toml:val",
+        f"then: edge camera {first}_int8 --source 0",
+    ]
+    assert main(["train", str(first / "recipe.toml"), "-o", str(second), "--threads", "1", "--json"]) == 0
+    row = json.loads(capsys.readouterr().out)
+    assert row["checkpoint"] == str(second / "qat.safetensors") and row["metrics"]["images"] > 2
+    assert losses(first) == losses(second)
+    assert (first / "recipe.toml").read_text() == (second / "recipe.toml").read_text()
+
+
+def test_what_was_held_out_is_what_other_verbs_look_at(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert main(["train", "--images", str(photos), "-o", str(run), "--phase", "float", *SMALL]) == 0
+    capsys.readouterr()
+    found = []
+    for words in ([], ["--split", f"recipe:{run}/recipe.toml:val"]):
+        assert main(["eval", str(run / "float.safetensors"), "--json", *words]) == 0
+        found.append(json.loads(capsys.readouterr().out))
+    trained = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])["val"]
+    assert found[0]["split_sha256"] == found[1]["split_sha256"] == trained["split_sha256"]
+    assert main(["train", "-o", str(run), "--resume", "--phase", "float"]) == 0  # it is done: nothing is trained
+
+
+def test_another_run_s_weights_start_a_training_with_other_classes(
+    photos: Path, road: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    words = ["--init", str(road / "run"), "--epochs", "0", "--phase", "float", "--threads", "1"]
+    assert main(["train", "--images", str(photos), "-o", str(run), *words]) == 0
+    assert "network and preprocessing as its own recipe has them" in capsys.readouterr().err
+    text = (run / "recipe.toml").read_text()
+    assert "width = 0.25" in text and 'fit = "stretch"' in text and "classes = 2" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "what to train: give --images FOLDER, or a recipe"),
+        (["mobilenet_v2_generated", "--images", "{photos}"], "--images is in place of a recipe"),
+        (["mobilenet_v2_generated", "--labels", "l.txt"], "--labels without --images"),
+        (["--images", "{photos}", "--data-root", "x"], "--data-root is of a recipe"),
+        (["--images", "{photos}", "--val-labels", "x"], "go with --val-images"),
+        (["--images", "{photos}", "--val-images", "{photos}", "--holdout", "0.3"], "leave out --holdout"),
+        (["--images", "{photos}", "--holdout", "1"], "--holdout is a share below 1"),
+        (["--images", "{photos}", "--model", "mobilenet_v3"], "unknown model 'mobilenet_v3'; did you mean"),
+        (["--images", "{photos}", "--model", "fast_scnn"], "fast_scnn for 'segment'"),
+        (["--images", "{photos}/class 0"], "images alone, nothing to learn"),
+        (["--images", "{photos}", "--set", "train.epoch=3"], "[train] unknown key 'epoch'; did you mean 'epochs'?"),
+        (["--images", "{photos}", "--val-images", "{tmp}"], "has other classes (photos) than"),
+    ],
+)
+def test_what_cannot_hold_is_refused_in_one_line(
+    words: list[str], said: str, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "photos").symlink_to(photos / "class 0")
+    filled = [word.format(photos=photos, tmp=tmp_path) for word in words]
+    assert main(["train", "-o", str(tmp_path / "run"), *filled]) == 2
+    *_, line = capsys.readouterr().err.splitlines()
+    assert line.startswith("edge train: ") and said in line
