@@ -40,6 +40,7 @@ Scale = Annotated[float, Field(ge=2.0**-126, le=2.0**126, allow_inf_nan=False)] 
 Name = Annotated[str, Field(max_length=1024)]  # of classes and tensors
 Text = Annotated[str, Field(max_length=2**20)]
 Channel = Annotated[int, Field(ge=0, le=255)]
+MaskEntry = Annotated[int, Field(ge=-1, le=255)]
 Size = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
@@ -96,11 +97,18 @@ class ModelFile(Strict):
 
 
 class Labels(Strict):
-    """Class names in index order; palette: one RGB colour per class, for a segmenter; ignore_index of its training."""
+    """Class names in index order, and what the masks of a segmenter's training were.
+
+    Attributes:
+        palette: one RGB colour per class.
+        ignore_index: what void is in a mask, after `mask_table`.
+        mask_table: class index, void or -1 (refused) by value in a mask file; None: values are class indices.
+    """
 
     names: Annotated[tuple[Name, ...], Field(max_length=2**17)]
     palette: tuple[tuple[Channel, Channel, Channel], ...] | None = None
     ignore_index: Channel | None = None
+    mask_table: Annotated[tuple[MaskEntry, ...], Field(min_length=256, max_length=256)] | None = None
 
     @model_validator(mode="after")
     def _one_colour_per_name(self) -> "Labels":

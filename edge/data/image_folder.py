@@ -8,7 +8,8 @@ line that names columns (`filename,label`) is passed over. Labels of which sever
 from pathlib import Path, PurePosixPath
 
 from edge.bounded_file import check_folder, folder_entries, is_dir, is_file
-from edge.data.class_names import ClassNames, read_lines
+from edge.data.class_names import ClassNames
+from edge.data.class_table import read_lines
 from edge.data.decode import IMAGE_SUFFIXES, image_files
 from edge.data.label_table import read_label_table
 from edge.data.splits import Sample, Split

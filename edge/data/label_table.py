@@ -14,7 +14,8 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from edge.data.class_names import ClassNames, read_lines
+from edge.data.class_names import ClassNames
+from edge.data.class_table import read_lines
 from edge.data.decode import IMAGE_SUFFIXES
 from edge.data.splits import UNKNOWN, Truth
 from edge.errors import DataError, unknown_name

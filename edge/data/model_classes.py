@@ -8,7 +8,12 @@ from edge.errors import UsageError
 
 def model_classes(labels: Labels) -> ClassNames:
     """The model's classes, by which the labels, class folders or masks of a folder are read."""
-    return ClassNames(names=labels.names, palette=labels.palette or (), ignore_index=labels.ignore_index)
+    return ClassNames(
+        names=labels.names,
+        palette=labels.palette or (),
+        ignore_index=labels.ignore_index,
+        mask_table=labels.mask_table,
+    )
 
 
 def require_model_classes(split: Split, names: tuple[str, ...], subject: str) -> None:

@@ -16,7 +16,8 @@ from edge.bounded_file import is_file
 from edge.data.class_names import ClassNames, read_class_names
 from edge.data.generated import generated_split
 from edge.data.image_folder import image_folder
-from edge.data.scenes import camvid, cityscapes, mask_folder
+from edge.data.mask_folder import mask_folder
+from edge.data.scenes import camvid, cityscapes
 from edge.data.split_file import read_split
 from edge.data.splits import Split
 from edge.errors import UsageError, unknown_name

@@ -1,14 +1,18 @@
-"""Segmentation splits from folders: CamVid, Cityscapes, and any folder of images beside a folder of masks."""
+"""Segmentation splits from the published folders of CamVid and Cityscapes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bounded_file import check_folder, folder_entries, is_dir, is_file
-from edge.data.class_names import ClassNames, read_class_names
-from edge.data.decode import image_files, read_mask
-from edge.data.splits import Colour, Sample, Split
+from edge.bounded_file import folder_entries, is_dir, is_file
+from edge.data.class_names import read_class_names
+from edge.data.class_table import Colour
+from edge.data.decode import image_files
+from edge.data.mask_folder import paired_split
+from edge.data.mask_pairs import mask_pairs
+from edge.data.splits import Sample, Split
 from edge.errors import DataError, UsageError, unknown_name
 
 # Cordts et al., CVPR 2016; cityscapesScripts, helpers/labels.py: (name, label id, colour) in train id order.
@@ -34,7 +38,6 @@ _CITYSCAPES: tuple[tuple[str, int, Colour], ...] = (
     ("bicycle", 33, (119, 11, 32)),
 )
 _CITYSCAPES_IGNORE = 255
-_MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".pgm")
 
 
 def camvid(root: Path, part: str) -> Split:
@@ -57,7 +60,9 @@ def camvid(root: Path, part: str) -> Split:
             [path.name for path in folder_entries(root, error=DataError) if path.name.endswith("annot")],
             suffix="annot",
         )
-    return _pair(root / part, root / f"{part}annot", classes, origin=f"camvid:{root}:{part}")
+    indices = replace(classes, mask_colours=(), palette=())  # no masks of colours are in this layout
+    split = paired_split(mask_pairs(root / part, root / f"{part}annot"), indices, origin=f"camvid:{root}:{part}")
+    return replace(split, palette=classes.palette)
 
 
 def cityscapes(root: Path, part: str) -> Split:
@@ -93,51 +98,6 @@ def cityscapes(root: Path, part: str) -> Split:
         ignore_index=_CITYSCAPES_IGNORE,
         mask_table=None if by_train_id else tuple(table),
         origin=f"cityscapes:{root}:{part}",
-    )
-
-
-def mask_folder(images: Path, masks: Path, classes: ClassNames | None = None, ignore_index: int = 255) -> Split:
-    """Images and masks of the same base name in two folders.
-
-    Args:
-        images, masks: the folders; every image needs its mask, masks without an image are left out.
-        classes: names, colours and void; None: every mask is read once, and the classes are 0 to the highest value.
-        ignore_index: the mask value that is no class, where `classes` does not say.
-    """
-    if classes is None:
-        highest = -1
-        for path in image_files(masks):
-            mask = read_mask(path)
-            highest = max(highest, int(mask.max(initial=0, where=mask != ignore_index)))
-        if highest < 0:
-            raise DataError(masks, "no masks")
-        classes = ClassNames(names=tuple(f"class {index}" for index in range(highest + 1)))
-    if classes.ignore_index is None and ignore_index >= len(classes.names):
-        classes = ClassNames(names=classes.names, palette=classes.palette, ignore_index=ignore_index)
-    return _pair(images, masks, classes, origin=str(images))
-
-
-def _pair(images: Path, masks: Path, classes: ClassNames, origin: str) -> Split:
-    check_folder(masks, what="folder of masks", error=DataError)
-    files = [path for path in folder_entries(masks, error=DataError) if is_file(path)]
-    mask_by_stem = {path.stem: path for path in files if path.suffix.lower() in _MASK_SUFFIXES}
-    samples = []
-    for image in image_files(images):
-        mask = mask_by_stem.get(image.stem)
-        if mask is None:
-            other = next((path.name for path in files if path.stem == image.stem), None)
-            found = f"; {other} is there, but a mask is one of {', '.join(_MASK_SUFFIXES)}" if other else ""
-            raise DataError(masks / f"{image.stem}.png", f"the mask of {image.name} is missing{found}")
-        samples.append(Sample(name=image.name, image=image, target=mask))
-    if not samples:
-        raise DataError(images, "no images in this folder")
-    return Split(
-        samples=tuple(samples),
-        task="segment",
-        classes=classes.names,
-        palette=classes.palette,
-        ignore_index=classes.ignore_index,
-        origin=origin,
     )
 
 

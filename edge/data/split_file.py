@@ -8,6 +8,7 @@
       "classes": ["sky", ...], "palette": [[70, 130, 180], ...],
       "scores": "independent",                            left out where the classes exclude each other
       "ignore_index": 255 | null, "mask_table": [256 integers] | null,
+      "mask_colours": [[70, 130, 180, 0], ...],           red, green, blue, class index
       "sha256": "...",                                    the split's hash; refused when it is not that of the samples
       "samples": [
         {"name": "a.png", "image": "images/a.png", "image_sha256": "...", "label": 3},
@@ -38,6 +39,7 @@ MAX_SPLIT_BYTES = 1 << 30
 
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 _Byte = Annotated[int, Field(ge=0, le=255)]
+_ByteOrRefused = Annotated[int, Field(ge=-1, le=255)]
 
 
 class _Row(BaseModel):
@@ -70,7 +72,8 @@ class _SplitFile(BaseModel):
     scores: Scores = "exclusive"
     palette: tuple[tuple[_Byte, _Byte, _Byte], ...] = ()
     ignore_index: _Byte | None = None
-    mask_table: tuple[_Byte, ...] | None = None
+    mask_table: tuple[_ByteOrRefused, ...] | None = None
+    mask_colours: tuple[tuple[_Byte, _Byte, _Byte, _Byte], ...] = ()
     sha256: _Sha256
     samples: tuple[_Row, ...]
 
@@ -108,6 +111,7 @@ def read_split(path: Path) -> Split:
         palette=data.palette,
         ignore_index=data.ignore_index,
         mask_table=data.mask_table,
+        mask_colours=data.mask_colours,
         origin=str(path),
     )
     if split.sha256 != data.sha256:
@@ -141,6 +145,7 @@ def write_split(split: Split, path: Path) -> None:
         "palette": split.palette,
         "ignore_index": split.ignore_index,
         "mask_table": split.mask_table,
+        "mask_colours": split.mask_colours,
         "sha256": split.sha256,
     }
     fields = "".join(f'  "{key}": {json.dumps(value, ensure_ascii=False)},\n' for key, value in head.items())

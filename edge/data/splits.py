@@ -16,14 +16,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.artifact import Scores
+<<<<<<< HEAD
 from edge.data.decode import check_image, read_file, read_image, read_mask
+=======
+from edge.data.class_table import Colour
+from edge.data.decode import read_file, read_image
+from edge.data.mask_classes import MaskClasses
+from edge.data.mask_file import MaskPixels, read_mask
+>>>>>>> 73f6e55 (Read masks of palettes and colours; pair masks whose names have an ending more; say what values mean)
 from edge.errors import DataError
 
 Pixels = NDArray[np.uint8]
 Truth = tuple[int, ...]  # by independent label: 1 it holds, 0 it does not, UNKNOWN
 UNKNOWN = -1
 Render = Callable[[], Pixels]
+<<<<<<< HEAD
 Colour = tuple[int, int, int]
+=======
+MOST_NAMED = 20
+LOOK_S = 10.0  # for the other samples, once one is found damaged
+>>>>>>> 73f6e55 (Read masks of palettes and colours; pair masks whose names have an ending more; say what values mean)
 Task = Literal["classify", "segment", "images"]
 
 
@@ -62,7 +74,10 @@ class Split:
         scores: `independent` where every target is a `Truth`, `exclusive` where an image or pixel has one class.
         palette: one RGB colour per class, or empty.
         ignore_index: the mask value (after `mask_table`) that stands for no class.
-        mask_table: 256 entries, class index by value in the mask file; None: values are class indices.
+        mask_table: 256 entries, class index by value in the mask file, -1 for a value that is refused; None: values
+            are class indices.
+        mask_colours: (red, green, blue, class index or void) of masks of colours; empty: those are refused.
+        notes: what was found in the files and not stated, one line each, for a person.
         origin: where it came from, for messages.
         skipped_damaged: how many images were left out because they cannot be used (`edge.data.damaged`).
     """
@@ -74,8 +89,13 @@ class Split:
     palette: tuple[Colour, ...] = ()
     ignore_index: int | None = None
     mask_table: tuple[int, ...] | None = None
+    mask_colours: tuple[tuple[int, int, int, int], ...] = ()
     origin: str = ""
+<<<<<<< HEAD
     skipped_damaged: int = 0
+=======
+    notes: tuple[str, ...] = ()
+>>>>>>> 73f6e55 (Read masks of palettes and colours; pair masks whose names have an ending more; say what values mean)
 
     def __post_init__(self) -> None:
         if not self.samples:
@@ -160,7 +180,9 @@ class Split:
         """Hex hash over the ordered names, image contents and targets; pinned hashes stand in for reading a file."""
         digest = hashlib.sha256()
         if self.mask_table is not None:
-            digest.update(bytes(self.mask_table))
+            digest.update(bytes(value % 256 for value in self.mask_table))
+        if self.mask_colours:
+            digest.update(repr(self.mask_colours).encode())
         for sample in self.samples:
             image_hash, target_hash = content_hashes(sample)
             line = f"{sample.name}\t{image_hash}\t{target_hash}\n"
@@ -189,28 +211,24 @@ class Split:
         if sample.target is None or isinstance(sample.target, int | tuple):
             raise DataError(sample.where, f"has no mask: the split's task is '{self.task}'")
         where = sample.target if isinstance(sample.target, Path) else sample.where
-        mask = read_mask(sample.target, sample.mask_sha256) if isinstance(sample.target, Path) else sample.target()
-        if image is not None and mask.shape != image.shape[:2]:
-            raise DataError(where, f"mask is {_size(mask)}, its image {sample.where.name} is {_size(image)}")
-        if self.mask_table is not None:
-            mask = np.asarray(self.mask_table, dtype=np.uint8)[mask]
-        if not self._allowed[mask].all():
-            wrong = int(mask[~self._allowed[mask]].flat[0])
-            ignored = "" if self.ignore_index is None else f" or {self.ignore_index} for no class"
-            raise DataError(
-                where,
-                f"mask value {wrong} is no class; allowed are 0 to {len(self.classes) - 1}{ignored} (a last class "
-                "named void in a file of class names, --classes or `classes`, makes its value that of no class)",
-            )
-        return mask
+        if isinstance(sample.target, Path):
+            mask = read_mask(sample.target, sample.mask_sha256)
+        else:
+            mask = MaskPixels(pixels=sample.target())
+        if image is not None and mask.pixels.shape[:2] != image.shape[:2]:
+            size = f"mask is {_size(mask.pixels)}, its image {sample.where.name} is {_size(image)}"
+            raise DataError(where, f"{size}: each pixel of the image has one of its mask")
+        return self._mask_classes.class_map(where, mask)
 
     @cached_property
-    def _allowed(self) -> NDArray[np.bool_]:
-        allowed = np.zeros(256, dtype=np.bool_)
-        allowed[: len(self.classes)] = True
-        if self.ignore_index is not None:
-            allowed[self.ignore_index] = True
-        return allowed
+    def _mask_classes(self) -> MaskClasses:
+        return MaskClasses(
+            names=self.classes,
+            palette=self.palette,
+            ignore_index=self.ignore_index,
+            mask_table=self.mask_table,
+            mask_colours=self.mask_colours,
+        )
 
 
 def _image(sample: Sample) -> Pixels:

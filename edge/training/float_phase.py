@@ -114,7 +114,12 @@ def write_float(
 
 def labels_of(split: Split) -> Labels:
     """What the outputs of a network trained on a split mean."""
-    return Labels(names=split.classes, palette=split.palette or None, ignore_index=split.ignore_index)
+    return Labels(
+        names=split.classes,
+        palette=split.palette or None,
+        ignore_index=split.ignore_index,
+        mask_table=split.mask_table,
+    )
 
 
 def training_device() -> torch.device:
@@ -136,4 +141,5 @@ def check_fit(recipe: Recipe, model: nn.Module, train: Split, val: Split | None)
         if split.task != model.task:
             raise UsageError(f"{split.origin} is for '{split.task}', {recipe.model.name} for '{model.task}'")
         if len(split.classes) != model.classes:
-            raise UsageError(f"{split.origin} has {len(split.classes)} classes, [model] classes = {model.classes}")
+            found = f"{split.origin} has {len(split.classes)} classes, [model] classes = {model.classes}"
+            raise UsageError(f"{found}; `classes = classes.txt` beside `images` names them, and which is void")
