@@ -67,12 +67,14 @@ def read_class_names(path: Path) -> ClassNames:
             table[value] = index_of.get(row.line, NO_CLASS)
         mask_table = tuple(table)
     none = NO_CLASS if ignore_index is None else ignore_index
+    palette = tuple(row.colour for row in classes if row.colour is not None)
+    colours = tuple((*row.colour, index_of.get(row.line, none)) for row in rows if row.colour is not None)
     return ClassNames(
         names=_distinct([row.name for row in classes]),
-        palette=tuple(row.colour for row in classes if row.colour is not None),
+        palette=palette,
         ignore_index=ignore_index,
         mask_table=mask_table,
-        mask_colours=tuple((*row.colour, index_of.get(row.line, none)) for row in rows if row.colour is not None),
+        mask_colours=colours if len(colours) > len(palette) else (),
     )
 
 

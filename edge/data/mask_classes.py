@@ -33,7 +33,7 @@ class MaskClasses:
         is given; a palette whose colours contradict the table's.
         """
         if mask.pixels.ndim == 3:
-            if self.mask_colours:
+            if self._colours:
                 return self._of_colours(where, mask.pixels)
             return self._of_values(where, one_channel(where, mask.pixels))
         if mask.palette is not None and self.palette:
@@ -70,8 +70,8 @@ class MaskClasses:
     def _unknown_colour(self, colours: Pixels, wrong: NDArray[np.bool_]) -> str:
         y, x = np.argwhere(wrong)[0]
         found = colours[y, x].astype(int)
-        distance = [int(((found - np.array(colour)) ** 2).sum()) for *colour, _ in self.mask_colours]
-        *colour, index = self.mask_colours[int(np.argmin(distance))]
+        distance = [int(((found - np.array(colour)) ** 2).sum()) for *colour, _ in self._colours]
+        *colour, index = self._colours[int(np.argmin(distance))]
         nearest = self.names[index] if index < len(self.names) and index != self.ignore_index else "void"
         cure = "smoothed edges and JPEG make such colours: draw without smoothing, save as PNG"
         if (colours[:, :, :1] == colours).all():
@@ -97,6 +97,10 @@ class MaskClasses:
                     )
 
     @cached_property
+    def _colours(self) -> tuple[tuple[int, int, int, int], ...]:
+        return self.mask_colours or tuple((*colour, index) for index, colour in enumerate(self.palette))
+
+    @cached_property
     def _table(self) -> NDArray[np.int16]:
         """Class index, void or REFUSED by value."""
         if self.mask_table is not None:
@@ -111,12 +115,12 @@ class MaskClasses:
     @cached_property
     def _colour_table(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Colours as numbers in rising order, and the class of each. Refuses two classes of one colour."""
-        rows = np.array(self.mask_colours, dtype=np.int64)
+        rows = np.array(self._colours, dtype=np.int64)
         keys = _key(rows[:, :3])
         order = np.argsort(keys, kind="stable")
         same = np.flatnonzero((np.diff(keys[order]) == 0) & (np.diff(rows[order, 3]) != 0))
         if same.size:
-            red, green, blue, _ = self.mask_colours[int(order[same[0]])]
+            red, green, blue, _ = self._colours[int(order[same[0]])]
             raise DataError("masks of colours", f"{red},{green},{blue} is the colour of two classes; give each its own")
         return keys[order], rows[order, 3]
 

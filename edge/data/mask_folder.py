@@ -12,6 +12,7 @@ from edge.data.mask_file import MaskPixels, read_mask
 from edge.data.mask_pairs import mask_pairs
 from edge.data.splits import Sample, Split
 from edge.errors import DataError
+from edge.terminal import tell
 
 MOST_UNNAMED = 64
 _BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
@@ -28,23 +29,19 @@ def mask_folder(images: Path, masks: Path, classes: ClassNames | None = None) ->
     class alone, more than 64; with them: masks of 0 and 255 alone for other than two classes.
     """
     pairs = mask_pairs(images, masks)
-    notes: tuple[str, ...] = ()
     if classes is None:
-        classes, notes = _found_classes(masks, [mask for _, mask in pairs])
+        classes = _found_classes(masks, [mask for _, mask in pairs])
     else:
         classes = _binary_classes(masks, [mask for _, mask in pairs], classes)
         if classes.ignore_index is None and classes.mask_table is None and len(classes.names) <= NO_CLASS:
             classes = replace(classes, ignore_index=NO_CLASS)
     if len(classes.names) > 256:
         raise DataError(masks, f"{len(classes.names)} classes; a mask tells at most 256 apart")
-    return paired_split(pairs, classes, origin=str(images), notes=notes)
+    return paired_split(pairs, classes, origin=str(images))
 
 
-def paired_split(
-    pairs: Iterable[tuple[Path, Path]], classes: ClassNames, *, origin: str, notes: tuple[str, ...] = ()
-) -> Split:
+def paired_split(pairs: Iterable[tuple[Path, Path]], classes: ClassNames, *, origin: str) -> Split:
     """A segmentation split of (image, mask) files."""
-    drawn = tuple((*colour, index) for index, colour in enumerate(classes.palette))
     return Split(
         samples=tuple(Sample(name=image.name, image=image, target=mask) for image, mask in pairs),
         task="segment",
@@ -52,14 +49,13 @@ def paired_split(
         palette=classes.palette,
         ignore_index=classes.ignore_index,
         mask_table=classes.mask_table,
-        mask_colours=classes.mask_colours or drawn,
+        mask_colours=classes.mask_colours,
         origin=origin,
-        notes=notes,
     )
 
 
-def _found_classes(folder: Path, masks: list[Path]) -> tuple[ClassNames, tuple[str, ...]]:
-    """Classes named by the values of these masks, and what to tell about them."""
+def _found_classes(folder: Path, masks: list[Path]) -> ClassNames:
+    """Classes named by the values of these masks; which they are is told on standard error."""
     found = np.zeros(256, dtype=np.bool_)
     palette: np.ndarray | None = None
     for path in masks:
@@ -69,8 +65,8 @@ def _found_classes(folder: Path, masks: list[Path]) -> tuple[ClassNames, tuple[s
         found[_values(path, mask)] = True
     values = [int(value) for value in np.flatnonzero(found)]
     if values == [0, NO_CLASS]:
-        classes = ClassNames(names=("class_0", "class_1"), mask_table=_binary_table(0, 1))
-        return classes, (f"{folder}: masks of 0 and 255 alone: two classes, class_0 and class_1 (255)",)
+        tell(f"{folder}: masks of 0 and 255 alone: two classes, class_0 and class_1 (255)")
+        return ClassNames(names=("class_0", "class_1"), mask_table=_binary_table(0, 1))
     values = [value for value in values if value != NO_CLASS]
     told = ", ".join(str(value) for value in values[:20]) + (", ..." if len(values) > 20 else "")
     cure = (
@@ -89,8 +85,8 @@ def _found_classes(folder: Path, masks: list[Path]) -> tuple[ClassNames, tuple[s
     if palette is not None and len(palette) >= len(names):
         colours = tuple((int(red), int(green), int(blue)) for red, green, blue in palette[: len(names)])
     void = " and void (255)" if found[NO_CLASS] else ""
-    note = f"{folder}: no file of classes: {len(names)} classes from the values found, {names[0]} to {names[-1]}{void}"
-    return ClassNames(names=names, palette=colours, ignore_index=NO_CLASS), (note,)
+    tell(f"{folder}: no file of classes: {len(names)} classes from the values found, {names[0]} to {names[-1]}{void}")
+    return ClassNames(names=names, palette=colours, ignore_index=NO_CLASS)
 
 
 def _binary_classes(folder: Path, masks: list[Path], classes: ClassNames) -> ClassNames:
@@ -107,7 +103,8 @@ def _binary_classes(folder: Path, masks: list[Path], classes: ClassNames) -> Cla
             return classes
     if NO_CLASS not in found or len(classes.names) > NO_CLASS:
         return classes
-    meaning = {tuple(colour): index for *colour, index in classes.mask_colours}
+    drawn = classes.mask_colours or tuple((*colour, index) for index, colour in enumerate(classes.palette))
+    meaning = {tuple(colour): index for *colour, index in drawn}
     if _BLACK in meaning and _WHITE in meaning:
         return replace(classes, mask_table=_binary_table(meaning[_BLACK], meaning[_WHITE]))
     if len(classes.names) == 2 and classes.ignore_index is None:

@@ -20,7 +20,7 @@ from edge.data.mask_folder import mask_folder
 from edge.data.scenes import camvid, cityscapes
 from edge.data.split_file import read_split
 from edge.data.splits import Split
-from edge.errors import UsageError, unknown_name
+from edge.errors import DataError, UsageError, unknown_name
 
 
 def open_split(
@@ -56,6 +56,8 @@ def open_split(
     names = classes if isinstance(classes, ClassNames) or classes is None else read_class_names(Path(classes))
     if masks is not None:
         return mask_folder(Path(images), Path(masks), names)
+    if names is not None and names.mask_table is not None and not isinstance(classes, ClassNames):
+        raise DataError(str(classes), "numbers that are not 0, 1, 2, ... (void at the end) are for masks: give --masks")
     return image_folder(Path(images), Path(labels) if labels is not None else None, names)
 
 

@@ -1,6 +1,5 @@
 """Segmentation splits from the published folders of CamVid and Cityscapes."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -60,9 +59,7 @@ def camvid(root: Path, part: str) -> Split:
             [path.name for path in folder_entries(root, error=DataError) if path.name.endswith("annot")],
             suffix="annot",
         )
-    indices = replace(classes, mask_colours=(), palette=())  # no masks of colours are in this layout
-    split = paired_split(mask_pairs(root / part, root / f"{part}annot"), indices, origin=f"camvid:{root}:{part}")
-    return replace(split, palette=classes.palette)
+    return paired_split(mask_pairs(root / part, root / f"{part}annot"), classes, origin=f"camvid:{root}:{part}")
 
 
 def cityscapes(root: Path, part: str) -> Split:

@@ -8,7 +8,7 @@
       "classes": ["sky", ...], "palette": [[70, 130, 180], ...],
       "scores": "independent",                            left out where the classes exclude each other
       "ignore_index": 255 | null, "mask_table": [256 integers] | null,
-      "mask_colours": [[70, 130, 180, 0], ...],           red, green, blue, class index
+      "mask_colours": [[70, 130, 180, 0], ...],  red, green, blue, class; left out where the palette says it
       "sha256": "...",                                    the split's hash; refused when it is not that of the samples
       "samples": [
         {"name": "a.png", "image": "images/a.png", "image_sha256": "...", "label": 3},
@@ -145,7 +145,7 @@ def write_split(split: Split, path: Path) -> None:
         "palette": split.palette,
         "ignore_index": split.ignore_index,
         "mask_table": split.mask_table,
-        "mask_colours": split.mask_colours,
+        **({"mask_colours": split.mask_colours} if split.mask_colours else {}),
         "sha256": split.sha256,
     }
     fields = "".join(f'  "{key}": {json.dumps(value, ensure_ascii=False)},\n' for key, value in head.items())

@@ -16,26 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.artifact import Scores
-<<<<<<< HEAD
-from edge.data.decode import check_image, read_file, read_image, read_mask
-=======
 from edge.data.class_table import Colour
-from edge.data.decode import read_file, read_image
+from edge.data.decode import check_image, read_file, read_image
 from edge.data.mask_classes import MaskClasses
 from edge.data.mask_file import MaskPixels, read_mask
->>>>>>> 73f6e55 (Read masks of palettes and colours; pair masks whose names have an ending more; say what values mean)
 from edge.errors import DataError
 
 Pixels = NDArray[np.uint8]
 Truth = tuple[int, ...]  # by independent label: 1 it holds, 0 it does not, UNKNOWN
 UNKNOWN = -1
 Render = Callable[[], Pixels]
-<<<<<<< HEAD
-Colour = tuple[int, int, int]
-=======
-MOST_NAMED = 20
-LOOK_S = 10.0  # for the other samples, once one is found damaged
->>>>>>> 73f6e55 (Read masks of palettes and colours; pair masks whose names have an ending more; say what values mean)
 Task = Literal["classify", "segment", "images"]
 
 
@@ -76,8 +66,7 @@ class Split:
         ignore_index: the mask value (after `mask_table`) that stands for no class.
         mask_table: 256 entries, class index by value in the mask file, -1 for a value that is refused; None: values
             are class indices.
-        mask_colours: (red, green, blue, class index or void) of masks of colours; empty: those are refused.
-        notes: what was found in the files and not stated, one line each, for a person.
+        mask_colours: (red, green, blue, class index or void) of masks of colours; empty: the palette says it.
         origin: where it came from, for messages.
         skipped_damaged: how many images were left out because they cannot be used (`edge.data.damaged`).
     """
@@ -91,11 +80,7 @@ class Split:
     mask_table: tuple[int, ...] | None = None
     mask_colours: tuple[tuple[int, int, int, int], ...] = ()
     origin: str = ""
-<<<<<<< HEAD
     skipped_damaged: int = 0
-=======
-    notes: tuple[str, ...] = ()
->>>>>>> 73f6e55 (Read masks of palettes and colours; pair masks whose names have an ending more; say what values mean)
 
     def __post_init__(self) -> None:
         if not self.samples:
@@ -181,8 +166,6 @@ class Split:
         digest = hashlib.sha256()
         if self.mask_table is not None:
             digest.update(bytes(value % 256 for value in self.mask_table))
-        if self.mask_colours:
-            digest.update(repr(self.mask_colours).encode())
         for sample in self.samples:
             image_hash, target_hash = content_hashes(sample)
             line = f"{sample.name}\t{image_hash}\t{target_hash}\n"

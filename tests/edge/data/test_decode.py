@@ -1,4 +1,4 @@
-"""Decoding refuses what OpenCV lets pass, and reads palette masks as indices."""
+"""Decoding refuses what OpenCV lets pass."""
 
 import os
 import struct
@@ -11,8 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.data.decode import decode_mask, image_files, read_file, read_image, read_mask
+from edge.data.decode import image_files, read_file, read_image
 from edge.errors import DataError
+from tests.support.indexed_png import indexed_png
 
 PIXELS = np.random.default_rng(0).integers(0, 256, size=(24, 32, 3), dtype=np.uint8)
 
@@ -23,23 +24,6 @@ def save(path: Path, pixels: np.ndarray) -> Path:
     return path
 
 
-def palette_png(indices: np.ndarray, depth: int = 8) -> bytes:
-    """A palette PNG as Pascal VOC has them, made by hand."""
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-    height, width = indices.shape
-    rows = b"".join(b"\x00" + row.tobytes() for row in indices)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, 3, 0, 0, 0))
-        + chunk(b"PLTE", bytes(range(256)) * 3)
-        + chunk(b"IDAT", zlib.compress(rows))
-        + chunk(b"IEND", b"")
-    )
-
-
 def test_image_is_rgb(tmp_path: Path) -> None:
     assert np.array_equal(read_image(save(tmp_path / "a.png", PIXELS)), PIXELS)
 
@@ -47,16 +31,6 @@ def test_image_is_rgb(tmp_path: Path) -> None:
 def test_grey_image_is_repeated_over_three_channels(tmp_path: Path) -> None:
     grey = PIXELS[:, :, 0]
     assert np.array_equal(read_image(save(tmp_path / "a.png", grey)), np.repeat(grey[:, :, None], 3, axis=2))
-
-
-def test_palette_mask_gives_its_indices() -> None:
-    indices = np.random.default_rng(1).integers(0, 21, size=(7, 9), dtype=np.uint8)
-    assert np.array_equal(decode_mask(Path("m.png"), palette_png(indices)), indices)
-
-
-def test_palette_mask_of_four_bits_is_refused() -> None:
-    with pytest.raises(DataError, match="8 bits per pixel, found 4"):
-        decode_mask(Path("m.png"), palette_png(np.zeros((4, 4), dtype=np.uint8), depth=4))
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
@@ -97,20 +71,6 @@ def test_missing_empty_and_changed_files_are_refused(tmp_path: Path) -> None:
         read_file(tmp_path / "a.png", "0" * 64)
 
 
-def test_colour_mask_and_jpeg_mask_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="one 8-bit channel of class indices, found 3"):
-        read_mask(save(tmp_path / "m.png", PIXELS))
-    with pytest.raises(DataError, match="cannot be a JPEG"):
-        read_mask(save(tmp_path / "m.jpg", PIXELS[:, :, 0]))
-
-
-def test_sixteen_bit_mask_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "m.png"
-    path.write_bytes(cv2.imencode(".png", np.zeros((4, 4), dtype=np.uint16))[1].tobytes())
-    with pytest.raises(DataError, match="uint16"):
-        read_mask(path)
-
-
 def test_image_files_are_sorted_and_leave_out_the_rest(tmp_path: Path) -> None:
     for name in ("b.png", "a.JPG", "notes.txt", ".hidden.png"):
         (tmp_path / name).write_bytes(b"x")
@@ -121,7 +81,7 @@ def test_image_files_are_sorted_and_leave_out_the_rest(tmp_path: Path) -> None:
 
 def test_what_is_damaged_is_said_by_our_line_alone(tmp_path: Path) -> None:
     """OpenCV and libpng print lines of their own; a process shows them, because they go around `sys.stderr`."""
-    huge = bytearray(palette_png(np.zeros((4, 4), dtype=np.uint8)))
+    huge = bytearray(indexed_png(np.zeros((4, 4), dtype=np.uint8), 8, bytes(3)))
     huge[16:24] = struct.pack(">II", 2**31 - 1, 2**31 - 1)
     huge[29:33] = struct.pack(">I", zlib.crc32(huge[12:29]))
     (tmp_path / "huge.png").write_bytes(huge)

@@ -10,7 +10,7 @@ from edge.data.class_names import ClassNames, read_class_names
 from edge.data.damaged import damaged
 from edge.data.image_folder import image_folder
 from edge.data.open_split import open_split
-from edge.data.scenes import camvid, cityscapes, class_shares, mask_folder
+from edge.data.scenes import camvid, cityscapes, class_shares
 from edge.errors import DataError, EdgeError, UsageError
 
 
@@ -144,23 +144,6 @@ def test_empty_missing_and_mixed_folders_are_refused(tmp_path: Path) -> None:
         image_folder(tmp_path)
 
 
-def test_masks_pair_with_images_by_base_name(tmp_path: Path) -> None:
-    for name, value in (("a", 0), ("b", 2)):
-        save(tmp_path / "images" / f"{name}.jpg")
-        save(tmp_path / "masks" / f"{name}.png", value, channels=1)
-    split = mask_folder(tmp_path / "images", tmp_path / "masks")
-    assert split.classes == ("class 0", "class 1", "class 2")
-    assert split.ignore_index == 255
-    assert int(split.mask(1)[0, 0]) == 2
-    assert class_shares(split).tolist() == [0.5, 0.0, 0.5]
-    (tmp_path / "masks/b.png").rename(tmp_path / "masks/b.jpg")
-    with pytest.raises(DataError, match=r"masks/b\.png: .* missing; b\.jpg is there, but a mask is one of \.png"):
-        mask_folder(tmp_path / "images", tmp_path / "masks")
-    (tmp_path / "masks/b.jpg").unlink()
-    with pytest.raises(DataError, match=r"masks/b\.png: the mask of b\.jpg is missing"):
-        mask_folder(tmp_path / "images", tmp_path / "masks")
-
-
 def make_camvid(root: Path) -> None:
     (root / "train").mkdir(parents=True)
     (root / "classes.txt").write_text("0\tSky\t128,128,128\n1\tRoad\t128,64,128\n2\tVoid\t0,0,0\n")
@@ -208,7 +191,10 @@ def test_class_file_reads_names_colours_and_columns(tmp_path: Path) -> None:
     ("text", "problem"),
     [
         ("", "no class names"),
-        ("0\ta\n2\tb\n", "line 2: index '2', expected 1"),
+        ("0\ta\n0\tb\n", "line 2: index 0 after 0; give them in rising order"),
+        ("0\ta\nb\tc\n", "line 2: index 'b', expected a number"),
+        ("0\ta\n300\tb\n", "line 2: value 300; a mask has values 0 to 255"),
+        ("a 1 2 3\n4 5 6\n", "give all or none"),
         ("0\ta\t1,2,3\n1\tb\n", "1 of 2 classes have a colour"),
         ("0\ta\t1,2,300\n", "line 1: a colour has values 0 to 255"),
     ],
@@ -247,7 +233,9 @@ def test_every_kind_of_request_opens(tmp_path: Path, photographs: Path) -> None:
     root = Path(__file__).parents[3] / "calibration_data"
     assert len(open_split(split=f"camvid:{tmp_path / 'camvid'}:train")) == 1
     assert len(open_split(images=photographs, labels=labels)) == 1
-    assert len(open_split(images=tmp_path / "camvid/train", masks=tmp_path / "camvid/trainannot")) == 1
+    camvid_names = tmp_path / "camvid/classes.txt"
+    asked = {"images": tmp_path / "camvid/train", "masks": tmp_path / "camvid/trainannot", "classes": camvid_names}
+    assert len(open_split(**asked)) == 1
     assert len(open_split(split="generated:classify:val:7")) == 7
     assert len(open_split(split=root / "classify.split.json")) == 32
 
