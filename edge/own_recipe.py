@@ -23,6 +23,8 @@ MODELS: Mapping[Task, str] = {"classify": "mobilenet_v2", "segment": "fast_scnn"
 RESOLUTION = 224
 LONGEST_SIDE, STEP, SHORTEST_SIDE = 512, 8, 64
 """A segmenter's input, in pixels: Fast-SCNN takes multiples of 8 from 64 on."""
+CROP = 0.8
+"""Share of a segmenter's input, along both sides, that its training images have."""
 SYMMETRIC: Table = {"mean": [127.5] * 3, "std": [127.5] * 3}
 """Pixels to [-1, 1]: the networks of this product, and TensorFlow's."""
 GEOMETRY: Mapping[Task, Table] = {
@@ -41,13 +43,13 @@ _CLASSIFY_QAT: Table = {
 }
 _SEGMENT_TRAIN: Table = {
     "epochs": 20,
-    "batch_size": 8,
+    "batch_size": 4,
     "optimizer": "adamw",
     "learning_rate": 2e-3,
     "schedule": "poly",
     "warmup_epochs": 1,
     "weight_decay": 0.02,
-    "ema_decay": 0.99,
+    "ema_decay": 0.995,
     "class_weights": "sqrt_frequency",
     "auxiliary_weight": 0.4,
     "auxiliary_stride": 8,
@@ -179,14 +181,22 @@ def own_recipe(
             f"{weights.path}: does not say how pixels become its input; give --set preprocess.mean=[R,G,B] and "
             "--set preprocess.std=[R,G,B], of pixels 0..255"
         )
-    return parse_recipe(tree, "the recipe for these images")
+    recipe = parse_recipe(tree, "the recipe for these images")
+    if images.task == "segment" and recipe.train.crop_hw is None:
+        crop_hw = tuple(_stepped(CROP * side) for side in (recipe.preprocess.height, recipe.preprocess.width))
+        return recipe.model_copy(update={"train": recipe.train.model_copy(update={"crop_hw": crop_hw})})
+    return recipe
 
 
 def segmenter_size_hw(size_hw: tuple[int, int]) -> tuple[int, int]:
     """The input of a segmenter for images of this size: at most LONGEST_SIDE long, in steps that the network takes."""
     scale = min(1.0, LONGEST_SIDE / max(size_hw))
-    height, width = (max(SHORTEST_SIDE, STEP * round(side * scale / STEP)) for side in size_hw)
+    height, width = (_stepped(side * scale) for side in size_hw)
     return height, width
+
+
+def _stepped(side: float) -> int:
+    return max(SHORTEST_SIDE, STEP * round(side / STEP))
 
 
 def _network(images: Images, defaults: Table, model: str | None, weights: Weights | None) -> dict[str, Any]:

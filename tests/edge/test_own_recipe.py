@@ -48,6 +48,13 @@ def test_every_situation_has_a_recipe(start: str, task: str) -> None:
     assert recipe.qat is not None and (recipe.train.init is None) == (start == "random")
 
 
+def test_a_segmenter_trains_on_windows_of_its_input_that_the_network_takes() -> None:
+    assert own_recipe(DATA, MASKS).train.crop_hw == (232, 408)
+    small = own_recipe(DATA, MASKS, overrides=["model.resolution_hw=[64, 96]"])
+    assert (small.preprocess.height, small.train.crop_hw) == (64, (64, 80))
+    assert own_recipe(DATA, MASKS, overrides=["train.crop_hw=[128, 128]"]).train.crop_hw == (128, 128)
+
+
 def test_the_size_of_a_segmenter_is_one_that_the_network_takes() -> None:
     assert segmenter_size_hw((360, 480)) == (360, 480)
     assert segmenter_size_hw((3000, 4000)) == (384, 512)
