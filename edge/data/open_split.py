@@ -6,7 +6,7 @@
 --split FILE.split.json               a pinned split
 --split camvid:ROOT:val               also cityscapes:ROOT:val
 --split generated:classify:val        also generated:segment:train, and generated:classify:val:200 for 200 samples
---split recipe:RUN/recipe.toml:val    what a recipe validates on, held out or named; also its train
+--split recipe:RUN:val                what a run, or a recipe by file or name, validates on; also its train
 """
 
 from collections.abc import Callable
@@ -96,8 +96,9 @@ def _recipe(name: str, rest: str) -> Split:
 
     file, colon, part = rest.rpartition(":")
     if not file or not colon:
-        raise UsageError(f"{name}: expected recipe:FILE:PART, such as recipe:runs/own/recipe.toml:val")
-    return recipe_part(read_recipe(find_recipe(file)).data, part, name)
+        raise UsageError(f"{name}: expected recipe:RUN:PART, such as recipe:runs/own:val")
+    of_run = Path(file) / "recipe.toml"
+    return recipe_part(read_recipe(of_run if is_file(of_run) else find_recipe(file)).data, part, name)
 
 
 _KINDS: dict[str, Callable[[str, str], Split]] = {

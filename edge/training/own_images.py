@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -36,8 +36,8 @@ class OwnImages:
     holdout: float = HOLDOUT
 
 
-def recipe_for(asked: OwnImages, overrides: Sequence[str], tell: Callable[[str], None]) -> Recipe:
-    """The whole recipe. What was chosen, and why, is told in a line each.
+def recipe_for(asked: OwnImages, overrides: Sequence[str]) -> tuple[Recipe, tuple[str, ...]]:
+    """The whole recipe, and what was chosen, and why, in a line each.
 
     Raises:
         UsageError: images without classes, a network for another task, weights that do not fit or say too little.
@@ -50,10 +50,10 @@ def recipe_for(asked: OwnImages, overrides: Sequence[str], tell: Callable[[str],
         )
     if asked.model is not None and task_of(asked.model) != train.task:
         raise UsageError(f"{train.origin} is for '{train.task}', {asked.model} for '{task_of(asked.model)}'")
-    weights = None
+    weights, notes = None, []
     if asked.init is not None:
         weights, taken = starting_weights(asked.init, asked.model, train.task)
-        tell(taken)
+        notes.append(taken)
     images = Images(
         task=train.task,
         classes=len(train.classes),
@@ -61,8 +61,7 @@ def recipe_for(asked: OwnImages, overrides: Sequence[str], tell: Callable[[str],
         size_hw=_size_hw(train) if train.task == "segment" else None,
     )
     recipe = own_recipe(data, images, model=asked.model, weights=weights, overrides=overrides)
-    tell(_summary(recipe))
-    return recipe
+    return recipe, (*notes, _summary(recipe))
 
 
 def _data(asked: OwnImages) -> Data:

@@ -8,6 +8,7 @@ RUN/
   qat.safetensors       the network trained with quantization
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -43,6 +44,7 @@ class Request:
         phases: `all` of the recipe, or one of them.
         resume: go on with what is in the folder; without it, a folder that holds a run is refused.
         init: a float checkpoint that stands in for the float phase.
+        notes: lines that are said once training begins.
         threads: torch's; None: all cores, or as many as the run began with. Sums depend on it in the last bits.
     """
 
@@ -51,6 +53,7 @@ class Request:
     phases: Wanted = "all"
     resume: bool = False
     init: Path | None = None
+    notes: Sequence[str] = ()
     threads: int | None = None
 
 
@@ -72,15 +75,16 @@ def train(request: Request, reporter: Reporter) -> Position:
     torch.set_num_threads(position.threads)
     atomic.write_text(folder / RECIPE_NAME, recipe_toml(recipe))
     training, val = recipe_splits(recipe.data)
-    reporter.say(f"{_counted(training)} to train on, {'none' if val is None else _counted(val)} to validate on")
+    validated = "none" if val is None else _counted(val)
+    notes = [*request.notes, f"{_counted(training)} to train on, {validated} to validate on"]
     resuming = request.resume and is_file(folder / STATE_NAME)
     if position.phase == "float":
-        _float_phase(request, position, training, val, reporter, resuming)
+        _float_phase(request, position, training, val, reporter, resuming, notes)
         if request.phases == "float" or recipe.qat is None:
             return position
         position = Position(phase="qat", history=position.history, recipe=position.recipe, threads=position.threads)
         resuming = False
-    _qat_phase(request, position, training, val, reporter, resuming)
+    _qat_phase(request, position, training, val, reporter, resuming, notes)
     return position
 
 
@@ -111,10 +115,17 @@ def _open_run(request: Request) -> Position:
 
 
 def _float_phase(
-    request: Request, position: Position, training: Split, val: Split | None, reporter: Reporter, resume: bool
+    request: Request,
+    position: Position,
+    training: Split,
+    val: Split | None,
+    reporter: Reporter,
+    resume: bool,
+    notes: list[str],
 ) -> None:
     recipe, folder = request.recipe, request.folder
     job = float_job(recipe, training, val, folder, reporter)
+    _say_once(notes, reporter)
     if recipe.train.epochs == 0:
         metrics = write_float(recipe, job.model, training, val, folder, reporter, {"epoch": 0, "complete": True})
         position.history.append({"phase": "float", "epoch": 0, "step": 0, "loss": None, "seconds": 0, "val": metrics})
@@ -124,7 +135,13 @@ def _float_phase(
 
 
 def _qat_phase(
-    request: Request, position: Position, training: Split, val: Split | None, reporter: Reporter, resume: bool
+    request: Request,
+    position: Position,
+    training: Split,
+    val: Split | None,
+    reporter: Reporter,
+    resume: bool,
+    notes: list[str],
 ) -> None:
     qat = request.recipe.qat
     assert qat is not None  # a run reaches this phase only where the recipe has it
@@ -135,7 +152,15 @@ def _qat_phase(
     position.parent_sha256 = parent.sha256
     check_fit(request.recipe, restore_module(parent), training, val)
     job = qat_job(request.recipe, qat, parent, training, val, request.folder, reporter, observe=not resume)
+    _say_once(notes, reporter)
     run_phase(job, position, request.folder, reporter, resume=resume)
+
+
+def _say_once(notes: list[str], reporter: Reporter) -> None:
+    """What is to be said once training begins: what is refused before is one line alone."""
+    for note in notes:
+        reporter.say(note)
+    notes.clear()
 
 
 def _check_parent(request: Request, parent: Checkpoint) -> None:

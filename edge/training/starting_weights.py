@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from edge.bounded_file import is_dir
+from edge.bounded_file import check_file, is_dir
 from edge.errors import CheckpointError, UsageError
 from edge.models.layouts import LAYOUTS, own_names
 from edge.models.pretrained import is_head, read_tensors, recognize
@@ -70,7 +70,8 @@ def _of_checkpoint(checkpoint: Checkpoint, file: Path, model: str | None, task: 
 
 
 def _stated(file: Path) -> dict[str, str]:
-    """The metadata of a safetensors file; none of any other."""
+    """The metadata of a safetensors file; none of any other. Refuses (CheckpointError) what is no file."""
+    check_file(file, error=CheckpointError)
     try:
         with safe_open(file, framework="pt") as opened:
             return dict(opened.metadata() or {})

@@ -84,16 +84,17 @@ def command(
     _refuse_both(recipe, data_root, **own)
     parent: Path | None = None
     path: Path | None = None
+    notes: tuple[str, ...] = ()
     if own["images"] is not None:
         from edge.training.own_images import OwnImages, recipe_for
 
         wanted = OwnImages(**{key: value for key, value in own.items() if value is not None}, init=init)
-        read = recipe_for(wanted, changes, tell)
+        read, notes = recipe_for(wanted, changes)
     else:
         path = _recipe_path(recipe, folder, resume)
         read = read_recipe(path, overrides=changes, data_root=data_root)
         parent = None if init is None else Path(init)
-    position = _train(read, path, folder, resume=resume, phase=phase, parent=parent, threads=threads)
+    position = _train(read, path, folder, notes, resume=resume, phase=phase, parent=parent, threads=threads)
     result = folder / f"{position.phase}.safetensors"
     if as_json:
         row = {"checkpoint": str(result), "phase": position.phase, "recipe": str(folder / "recipe.toml")}
@@ -132,6 +133,7 @@ def _train(
     recipe: Recipe,
     path: Path | None,
     folder: Path,
+    notes: tuple[str, ...],
     *,
     resume: bool,
     phase: str,
@@ -148,6 +150,7 @@ def _train(
         phases=cast(Literal["all", "float", "qat"], phase),
         resume=resume,
         init=parent,
+        notes=notes,
         threads=threads,
     )
     with bars() as reporter:
@@ -174,5 +177,5 @@ def _tell_next(recipe: Recipe, folder: Path, result: Path) -> None:
     artifact = shlex.quote(f"{folder}_{kind}")
     tell(f"next: edge convert {shlex.quote(str(result))} -o {artifact}")
     if recipe.data.val is not None or recipe.data.holdout is not None:
-        tell(f"then: edge verify {artifact} --split {shlex.quote(f'recipe:{folder}/recipe.toml:val')}")
+        tell(f"then: edge verify {artifact} --split {shlex.quote(f'recipe:{folder}:val')}")
     tell(f"then: edge camera {artifact} --source 0")

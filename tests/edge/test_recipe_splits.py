@@ -1,0 +1,76 @@
+"""A recipe's splits can be asked for by their part, from anywhere that takes a split."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.data.open_split import open_split
+from edge.errors import UsageError
+
+RECIPE = """
+name = "r"
+[model]
+name = "mobilenet_v2"
+[data]
+train = "generated:classify:train:40"
+{more}
+[preprocess]
+colour_order = "rgb"
+height = 32
+width = 32
+interpolation = "bilinear"
+fit = "stretch"
+crop_fraction = 1.0
+mean = [127.5, 127.5, 127.5]
+std = [127.5, 127.5, 127.5]
+[train]
+epochs = 1
+batch_size = 8
+learning_rate = 0.1
+"""
+
+
+def test_the_held_out_part_and_the_rest_are_the_whole(tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_text(RECIPE.format(more="holdout = 0.25\nholdout_seed = 3"))
+    parts = [open_split(split=f"recipe:{tmp_path}:{part}") for part in ("train", "val")]
+    whole = open_split(split="generated:classify:train:40")
+    names = [{sample.name for sample in split.samples} for split in (*parts, whole)]
+    assert names[0] | names[1] == names[2] and not names[0] & names[1]
+    assert parts[1].origin == "generated:classify:train (held out)"
+
+
+def test_a_shipped_recipe_s_split_is_found_by_name() -> None:
+    assert len(open_split(split="recipe:fast_scnn_generated:val")) == 60
+
+
+@pytest.mark.parametrize(
+    ("more", "asked", "said"),
+    [
+        ("", "val", "names no validation split"),
+        ("", "test", "unknown part 'test'"),
+        ('val = "recipe:{file}:val"', "val", "a recipe's splits are not another recipe's"),
+        ('val = "generated:classify:val:4"\nholdout = 0.2', "val", "give val or holdout, not both"),
+        ("holdout = 1.0", "val", "holdout = 1.0"),
+    ],
+)
+def test_what_a_recipe_has_not_is_refused(more: str, asked: str, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "r.toml"
+    file.write_text(RECIPE.format(more=more.format(file=file)))
+    with pytest.raises(UsageError) as caught:
+        open_split(split=f"recipe:{file}:{asked}")
+    assert said in str(caught.value)
+
+
+def test_other_classes_to_validate_on_are_refused(tmp_path: Path) -> None:
+    for folder, names in (("train", "ab"), ("val", "ac")):
+        for name in names:
+            (tmp_path / folder / name).mkdir(parents=True)
+            cv2.imwrite(str(tmp_path / folder / name / "x.png"), np.zeros((8, 8, 3), np.uint8))
+    text = RECIPE.replace(
+        '"generated:classify:train:40"', "{{images = '{root}/train'}}\nval = {{images = '{root}/val'}}"
+    )
+    (tmp_path / "recipe.toml").write_text(text.format(root=tmp_path, more=""))
+    with pytest.raises(UsageError, match=r"has other classes \(a, c\) than .* \(a, b\)"):
+        open_split(split=f"recipe:{tmp_path}:train")
