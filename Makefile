@@ -26,6 +26,14 @@ $(LIGHT)/.ready: pyproject.toml constraints.txt
 	$(RETRY) $(LIGHT)/bin/pip install --quiet --constraint constraints.txt --editable '.[litert]' hypothesis pytest pytest-timeout
 	touch $@
 
+# The wheel is tried on Python 3.13 too, where there is one: what the light part and `edge inspect` need.
+PYTHON313 ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.13.*/bin/python3.13) $(shell command -v python3.13))
+NEWER := $(if $(PYTHON313),.venvs/python3.13)
+.venvs/python3.13/.ready: pyproject.toml constraints.txt
+	$(PYTHON313) -m venv .venvs/python3.13
+	$(RETRY) .venvs/python3.13/bin/pip install --quiet --constraint constraints.txt --editable '.[inspect]'
+	touch $@
+
 # Other people's tools whose files or answers the tests compare with: pinned whole, one environment each.
 TOOLS := nncf brevitas modelopt mediapipe ai-edge-quantizer
 .PRECIOUS: .venvs/%/.ready
@@ -51,13 +59,14 @@ demo: $(VENV)/.ready
 	$(VENV)/bin/python docs/demo.py
 
 # The emulated userland needs Debian 12's apt: elsewhere its tests are skipped, but not in CI.
-test: $(VENV)/.ready $(TFLITE)/.ready $(LIGHT)/.ready $(ONNX2TF)/.ready $(TOOLS:%=.venvs/%/.ready)
+test: $(VENV)/.ready $(TFLITE)/.ready $(LIGHT)/.ready $(ONNX2TF)/.ready $(NEWER:%=%/.ready) $(TOOLS:%=.venvs/%/.ready)
 	device_bench/emulated_arm64/build.sh $(EMULATED_PI) $(VENV)/bin/python || test -z "$$CI"
 	.ci/sshd
 	EDGE_TFLITE_RUNTIME_PYTHON=$(CURDIR)/$(TFLITE)/bin/python EDGE_LIGHT_PYTHON=$(CURDIR)/$(LIGHT)/bin/python \
 	EDGE_EMULATED_PI_PYTHON=$(CURDIR)/$(EMULATED_PI)/python3 EDGE_ONNX2TF_PYTHON=$(CURDIR)/$(ONNX2TF)/bin/python \
 	EDGE_NNCF_PYTHON=$(CURDIR)/.venvs/nncf/bin/python EDGE_MEDIAPIPE_PYTHON=$(CURDIR)/.venvs/mediapipe/bin/python \
 	EDGE_BREVITAS_PYTHON=$(CURDIR)/.venvs/brevitas/bin/python EDGE_MODELOPT_PYTHON=$(CURDIR)/.venvs/modelopt/bin/python \
+	EDGE_PYTHON313=$(NEWER:%=$(CURDIR)/%/bin/python) \
 	EDGE_AI_EDGE_QUANTIZER_PYTHON=$(CURDIR)/.venvs/ai-edge-quantizer/bin/python \
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 

@@ -109,7 +109,8 @@ def _told(error: BaseException, given: Sequence[str]) -> tuple[str, int]:
     if isinstance(error, click.ClickException):
         return error.format_message(), UsageError.exit_code
     if isinstance(error, ModuleNotFoundError) and (package := (error.name or "").partition(".")[0]) in EXTRAS:
-        return needs(package), EdgeError.exit_code
+        whole = EXTRAS[package] == "inspect" and "inspect" not in given  # other verbs that read ONNX files compute too
+        return needs(package, "train" if whole else None), EdgeError.exit_code
     if out_of_memory(error):
         return f"needs more memory than there is here{': ' * bool(str(error))}{error}", EdgeError.exit_code
     if isinstance(error, OSError) and _raised_in(error) == "click.utils":  # which prints the help

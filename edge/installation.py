@@ -12,14 +12,14 @@ from types import MappingProxyType
 
 DISTRIBUTION = "edge-deploy"
 
-# package that is not in the light part -> the extra that brings it
+# package that is not in the light part -> the smallest extra that brings it
 EXTRAS: Mapping[str, str] = MappingProxyType(
     {
         "ai_edge_litert": "litert",
         "duckdb": "report",
-        "flatbuffers": "convert",
+        "flatbuffers": "inspect",
         "jinja2": "report",
-        "onnx": "convert",
+        "onnx": "inspect",
         "onnxruntime": "onnxruntime",
         "safetensors": "train",
         "tflite_runtime": "tflite-runtime",

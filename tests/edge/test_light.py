@@ -48,6 +48,8 @@ def test_a_verb_that_needs_more_says_so_in_one_line(verb: str, light_python: str
         and "pip install " in line
         and "edge-deploy" not in line
     )
+    # All that the verb misses at once, and no more: reading model files and records needs no torch.
+    assert ("torch" in line) is (verb not in ("inspect", "report")), line
 
 
 @pytest.mark.parametrize("verb", ["bench", "probe", "compare", "camera", "train", "recipes"])

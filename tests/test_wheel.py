@@ -1,0 +1,86 @@
+"""The wheel holds the whole product, and works where the source tree is not, on Python 3.11 and 3.13."""
+
+import os
+import sys
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support.wheel import build_wheel, install_wheel, run, tracked
+
+SPLIT = "generated:classify:val:16"
+SMALL = ("train.epochs=1", "train.warmup_epochs=0", "qat.epochs=1", f"data.val={SPLIT}")
+SMALL += ("data.train=generated:classify:train:32",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Installed:
+    """The product in an environment of its own; every command runs in a folder with nothing of the source tree."""
+
+    programs: Path
+    folder: Path
+
+    def edge(self, *words: str | Path) -> str:
+        """Standard output of a command that has to succeed."""
+        done = run(self.programs / "edge", *words, cwd=self.folder)
+        assert done.returncode == 0, (words, done.stderr)
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def product(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """For this Python, with what it has."""
+    folder = tmp_path_factory.mktemp("installed")
+    return Installed(programs=install_wheel(wheel, sys.executable, folder / "environment"), folder=folder)
+
+
+@pytest.fixture(scope="module")
+def artifact(product: Installed) -> Path:
+    """What the installed product trains and converts."""
+    (recipes,) = product.programs.parent.glob("lib/*/site-packages/edge/recipes")
+    changes = [word for change in SMALL for word in ("--set", change)]
+    product.edge("train", recipes / "mobilenet_v2_generated.toml", "-o", "run", "--threads", "1", *changes)
+    product.edge("convert", "run/qat.safetensors", "-o", "int8")
+    return product.folder / "int8"
+
+
+@pytest.fixture(scope="module")
+def product_3_13(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """For EDGE_PYTHON313, which `make test` makes and sets where it finds a Python 3.13: light, and `edge inspect`."""
+    python = os.environ.get("EDGE_PYTHON313")
+    if not python:
+        pytest.skip("EDGE_PYTHON313 is not set; `make test` sets it where it finds a Python 3.13")
+    folder = tmp_path_factory.mktemp("installed")
+    return Installed(programs=install_wheel(wheel, python, folder / "environment"), folder=folder)
+
+
+def test_every_file_of_the_packages_is_in_it(wheel: Path) -> None:
+    """Recipes, pages and programs in C too: whatever is kept beside the code is there beside it."""
+    with zipfile.ZipFile(wheel) as archive:
+        held = {name for name in archive.namelist() if ".dist-info/" not in name}
+    assert held == set(tracked("edge", "converters", "device_bench"))
+
+
+def test_what_it_trains_and_converts_is_measured_outside_the_tree(product: Installed, artifact: Path) -> None:
+    assert "top1" in product.edge("eval", artifact, "--split", SPLIT)
+    assert "multiply-adds" in product.edge("inspect", artifact)
+
+
+def test_python_3_13_runs_the_artifact_as_a_device_does(product_3_13: Installed, artifact: Path) -> None:
+    assert "top1" in product_3_13.edge("eval", artifact, "--split", SPLIT)
+    assert "multiply-adds" in product_3_13.edge("inspect", artifact)
+    product_3_13.edge("camera", artifact, "--source", "generated:classify:val:2", "--out", "drawn")
+    assert len(list(product_3_13.folder.glob("drawn/*.png"))) == 2
+
+
+def test_python_3_13_has_no_tflite_runtime_and_says_so(product_3_13: Installed, artifact: Path) -> None:
+    words = ("camera", artifact, "--source", SPLIT, "--engine", "tflite-runtime")
+    done = run(product_3_13.programs / "edge", *words, cwd=product_3_13.folder)
+    assert done.returncode == 1 and "its successor is ai_edge_litert: pip install ai-edge-litert==" in done.stderr
