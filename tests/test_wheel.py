@@ -1,5 +1,6 @@
 """The wheel holds the whole product, and works where the source tree is not, on Python 3.11 and 3.13."""
 
+import json
 import os
 import sys
 import zipfile
@@ -43,10 +44,9 @@ def product(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
 
 @pytest.fixture(scope="module")
 def artifact(product: Installed) -> Path:
-    """What the installed product trains and converts."""
-    (recipes,) = product.programs.parent.glob("lib/*/site-packages/edge/recipes")
+    """What the installed product trains, by a recipe of its own, and converts."""
     changes = [word for change in SMALL for word in ("--set", change)]
-    product.edge("train", recipes / "mobilenet_v2_generated.toml", "-o", "run", "--threads", "1", *changes)
+    product.edge("train", "mobilenet_v2_generated", "-o", "run", "--threads", "1", *changes)
     product.edge("convert", "run/qat.safetensors", "-o", "int8")
     return product.folder / "int8"
 
@@ -66,6 +66,12 @@ def test_every_file_of_the_packages_is_in_it(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert held == set(tracked("edge", "converters", "device_bench"))
+
+
+def test_its_recipes_are_found_by_name(product: Installed) -> None:
+    names = [json.loads(line)["name"] for line in product.edge("recipes", "--json").splitlines()]
+    assert names == sorted(Path(name).stem for name in tracked("edge/recipes"))
+    assert 'name = "mobilenet_v2_generated"' in product.edge("recipes", "mobilenet_v2_generated")
 
 
 def test_what_it_trains_and_converts_is_measured_outside_the_tree(product: Installed, artifact: Path) -> None:
