@@ -39,7 +39,7 @@ def run(*words: str | Path, read_json: bool = False) -> list[dict[str, Any]]:
 
 def make(name: str) -> None:
     """Train one network and convert its float and its INT8 checkpoint."""
-    run("train", f"edge/recipes/{name}_generated.toml", "-o", OUT / name)
+    run("train", f"{name}_generated", "-o", OUT / name)
     for kind, precision in (("float", "float"), ("qat", "int8")):
         run("convert", OUT / name / f"{kind}.safetensors", "-o", OUT / f"{name}_{precision}", "--no-verify")
 

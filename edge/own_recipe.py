@@ -27,6 +27,8 @@ CROP = 0.8
 """Share of a segmenter's input, along both sides, that its training images have."""
 SYMMETRIC: Table = {"mean": [127.5] * 3, "std": [127.5] * 3}
 """Pixels to [-1, 1]: the networks of this product, and TensorFlow's."""
+COMPARES = frozenset({"keep", "patience"})
+"""Keys of a phase that need something to validate on."""
 GEOMETRY: Mapping[Task, Table] = {
     "classify": {"interpolation": "bilinear", "fit": "crop", "crop_fraction": 0.875},
     "segment": {"interpolation": "bilinear", "fit": "stretch", "crop_fraction": 1.0},
@@ -164,13 +166,16 @@ def own_recipe(
     train = dict(sections["train"])
     if weights is not None:
         train |= {"init": weights.path, "reset_head": True}
+    qat = dict(sections["qat"])
+    if data.val is None and data.holdout is None:
+        train, qat = ({key: value for key, value in phase.items() if key not in COMPARES} for phase in (train, qat))
     tree: dict[str, Any] = {
         "name": NAME,
         "model": _network(images, sections["model"], model, weights),
         "data": data.model_dump(mode="json", exclude_none=True),
         "preprocess": {},
         "train": train,
-        "qat": dict(sections["qat"]),
+        "qat": qat,
     }
     apply_overrides(tree, overrides)
     if not all(isinstance(tree[section], dict) for section in ("model", "preprocess")):

@@ -15,6 +15,8 @@ from pydantic import BaseModel, ValidationError
 from edge.bounded_file import exists, read_text
 from edge.errors import FileError, RecipeError, UsageError, unknown_name, value_problem
 from edge.recipe import Recipe, SplitSource
+from edge.terminal import tell
+from edge.vision.pixel_scale import pixel_scale_doubt
 
 MAX_RECIPE_BYTES = 1024 * 1024
 _UNION_MEMBERS = ("literal", "str")  # pydantic's names in a location, not keys of ours
@@ -44,7 +46,10 @@ def read_recipe(path: str | Path, *, overrides: Sequence[str] = (), data_root: s
     if data_root is not None:
         tree.setdefault("data", {})
         _table(tree, "data", "--data-root")["root"] = data_root
-    return parse_recipe(tree, str(source))
+    recipe = parse_recipe(tree, str(source))
+    if doubt := pixel_scale_doubt(recipe.preprocess.mean, recipe.preprocess.std):
+        tell(f"note: {source}: [preprocess] {doubt}")
+    return recipe
 
 
 def apply_overrides(tree: dict[str, Any], overrides: Sequence[str]) -> None:

@@ -31,6 +31,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from edge.artifact import Labels, Scores
 from edge.bounded_file import read_text
 from edge.errors import FileError, RecipeError, unknown_name, value_problem
+from edge.terminal import tell
+from edge.vision.pixel_scale import pixel_scale_doubt
 from edge.vision.preprocess import Preprocess
 
 MAX_CARD_BYTES = 1024 * 1024
@@ -101,6 +103,8 @@ def read_card(path: str | Path) -> Card:
         raise RecipeError(f"{source}: {_first_problem(error)}") from error
     except (ValueError, RecursionError) as error:  # a hexadecimal number of thousands of digits, nested tables
         raise RecipeError(f"{source}: {error}") from error
+    if doubt := pixel_scale_doubt(card.preprocess.mean, card.preprocess.std):
+        tell(f"note: {source}: [preprocess] {doubt}")
     names = card.labels.names or _names(source, card.labels.file or "")
     palette = card.labels.palette
     if palette is not None and len(palette) != len(names):

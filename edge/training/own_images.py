@@ -16,6 +16,7 @@ from edge.own_recipe import HOLDOUT, Images, own_recipe
 from edge.recipe import Data, Recipe
 from edge.recipe_file import split_arguments
 from edge.training.starting_weights import starting_weights
+from edge.vision.pixel_scale import pixel_scale_doubt
 
 MOST_MEASURED = 15
 
@@ -61,6 +62,8 @@ def recipe_for(asked: OwnImages, overrides: Sequence[str]) -> tuple[Recipe, tupl
         size_hw=_size_hw(train) if train.task == "segment" else None,
     )
     recipe = own_recipe(data, images, model=asked.model, weights=weights, overrides=overrides)
+    if doubt := pixel_scale_doubt(recipe.preprocess.mean, recipe.preprocess.std):
+        notes.append(f"note: [preprocess] {doubt}")
     return recipe, (*notes, _summary(recipe))
 
 

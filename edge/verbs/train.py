@@ -172,7 +172,10 @@ def _refuse_inputs(folder: Path, recipe: Recipe, path: Path | None, init: Path |
 
 
 def _tell_next(recipe: Recipe, folder: Path, result: Path) -> None:
-    """What to type next, on standard error."""
+    """Where the weights lie and what to type next, on standard error."""
+    last = folder / f"{result.stem}_last.safetensors"
+    if is_file(last):
+        tell(f"best weights by validation: {result}; those of the last epoch: {last}")
     kind = "int8" if result.stem == "qat" else "float"
     artifact = shlex.quote(f"{folder}_{kind}")
     tell(f"next: edge convert {shlex.quote(str(result))} -o {artifact}")

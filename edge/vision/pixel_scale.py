@@ -1,5 +1,7 @@
 """Whether a mean and a deviation can be those of pixels 0..255: training frameworks write them on a scale of 0..1."""
 
+from collections.abc import Sequence
+
 Triple = tuple[float, float, float]
 MOST = 1e6
 
@@ -29,6 +31,17 @@ def pixel_scale_problem(mean: Triple, std: Triple) -> str | None:
     )
 
 
+def pixel_scale_doubt(mean: Triple, std: Triple) -> str | None:
+    """What to say of values that can be meant, but seldom are: pixels 0..255 reach the model nearly as they are."""
+    if pixel_scale_problem(mean, std) or any(abs(value) >= 2 for value in (*mean, *std)):
+        return None
+    times = [_listed(tuple(255 * value for value in values)) for values in (mean, std)]
+    return (
+        f"mean = {_listed(mean)}, std = {_listed(std)}: the model gets pixels 0..255 nearly as they are; for one that "
+        f"takes 0..1 they are mean = {times[0]}, std = {times[1]}"
+    )
+
+
 def _times_255(values: Triple) -> Triple:
     red, green, blue = (255 * value if abs(value) <= 1 else value for value in values)
     return red, green, blue
@@ -39,5 +52,5 @@ def _inverse(values: Triple) -> Triple:
     return red, green, blue
 
 
-def _listed(values: Triple) -> str:
+def _listed(values: Sequence[float]) -> str:
     return f"[{', '.join(f'{value:.6g}' for value in values)}]"
