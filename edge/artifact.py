@@ -103,12 +103,14 @@ class Labels(Strict):
         palette: one RGB colour per class.
         ignore_index: what void is in a mask, after `mask_table`.
         mask_table: class index, void or -1 (refused) by value in a mask file; None: values are class indices.
+        mask_colours: red, green, blue, and class index or void, of masks of colours; None: the palette says it.
     """
 
     names: Annotated[tuple[Name, ...], Field(max_length=2**17)]
     palette: tuple[tuple[Channel, Channel, Channel], ...] | None = None
     ignore_index: Channel | None = None
     mask_table: Annotated[tuple[MaskEntry, ...], Field(min_length=256, max_length=256)] | None = None
+    mask_colours: Annotated[tuple[tuple[Channel, Channel, Channel, Channel], ...], Field(max_length=512)] | None = None
 
     @model_validator(mode="after")
     def _one_colour_per_name(self) -> "Labels":

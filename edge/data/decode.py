@@ -49,14 +49,18 @@ def read_file(path: Path, sha256: str | None = None) -> bytes:
     return data
 
 
-def decode_image(path: Path, data: bytes) -> Pixels:
+def decode_image(path: Path, data: bytes, *, cut_is_looked_for: bool = True) -> Pixels:
     """RGB uint8 (h, w, 3); EXIF orientation applied, 16 bits cut to 8, grey repeated over the channels, alpha dropped.
 
     `path` is for the message alone. Refused: what is no image, a truncated or damaged JPEG or PNG, HEIC and raw files.
+
+    Args:
+        cut_is_looked_for: a JPEG that was cut and closed again is refused too. That takes standard error for itself, so
+            a thread must not do it while another holds standard error and waits for that thread (`edge.data.damaged`).
     """
     jpeg = check_container(path, data)
     pixels = imdecode(path, data, cv2.IMREAD_COLOR)
-    if jpeg is not None and _has_grey_corner(pixels):
+    if cut_is_looked_for and jpeg is not None and _has_grey_corner(pixels):
         _refuse_filled(path, data, jpeg, pixels)
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 

@@ -73,13 +73,11 @@ class MaskClasses:
         distance = [int(((found - np.array(colour)) ** 2).sum()) for *colour, _ in self._colours]
         *colour, index = self._colours[int(np.argmin(distance))]
         nearest = self.names[index] if index < len(self.names) and index != self.ignore_index else "void"
-        cure = "smoothed edges and JPEG make such colours: draw without smoothing, save as PNG"
-        if (colours[:, :, :1] == colours).all():
-            cure = "grey throughout: class indices belong in one channel"
+        grey = " (grey throughout: are these class indices? Save them in one channel)"
         return (
-            f"colour {_text(found)} at x {x}, y {y} is no class, nor are {int(wrong.sum())} of {wrong.size} pixels; "
-            f"nearest is '{nearest}' {_text(colour)} (a line `void {_text(found)}` among the classes makes it none; "
-            f"{cure})"
+            f"colour {_text(found)} at x {x}, y {y} is no class (nor are {int(wrong.sum())} of {wrong.size} pixels); "
+            f"the nearest is '{nearest}' {_text(colour)}; a line `void {_text(found)}` among the classes makes it none"
+            + (grey if (colours[:, :, :1] == colours).all() else "")
         )
 
     def _check_palette(self, where: Path, values: Pixels, palette: Pixels) -> None:

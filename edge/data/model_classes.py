@@ -1,4 +1,4 @@
-"""Reading a user's own data in the class order of the model that is asked about it."""
+"""What a model says of its classes, taken from the split it learned on; and reading a user's own data by it."""
 
 from edge.artifact import Labels
 from edge.data.class_names import ClassNames
@@ -13,6 +13,18 @@ def model_classes(labels: Labels) -> ClassNames:
         palette=labels.palette or (),
         ignore_index=labels.ignore_index,
         mask_table=labels.mask_table,
+        mask_colours=labels.mask_colours or (),
+    )
+
+
+def labels_of(split: Split) -> Labels:
+    """What the outputs of a network trained on a split mean."""
+    return Labels(
+        names=split.classes,
+        palette=split.palette or None,
+        ignore_index=split.ignore_index,
+        mask_table=split.mask_table,
+        mask_colours=split.mask_colours or None,
     )
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edge.artifact import Scores
 from edge.data.class_table import Colour
-from edge.data.decode import check_image, read_file, read_image
+from edge.data.decode import check_image, decode_image, read_file, read_image
 from edge.data.mask_classes import MaskClasses
 from edge.data.mask_file import MaskPixels, read_mask
 from edge.errors import DataError
@@ -155,10 +155,11 @@ class Split:
     def check(self, index: int) -> None:
         """Refuse a sample that `image` or `mask` refuses, without keeping what is decoded; see `decode.check_image`."""
         sample = self.samples[index]
+        data = read_file(sample.image, sample.image_sha256) if isinstance(sample.image, Path) else b""
         if self.task == "segment":
-            self._mask(sample, _image(sample))
-        elif isinstance(sample.image, Path):
-            check_image(sample.image, read_file(sample.image, sample.image_sha256))
+            self._mask(sample, decode_image(sample.where, data, cut_is_looked_for=False) if data else _image(sample))
+        elif data:
+            check_image(sample.where, data)
 
     @cached_property
     def sha256(self) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edge.artifact import Labels
+from edge.data.model_classes import labels_of
 from edge.data.splits import Split
 from edge.errors import UsageError
 from edge.models.pretrained import load_pretrained
@@ -110,16 +110,6 @@ def write_float(
     )
     write_checkpoint(folder / FLOAT_NAME, checkpoint)
     return metrics
-
-
-def labels_of(split: Split) -> Labels:
-    """What the outputs of a network trained on a split mean."""
-    return Labels(
-        names=split.classes,
-        palette=split.palette or None,
-        ignore_index=split.ignore_index,
-        mask_table=split.mask_table,
-    )
 
 
 def training_device() -> torch.device:

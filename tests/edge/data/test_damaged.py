@@ -1,5 +1,6 @@
 """What cannot be used is all named at once, or left out by name and counted."""
 
+import threading
 from pathlib import Path
 
 import cv2
@@ -8,6 +9,7 @@ import pytest
 
 from edge.data.damaged import MOST_NAMED, damaged, without_damaged
 from edge.data.image_folder import image_folder
+from edge.data.mask_folder import mask_folder
 from edge.data.splits import Split
 from edge.errors import DataError
 
@@ -81,6 +83,18 @@ def test_a_jpeg_cut_in_its_last_scan_or_spoilt_in_its_middle_is_found_among_good
     split.samples[2].where.write_bytes(cut)
     (problem,) = damaged(split).values()
     assert str(problem).startswith(str(split.samples[2].where)) and "JPEG" in str(problem)
+
+
+def test_images_with_masks_are_looked_at_though_their_corners_be_grey(tmp_path: Path) -> None:
+    """A grey corner is where a cut JPEG is looked for: that must not wait for whoever looks at all images."""
+    for name, pixels in (("images/a.jpg", np.full((32, 40, 3), 128, np.uint8)), ("masks/a.png", PIXELS[:, :, 0] % 2)):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(cv2.imencode(Path(name).suffix, pixels)[1].tobytes())
+    split = mask_folder(tmp_path / "images", tmp_path / "masks")
+    looking = threading.Thread(target=damaged, args=(split,), daemon=True)
+    looking.start()
+    looking.join(timeout=60)
+    assert not looking.is_alive()
 
 
 def test_photographs_that_are_not_read_are_named_with_the_cure(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from edge.artifact import Labels
 from edge.data.class_names import ClassNames, read_class_names
 from edge.data.mask_folder import mask_folder
-from edge.data.model_classes import model_classes
+from edge.data.model_classes import labels_of, model_classes
 from edge.data.split_file import read_split, write_split
 from edge.data.splits import Split
 from edge.errors import DataError
@@ -53,6 +53,7 @@ def test_colours_become_classes_by_the_table(tmp_path: Path) -> None:
     split = mask_folder(*folder(tmp_path, rows(ROAD, SKY, VOID)), names(tmp_path, TABLE))
     assert (split.classes, split.palette, split.ignore_index) == (("Sky", "Road"), (SKY, ROAD), 2)
     assert column(split) == [1, 0, 2]
+    assert column(mask_folder(*folder(tmp_path, rows(ROAD, SKY, VOID)), model_classes(labels_of(split)))) == [1, 0, 2]
 
 
 def test_void_may_stand_anywhere_in_the_table(tmp_path: Path) -> None:
@@ -67,7 +68,7 @@ def test_an_unknown_colour_is_named_with_its_place_and_the_nearest_class(tmp_pat
     mask[1, 2] = (128, 60, 128)
     split = mask_folder(*folder(tmp_path, mask), names(tmp_path, TABLE))
     problem = (
-        r"masks/0\.png: colour 128,60,128 at x 2, y 1 is no class, .* 1 of 12 pixels; nearest is 'Road' 128,64,128"
+        r"masks/0\.png: colour 128,60,128 at x 2, y 1 is no class .* 1 of 12 pixels.; the nearest is 'Road' 128,64,128"
     )
     with pytest.raises(DataError, match=problem):
         split.mask(0)
@@ -144,8 +145,7 @@ def test_values_with_gaps_are_classes_of_a_file_and_of_the_model_that_learned_th
     assert (split.classes, column(split, 0), column(split, 1)) == (("road", "building"), [1, 0, 255], [0, 255, 0])
     with pytest.raises(DataError, match=r"mask value 8 at x 0, y 1 .* values 0, 7, 11, 250, 255 .* `8<TAB>void`"):
         split.mask(2)
-    learned = Labels(names=split.classes, ignore_index=split.ignore_index, mask_table=split.mask_table)
-    assert column(mask_folder(images, masks, model_classes(learned))) == [1, 0, 255]
+    assert column(mask_folder(images, masks, model_classes(labels_of(split)))) == [1, 0, 255]
 
 
 def test_binary_masks_are_two_classes(tmp_path: Path) -> None:
