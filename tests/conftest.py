@@ -42,9 +42,13 @@ LIGHT = (
     "edge/test_errors.py",
     "edge/test_installation.py",
     "edge/test_light.py",
+    "edge/test_own_recipe.py",
     "edge/test_recipe.py",
+    "edge/test_recipe_splits.py",
+    "edge/test_shipped_recipes.py",
     "edge/test_terminal.py",
     "edge/verbs/test_probe.py",
+    "edge/verbs/test_recipes.py",
     "edge/vision",
 )
 # Imported by the call itself: duckdb; an environment of another runtime.

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -43,6 +43,9 @@ def recipe_for(asked: OwnImages, overrides: Sequence[str]) -> tuple[Recipe, tupl
     Raises:
         UsageError: images without classes, a network for another task, weights that do not fit or say too little.
     """
+    for name, value in asdict(asked).items():
+        if value == "":  # an unset variable of a shell; as a path it would be the working directory
+            raise UsageError(f"--{name.replace('_', '-')} is empty")
     data = _data(asked)
     train = open_split(**split_arguments(data.train, data.root))  # looked at as a whole when training begins
     if train.task == "images":

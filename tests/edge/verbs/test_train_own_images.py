@@ -1,6 +1,7 @@
 """`edge train --images`: no recipe is needed, and the one that is written trains the same again."""
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -77,6 +78,21 @@ def test_another_run_s_weights_start_a_training_with_other_classes(
     assert "width = 0.25" in text and 'fit = "stretch"' in text and "classes = 2" in text
 
 
+def test_a_damaged_image_is_named_and_left_out_where_that_is_asked_for(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(photos, tmp_path / "photos")
+    broken = tmp_path / "photos" / "class 0" / "broken.png"
+    broken.write_bytes(b"\x89PNG and nothing more")
+    words = ["train", "--images", str(tmp_path / "photos"), *SMALL, "--epochs", "0", "--phase", "float"]
+    assert main([*words, "-o", str(tmp_path / "refused")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "broken.png" in line and "--skip-damaged" in line
+    assert main([*words, "--skip-damaged", "-o", str(tmp_path / "run")]) == 0
+    assert "1 of 25 images are left out" in capsys.readouterr().err
+    assert "skip_damaged = true" in (tmp_path / "run" / "recipe.toml").read_text()
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -86,6 +102,8 @@ def test_another_run_s_weights_start_a_training_with_other_classes(
         (["--images", "{photos}", "--data-root", "x"], "--data-root is of a recipe"),
         (["--images", "{photos}", "--val-labels", "x"], "go with --val-images"),
         (["--images", "{photos}", "--val-images", "{photos}", "--holdout", "0.3"], "leave out --holdout"),
+        (["--images", ""], "--images is empty"),
+        (["--images", "{photos}", "--val-images", ""], "--val-images is empty"),
         (["--images", "{photos}", "--holdout", "1"], "--holdout is a share below 1"),
         (["--images", "{photos}", "--model", "mobilenet_v3"], "unknown model 'mobilenet_v3'; did you mean"),
         (["--images", "{photos}", "--model", "fast_scnn"], "fast_scnn for 'segment'"),
