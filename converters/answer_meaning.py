@@ -21,7 +21,6 @@ class Said:
 
 
 NOTHING_SAID = Said()
-TRAINED = Said(values="logits", scores="exclusive")  # by cross-entropy over the classes
 
 
 def answer_meaning(graph: Graph, said: Said, *, task: str, count: int) -> tuple[Values, Scores | None]:

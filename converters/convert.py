@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from converters.answer_meaning import TRAINED, Said, named_classes
+from converters.answer_meaning import Said, named_classes
 from converters.build import build_artifact
 from converters.calibration import Calibration
 from converters.export import export_checkpoint
@@ -146,7 +146,7 @@ def _load_checkpoint(source: Path, folder: Path, *, head: str | None, name: str 
             parent=parent,
             parent_sha256=checkpoint.parent_sha256 if checkpoint.kind == "qat" else checkpoint.sha256,
         ),
-        said=TRAINED,
+        said=Said(values="logits", scores=checkpoint.scores),  # what the losses are of
     )
 
 

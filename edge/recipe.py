@@ -122,6 +122,8 @@ class Phase(Section):
         gradient_clip: largest norm of the whole gradient, None: no limit.
         class_weights: by class, or how to take them from the training masks: `median_frequency` (median share over
             the class's share), `sqrt_frequency` (its square root), `log_frequency` (1 / ln(1.02 + share), ENet).
+        positive_weights: of independent labels, the weight of the term of a label that holds: by label, or from the
+            training labels: `frequency` (negatives over positives) or `sqrt_frequency` (its square root).
         loss_stride: a segmenter's loss is computed on every so manieth pixel along both axes.
         bf16: bfloat16 autocast of the forward pass.
         drop_partial: leave out the last, smaller batch of an epoch.
@@ -145,6 +147,7 @@ class Phase(Section):
     class_weights: Literal["none", "median_frequency", "sqrt_frequency", "log_frequency"] | tuple[NotNegative, ...] = (
         "none"
     )
+    positive_weights: Literal["none", "frequency", "sqrt_frequency"] | tuple[NotNegative, ...] = "none"
     loss_stride: Annotated[int, Field(ge=1, le=32)] = 1
     augment: Augment = Augment()
     drop_partial: bool = True

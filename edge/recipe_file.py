@@ -124,7 +124,7 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
     table = tree
     for part in parts[:-1]:
         table = _table(table, part, f"--set {key}")
-    if value == "none" and parts[-1] != "class_weights":
+    if value == "none" and parts[-1] not in ("class_weights", "positive_weights"):
         table.pop(parts[-1], None)
     else:
         table[parts[-1]] = value

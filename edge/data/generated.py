@@ -1,5 +1,6 @@
-"""Generated splits: street scenes with masks, and street objects to classify; licence-free, the same on every machine.
+"""Generated splits: street scenes with masks, street objects to classify, shapes with attributes of which several hold.
 
+Licence-free, the same on every machine.
 Samples are drawn when asked for. The parts use disjoint ranges of seeds, so no image is in two of them.
 """
 
@@ -8,6 +9,7 @@ from functools import lru_cache, partial
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.data.attribute_image import ATTRIBUTES, attribute_image, attribute_truth
 from edge.data.object_image import OBJECT_CLASSES, object_image, object_label
 from edge.data.scene import SCENE_CLASSES, SCENE_PALETTE, scene
 from edge.data.splits import Sample, Split
@@ -18,7 +20,7 @@ Pixels = NDArray[np.uint8]
 OBJECT_SIZE = 96
 SCENE_SHAPE_HW = (192, 256)
 
-# Part: (first seed, samples of `classify`, samples of `segment`).
+# Part: (first seed, samples of `classify` and `attributes`, samples of `segment`).
 _PARTS = {"train": (0, 4000, 600), "val": (1_000_000, 1000, 100), "calibration": (2_000_000, 128, 32)}
 _MOST = 1_000_000
 
@@ -29,31 +31,51 @@ def generated_split(
     """A generated split.
 
     Args:
-        task: `classify` or `segment`.
+        task: `classify`, `attributes` (independent labels) or `segment`.
         part: `train`, `val` or `calibration`.
-        count: samples, 1 to a million; None: 4000, 1000, 128 (classify) or 600, 100, 32 (segment).
-        shape_hw: height and width of the images; None: 96 x 96 (classify, where they must be equal) or 192 x 256.
+        count: samples, 1 to a million; None: 4000, 1000, 128, or 600, 100, 32 (segment).
+        shape_hw: height and width of the images; None: 96 x 96, where they must be equal, or 192 x 256 (segment).
     """
     if task not in _DRAWN:
         raise UsageError(f"generated: {unknown_name('task', task, _DRAWN)}")
     if part not in _PARTS:
         raise UsageError(f"generated:{task}: {unknown_name('part', part, _PARTS)}")
     first, objects, scenes = _PARTS[part]
-    samples = (objects if task == "classify" else scenes) if count is None else count
+    samples = (scenes if task == "segment" else objects) if count is None else count
     if not 1 <= samples <= _MOST:
         raise UsageError(f"generated:{task}:{part}: {samples} samples; give 1 to {_MOST}")
     return _DRAWN[task](part, range(first, first + samples), shape_hw)
 
 
 def _objects(part: str, seeds: range, shape_hw: tuple[int, int] | None) -> Split:
-    height, width = shape_hw or (OBJECT_SIZE, OBJECT_SIZE)
-    if height != width or height < 16:
-        raise UsageError(f"generated:classify: images are square and at least 16 wide, asked for {width}x{height}")
+    size = _square("classify", shape_hw)
     samples = tuple(
-        Sample(name=f"object_{seed:07d}", image=partial(_object_pixels, seed, height), target=object_label(seed))
+        Sample(name=f"object_{seed:07d}", image=partial(_object_pixels, seed, size), target=object_label(seed))
         for seed in seeds
     )
     return Split(samples=samples, task="classify", classes=OBJECT_CLASSES, origin=f"generated:classify:{part}")
+
+
+def _attributes(part: str, seeds: range, shape_hw: tuple[int, int] | None) -> Split:
+    size = _square("attributes", shape_hw)
+    samples = tuple(
+        Sample(name=f"shape_{seed:07d}", image=partial(attribute_image, seed, size), target=attribute_truth(seed))
+        for seed in seeds
+    )
+    return Split(
+        samples=samples,
+        task="classify",
+        classes=tuple(ATTRIBUTES),
+        scores="independent",
+        origin=f"generated:attributes:{part}",
+    )
+
+
+def _square(task: str, shape_hw: tuple[int, int] | None) -> int:
+    height, width = shape_hw or (OBJECT_SIZE, OBJECT_SIZE)
+    if height != width or height < 16:
+        raise UsageError(f"generated:{task}: images are square and at least 16 wide, asked for {width}x{height}")
+    return height
 
 
 def _scenes(part: str, seeds: range, shape_hw: tuple[int, int] | None) -> Split:
@@ -95,4 +117,4 @@ def _scene_mask(seed: int, shape_hw: tuple[int, int]) -> Pixels:
     return _drawn_scene(seed, shape_hw)[1].copy()
 
 
-_DRAWN = {"classify": _objects, "segment": _scenes}
+_DRAWN = {"classify": _objects, "attributes": _attributes, "segment": _scenes}

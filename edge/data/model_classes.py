@@ -28,15 +28,21 @@ def labels_of(split: Split) -> Labels:
     )
 
 
-def require_model_classes(split: Split, names: tuple[str, ...], subject: str) -> None:
-    """Refuse (UsageError) targets that are not indices into the model's classes.
+def require_model_classes(split: Split, names: tuple[str, ...], subject: str, *, independent: bool) -> None:
+    """Refuse (UsageError) targets that are not those of the model's classes.
 
     Args:
         names: the model's class names, by index.
+        independent: whether its classes are labels of which several may hold; one class per image fits these too.
         subject: the model, for the message.
     """
     if split.task == "images":
         return
+    if split.scores == "independent" and not independent:
+        raise UsageError(
+            f"{split.origin} has independent labels, and the classes of {subject} exclude each other: give one class "
+            "per image, or a model trained on such labels"
+        )
     if len(split.classes) != len(names):
         raise UsageError(f"{subject} has {len(names)} classes, {split.origin} has {len(split.classes)}")
     if split.classes != names and set(split.classes) == set(names):

@@ -1,11 +1,12 @@
 """The one way in for every verb: from what a user named on the command line to a Split.
 
 --images FOLDER                       images alone (calibration, camera), or one folder per class
---images FOLDER --labels FILE         classification
+--images FOLDER --labels FILE         classification: a class per image, or independent labels
 --images FOLDER --masks FOLDER        segmentation
 --split FILE.split.json               a pinned split
 --split camvid:ROOT:val               also cityscapes:ROOT:val
---split generated:classify:val        also generated:segment:train, and generated:classify:val:200 for 200 samples
+--split generated:classify:val        also generated:attributes:val (independent labels), generated:segment:train;
+                                      generated:classify:val:200 for 200 samples
 --split recipe:RUN:val                what a run, or a recipe by file or name, validates on; also its train
 """
 

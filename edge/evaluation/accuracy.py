@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from edge.data.splits import Split
 from edge.errors import UsageError
 from edge.evaluation.classification import ClassificationMeter
-from edge.evaluation.multi_label import MultiLabelMeter
+from edge.evaluation.multi_label import MultiLabelMeter, label_figures
 from edge.evaluation.segmentation import ConfusionMatrix
 
 Pixels = NDArray[np.uint8]
@@ -37,17 +37,17 @@ def accuracy(
             `ranked_values`), or to class maps uint8 (h, w) of the frames' sizes, 255 where the model saw nothing (those
             pixels do not count).
         batch_size: frames per question.
-        independent: the scores are of independent labels; an image's label is then the only one that it has.
+        independent: the scores are of independent labels; the class of an image is then the only one that it has.
         advance: called with the number of images done since the last call.
 
     Returns:
-        Classification: `top1`, `top5`, in [0, 1]; of independent labels `mean_average_precision` and `label_accuracy`.
-        Segmentation: `miou` and `pixel_accuracy` in [0, 1], and `iou` by
-        class name (None where a class occurs neither in truth nor answer). Both: `images`, `skipped_damaged` (how many
+        Classification: `top1`, `top5`, in [0, 1]; of independent labels `mean_average_precision`, `label_accuracy`,
+        and `labels` by name (see `label_figures`). Segmentation: `miou` and `pixel_accuracy` in [0, 1], and `iou` by
+        class name (None where a class occurs neither in truth nor answer). All: `images`, `skipped_damaged` (how many
         were left out before), `split_sha256`.
 
     Raises:
-        UsageError: the split has no labels or masks.
+        UsageError: the split has no labels or masks. DataError: its labels are independent, and the scores are not.
     """
     if split.task not in SCORERS:
         raise UsageError(f"{split.origin}: has no labels or masks to evaluate on; give --labels or --masks")
@@ -73,10 +73,14 @@ def _labels(split: Split, answer: Answer, batch_size: int, advance: Advance) -> 
     meter = MultiLabelMeter(len(split.classes))
     for indices in _groups(split, batch_size):
         values = np.stack(answer([split.image(index) for index in indices]))
-        meter.add(values, np.array([split.label(index) for index in indices]))
+        meter.add(values, np.stack([split.truth(index) for index in indices]))
         advance(len(indices))
     score = meter.score()
-    return {"mean_average_precision": score.mean_average_precision, "label_accuracy": score.label_accuracy}
+    return {
+        "mean_average_precision": score.mean_average_precision,
+        "label_accuracy": score.label_accuracy,
+        "labels": label_figures(score, split.classes),
+    }
 
 
 def _segment(split: Split, answer: Answer, batch_size: int, advance: Advance) -> dict[str, Any]:

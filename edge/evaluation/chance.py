@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edge.data.splits import Split
 from edge.evaluation.baseline import majority_class, other_half_score
-from edge.evaluation.multi_label import mean_average_precision
+from edge.evaluation.multi_label import Truths, mean_average_precision
 
 Z = 1.959963984540054  # of the normal distribution, two-sided 95 %
 RESAMPLES = 400
@@ -34,8 +34,7 @@ def chance_of(split: Split, count: int, metric: str) -> Chance:
         majority = majority_class(split.subset(range(count)))
         return Chance(value=majority.top1, how=f"always '{split.classes[majority.label]}'")
     if metric == "mean_average_precision":
-        labels = [split.label(index) for index in range(count)]
-        truth = np.eye(len(split.classes), dtype=np.bool_)[labels]
+        truth = np.stack([split.truth(index) for index in range(count)])
         return Chance(value=mean_average_precision_by_chance(truth), how="the best of 40 orders by chance")
     return Chance(value=other_half_score(split, count).mean_iou, how="the mean mask of the split's other half")
 
@@ -79,7 +78,7 @@ def mean_iou_lower(right: NDArray[np.int64], union: NDArray[np.int64]) -> float:
     return bootstrap_lower(len(right), metric)
 
 
-def mean_average_precision_by_chance(truth: NDArray[np.bool_]) -> float:
+def mean_average_precision_by_chance(truth: Truths) -> float:
     """What 97.5 % of all orders by chance stay below: of few images even they reach more than the labels' shares.
 
     Args:

@@ -1,11 +1,38 @@
-"""Independent labels: mean average precision, and the share of the yes-or-no decisions that are right."""
+"""Independent labels: mean average precision, and what is right of the yes-or-no decisions, label by label.
 
+Truth is 1, 0 or `edge.data.splits.UNKNOWN`; what is unknown counts nowhere.
+"""
+
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.data.splits import UNKNOWN
 from edge.errors import UsageError
+
+Truths = NDArray[np.int8] | NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelScore:
+    """One label. Shares in [0, 1]; nan where they are of nothing.
+
+    Attributes:
+        average_precision: of the ranking by the label's values; nan where no image has it.
+        accuracy: of the images in which it is known, how many are decided rightly.
+        f1: 2 TP / (2 TP + FP + FN).
+        positives, known: images that have it, and those of which it is known.
+    """
+
+    average_precision: float
+    accuracy: float
+    f1: float
+    positives: int
+    known: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,11 +41,13 @@ class MultiLabelScore:
 
     Attributes:
         mean_average_precision: mean over the labels that some image has.
-        label_accuracy: of all images and labels, how many are decided rightly.
+        label_accuracy: of all known labels of all images, how many are decided rightly.
+        labels: by index.
     """
 
     mean_average_precision: float
     label_accuracy: float
+    labels: tuple[LabelScore, ...]
     images: int
 
 
@@ -28,23 +57,19 @@ class MultiLabelMeter:
     def __init__(self, classes: int) -> None:
         self.classes = classes
         self._values: list[NDArray[np.float32]] = []
-        self._labels: list[int] = []
+        self._truth: list[NDArray[np.int8]] = []
 
-    def add(self, values: NDArray[np.floating], labels: NDArray[np.integer]) -> None:
+    def add(self, values: NDArray[np.floating], truth: NDArray[np.int8]) -> None:
         """Count a batch.
 
         Args:
             values: (n, classes); a label holds where its value is not negative (`ranked_values`).
-            labels: (n,): the one label that each image has; the others it has not.
+            truth: int8 (n, classes).
         """
-        if values.ndim != 2 or values.shape[1] != self.classes or labels.shape != (len(values),):
-            raise UsageError(
-                f"values must be (n, {self.classes}) and labels (n,), found {values.shape}, {labels.shape}"
-            )
-        if labels.size and not (int(labels.min()) >= 0 and int(labels.max()) < self.classes):
-            raise UsageError(f"a label is outside 0 to {self.classes - 1}: {int(labels.min())}..{int(labels.max())}")
+        if values.ndim != 2 or values.shape[1] != self.classes or truth.shape != values.shape:
+            raise UsageError(f"values and truth must be (n, {self.classes}), found {values.shape}, {truth.shape}")
         self._values += list(values.astype(np.float32))
-        self._labels += [int(label) for label in labels]
+        self._truth += list(truth)
 
     @property
     def values(self) -> NDArray[np.float32]:
@@ -52,27 +77,67 @@ class MultiLabelMeter:
         return np.array(self._values, np.float32).reshape(-1, self.classes)
 
     @property
-    def truth(self) -> NDArray[np.bool_]:
-        """(images, classes): which label each image has."""
-        return np.asarray(np.eye(self.classes, dtype=np.bool_)[self._labels]).reshape(-1, self.classes)
+    def truth(self) -> NDArray[np.int8]:
+        """(images, classes) so far."""
+        return np.array(self._truth, np.int8).reshape(-1, self.classes)
 
     def score(self) -> MultiLabelScore:
         """The figures so far."""
         values, truth = self.values, self.truth
-        right = float(((values >= 0) == truth).mean()) if len(values) else float("nan")
+        known = truth != UNKNOWN
+        right = ((values >= 0) == (truth == 1))[known]
         return MultiLabelScore(
-            mean_average_precision=mean_average_precision(values, truth), label_accuracy=right, images=len(values)
+            mean_average_precision=mean_average_precision(values, truth),
+            label_accuracy=float(right.mean()) if right.size else math.nan,
+            labels=tuple(_label_score(values[:, k], truth[:, k]) for k in range(self.classes)),
+            images=len(values),
         )
 
 
-def mean_average_precision(values: NDArray[np.float32], truth: NDArray[np.bool_]) -> float:
+def _label_score(values: NDArray[np.float32], truth: NDArray[np.int8]) -> LabelScore:
+    known = truth != UNKNOWN
+    yes, holds = values[known] >= 0, truth[known] == 1
+    positives, decided = int(holds.sum()), int(yes.sum())
+    return LabelScore(
+        average_precision=average_precision(values[known], holds) if positives else math.nan,
+        accuracy=float((yes == holds).mean()) if known.any() else math.nan,
+        f1=2 * int((yes & holds).sum()) / (positives + decided) if positives + decided else math.nan,
+        positives=positives,
+        known=int(known.sum()),
+    )
+
+
+def label_figures(score: MultiLabelScore, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Every label's figures by its name, as plain data: None for nan."""
+    return {
+        name: {
+            "average_precision": _or_none(label.average_precision),
+            "accuracy": _or_none(label.accuracy),
+            "f1": _or_none(label.f1),
+            "positives": label.positives,
+            "known": label.known,
+        }
+        for name, label in zip(names, score.labels, strict=True)
+    }
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def mean_average_precision(values: NDArray[np.float32], truth: Truths) -> float:
     """Mean of `average_precision` over the labels that some image has; nan where none has any.
 
     Args:
         values, truth: (images, classes).
     """
-    found = [average_precision(values[:, k], truth[:, k]) for k in range(truth.shape[1]) if truth[:, k].any()]
-    return float(np.mean(found)) if found else float("nan")
+    found = []
+    for k in range(truth.shape[1]):
+        known = truth[:, k] != UNKNOWN
+        holds = truth[known, k] == 1
+        if holds.any():
+            found.append(average_precision(values[known, k], holds))
+    return float(np.mean(found)) if found else math.nan
 
 
 def average_precision(values: NDArray[np.float32], truth: NDArray[np.bool_]) -> float:

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from edge.artifact import Labels, Task
+from edge.artifact import Labels, Scores, Task
 from edge.errors import CheckpointError, EdgeError, RecipeError
 from edge.recipe import Recipe
 from edge.recipe_file import parse_recipe
@@ -29,9 +29,9 @@ class Checkpoint:
         kind: `float`, or `qat` (the prepared module with its ranges).
         recipe: resolved, as it was trained with.
         tensors: the state dict.
-        labels: what the outputs mean.
-        metrics: of the last evaluation: `epoch`, `complete`, and `top1` and `top5`, or `miou` and `iou`; `images`,
-            `split_sha256`.
+        labels: what the outputs mean. scores: whether they exclude each other.
+        metrics: of the last evaluation: `epoch`, `complete`, `images`, `split_sha256`, and the figures of
+            `edge.evaluation.accuracy`.
         parent_sha256: hash of the float checkpoint that a `qat` one was trained from.
         versions: of what trained it.
         path, sha256: where it was read from and the file's hash; None and empty for one that was not.
@@ -42,6 +42,7 @@ class Checkpoint:
     tensors: Mapping[str, Tensor]
     labels: Labels
     metrics: Mapping[str, Any]
+    scores: Scores = "exclusive"
     parent_sha256: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     path: Path | None = None
@@ -61,6 +62,7 @@ def write_checkpoint(path: str | Path, checkpoint: Checkpoint) -> str:
         "kind": checkpoint.kind,
         "recipe": checkpoint.recipe.model_dump(mode="json", exclude_none=True),
         "classes": checkpoint.labels.model_dump(mode="json"),
+        "scores": checkpoint.scores,
         "metrics": dict(checkpoint.metrics),
         "parent_sha256": checkpoint.parent_sha256,
         "versions": dict(checkpoint.versions),
@@ -80,6 +82,9 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor.to(torch.float32)).all():
             raise CheckpointError(path, f"tensor '{name}' holds values that are not finite")
+    scores = content.get("scores", "exclusive")  # all that earlier ones held
+    if scores not in get_args(Scores):
+        raise CheckpointError(path, f"has scores of an unknown kind '{scores}'")
     if not isinstance(content.get("metrics"), dict) or not isinstance(content.get("versions"), dict):
         raise CheckpointError(path, "is not a checkpoint: its metrics or versions are no table")
     try:
@@ -89,6 +94,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
             tensors=tensors,
             labels=Labels.model_validate({**content["classes"], "palette": content["classes"]["palette"] or None}),
             metrics=content["metrics"],
+            scores=scores,
             parent_sha256=content["parent_sha256"],
             versions=content["versions"],
             path=Path(path),

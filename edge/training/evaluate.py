@@ -31,7 +31,13 @@ def evaluate(
     training = model.training
     model.eval()
     try:
-        return accuracy(split, module_answer(model, preprocess, split.task), batch_size=BATCH_SIZE, advance=advance)
+        return accuracy(
+            split,
+            module_answer(model, preprocess, split.task),
+            batch_size=BATCH_SIZE,
+            independent=split.scores == "independent",
+            advance=advance,
+        )
     finally:
         model.train(training)
 

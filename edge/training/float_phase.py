@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from edge.artifact import Scores
 from edge.data.model_classes import labels_of
 from edge.data.splits import Split
 from edge.errors import UsageError
@@ -17,7 +18,7 @@ from edge.training.batches import Batch, Batches, Normalizer
 from edge.training.checkpoint import Checkpoint, write_checkpoint
 from edge.training.evaluate import evaluate
 from edge.training.loop import Job
-from edge.training.losses import auxiliary_loss, class_weights
+from edge.training.losses import LOSSES, auxiliary_loss
 from edge.training.network import float_module, input_size_hw, load_tensors
 from edge.training.progress import Reporter
 from edge.training.versions import versions
@@ -54,7 +55,7 @@ def float_job(recipe: Recipe, train: Split, val: Split | None, folder: Path, rep
         workers=recipe.data.workers,
         with_targets=phase.epochs > 0,
     )
-    weights = class_weights(phase, train)
+    weights = LOSSES[train.scores].weights(phase, train) if phase.epochs else None
     weights = weights.to(device) if weights is not None else None
     normalize = Normalizer(recipe.preprocess)
 
@@ -66,10 +67,11 @@ def float_job(recipe: Recipe, train: Split, val: Split | None, folder: Path, rep
         return auxiliary_loss(
             outputs,
             batch.targets.to(device),
+            scores=train.scores,
             weight=phase.auxiliary_weight,
             stride=phase.loss_stride,
             auxiliary_stride=phase.auxiliary_stride,
-            class_weights=weights,
+            weights=weights,
             label_smoothing=phase.label_smoothing,
         )
 
@@ -100,12 +102,14 @@ def write_float(
     if val is not None:
         reporter.start("evaluate", len(val))
         metrics = {**metrics, **evaluate(model, val, recipe.preprocess, advance=lambda n: reporter.advance(n))}
+    labelled = val if val is not None and not train.classes else train
     checkpoint = Checkpoint(
         kind="float",
         recipe=recipe,
         tensors=model.state_dict(),
-        labels=labels_of(val if val is not None and not train.classes else train),
+        labels=labels_of(labelled),
         metrics=metrics,
+        scores=labelled.scores,
         versions=versions(),
     )
     write_checkpoint(folder / FLOAT_NAME, checkpoint)
@@ -117,8 +121,12 @@ def training_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def check_fit(recipe: Recipe, model: nn.Module, train: Split, val: Split | None) -> None:
-    """Refuse (UsageError) a recipe whose network, preprocessing and splits do not fit together."""
+def check_fit(recipe: Recipe, model: nn.Module, train: Split, val: Split | None, scores: Scores | None = None) -> None:
+    """Refuse (UsageError) a recipe whose network, preprocessing and splits do not fit together.
+
+    Args:
+        scores: what the network was trained to give, None where nothing has trained it yet.
+    """
     height, width = input_size_hw(model)
     if (recipe.preprocess.height, recipe.preprocess.width) != (height, width):
         size = f"{recipe.preprocess.width}x{recipe.preprocess.height}"
@@ -133,3 +141,6 @@ def check_fit(recipe: Recipe, model: nn.Module, train: Split, val: Split | None)
         if len(split.classes) != model.classes:
             found = f"{split.origin} has {len(split.classes)} classes, [model] classes = {model.classes}"
             raise UsageError(f"{found}; `classes = classes.txt` beside `images` names them, and which is void")
+        if split.scores != (scores or split.scores):
+            raise UsageError(f"{split.origin} has {split.scores} labels, and the network is for {scores} ones")
+        scores = split.scores

@@ -1,6 +1,8 @@
-"""Losses: weighted cross entropy on labels or masks, auxiliary heads, and divergence from a teacher."""
+"""Losses by what a network's scores mean: on labels or masks, with auxiliary heads, and from a teacher."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -8,9 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from edge.artifact import Scores
 from edge.data.splits import Split
 from edge.errors import UsageError
 from edge.recipe import Phase
+from edge.training.independent_losses import binary_distillation_loss, binary_label_loss, positive_weights
 
 NO_CLASS = 255
 
@@ -19,7 +23,7 @@ def label_loss(
     logits: Tensor,
     target: Tensor,
     *,
-    class_weights: Tensor | None = None,
+    weights: Tensor | None = None,
     label_smoothing: float = 0.0,
     stride: int = 1,
 ) -> Tensor:
@@ -38,12 +42,12 @@ def label_loss(
         target = target[:, stride // 2 :: stride, stride // 2 :: stride][:, : size_hw[0], : size_hw[1]]
         logits = resize_logits(logits, size_hw)
     losses = functional.cross_entropy(
-        logits, target, weight=class_weights, ignore_index=NO_CLASS, label_smoothing=label_smoothing, reduction="sum"
+        logits, target, weight=weights, ignore_index=NO_CLASS, label_smoothing=label_smoothing, reduction="sum"
     )
-    weights = (target != NO_CLASS).float()
-    if class_weights is not None:
-        weights = weights * class_weights[target.clamp(max=len(class_weights) - 1)]
-    return losses / weights.sum().clamp(min=1e-6)
+    counted = (target != NO_CLASS).float()
+    if weights is not None:
+        counted = counted * weights[target.clamp(max=len(weights) - 1)]
+    return losses / counted.sum().clamp(min=1e-6)
 
 
 def resize_logits(logits: Tensor, size_hw: tuple[int, int]) -> Tensor:
@@ -57,18 +61,20 @@ def auxiliary_loss(
     outputs: Sequence[Tensor],
     target: Tensor,
     *,
+    scores: Scores = "exclusive",
     weight: float,
     stride: int,
     auxiliary_stride: int,
-    class_weights: Tensor | None = None,
+    weights: Tensor | None = None,
     label_smoothing: float = 0.0,
 ) -> Tensor:
     """The main output's loss plus `weight` times that of each auxiliary head (Fast-SCNN, section 4.1: 0.4)."""
     main, *auxiliary = outputs
-    loss = label_loss(main, target, class_weights=class_weights, label_smoothing=label_smoothing, stride=stride)
+    label = LOSSES[scores].label
+    loss = label(main, target, weights=weights, label_smoothing=label_smoothing, stride=stride)
     for logits in auxiliary:
-        loss = loss + weight * label_loss(
-            logits, target, class_weights=class_weights, label_smoothing=label_smoothing, stride=auxiliary_stride
+        loss = loss + weight * label(
+            logits, target, weights=weights, label_smoothing=label_smoothing, stride=auxiliary_stride
         )
     return loss
 
@@ -92,8 +98,10 @@ def class_weights(phase: Phase, split: Split) -> Tensor | None:
     (the shares times the weights sum to 1); a class that never occurs gets 1.
 
     Raises:
-        UsageError: a list of another length than there are classes.
+        UsageError: `positive_weights` are given; a list of another length than there are classes.
     """
+    if phase.positive_weights != "none":
+        raise UsageError("positive_weights are of independent labels; these classes exclude each other: class_weights")
     if phase.class_weights == "none":
         return None
     if not isinstance(phase.class_weights, str):
@@ -119,3 +127,34 @@ def _shares(split: Split) -> NDArray[np.float64]:
         counts += np.bincount(np.atleast_1d(np.asarray(split.target(index))).ravel(), minlength=256)
     labelled = counts[: len(split.classes)].astype(np.float64)
     return np.asarray(labelled / max(1.0, float(labelled.sum())))
+
+
+class LabelLoss(Protocol):
+    """A loss on labels; see `label_loss`."""
+
+    def __call__(
+        self,
+        logits: Tensor,
+        target: Tensor,
+        *,
+        weights: Tensor | None = None,
+        label_smoothing: float = 0.0,
+        stride: int = 1,
+    ) -> Tensor:
+        """The loss of a batch, a scalar."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Losses:
+    """What a network is trained by: its labels, a teacher, and the weights of the labels that a phase asks for."""
+
+    label: LabelLoss
+    distillation: Callable[[Tensor, Tensor, float], Tensor]
+    weights: Callable[[Phase, Split], Tensor | None]
+
+
+LOSSES: Mapping[Scores, Losses] = {
+    "exclusive": Losses(label=label_loss, distillation=distillation_loss, weights=class_weights),
+    "independent": Losses(label=binary_label_loss, distillation=binary_distillation_loss, weights=positive_weights),
+}

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from edge import terminal
 
 QUIET_S = 20.0
+SHARES = ("top1", "top5", "mean_average_precision", "label_accuracy", "miou", "pixel_accuracy")  # shown of `val`
 
 
 class Reporter(Protocol):
@@ -104,7 +105,5 @@ def epoch_line(entry: dict[str, Any]) -> str:
     """One epoch's entry of metrics.jsonl as a line for a person."""
     parts = [f"{entry['phase']} epoch {entry['epoch']}: loss {entry['loss']:.4f}, {entry['seconds']:.0f} s"]
     val = entry.get("val") or {}
-    parts += [
-        f"val {name} {val[name] * 100:.2f} %" for name in ("top1", "top5", "miou", "pixel_accuracy") if name in val
-    ]
+    parts += [f"val {name} {val[name] * 100:.2f} %" for name in SHARES if name in val]
     return ", ".join(parts)

@@ -18,7 +18,7 @@ from edge.training.checkpoint import Checkpoint, restore_module, write_checkpoin
 from edge.training.evaluate import evaluate
 from edge.training.float_phase import training_device
 from edge.training.loop import Job
-from edge.training.losses import class_weights, distillation_loss, label_loss
+from edge.training.losses import LOSSES, Losses
 from edge.training.network import load_tensors, prepared_module
 from edge.training.progress import Reporter
 from edge.training.versions import versions
@@ -80,6 +80,7 @@ def qat_job(
             tensors=result.state_dict(),
             labels=parent.labels,
             metrics=metrics,
+            scores=parent.scores,
             parent_sha256=parent.sha256,
             versions=versions(),
         )
@@ -90,7 +91,7 @@ def qat_job(
         phase=qat,
         model=model,
         batches=batches,
-        loss=_Loss(qat, model, teacher, normalize, class_weights(qat, train), device),
+        loss=_Loss(qat, model, teacher, normalize, LOSSES[parent.scores], train, device),
         begin_epoch=lambda epoch: begin_epoch(model, qat, epoch),
         finish_epoch=finish_epoch,
     )
@@ -136,10 +137,13 @@ class _Loss:
         model: nn.Module,
         teacher: nn.Module,
         normalize: Normalizer,
-        weights: Tensor | None,
+        losses: Losses,
+        train: Split,
         device: torch.device,
     ) -> None:
         self.qat, self.model, self.teacher, self.normalize, self.device = qat, model, teacher, normalize, device
+        self.losses = losses
+        weights = losses.weights(qat, train) if qat.label_weight > 0 else None
         self.weights = weights.to(device) if weights is not None else None
 
     def __call__(self, batch: Batch) -> Tensor:
@@ -148,15 +152,16 @@ class _Loss:
         logits = self.model(images)
         loss = torch.zeros((), device=self.device)
         if batch.targets is not None:
-            loss = self.qat.label_weight * label_loss(
+            loss = self.qat.label_weight * self.losses.label(
                 logits,
                 batch.targets.to(self.device),
-                class_weights=self.weights,
+                weights=self.weights,
                 label_smoothing=self.qat.label_smoothing,
                 stride=self.qat.loss_stride,
             )
         if self.qat.distillation_weight > 0:
             with torch.no_grad(), torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.qat.bf16):
                 target = self.teacher(images)
-            loss = loss + self.qat.distillation_weight * distillation_loss(logits, target, self.qat.temperature)
+            divergence = self.losses.distillation(logits, target, self.qat.temperature)
+            loss = loss + self.qat.distillation_weight * divergence
         return loss

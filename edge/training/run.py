@@ -150,7 +150,7 @@ def _qat_phase(
     if position.parent_sha256 not in (None, parent.sha256):
         raise CheckpointError(request.folder / FLOAT_NAME, "is not the network that this run's QAT phase started from")
     position.parent_sha256 = parent.sha256
-    check_fit(request.recipe, restore_module(parent), training, val)
+    check_fit(request.recipe, restore_module(parent), training, val, parent.scores)
     job = qat_job(request.recipe, qat, parent, training, val, request.folder, reporter, observe=not resume)
     _say_once(notes, reporter)
     run_phase(job, position, request.folder, reporter, resume=resume)

@@ -83,7 +83,7 @@ def command(
         raise UsageError(f"{chosen.origin} has no labels; give --labels FILE, or --masks FOLDER for a segmenter")
     if chosen.task != opened.task:
         raise UsageError(f"{subject} is for '{opened.task}', {chosen.origin} for '{chosen.task}'")
-    require_model_classes(chosen, opened.classes.names, str(subject))
+    require_model_classes(chosen, opened.classes.names, str(subject), independent=opened.independent)
     if samples is not None:
         chosen = chosen.subset(range(min(samples, len(chosen))))
     if opened.data is None or split is not None or images is not None:  # a recipe's split has been looked at
@@ -140,6 +140,7 @@ def _checkpoint(path: Path, engine: str | None, threads: int) -> _Opened:
         runs_on=f"torch {torch.__version__}, {checkpoint.kind}",
         task=checkpoint.task,
         classes=model_classes(checkpoint.labels),
+        independent=checkpoint.scores == "independent",
         data=recipe.data,
     )
 
@@ -155,4 +156,18 @@ def _print(subject: str, split: Split, metrics: dict[str, Any]) -> None:
             table.add_row(name, f"{metrics[name] * 100:.2f}")
     for name, value in metrics.get("iou", {}).items():
         table.add_row(f"  iou {name}", "-" if value is None else f"{value * 100:.2f}")
+    show(table)
+    if "labels" in metrics:
+        _print_labels(metrics["labels"])
+
+
+def _print_labels(labels: dict[str, dict[str, Any]]) -> None:
+    table = Table()
+    table.add_column("label")
+    for title in ("average precision %", "accuracy %", "F1 %", "images that have it"):
+        table.add_column(title, justify="right")
+    for name, figures in labels.items():
+        shares = (figures[key] for key in ("average_precision", "accuracy", "f1"))
+        positives = f"{figures['positives']} of {figures['known']}"
+        table.add_row(name, *("-" if share is None else f"{share * 100:.2f}" for share in shares), positives)
     show(table)

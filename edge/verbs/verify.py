@@ -99,6 +99,7 @@ def _write_page(path: Path, artifact: Artifact, report: "Report", examination: "
 
 
 def _request(artifact: Artifact, recorded: bool, **options: Any) -> "Request":
+    from edge.answer_form import has_independent_labels
     from edge.data.damaged import without_damaged
     from edge.data.model_classes import model_classes, require_model_classes
     from edge.data.open_split import open_split
@@ -118,7 +119,9 @@ def _request(artifact: Artifact, recorded: bool, **options: Any) -> "Request":
         if chosen.task not in ("images", artifact.manifest.task):
             task = artifact.manifest.task
             raise UsageError(f"{artifact.folder} is for '{task}', {chosen.origin} for '{chosen.task}'")
-        require_model_classes(chosen, artifact.manifest.labels.names, str(artifact.folder))
+        independent = has_independent_labels(artifact.manifest)
+        names = artifact.manifest.labels.names
+        require_model_classes(chosen, names, str(artifact.folder), independent=independent)
         if options["samples"] is not None:
             chosen = chosen.subset(range(min(options["samples"], len(chosen))))
         chosen = without_damaged(chosen, skip=options["skip_damaged"])

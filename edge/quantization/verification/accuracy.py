@@ -10,7 +10,7 @@ from edge.answer_form import has_independent_labels
 from edge.artifact import Artifact, TensorInfo
 from edge.evaluation.chance import mean_iou_lower, wilson_lower
 from edge.evaluation.classification import ClassificationMeter
-from edge.evaluation.multi_label import MultiLabelMeter
+from edge.evaluation.multi_label import MultiLabelMeter, label_figures
 from edge.evaluation.segmentation import ConfusionMatrix
 from edge.quantization.verification.images import Images
 from edge.vision.postprocess import frame_class_map, ranked_values
@@ -50,8 +50,10 @@ class Participant:
             several = self._labels is not None
             self.decided[index] = values[0] >= 0 if several else values.argmax(axis=1)
             if self._images.labelled and self._images.split is not None:
-                label = np.array([self._images.split.label(index)])
-                (self._ranking if self._labels is None else self._labels).add(values, label)
+                if self._labels is None:
+                    self._ranking.add(values, np.array([self._images.split.label(index)]))
+                else:
+                    self._labels.add(values, self._images.split.truth(index)[None])
         elif self._task == "segment":
             self._add_map(index, output, info)
 
@@ -91,6 +93,13 @@ class Participant:
         if self._task == "classify":
             return self._ranking.score().top1
         return self._confusion.score().mean_iou if self._task == "segment" else None
+
+    @property
+    def labels(self) -> dict[str, dict[str, Any]]:
+        """The figures of independent labels by name, see `label_figures`; empty for others, and without labels."""
+        if self._labels is None or not self._images.labelled or self._images.split is None:
+            return {}
+        return label_figures(self._labels.score(), self._images.split.classes)
 
     @property
     def lower(self) -> float:

@@ -104,7 +104,8 @@ def accuracy_findings(comparison: Comparison, images: Images, limits: Limits) ->
         subject, agreement = participant.subject, participant.agreement
         if participant.value is not None:
             floor = limits.accuracy_floor
-            findings.append(accuracy_finding(subject, metric, participant.value, parent, agreement, floor=floor))
+            finding = accuracy_finding(subject, metric, participant.value, parent, agreement, floor=floor)
+            findings.append(_with_labels(finding, participant, comparison.parent))
         elif agreement is not None:
             detail = f"{agreement:.2%} of decisions as the float parent"
             data = {"parent_agreement": agreement}
@@ -121,6 +122,29 @@ def accuracy_findings(comparison: Comparison, images: Images, limits: Limits) ->
             if value is not None
         ]
     return findings
+
+
+def _with_labels(finding: Finding, participant: Participant, parent: Participant | None) -> Finding:
+    """The same with every independent label's figures, and the one whose average precision fell most in words."""
+    labels = participant.labels
+    if not labels:
+        return finding
+    theirs = {} if parent is None else parent.labels
+    for name, figures in labels.items():
+        figures["parent_average_precision"] = theirs.get(name, {}).get("average_precision")
+    fallen = {
+        name: figures["parent_average_precision"] - figures["average_precision"]
+        for name, figures in labels.items()
+        if figures["average_precision"] is not None and figures["parent_average_precision"] is not None
+    }
+    detail = finding.detail
+    if fallen and max(fallen.values()) > 0:
+        most = max(fallen, key=lambda name: fallen[name])
+        found = labels[most]
+        detail += (
+            f"; most lost at '{most}': {found['average_precision']:.2%} of {found['parent_average_precision']:.2%}"
+        )
+    return replace(finding, detail=detail, data={**finding.data, "labels": labels})
 
 
 def _chance_findings(comparison: Comparison, images: Images, metric: str) -> list[Finding]:

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.data.attribute_image import ATTRIBUTES, attribute_image, attribute_truth
 from edge.data.damaged import damaged
 from edge.data.generated import generated_split
 from edge.data.object_image import OBJECT_CLASSES, object_image, object_label
@@ -35,6 +36,24 @@ def test_label_of_an_image_is_the_label_of_its_seed() -> None:
 def test_every_class_occurs_about_equally_often() -> None:
     labels = np.array([object_label(seed) for seed in range(2000)])
     assert np.abs(np.bincount(labels, minlength=len(OBJECT_CLASSES)) / 250 - 1).max() < 0.25
+
+
+def test_attributes_hold_as_often_as_they_say_and_independently_of_each_other() -> None:
+    truth = np.array([attribute_truth(seed) for seed in range(2000)])
+    assert np.abs(truth.mean(axis=0) - list(ATTRIBUTES.values())).max() < 0.04
+    assert np.abs(np.corrcoef(truth.T) - np.eye(len(ATTRIBUTES))).max() < 0.08
+    split = generated_split("attributes", "val", 3, shape_hw=(48, 48))
+    assert (split.scores, split.classes) == ("independent", tuple(ATTRIBUTES))
+    assert tuple(split.truth(1)) == attribute_truth(1_000_001)
+    assert np.array_equal(split.image(1), attribute_image(1_000_001, 48))
+
+
+def test_a_dark_background_is_dark_and_a_large_shape_large() -> None:
+    split = generated_split("attributes", "train", 60)
+    means = np.array([np.median(split.image(index)) for index in range(60)])
+    dark = np.array([split.truth(index)[split.classes.index("dark background")] for index in range(60)], bool)
+    large = np.array([split.truth(index)[split.classes.index("large")] for index in range(60)], bool)
+    assert means[dark & ~large].max() < means[~dark & ~large].min()
 
 
 def test_scenes_hold_every_class_and_no_other_value() -> None:

@@ -8,7 +8,7 @@ import pytest
 from edge.data.splits import Sample, Split
 from edge.evaluation.baseline import other_half_score
 from edge.evaluation.chance import chance_of, mean_average_precision_by_chance, mean_iou_lower, wilson_lower
-from edge.evaluation.multi_label import MultiLabelMeter, average_precision, mean_average_precision
+from edge.evaluation.multi_label import mean_average_precision
 from edge.evaluation.verdict import chance_finding, verdict
 
 
@@ -82,21 +82,6 @@ def test_the_lower_end_of_mean_iou_lies_below_it_and_nears_it() -> None:
     assert value - 0.02 < lower < value
     assert mean_iou_lower(right[:5], union[:5]) < lower
     assert mean_iou_lower(right, union) == lower
-
-
-def test_average_precision_is_that_of_the_ranking_with_ties_together() -> None:
-    truth = np.array([True, False, True, False])
-    assert average_precision(np.array([4, 3, 2, 1], np.float32), truth) == pytest.approx((1 + 2 / 3) / 2)
-    assert average_precision(np.zeros(4, np.float32), truth) == 0.5
-    assert average_precision(np.array([1, 4, np.nan, 3], np.float32), truth) == pytest.approx((1 / 3 + 2 / 4) / 2)
-
-
-def test_labels_are_counted_one_by_one() -> None:
-    meter = MultiLabelMeter(3)
-    meter.add(np.array([[0.0, -0.1, 0.2], [-1, 2, -1]], np.float32), np.array([0, 1]))
-    score = meter.score()
-    assert (score.label_accuracy, score.images) == (5 / 6, 2)
-    assert score.mean_average_precision == 1.0  # label 2 occurs nowhere
 
 
 def test_an_order_by_chance_stays_below_chance() -> None:

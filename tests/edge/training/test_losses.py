@@ -19,7 +19,7 @@ def test_label_loss_is_cross_entropy() -> None:
     weights = torch.tensor([1.0, 2.0, 0.5, 3.0])
     assert label_loss(logits, target) == pytest.approx(float(functional.cross_entropy(logits, target)))
     expected = functional.cross_entropy(logits, target, weight=weights, label_smoothing=0.1)
-    found = label_loss(logits, target, class_weights=weights, label_smoothing=0.1)
+    found = label_loss(logits, target, weights=weights, label_smoothing=0.1)
     assert float(found) == pytest.approx(float(expected), rel=1e-6)
 
 
@@ -35,7 +35,7 @@ def test_unlabelled_pixels_do_not_count() -> None:
     target[0, 1, 2] = 2
     expected = functional.cross_entropy(logits[:, :, 1, 2], torch.tensor([2]))
     weights = torch.tensor([1.0, 1.0, 5.0])
-    assert float(label_loss(logits, target, class_weights=weights)) == pytest.approx(float(expected), rel=1e-6)
+    assert float(label_loss(logits, target, weights=weights)) == pytest.approx(float(expected), rel=1e-6)
 
 
 def test_stride_samples_the_mask_and_resizes_the_logits() -> None:
