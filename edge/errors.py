@@ -25,7 +25,7 @@ The command line prints `edge VERB: MESSAGE`, one line, and leaves with the exit
 """
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,12 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names)}"
     return f"unknown {kind} '{name}'; {hint}"
+
+
+def first_of(items: Sequence[object], separator: str = ", ", most: int = 10) -> str:
+    """The first of many for a message, and how many more there are: `a, b, and 5 more`."""
+    more = [f"and {len(items) - most} more"] if len(items) > most else []
+    return separator.join([*(str(item) for item in items[:most]), *more])
 
 
 def value_problem(problem: Mapping[str, Any]) -> str:

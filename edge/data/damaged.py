@@ -8,11 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from edge.data.splits import Split
-from edge.errors import DataError
+from edge.errors import DataError, first_of
 from edge.runtime.quiet import quiet_native_log
 from edge.terminal import Bars, tell
 
-MOST_NAMED = 10
 SKIP = "--skip-damaged (in a recipe: [data] skip_damaged = true) leaves out what is damaged"
 _TOGETHER = 64
 # Of libjpeg's lines those that say that a part of the image is not what was photographed; others are harmless.
@@ -36,13 +35,12 @@ def without_damaged(split: Split, *, skip: bool = False) -> Split:
     named = list(problems.values())
     if not skip and len(named) == 1:
         raise DataError(named[0].path, f"{named[0].problem}; {SKIP}")
-    told = "; ".join(str(problem) for problem in named[:MOST_NAMED])
-    more = f"; and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
+    told = first_of(named, "; ")
     if not skip:
-        raise DataError(split.origin, f"{len(named)} of {len(split)} images cannot be used: {told}{more}. {SKIP}")
+        raise DataError(split.origin, f"{len(named)} of {len(split)} images cannot be used: {told}. {SKIP}")
     if len(named) == len(split):
-        raise DataError(split.origin, f"none of {len(split)} images can be used: {told}{more}")
-    tell(f"{split.origin}: {len(named)} of {len(split)} images are left out: {told}{more}")
+        raise DataError(split.origin, f"none of {len(split)} images can be used: {told}")
+    tell(f"{split.origin}: {len(named)} of {len(split)} images are left out: {told}")
     usable = [index for index in range(len(split)) if index not in problems]
     return replace(split.subset(usable), skipped_damaged=split.skipped_damaged + len(named))
 

@@ -1,21 +1,25 @@
 """Classification splits from a folder of images: with a label file, one folder per class, or no labels at all.
 
-A label file has one image per line: file name, then class index or class name, separated by a tab, else a comma, else
-white space (the last one on the line: names may hold spaces, commas and apostrophes). `#` opens a comment line; a first
-line that names columns (`filename,label`) is passed over. Labels of which several may hold: `edge.data.label_table`.
+What a person would want to know of is told on standard error: class folders without an image, images without a label,
+lines that repeat one. Label files: `edge.data.label_file`; labels of which several may hold: `edge.data.label_table`.
 """
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from edge.bounded_file import check_folder, folder_entries, is_dir, is_file
+from edge.bounded_file import check_folder
 from edge.data.class_names import ClassNames
-from edge.data.class_table import read_lines
-from edge.data.decode import IMAGE_SUFFIXES, image_files
+from edge.data.decode import image_files
+from edge.data.image_tree import image_tree, parts, subfolders
+from edge.data.label_file import Line, is_image_name, read_label_file
 from edge.data.label_table import read_label_table
+from edge.data.listed_images import ListedImages
 from edge.data.splits import Sample, Split
-from edge.errors import DataError, unknown_name
+from edge.errors import DataError, UsageError, first_of, unknown_name
+from edge.terminal import tell
 
 MOST_CLASSES = 100_000
+# What a first column is called where a file names its columns; another name is told, for it may be an image's.
+_COLUMN_NAMES = frozenset({"", "file", "filename", "name", "image", "img", "id", "path", "photo", "picture"})
 
 
 def image_folder(folder: Path, labels: Path | None = None, classes: ClassNames | None = None) -> Split:
@@ -23,24 +27,31 @@ def image_folder(folder: Path, labels: Path | None = None, classes: ClassNames |
 
     Args:
         folder: with `labels`, what the label file's names are relative to; without, a folder of class folders
-            (classes in sorted order, unless `classes` gives theirs), or of images alone: a split without targets.
+            (classes in sorted order, unless `classes` gives theirs; images may lie deeper in them), or of images alone:
+            a split without targets.
         labels: the label file; its order is the split's order, images it does not list are left out.
         classes: names by index; None: class names in sorted order, or for index labels the numbers up to the highest.
 
-    Refused: a listed image that is missing or listed twice, a name outside the folder, an unknown class, a name that
-    two classes have, an index out of range, an empty folder.
+    Refused: listed images that are missing or listed under two classes, a name outside the folder, an unknown class, a
+    name that two classes have, an index out of range, an empty folder, one that is divided in train and val already.
     """
     check_folder(folder, error=DataError)
     if labels is not None:
         return _labelled(folder, labels, classes)
-    entries = folder_entries(folder, error=DataError)
-    subfolders = [path for path in entries if is_dir(path) and not path.name.startswith(".")]
-    filled = [path for path in subfolders if image_files(path)]
+    if found := parts(folder):
+        raise UsageError(
+            f"{folder}: holds the splits {', '.join(path.name for path in found.values())}, not classes; name one of "
+            f"them, such as {next(iter(found.values()))}"
+        )
+    trees = {path.name: image_tree(path) for path in subfolders(folder)}
     flat = image_files(folder)
-    if filled and flat:
-        raise DataError(flat[0], "lies beside class folders; move it into one, or give a label file")
-    if filled:
-        return _class_folders(folder, filled, classes)
+    if any(trees.values()):
+        if flat:
+            more = f", as {len(flat) - 1} more do" if len(flat) > 1 else ""
+            raise DataError(flat[0], f"lies beside class folders{more}; move it into one, or give a label file")
+        if empty := [name for name, tree in trees.items() if not tree]:
+            tell(f"{folder}: without an image, and no class: {first_of(empty)}")
+        return _class_folders(folder, {name: tree for name, tree in trees.items() if tree}, classes)
     if not flat:
         raise DataError(folder, "no images in this folder")
     return Split(
@@ -50,67 +61,100 @@ def image_folder(folder: Path, labels: Path | None = None, classes: ClassNames |
     )
 
 
-def _class_folders(folder: Path, subfolders: list[Path], classes: ClassNames | None) -> Split:
-    names = classes.names if classes else tuple(path.name for path in subfolders)
-    index_of = _index_by_name(names, {path.name for path in subfolders}, folder)
+def _class_folders(folder: Path, trees: dict[str, list[Path]], classes: ClassNames | None) -> Split:
+    names = classes.names if classes else tuple(trees)
+    index_of = _index_by_name(names, set(trees), folder)
     samples = []
-    for subfolder in subfolders:
-        if subfolder.name not in names:
-            raise DataError(subfolder, unknown_name("class", subfolder.name, names))
-        label = index_of[subfolder.name]
+    for name, tree in trees.items():
+        if name not in names:
+            raise DataError(folder / name, unknown_name("class", name, names))
         samples += [
-            Sample(name=f"{subfolder.name}/{path.name}", image=path, target=label) for path in image_files(subfolder)
+            Sample(name=path.relative_to(folder).as_posix(), image=path, target=index_of[name]) for path in tree
         ]
     return Split(samples=tuple(samples), task="classify", classes=names, origin=str(folder))
 
 
 def _labelled(folder: Path, labels: Path, classes: ClassNames | None) -> Split:
+    images = ListedImages(folder)
     if table := read_label_table(labels, classes):
-        samples = [
-            Sample(name=path.as_posix(), image=folder / path, target=truth)
-            for number, name, truth in table.rows
-            for path in [_listed(folder, labels, number, name)]
-        ]
-        return Split(
-            samples=tuple(samples), task="classify", classes=table.names, scores="independent", origin=str(labels)
-        )
-    rows = _read_rows(labels)
-    if _is_header(folder, rows[0][1]) and len(rows) > 1:
-        rows = rows[1:]
-    names, index_of = _classes(labels, rows, classes)
-    samples = []
-    for number, name, label in rows:
-        place = _listed(folder, labels, number, name)
-        if label not in index_of:
-            raise DataError(labels, f"line {number}: {_unknown(label, names)}")
-        samples.append(Sample(name=place.as_posix(), image=folder / place, target=index_of[label]))
-    return Split(samples=tuple(samples), task="classify", classes=names, origin=str(labels))
+        lines = [Line(number=number, image=name, label="") for number, name, _ in table.rows]
+        targets: list[int | tuple[int, ...]] = [truth for _, _, truth in table.rows]
+        samples = _samples(folder, labels, lines, targets, images)
+        return Split(samples=samples, task="classify", classes=table.names, scores="independent", origin=str(labels))
+    lines = _images_first(read_label_file(labels), images)
+    if len(lines) > 1 and _is_header(lines, images):
+        if lines[0].image.lower().partition("_")[0].partition(" ")[0] not in _COLUMN_NAMES:
+            tell(f"{labels}: line {lines[0].number} ({lines[0].image}, {lines[0].label}) is taken for names of columns")
+        lines = lines[1:]
+    names, index_of = _classes(labels, lines, classes)
+    for line in lines:
+        if line.label not in index_of:
+            raise DataError(labels, f"line {line.number}: {_unknown(line.label, names)}")
+    samples = _samples(folder, labels, lines, [index_of[line.label] for line in lines], images)
+    return Split(samples=samples, task="classify", classes=names, origin=str(labels))
 
 
-def _listed(folder: Path, labels: Path, number: int, name: str) -> PurePosixPath:
-    """The path of an image that a line lists, relative to the folder."""
-    place = PurePosixPath(name)
-    if place.is_absolute() or ".." in place.parts:
-        raise DataError(labels, f"line {number}: '{name}' lies outside the images' folder")
-    if not is_file(folder / place):
-        raise DataError(folder / place, f"no such image; {labels.name} line {number} lists it")
-    return place
+def _samples(
+    folder: Path, labels: Path, lines: list[Line], targets: list[int | tuple[int, ...]], images: ListedImages
+) -> tuple[Sample, ...]:
+    """A sample per listed image; tells which lines repeat one, and which images of the folder have none."""
+    found: dict[Path, tuple[Line, int | tuple[int, ...]]] = {}
+    missing, repeated = [], 0
+    for line, target in zip(lines, targets, strict=True):
+        try:
+            path = images.find(line.image)
+        except DataError as error:
+            raise DataError(labels, f"line {line.number}: {error.problem}") from None
+        if path is None:
+            missing.append(line)
+        elif path not in found:
+            found[path] = (line, target)
+        elif found[path][1] == target:
+            repeated += 1
+        else:
+            first = found[path][0]
+            both = f": as '{first.label}' in line {first.number}, as '{line.label}' in line {line.number}"
+            raise DataError(labels, f"'{line.image}' is listed twice{both if line.label else ''}; leave one of them")
+    if missing:
+        first = missing[0]
+        problem = f"no such image{images.hint(first.image)}; {labels.name} line {first.number} lists it"
+        if len(missing) > 1:
+            others = first_of([line.image for line in missing[1:]])
+            problem += f"; of its {len(lines)} lines {len(missing) - 1} more list missing ones: {others}"
+        raise DataError(folder / first.image, problem)
+    if repeated:
+        tell(f"{labels}: {repeated} lines repeat an image and its class; each image is taken once")
+    if without := images.without(set(found)):
+        named = first_of([path.as_posix() for path in without])
+        tell(f"{folder}: {len(without)} images have no line in {labels.name} and are left out: {named}")
+    return tuple(
+        Sample(name=path.as_posix(), image=folder / path, target=target) for path, (_, target) in found.items()
+    )
 
 
-def _is_header(folder: Path, name: str) -> bool:
-    """Whether a first line names columns (`filename,label`): no image by its suffix, and no file."""
-    return PurePosixPath(name).suffix.lower() not in IMAGE_SUFFIXES and not is_file(folder / name)
+def _images_first(lines: list[Line], images: ListedImages) -> list[Line]:
+    """The lines with the class last, also of a file that has it first: there all images stand in the second column."""
+    last = lines[-1]
+    if is_image_name(last.image) or not is_image_name(last.label):
+        return lines
+    return [Line(number=line.number, image=line.label, label=line.image) for line in lines]
 
 
-def _classes(
-    path: Path, rows: list[tuple[int, str, str]], classes: ClassNames | None
-) -> tuple[tuple[str, ...], dict[str, int]]:
+def _is_header(lines: list[Line], images: ListedImages) -> bool:
+    """Whether the first line names columns (`filename,label`): neither an image nor the class of another line."""
+    first, others = lines[0], lines[1:]
+    if is_image_name(first.image) or first.label.isdecimal() or first.label in {line.label for line in others}:
+        return False
+    return images.find(first.image) is None
+
+
+def _classes(path: Path, lines: list[Line], classes: ClassNames | None) -> tuple[tuple[str, ...], dict[str, int]]:
     """The class names, and the index of every label that stands for one of them.
 
     A label that is a name of the classes is that name, also where names are numbers; numbers are indices only in a file
     in which no label is a name.
     """
-    given = {label for _, _, label in rows}
+    given = {line.label for line in lines}
     numbers = all(label.isdecimal() and len(label) <= len(str(MOST_CLASSES)) for label in given)
     if classes is None:
         if not numbers:
@@ -139,25 +183,3 @@ def _unknown(label: str, names: tuple[str, ...]) -> str:
     if label.isdecimal() and not any(name.isdecimal() for name in names):
         return f"label {label} is out of range; there are {len(names)} classes"
     return unknown_name("class", label, names)
-
-
-def _read_rows(path: Path) -> list[tuple[int, str, str]]:
-    """(line number, file name, label) of every line of a label file."""
-    lines = [
-        (number, line)
-        for number, line in enumerate(read_lines(path, what="label file"), start=1)
-        if line.strip() and not line.startswith("#")
-    ]
-    if not lines:
-        raise DataError(path, "no labels")
-    if any("\t" in line for _, line in lines):
-        separator: str | None = "\t"
-    else:
-        separator = "," if all("," in line for _, line in lines) else None
-    rows = []
-    for number, line in lines:
-        parts = line.rsplit(separator, 1)
-        if len(parts) != 2 or not parts[0].strip() or not parts[1].strip():
-            raise DataError(path, f"line {number}: expected 'file<TAB>class', found '{line[:60]}'")
-        rows.append((number, parts[0].strip(), parts[1].strip()))
-    return rows

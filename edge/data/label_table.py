@@ -10,13 +10,12 @@ the names, then lines apart by white space. Where a file has no 0, -1 stands for
 right `|` or `;` between names: what is not named does not hold.
 """
 
-import csv
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from edge.data.class_names import ClassNames
 from edge.data.class_table import read_lines
-from edge.data.decode import IMAGE_SUFFIXES
+from edge.data.label_file import cells, is_image_name, separator_of
 from edge.data.splits import UNKNOWN, Truth
 from edge.errors import DataError, unknown_name
 
@@ -58,7 +57,7 @@ def read_label_table(path: Path, classes: ClassNames | None = None) -> LabelTabl
         for number, line in enumerate(read_lines(path, what="label file"), start=1)
         if line.strip() and not line.startswith("#")
     ]
-    if columns := _columns(path, lines):
+    if (columns := _columns(path, lines)) and (classes is not None or _has_values(path, columns)):
         table = _table(path, columns, classes)
     elif (found := _several_names(path, lines, classes)) is not None:
         table = found
@@ -81,28 +80,27 @@ def _columns(path: Path, lines: Numbered) -> _Columns | None:
                     path, f"says {lines[0][1].strip()[:18]} images in its first line and has {len(lines) - 2}"
                 )
             return _Columns(names=names, separator=None, lines=lines[2:])
-    for separator in ("\t", ",", ";"):
-        cells = _cells(path, lines[0], separator)
-        if len(cells) < 3:
-            continue
-        if not any(_is_image(cell) for cell in cells):
-            return _Columns(names=cells[1:], separator=separator, lines=lines[1:])
-        if _is_image(cells[0]) and all(cell.lower() in {*_VALUES, *_MINUS} for cell in cells[1:]):
-            raise DataError(path, f"line {lines[0][0]}: has {len(cells) - 1} labels; name them in a line before it")
+    separator = separator_of([line for _, line in lines])
+    first = [] if separator is None else cells(path, *lines[0], separator)
+    if len(first) > 2 and not any(is_image_name(cell) for cell in first):
+        return _Columns(names=first[1:], separator=separator, lines=lines[1:])
+    if len(first) > 2 and is_image_name(first[0]) and all(cell.lower() in {*_VALUES, *_MINUS} for cell in first[1:]):
+        raise DataError(path, f"line {lines[0][0]}: has {len(first) - 1} labels; name them in a line before it")
     return None
 
 
-def _is_image(cell: str) -> bool:
-    return PurePosixPath(cell).suffix.lower() in IMAGE_SUFFIXES
+def _has_values(path: Path, columns: _Columns) -> bool:
+    """Whether any column but the first is of labels: of 0 and 1 alone, where it holds anything."""
+    rows = [[value.lower() for value in _cells(path, line, columns.separator)[1:]] for line in columns.lines]
+    known = [
+        {*_MINUS, *_VALUES} >= set(values) and any(_VALUES.get(value, 0) >= 0 for value in values)
+        for values in zip(*rows, strict=False)
+    ]
+    return any(known) or not rows
 
 
 def _cells(path: Path, line: tuple[int, str], separator: str | None) -> list[str]:
-    if separator is None:
-        return line[1].split()
-    try:
-        return [cell.strip() for cell in next(csv.reader([line[1]], delimiter=separator, strict=True))]
-    except csv.Error as error:
-        raise DataError(path, f"line {line[0]}: {error}") from error
+    return line[1].split() if separator is None else cells(path, *line, separator)
 
 
 def _table(path: Path, columns: _Columns, classes: ClassNames | None) -> LabelTable:
@@ -115,10 +113,10 @@ def _table(path: Path, columns: _Columns, classes: ClassNames | None) -> LabelTa
     places = [columns.names.index(name) + 1 for name in names]
     rows, found = [], set[str]()
     for line in columns.lines:
-        cells = _cells(path, line, columns.separator)
-        if len(cells) != len(columns.names) + 1:
-            raise DataError(path, f"line {line[0]}: {len(cells)} columns, the first line has {len(columns.names) + 1}")
-        values = [cells[place].lower() for place in places]
+        row = _cells(path, line, columns.separator)
+        if len(row) != len(columns.names) + 1:
+            raise DataError(path, f"line {line[0]}: {len(row)} columns, the first line has {len(columns.names) + 1}")
+        values = [row[place].lower() for place in places]
         for name, value in zip(names, values, strict=True):
             if value not in _VALUES and value not in _MINUS:
                 raise DataError(
@@ -127,7 +125,7 @@ def _table(path: Path, columns: _Columns, classes: ClassNames | None) -> LabelTa
                     "not known. Choose columns with a file of class names (--classes), or give lines of file and class",
                 )
         found.update(values)
-        rows.append((line[0], cells[0], values))
+        rows.append((line[0], row[0], values))
     if not rows:
         raise DataError(path, "no labels")
     if found & _MINUS and any(_VALUES.get(value) == 0 for value in found):
@@ -143,9 +141,7 @@ def _table(path: Path, columns: _Columns, classes: ClassNames | None) -> LabelTa
 
 def _several_names(path: Path, lines: Numbered, classes: ClassNames | None) -> LabelTable | None:
     """A file and its names on every line; None where no line has several."""
-    separator = (
-        "\t" if any("\t" in line for _, line in lines) else "," if all("," in line for _, line in lines) else " "
-    )
+    separator = separator_of([line for _, line in lines]) or " "
     split = []
     for number, line in lines:
         name, _, label = line.rpartition(separator)
@@ -157,7 +153,7 @@ def _several_names(path: Path, lines: Numbered, classes: ClassNames | None) -> L
     if len(marks) > 1:
         raise DataError(path, f"has both {' and '.join(MARKS)} between names; use one of them")
     mark = marks.pop()
-    if not _is_image(split[0][1]):
+    if not is_image_name(split[0][1]):
         split = split[1:]
     rows = [(number, name, {part.strip() for part in label.split(mark)} - {""}) for number, name, label in split]
     names = known or tuple(sorted(set().union(*(given for _, _, given in rows))))

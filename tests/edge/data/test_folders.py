@@ -9,6 +9,7 @@ import pytest
 from edge.data.class_names import ClassNames, read_class_names
 from edge.data.damaged import damaged
 from edge.data.image_folder import image_folder
+from edge.data.image_tree import parts
 from edge.data.open_split import open_split
 from edge.data.scenes import camvid, cityscapes, class_shares
 from edge.errors import DataError, EdgeError, UsageError
@@ -125,6 +126,48 @@ def test_class_folders_are_classes_in_sorted_order(tmp_path: Path) -> None:
     assert image_folder(tmp_path, classes=ClassNames(names=("dog", "cat"))).label(0) == 1
     with pytest.raises(DataError, match="unknown class 'cat'"):
         image_folder(tmp_path, classes=ClassNames(names=("dog", "bird")))
+
+
+def test_class_folders_hold_folders_links_and_what_other_systems_leave(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photographs = tmp_path / "photographs"
+    for name in ("dog/2024/May/1.PNG", "dog/0.png", "cat's é/a b.jpeg", "__MACOSX/cat/._1.png", "dog/._0.png"):
+        save(photographs / name)
+    save(tmp_path / "elsewhere/9.webp")
+    (photographs / "fox").symlink_to(tmp_path / "elsewhere")
+    (photographs / "dog/again").symlink_to(photographs / "dog")
+    (photographs / "owl").mkdir()
+    for name in ("dog/Thumbs.db", ".DS_Store"):
+        (photographs / name).write_bytes(b"x")
+    split = image_folder(photographs)
+    assert [sample.name for sample in split.samples] == [
+        "cat's é/a b.jpeg",
+        "dog/0.png",
+        "dog/2024/May/1.PNG",
+        "fox/9.webp",
+    ]
+    assert split.classes == ("cat's é", "dog", "fox")
+    assert capsys.readouterr().err.endswith("photographs: without an image, and no class: owl\n")
+
+
+def test_a_folder_that_is_divided_already_is_refused_with_its_parts(tmp_path: Path) -> None:
+    for name in ("Train/cat/1.png", "Train/dog/1.png", "valid/cat/2.png", "valid/dog/2.png"):
+        save(tmp_path / name)
+    assert parts(tmp_path) == {"train": tmp_path / "Train", "val": tmp_path / "valid"}
+    with pytest.raises(
+        UsageError, match=r"holds the splits Train, valid, not classes; name one of them, such as .*Train$"
+    ):
+        image_folder(tmp_path)
+    save(tmp_path / "bus/1.png")
+    assert parts(tmp_path) == {} and image_folder(tmp_path).classes == ("Train", "bus", "valid")
+
+
+def test_one_folder_named_train_is_a_class_unless_it_holds_folders(tmp_path: Path) -> None:
+    save(tmp_path / "train/1.png")
+    assert parts(tmp_path) == {}
+    save(tmp_path / "train/cat/1.png")
+    assert parts(tmp_path) == {"train": tmp_path / "train"}
 
 
 def test_images_alone_are_a_split_without_targets(photographs: Path) -> None:
