@@ -2,6 +2,7 @@
 
 import os
 import re
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -10,16 +11,17 @@ from pathlib import Path
 from edge.data.splits import Split
 from edge.errors import DataError, first_of
 from edge.runtime.quiet import quiet_native_log
-from edge.terminal import Bars, tell
+from edge.terminal import tell
 
 SKIP = "--skip-damaged (in a recipe: [data] skip_damaged = true) leaves out what is damaged"
 _TOGETHER = 64
+_TELL_S = 10.0
 # Of libjpeg's lines those that say that a part of the image is not what was photographed; others are harmless.
 _DECODER = re.compile(rb"Corrupt JPEG data: (premature end.*|bad Huffman code|found marker .* instead of RST.*)")
 
 
 def without_damaged(split: Split, *, skip: bool = False) -> Split:
-    """The split, once every image and mask of it was looked at; drawn ones need no look.
+    """The split, once every image and mask of it was looked at and its notes are told; drawn ones need no look.
 
     Images are decoded at an eighth of their size, which takes about half of the time of reading them.
 
@@ -29,6 +31,7 @@ def without_damaged(split: Split, *, skip: bool = False) -> Split:
     Raises:
         DataError: something cannot be used (all is named), or with `skip` nothing can.
     """
+    tell(*(f"{split.origin}: {note}" for note in split.notes))
     problems = damaged(split)
     if not problems:
         return split
@@ -49,16 +52,18 @@ def damaged(split: Split) -> dict[int, DataError]:
     """What is wrong, by the position of the sample."""
     files = [index for index, sample in enumerate(split.samples) if isinstance(sample.image, Path)]
     problems: dict[int, DataError] = {}
-    with Bars(auto_refresh=False) as bars, ThreadPoolExecutor(os.cpu_count()) as pool:
-        bar = bars.add_task("look for damaged images", total=len(files))
+    told_at = time.monotonic()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(files), _TOGETHER):
+            if time.monotonic() - told_at > _TELL_S:
+                told_at = time.monotonic()
+                tell(f"{split.origin}: {start} of {len(files)} images looked at")
             group = files[start : start + _TOGETHER]
             with quiet_native_log(everything=True) as lines:
                 found = list(pool.map(lambda index: _problem(split, index), group))
             if any(_DECODER.match(line) for line in lines):
                 found = list(_one_by_one(split, group))  # the lines do not say of which file they speak
             problems |= {index: problem for index, problem in zip(group, found, strict=True) if problem}
-            bars.update(bar, advance=len(group), refresh=True)
     return problems
 
 

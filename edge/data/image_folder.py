@@ -1,9 +1,10 @@
 """Classification splits from a folder of images: with a label file, one folder per class, or no labels at all.
 
-What a person would want to know of is told on standard error: class folders without an image, images without a label,
+What a person would want to know of is in the split's notes: class folders without an image, images without a label,
 lines that repeat one. Label files: `edge.data.label_file`; labels of which several may hold: `edge.data.label_table`.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from edge.bounded_file import check_folder
@@ -15,7 +16,6 @@ from edge.data.label_table import read_label_table
 from edge.data.listed_images import ListedImages
 from edge.data.splits import Sample, Split
 from edge.errors import DataError, UsageError, first_of, unknown_name
-from edge.terminal import tell
 
 MOST_CLASSES = 100_000
 # What a first column is called where a file names its columns; another name is told, for it may be an image's.
@@ -49,9 +49,9 @@ def image_folder(folder: Path, labels: Path | None = None, classes: ClassNames |
         if flat:
             more = f", as {len(flat) - 1} more do" if len(flat) > 1 else ""
             raise DataError(flat[0], f"lies beside class folders{more}; move it into one, or give a label file")
-        if empty := [name for name, tree in trees.items() if not tree]:
-            tell(f"{folder}: without an image, and no class: {first_of(empty)}")
-        return _class_folders(folder, {name: tree for name, tree in trees.items() if tree}, classes)
+        split = _class_folders(folder, {name: tree for name, tree in trees.items() if tree}, classes)
+        empty = [name for name, tree in trees.items() if not tree]
+        return replace(split, notes=(f"without an image, and no class: {first_of(empty)}",)) if empty else split
     if not flat:
         raise DataError(folder, "no images in this folder")
     return Split(
@@ -79,25 +79,33 @@ def _labelled(folder: Path, labels: Path, classes: ClassNames | None) -> Split:
     if table := read_label_table(labels, classes):
         lines = [Line(number=number, image=name, label="") for number, name, _ in table.rows]
         targets: list[int | tuple[int, ...]] = [truth for _, _, truth in table.rows]
-        samples = _samples(folder, labels, lines, targets, images)
-        return Split(samples=samples, task="classify", classes=table.names, scores="independent", origin=str(labels))
+        samples, notes = _samples(folder, labels, lines, targets, images)
+        return Split(
+            samples=samples,
+            task="classify",
+            classes=table.names,
+            scores="independent",
+            origin=str(labels),
+            notes=tuple(notes),
+        )
     lines = _images_first(read_label_file(labels), images)
+    header = []
     if len(lines) > 1 and _is_header(lines, images):
         if lines[0].image.lower().partition("_")[0].partition(" ")[0] not in _COLUMN_NAMES:
-            tell(f"{labels}: line {lines[0].number} ({lines[0].image}, {lines[0].label}) is taken for names of columns")
+            header = [f"line {lines[0].number} ({lines[0].image}, {lines[0].label}) is taken for names of columns"]
         lines = lines[1:]
     names, index_of = _classes(labels, lines, classes)
     for line in lines:
         if line.label not in index_of:
             raise DataError(labels, f"line {line.number}: {_unknown(line.label, names)}")
-    samples = _samples(folder, labels, lines, [index_of[line.label] for line in lines], images)
-    return Split(samples=samples, task="classify", classes=names, origin=str(labels))
+    samples, notes = _samples(folder, labels, lines, [index_of[line.label] for line in lines], images)
+    return Split(samples=samples, task="classify", classes=names, origin=str(labels), notes=(*header, *notes))
 
 
 def _samples(
     folder: Path, labels: Path, lines: list[Line], targets: list[int | tuple[int, ...]], images: ListedImages
-) -> tuple[Sample, ...]:
-    """A sample per listed image; tells which lines repeat one, and which images of the folder have none."""
+) -> tuple[tuple[Sample, ...], list[str]]:
+    """A sample per listed image; notes say how many lines repeat one, and which images of the folder have none."""
     found: dict[Path, tuple[Line, int | tuple[int, ...]]] = {}
     missing, repeated = [], 0
     for line, target in zip(lines, targets, strict=True):
@@ -122,14 +130,12 @@ def _samples(
             others = first_of([line.image for line in missing[1:]])
             problem += f"; of its {len(lines)} lines {len(missing) - 1} more list missing ones: {others}"
         raise DataError(folder / first.image, problem)
-    if repeated:
-        tell(f"{labels}: {repeated} lines repeat an image and its class; each image is taken once")
+    notes = [f"{repeated} lines repeat an image and its class; each image is taken once"] if repeated else []
     if without := images.without(set(found)):
         named = first_of([path.as_posix() for path in without])
-        tell(f"{folder}: {len(without)} images have no line in {labels.name} and are left out: {named}")
-    return tuple(
-        Sample(name=path.as_posix(), image=folder / path, target=target) for path, (_, target) in found.items()
-    )
+        notes.append(f"{len(without)} images of {folder} have no line and are left out: {named}")
+    samples = [Sample(name=path.as_posix(), image=folder / path, target=target) for path, (_, target) in found.items()]
+    return tuple(samples), notes
 
 
 def _images_first(lines: list[Line], images: ListedImages) -> list[Line]:

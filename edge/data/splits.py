@@ -68,6 +68,7 @@ class Split:
             are class indices.
         mask_colours: (red, green, blue, class index or void) of masks of colours; empty: the palette says it.
         origin: where it came from, for messages.
+        notes: what was left out or assumed when it was opened, a line each, for a person to know.
         skipped_damaged: how many images were left out because they cannot be used (`edge.data.damaged`).
     """
 
@@ -80,6 +81,7 @@ class Split:
     mask_table: tuple[int, ...] | None = None
     mask_colours: tuple[tuple[int, int, int, int], ...] = ()
     origin: str = ""
+    notes: tuple[str, ...] = ()
     skipped_damaged: int = 0
 
     def __post_init__(self) -> None:

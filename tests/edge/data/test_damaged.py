@@ -35,6 +35,12 @@ def test_a_good_split_comes_back_as_it_is(tmp_path: Path) -> None:
     assert without_damaged(split, skip=True).skipped_damaged == 0
 
 
+def test_what_is_noted_of_a_split_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "z").mkdir()
+    without_damaged(folder_of(tmp_path))
+    assert capsys.readouterr().err == f"{tmp_path}: without an image, and no class: z\n"
+
+
 def test_all_are_named_at_once_with_the_cure(tmp_path: Path) -> None:
     split = folder_of(tmp_path)
     (tmp_path / "x/00.jpg").write_bytes(b"")

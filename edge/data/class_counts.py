@@ -1,0 +1,66 @@
+"""What the classes of a split say before a training: nothing to tell apart, few images, an image under two classes."""
+
+from collections import Counter, defaultdict
+
+from edge.data.splits import Split, content_hashes
+from edge.errors import DataError, first_of
+
+FEW = 5
+UNEQUAL = 10
+
+
+def class_notes(split: Split) -> list[str]:
+    """What a person should know of a training split whose images have one class each; nothing of others.
+
+    Notes: classes without an image, with fewer than FEW, or with UNEQUAL times fewer than the largest; names that
+    differ in case alone; the same image under two classes.
+
+    Refused (DataError): images of one class alone.
+    """
+    if split.task != "classify" or split.scores != "exclusive":
+        return []
+    counts = Counter(split.label(index) for index in range(len(split)))
+    if len(counts) == 1:
+        (only,) = counts
+        raise DataError(
+            split.origin,
+            f"all {len(split)} images are of one class, '{split.classes[only]}': there is nothing to tell apart; give "
+            "two classes or more (of folders, the folder that holds one per class)",
+        )
+    named = [f"'{name}' {counts[index]}" for index, name in enumerate(split.classes)]
+    none = [f"'{name}'" for index, name in enumerate(split.classes) if not counts[index]]
+    few = [named[index] for index in sorted(counts) if counts[index] < FEW]
+    largest = max(counts, key=lambda index: counts[index])
+    small = [named[index] for index in sorted(counts) if counts[index] * UNEQUAL < counts[largest]]
+    notes = []
+    if none:
+        notes.append(f"{len(none)} of {len(split.classes)} classes have no image to train on: {first_of(none)}")
+    if few:
+        notes.append(f"{len(few)} classes have fewer than {FEW} images to train on: {first_of(few)}")
+    elif small:
+        weights = "train.class_weights=sqrt_frequency gives rare classes more weight"
+        notes.append(f"classes are unequal: {named[largest]}, but {first_of(small)}; {weights}")
+    notes += [f"classes {' and '.join(alike)} differ in upper and lower case alone" for alike in _alike(split.classes)]
+    if twice := _in_two_classes(split):
+        notes.append(f"{len(twice)} images stand under two classes: {first_of(twice)}")
+    return notes
+
+
+def _alike(names: tuple[str, ...]) -> list[list[str]]:
+    by_lower: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        by_lower[name.lower()].append(f"'{name}'")
+    return [alike for alike in by_lower.values() if len(alike) > 1]
+
+
+def _in_two_classes(split: Split) -> list[str]:
+    """Pairs of files with the same content and another class."""
+    first: dict[str, int] = {}
+    found = []
+    for index, sample in enumerate(split.samples):
+        if callable(sample.image):
+            continue
+        earlier = first.setdefault(content_hashes(sample)[0], index)
+        if split.label(earlier) != split.label(index):
+            found.append(f"{split.name(earlier)} and {split.name(index)}")
+    return found

@@ -1,0 +1,53 @@
+"""Before a training one line each says what the classes lack; images of one class alone are refused."""
+
+from pathlib import Path
+
+import pytest
+
+from edge.data.class_counts import class_notes
+from edge.data.generated import generated_split
+from edge.data.splits import Sample, Split
+from edge.errors import DataError
+
+
+def split_of(folder: Path, classes: str, labels: list[int], contents: list[int] | None = None) -> Split:
+    samples = []
+    for index, label in enumerate(labels):
+        path = folder / f"{index}.png"
+        path.write_bytes(b"%d" % (contents[index] if contents else index))
+        samples.append(Sample(name=path.name, image=path, target=label))
+    return Split(samples=tuple(samples), task="classify", classes=tuple(classes.split()), origin="photos")
+
+
+@pytest.mark.parametrize(
+    ("classes", "labels", "notes"),
+    [
+        ("cat dog", [0] * 15 + [1] * 15, []),
+        (
+            "cat dog",
+            [0] * 60 + [1] * 5,
+            ["classes are unequal: 'cat' 60, but 'dog' 5; train.class_weights=sqrt_frequency"],
+        ),
+        ("cat dog", [0] * 60 + [1], ["1 classes have fewer than 5 images to train on: 'dog' 1"]),
+        ("cat dog fox", [0] * 6 + [2] * 6, ["1 of 3 classes have no image to train on: 'dog'"]),
+        ("Cat cat", [0] * 6 + [1] * 6, ["classes 'Cat' and 'cat' differ in upper and lower case alone"]),
+    ],
+)
+def test_what_the_classes_lack_is_noted(tmp_path: Path, classes: str, labels: list[int], notes: list[str]) -> None:
+    found = class_notes(split_of(tmp_path, classes, labels))
+    assert len(found) == len(notes) and all(line.startswith(start) for line, start in zip(found, notes, strict=True))
+
+
+def test_the_same_image_under_two_classes_is_noted(tmp_path: Path) -> None:
+    split = split_of(tmp_path, "cat dog", [0] * 6 + [1] * 6, [*range(6), 2, 7, 8, 9, 10, 10])
+    assert class_notes(split) == ["1 images stand under two classes: 2.png and 6.png"]
+
+
+def test_one_class_alone_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="photos: all 6 images are of one class, 'dog': there is nothing to tell apart"):
+        class_notes(split_of(tmp_path, "cat dog", [1] * 6))
+
+
+def test_masks_and_drawn_images_have_nothing_to_note() -> None:
+    assert class_notes(generated_split("segment", "train", 2)) == []
+    assert class_notes(generated_split("classify", "train", 200)) == []
