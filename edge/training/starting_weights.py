@@ -35,6 +35,7 @@ def starting_weights(path: str, model: str | None, task: str) -> tuple[Weights, 
         UsageError: a checkpoint of another network than `model`, or for another task.
     """
     file = Path(path) / FLOAT_NAME if is_dir(path) else Path(path)
+    check_file(file, error=CheckpointError)
     stated = _stated(file)
     if "content" in stated:
         return _of_checkpoint(read_checkpoint(file), file, model, task)
