@@ -7,6 +7,7 @@ first: what it names is compared with what a state dict needs, and what it promi
 import pickletools
 import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 
 from edge.bounded_file import check_file
-from edge.errors import CheckpointError
+from edge.errors import CheckpointError, EdgeError
 
 MOST_BYTES = 8 * 1024**3
 MOST_PICKLE_BYTES = 16 * 1024**2
@@ -46,9 +47,7 @@ SAVE_STATE_DICT = (
 
 def is_pickled(path: Path) -> bool:
     """Whether a file opens as those of torch.save do."""
-    check_file(path, error=CheckpointError)
-    with path.open("rb") as file:
-        return file.read(4) in (ZIP_MAGIC, LEGACY_MAGIC)
+    return _head(path, 4) in (ZIP_MAGIC, LEGACY_MAGIC)
 
 
 def read_pickled(path: Path) -> dict[str, Tensor]:
@@ -64,16 +63,11 @@ def read_pickled(path: Path) -> dict[str, Tensor]:
     size = check_file(path, error=CheckpointError).st_size
     if size > MOST_BYTES:
         raise CheckpointError(path, f"{size} bytes; a file of weights has at most {MOST_BYTES}")
-    with path.open("rb") as file:
-        zipped = file.read(4) == ZIP_MAGIC
+    zipped = _head(path, 4) == ZIP_MAGIC
     pickles = _zipped_pickle(path, size) if zipped else _legacy_pickles(path)
     _check_names(path, pickles)
-    try:
+    with _refusing_damage(path):
         loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True if zipped else None)
-    except MemoryError:
-        raise
-    except Exception as error:  # a restricted unpickler meets anything in a damaged file
-        raise CheckpointError(path, f"is damaged, or no state dict: {_first_words(error)}") from None
     tensors = _state_dict(loaded, path)
     _check_sizes(tensors, size, path)
     return _without_prefix(tensors)
@@ -81,33 +75,29 @@ def read_pickled(path: Path) -> dict[str, Tensor]:
 
 def _zipped_pickle(path: Path, size: int) -> list[bytes]:
     """The pickle of an archive of torch.save, once nothing in the archive is larger than the archive."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-            names = {entry.filename.partition("/")[2] for entry in entries}
-            if "constants.pkl" in names or any(name.startswith("code/") for name in names):
-                raise CheckpointError(
-                    path,
-                    "is TorchScript, which is a program; where you trust it, save its weights: "
-                    "torch.save(torch.jit.load(FILE).state_dict(), 'weights.pth')",
-                )
-            pickles = [entry for entry in entries if entry.filename.partition("/")[2] == "data.pkl"]
-            if len(pickles) != 1:
-                raise CheckpointError(path, "is an archive, but not one of torch.save: it has no data.pkl")
-            packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
-            if packed or sum(entry.file_size for entry in entries) > size:
-                raise CheckpointError(path, "holds packed parts; torch.save packs nothing")
-            if pickles[0].file_size > MOST_PICKLE_BYTES:
-                raise CheckpointError(path, f"its data.pkl has over {MOST_PICKLE_BYTES} bytes: no state dict")
-            return [archive.read(pickles[0])]
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, OSError, ValueError, NotImplementedError, RuntimeError) as error:
-        raise CheckpointError(path, f"is damaged: {_first_words(error)}") from None
+    with _refusing_damage(path), zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+        names = {entry.filename.partition("/")[2] for entry in entries}
+        if "constants.pkl" in names or any(name.startswith("code/") for name in names):
+            raise CheckpointError(
+                path,
+                "is TorchScript, which is a program; where you trust it, save its weights: "
+                "torch.save(torch.jit.load(FILE).state_dict(), 'weights.pth')",
+            )
+        pickles = [entry for entry in entries if entry.filename.partition("/")[2] == "data.pkl"]
+        if len(pickles) != 1:
+            raise CheckpointError(path, "is an archive, but not one of torch.save: it has no data.pkl")
+        packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
+        if packed or sum(entry.file_size for entry in entries) > size:
+            raise CheckpointError(path, "holds packed parts; torch.save packs nothing")
+        if pickles[0].file_size > MOST_PICKLE_BYTES:
+            raise CheckpointError(path, f"its data.pkl has over {MOST_PICKLE_BYTES} bytes: no state dict")
+        return [archive.read(pickles[0])]
 
 
 def _legacy_pickles(path: Path) -> list[bytes]:
     """The pickles at the head of a file of torch.save before 1.6."""
-    with path.open("rb") as file:
-        head = file.read(MOST_PICKLE_BYTES)
+    head = _head(path, MOST_PICKLE_BYTES)
     pickles = []
     start = 0
     for _ in range(LEGACY_PICKLES):
@@ -117,6 +107,15 @@ def _legacy_pickles(path: Path) -> list[bytes]:
         pickles.append(head[start:end])
         start = end
     return pickles
+
+
+def _head(path: Path, count: int) -> bytes:
+    check_file(path, error=CheckpointError)
+    try:
+        with path.open("rb") as file:
+            return file.read(count)
+    except OSError as error:
+        raise CheckpointError(path, f"cannot be read: {error.strerror}") from None
 
 
 def _check_names(path: Path, pickles: list[bytes]) -> None:
@@ -136,11 +135,9 @@ def _check_names(path: Path, pickles: list[bytes]) -> None:
 
 def _opcodes(data: bytes, path: Path) -> Iterator[tuple[str, Any, int]]:
     """(name, argument, position) of every instruction of the first pickle."""
-    try:
+    with _refusing_damage(path):
         for opcode, argument, position in pickletools.genops(BytesIO(data)):
             yield opcode.name, argument, position or 0
-    except (ValueError, UnicodeDecodeError, OverflowError) as error:
-        raise CheckpointError(path, f"is damaged, or no state dict: {_first_words(error)}") from None
 
 
 def _state_dict(loaded: Any, path: Path) -> dict[str, Tensor]:
@@ -184,5 +181,13 @@ def _without_prefix(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return tensors
 
 
-def _first_words(error: Exception) -> str:
-    return str(error).partition("\n")[0][:200] or type(error).__name__
+@contextmanager
+def _refusing_damage(path: Path) -> Iterator[None]:
+    """Whatever readers of archives and pickles raise on a damaged file, as one line."""
+    try:
+        yield
+    except (EdgeError, MemoryError):
+        raise
+    except Exception as error:
+        words = str(error).partition("\n")[0][:200] or type(error).__name__
+        raise CheckpointError(path, f"is damaged, or no state dict: {words}") from None
