@@ -5,32 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import nn
 
 from edge.errors import CheckpointError, UsageError
-from edge.models.layouts import LAYOUTS, own_names
 from edge.models.registry import build
 from edge.training.starting_weights import starting_weights
+from tests.support.weight_layouts import renamed
 
 IMAGENET = {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]}
 HALF = {"mean": [127.5] * 3, "std": [127.5] * 3}
-
-
-def renamed(model: nn.Module, layout: str) -> dict[str, torch.Tensor]:
-    """A network's weights under the names of a layout, its batch norms left out where the layout has none."""
-    names = LAYOUTS[layout].names(model)
-    assert names is not None
-    tensors = {}
-    for key, own in own_names(model).items():
-        theirs = names[key]
-        weight = model.get_parameter(f"{own.layer}.weight").detach()
-        tensors[f"{theirs.layer}.weight"] = weight
-        if theirs.norm is None:
-            tensors[f"{theirs.layer}.bias"] = torch.zeros(len(weight))
-        else:
-            norm = model.get_submodule(str(own.norm))
-            tensors |= {f"{theirs.norm}.{name}": value for name, value in norm.state_dict().items()}
-    return tensors
 
 
 @pytest.mark.parametrize(
