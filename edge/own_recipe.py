@@ -17,7 +17,7 @@ Start = Literal["pretrained", "random"]
 Table = Mapping[str, Any]
 
 NAME = "own"
-HOLDOUT = 0.2
+HOLDOUT = 0.1
 MODELS: Mapping[Task, str] = {"classify": "mobilenet_v2", "segment": "fast_scnn"}
 """The network of a task, where none is named."""
 RESOLUTION = 224
@@ -40,6 +40,7 @@ _CLASSIFY_QAT: Table = {
     "optimizer": "adamw",
     "learning_rate": 5e-5,
     "freeze_batch_norm_epoch": 0,
+    "label_weight": 0.0,
     "distillation_weight": 1.0,
     "augment": {"area": [0.4, 1.0]},
 }
@@ -75,16 +76,19 @@ _SEGMENT_QAT: Table = {
 
 # (what it starts from, task) -> the sections [model], [train] and [qat], without what follows from the images.
 TRAINING: Mapping[tuple[Start, Task], Mapping[str, Table]] = {
+    # The head is a linear probe; what follows is gentle, because a few hundred images move 2 million weights easily.
     ("pretrained", "classify"): {
         "model": {"dropout": 0.2},
         "train": {
-            "epochs": 10,
+            "epochs": 3,
             "batch_size": 16,
             "optimizer": "adamw",
-            "learning_rate": 3e-4,
-            "warmup_epochs": 1,
+            "learning_rate": 2e-5,
             "weight_decay": 0.02,
-            "label_smoothing": 0.1,
+            "ema_decay": 0.9,
+            "head": "probe",
+            "freeze_batch_norm_epoch": 0,
+            "keep": "best",
             "augment": {"area": [0.4, 1.0], "brightness": 0.2, "contrast": 0.2, "saturation": 0.2},
         },
         "qat": _CLASSIFY_QAT,
@@ -116,12 +120,16 @@ TRAINING: Mapping[tuple[Start, Task], Mapping[str, Table]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Images:
-    """What a training split says: its task, classes, how many images, and for masks how large (height, width)."""
+    """What a training split says: its task, classes, how many images, and for masks how large (height, width).
+
+    `independent`: several labels of an image may hold at once.
+    """
 
     task: Task
     classes: int
     count: int
     size_hw: tuple[int, int] | None = None
+    independent: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +177,8 @@ def own_recipe(
     qat = dict(sections["qat"])
     if data.val is None and data.holdout is None:
         train, qat = ({key: value for key, value in phase.items() if key not in COMPARES} for phase in (train, qat))
+    if images.independent:
+        train.pop("head", None)  # a probe is of one class per image
     tree: dict[str, Any] = {
         "name": NAME,
         "model": _network(images, sections["model"], model, weights),

@@ -127,7 +127,13 @@ class Phase(Section):
         loss_stride: a segmenter's loss is computed on every so manieth pixel along both axes.
         bf16: bfloat16 autocast of the forward pass.
         drop_partial: leave out the last, smaller batch of an epoch.
+        freeze_batch_norm_epoch: the first epoch (0 is the first) with frozen statistics of batch norm. None: none in
+            the float phase, half of the epochs in QAT, and 0 in both for weights whose batch norm was folded; where
+            those are to train with live statistics, they are first given the statistics of the training images.
         eval_epochs: evaluate (and write the checkpoint) every so many epochs, and after the last.
+        keep: which weights are the phase's result: the `last`, or the `best` of all evaluations by `val`, of equal ones
+            the first, those before the first step included.
+        patience: stop once so many evaluations in a row were no better than the best before; None: never.
         state_steps: steps between two writes of the resume state; each epoch's end writes one too.
     """
 
@@ -152,7 +158,10 @@ class Phase(Section):
     augment: Augment = Augment()
     drop_partial: bool = True
     bf16: bool = False
+    freeze_batch_norm_epoch: Count | None = None
     eval_epochs: PositiveCount = 1
+    keep: Literal["last", "best"] = "last"
+    patience: PositiveCount | None = None
     state_steps: PositiveCount = 200
     seed: Seed = 0
 
@@ -165,12 +174,15 @@ class Train(Phase):
             are the result as they are.
         crop_hw: size of the training images, None: the model's input. Evaluation is always at the model's input.
         reset_head: with `init`, start the classifier anew where its number of classes differs.
+        head: how a classifier starts: as it was loaded or from random numbers (`given`), or from a linear probe on the
+            network's own features, whatever was loaded (`probe`, see `edge.training.linear_probe`).
         auxiliary_weight: weight of each auxiliary head's loss, for a model built with `auxiliary = true`.
         auxiliary_stride: `loss_stride` of the auxiliary losses.
     """
 
     init: str | None = None
     reset_head: bool = False
+    head: Literal["given", "probe"] = "given"
     crop_hw: tuple[PositiveCount, PositiveCount] | None = None
     auxiliary_weight: NotNegative = 0.0
     auxiliary_stride: Annotated[int, Field(ge=1, le=32)] = 1
@@ -186,8 +198,7 @@ class Qat(Phase):
         rounding: where the weights start: `nearest`, as the float network has them, or `least_squares`, on integers
             chosen layer by layer from `rounding_images` unlabelled training images (`edge.quantization.rounding`),
             which needs `freeze_batch_norm_epoch = 0`.
-        freeze_batch_norm_epoch, freeze_ranges_epoch: the first epoch (0 is the first) with frozen statistics or
-            ranges; None: half of the epochs.
+        freeze_ranges_epoch: the first epoch (0 is the first) with frozen ranges; None: half of the epochs.
         label_weight: weight of the loss on labels; 0 needs no labels.
         distillation_weight: weight of the divergence from the float network's output, at `temperature`.
     """
@@ -197,7 +208,6 @@ class Qat(Phase):
     observe_batches: PositiveCount = 8
     rounding: Literal["nearest", "least_squares"] = "nearest"
     rounding_images: PositiveCount = 125
-    freeze_batch_norm_epoch: Count | None = None
     freeze_ranges_epoch: Count | None = None
     label_weight: NotNegative = 1.0
     distillation_weight: NotNegative = 0.0
@@ -230,3 +240,11 @@ class Recipe(Section):
     export: Export = Export()
     scheme: Scheme = Scheme()
     verdict: Thresholds | None = None
+
+    @model_validator(mode="after")
+    def _can_compare(self) -> "Recipe":
+        for name, phase in (("train", self.train), ("qat", self.qat)):
+            compares = phase is not None and (phase.keep == "best" or phase.patience is not None)
+            if compares and self.data.val is None and self.data.holdout is None:
+                raise ValueError(f'[{name}] keep = "best" and patience compare by [data] val or holdout: give one')
+        return self

@@ -33,6 +33,7 @@ class LoadedWeights:
         head: the main classifier: "background dropped" when 1001 outputs became 1000, "initialized" when the file's
             does not fit.
         ignored: tensors of the file that the network has no room for (auxiliary heads).
+        classifier: weight and bias of the file's main classifier, also where it does not fit; None: it has none.
     """
 
     layout: str
@@ -40,6 +41,7 @@ class LoadedWeights:
     folded: int
     head: Head
     ignored: tuple[str, ...]
+    classifier: tuple[Tensor, Tensor] | None
 
 
 def load_pretrained(model: nn.Module, path: str | Path, *, reinitialize_head: bool = False) -> LoadedWeights:
@@ -62,8 +64,12 @@ def load_pretrained(model: nn.Module, path: str | Path, *, reinitialize_head: bo
     layout, names = recognize(model, tensors, path)
     loading = _Loading(path=Path(path), tensors=tensors, norm_eps=LAYOUTS[layout].norm_eps)
     heads: dict[str, Head] = {}
+    classifier: tuple[Tensor, Tensor] | None = None
     for key, own in own_names(model).items():
         if is_head(key):
+            weight, bias = (tensors.get(f"{names[key].layer}.{name}") for name in ("weight", "bias"))
+            if not heads and weight is not None and bias is not None:
+                classifier = (weight, bias)
             heads[key] = loading.add_head(model, own, names[key], reinitialize_head)
         else:
             loading.add(model, own, names[key])
@@ -76,6 +82,7 @@ def load_pretrained(model: nn.Module, path: str | Path, *, reinitialize_head: bo
         folded=loading.folded,
         head=next(iter(heads.values())),
         ignored=tuple(sorted(ignored)),
+        classifier=classifier,
     )
 
 

@@ -1,7 +1,7 @@
 """The float phase: the network of the recipe on labels or masks."""
 
 from collections.abc import Mapping
-from pathlib import Path
+from itertools import islice
 from typing import Any
 
 import torch
@@ -11,26 +11,26 @@ from edge.artifact import Scores
 from edge.data.model_classes import labels_of
 from edge.data.splits import Split
 from edge.errors import UsageError
-from edge.models.pretrained import load_pretrained
+from edge.models.pretrained import LoadedWeights, load_pretrained
 from edge.recipe import Recipe
 from edge.recipe_file import expand
+from edge.training.batch_norm import estimate_statistics, hold_still, without_statistics
 from edge.training.batches import Batch, Batches, Normalizer
-from edge.training.checkpoint import Checkpoint, write_checkpoint
+from edge.training.checkpoint import Checkpoint
 from edge.training.evaluate import evaluate
 from edge.training.loop import Job
 from edge.training.losses import LOSSES, auxiliary_loss
 from edge.training.network import float_module, input_size_hw, load_tensors
+from edge.training.probe_head import check_probe, probe_images, start_from_probe
 from edge.training.progress import Reporter
 from edge.training.versions import versions
 
 FLOAT_NAME = "float.safetensors"
+STATISTICS_BATCHES = 32
 
 
-def float_job(recipe: Recipe, train: Split, val: Split | None, folder: Path, reporter: Reporter) -> Job:
+def float_job(recipe: Recipe, train: Split, val: Split | None, reporter: Reporter) -> Job:
     """Everything the loop needs for the float phase.
-
-    The result after each evaluation is written to `float.safetensors`: the last weights (their average, with
-    `ema_decay`), never chosen by their score on `val`.
 
     Raises:
         UsageError: recipe, network and splits do not fit together.
@@ -42,8 +42,10 @@ def float_job(recipe: Recipe, train: Split, val: Split | None, folder: Path, rep
     size_hw = phase.crop_hw or (recipe.preprocess.height, recipe.preprocess.width)
     model = float_module(recipe, phase.crop_hw)
     result = float_module(recipe)
+    loaded: LoadedWeights | None = None
     if phase.init is not None:
-        load_pretrained(model, expand(phase.init, recipe.data.root), reinitialize_head=phase.reset_head)
+        anew = phase.reset_head or phase.head == "probe"
+        loaded = load_pretrained(model, expand(phase.init, recipe.data.root), reinitialize_head=anew)
     model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
     result = result.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
     batches = Batches(
@@ -58,6 +60,35 @@ def float_job(recipe: Recipe, train: Split, val: Split | None, folder: Path, rep
     weights = LOSSES[train.scores].weights(phase, train) if phase.epochs else None
     weights = weights.to(device) if weights is not None else None
     normalize = Normalizer(recipe.preprocess)
+    folded = bool(without_statistics(model))
+    frozen_from = phase.freeze_batch_norm_epoch
+    if frozen_from is None and folded:
+        frozen_from = 0
+    if phase.head == "probe":
+        check_probe(model, train)
+
+    def begin() -> None:
+        if folded and phase.epochs > 0:
+            if frozen_from == 0:
+                reporter.say("batch norm is folded into the weights: its statistics stay frozen")
+            else:
+                give_statistics(model, batches, normalize, reporter)
+        if phase.head == "probe":
+            reporter.start("linear probe", len(probe_images(train, phase.seed)))
+            probe = start_from_probe(
+                model,
+                train,
+                recipe.preprocess,
+                phase.seed,
+                mirrored=phase.augment.flip > 0,
+                pretrained=None if loaded is None else loaded.classifier,
+                advance=lambda n: reporter.advance(n),
+            )
+            reporter.say(f"linear probe: top1 {probe.accuracy * 100:.2f} % of the training images, cross-validated")
+
+    def begin_epoch(epoch: int) -> None:
+        if frozen_from is not None and epoch >= frozen_from:
+            hold_still(model)
 
     def loss(batch: Batch) -> Tensor:
         images = normalize(batch.images.to(device))
@@ -75,45 +106,50 @@ def float_job(recipe: Recipe, train: Split, val: Split | None, folder: Path, rep
             label_smoothing=phase.label_smoothing,
         )
 
-    def finish_epoch(tensors: Mapping[str, Tensor], epochs: int, last: bool) -> Mapping[str, Any]:
+    def evaluated(tensors: Mapping[str, Tensor]) -> Mapping[str, Any]:
         load_tensors(result, tensors, "float phase")
-        return write_float(recipe, result, train, val, folder, reporter, {"epoch": epochs, "complete": last})
+        return validated(result, val, recipe, reporter)
+
+    def checkpoint(tensors: Mapping[str, Tensor], metrics: Mapping[str, Any]) -> Checkpoint:
+        load_tensors(result, tensors, "float phase")
+        labelled = val if val is not None and not train.classes else train
+        return Checkpoint(
+            kind="float",
+            recipe=recipe,
+            tensors=result.state_dict(),
+            labels=labels_of(labelled),
+            metrics=metrics,
+            scores=labelled.scores,
+            versions=versions(),
+        )
 
     return Job(
         phase=phase,
+        result_name=FLOAT_NAME,
         model=model,
         batches=batches,
         loss=loss,
-        begin_epoch=lambda epoch: None,
-        finish_epoch=finish_epoch,
+        begin=begin,
+        begin_epoch=begin_epoch,
+        evaluate=evaluated,
+        checkpoint=checkpoint,
     )
 
 
-def write_float(
-    recipe: Recipe,
-    model: nn.Module,
-    train: Split,
-    val: Split | None,
-    folder: Path,
-    reporter: Reporter,
-    metrics: Mapping[str, Any],
-) -> Mapping[str, Any]:
-    """Evaluate a float network on `val`, write it to `float.safetensors` with these metrics added, return them all."""
-    if val is not None:
-        reporter.start("evaluate", len(val))
-        metrics = {**metrics, **evaluate(model, val, recipe.preprocess, advance=lambda n: reporter.advance(n))}
-    labelled = val if val is not None and not train.classes else train
-    checkpoint = Checkpoint(
-        kind="float",
-        recipe=recipe,
-        tensors=model.state_dict(),
-        labels=labels_of(labelled),
-        metrics=metrics,
-        scores=labelled.scores,
-        versions=versions(),
-    )
-    write_checkpoint(folder / FLOAT_NAME, checkpoint)
-    return metrics
+def give_statistics(model: nn.Module, batches: Batches, normalize: Normalizer, reporter: Reporter) -> None:
+    """Prepare folded weights for training with live batch norm (`edge.training.batch_norm`)."""
+    reporter.say("batch norm is folded into the weights: taking its statistics from the training images")
+    device = next(model.parameters()).device
+    seen = islice(batches.epoch(0), STATISTICS_BATCHES)
+    estimate_statistics(model, (normalize(batch.images.to(device)) for batch in seen))
+
+
+def validated(model: nn.Module, val: Split | None, recipe: Recipe, reporter: Reporter) -> Mapping[str, Any]:
+    """The metrics of a network on `val`; none without it."""
+    if val is None:
+        return {}
+    reporter.start("evaluate", len(val))
+    return evaluate(model, val, recipe.preprocess, advance=lambda n: reporter.advance(n))
 
 
 def training_device() -> torch.device:

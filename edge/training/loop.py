@@ -8,7 +8,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,10 @@ from edge.errors import EdgeError
 from edge.recipe import Phase
 from edge.training.average import Average
 from edge.training.batches import Batch, Batches
+from edge.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from edge.training.optimizer import build_optimizer, set_learning_rate
 from edge.training.progress import Reporter, epoch_line
+from edge.training.result import best_of, evaluations, is_over
 from edge.training.schedule import learning_rate
 from edge.training.state import Position, load_state, write_state
 
@@ -35,19 +37,24 @@ class Job:
     """A phase to run.
 
     Attributes:
+        result_name: the file that the result is written to.
         model: what is trained; it is changed.
         loss: the loss of a batch, a scalar; called in training mode.
+        begin: prepares the first weights; called unless a saved state brings them.
         begin_epoch: called before the first step of each epoch, and after a resume inside one, with its number.
-        finish_epoch: called with the tensors of the result so far, the epochs done and whether these are all, every
-            `eval_epochs` epochs and after the last; evaluates, writes the checkpoint, and returns the metrics.
+        evaluate: the metrics of the tensors so far; called every `eval_epochs` epochs and after the last.
+        checkpoint: the checkpoint of these tensors with these metrics.
     """
 
     phase: Phase
+    result_name: str
     model: nn.Module
     batches: Batches
     loss: Callable[[Batch], Tensor]
+    begin: Callable[[], None]
     begin_epoch: Callable[[int], None]
-    finish_epoch: Callable[[Mapping[str, Tensor], int, bool], Mapping[str, Any]]
+    evaluate: Callable[[Mapping[str, Tensor]], Mapping[str, Any]]
+    checkpoint: Callable[[Mapping[str, Tensor], Mapping[str, Any]], Checkpoint]
 
 
 def run_phase(job: Job, position: Position, folder: Path, reporter: Reporter, *, resume: bool) -> None:
@@ -60,6 +67,8 @@ def run_phase(job: Job, position: Position, folder: Path, reporter: Reporter, *,
         EdgeError: the loss or a weight is no longer a finite number.
     """
     phase = job.phase
+    if not resume:
+        job.begin()
     optimizer = build_optimizer(job.model, phase)
     average = Average(job.model, phase.ema_decay) if phase.ema_decay > 0 else None
     if resume:
@@ -70,7 +79,12 @@ def run_phase(job: Job, position: Position, folder: Path, reporter: Reporter, *,
     def save() -> None:
         write_state(folder / STATE_NAME, position, job.model, optimizer, average)
 
-    while position.epoch < phase.epochs:
+    if (phase.keep == "best" or phase.epochs == 0) and not resume:
+        start = {"phase": position.phase, "epoch": 0, "step": 0, "loss": None, "seconds": 0}
+        _finish(job, position, folder, job.model.state_dict(), start, reporter)
+        write_history(folder, position)
+        job.model.train()
+    while position.epoch < phase.epochs and not is_over(phase, position.history, position.phase):
         started = time.monotonic()
         job.begin_epoch(position.epoch)
         _train_epoch(job, position, optimizer, average, reporter, save)
@@ -87,13 +101,51 @@ def run_phase(job: Job, position: Position, folder: Path, reporter: Reporter, *,
         if done % phase.eval_epochs == 0 or done == phase.epochs:
             tensors = average.tensors if average is not None else job.model.state_dict()
             _require_finite(tensors, done)
-            entry["val"] = dict(job.finish_epoch(tensors, done, done == phase.epochs))
+            _finish(job, position, folder, tensors, entry, reporter)
             job.model.train()
-        position.history.append(entry)
+        else:
+            position.history.append(entry)
+            reporter.say(epoch_line(entry))
         position.epoch, position.batch, position.loss_sum, position.loss_count = done, 0, 0.0, 0
         save()
         write_history(folder, position)
-        reporter.say(epoch_line(entry))
+
+
+def _finish(
+    job: Job,
+    position: Position,
+    folder: Path,
+    tensors: Mapping[str, Tensor],
+    entry: dict[str, Any],
+    reporter: Reporter,
+) -> None:
+    """Evaluate, add the entry to the history, and write what is to be the phase's result if it ended here."""
+    metrics: dict[str, Any] = {"epoch": entry["epoch"], "complete": False, **job.evaluate(tensors)}
+    entry["val"] = metrics
+    position.history.append(entry)
+    reporter.say(epoch_line(entry))
+    over = metrics["complete"] = is_over(job.phase, position.history, position.phase)
+    path = folder / job.result_name
+    if job.phase.keep == "last":
+        write_checkpoint(path, job.checkpoint(tensors, metrics))
+        return
+    entries = evaluations(position.history, position.phase)
+    best = entries[best_of(entries)]
+    if best is entry:
+        write_checkpoint(path, job.checkpoint(tensors, metrics))
+    elif over:  # the file is of an epoch before which nobody knew that no better one would come
+        kept = read_checkpoint(path)
+        write_checkpoint(path, replace(kept, metrics={**kept.metrics, "complete": True}))
+    if over:
+        write_checkpoint(folder / last_name(job.result_name), job.checkpoint(tensors, metrics))
+        reporter.say(
+            f"{position.phase}: kept epoch {best['epoch']}, the best on val; the last is epoch {entry['epoch']}"
+        )
+
+
+def last_name(result_name: str) -> str:
+    """The file of a phase's last weights, where its result are the best."""
+    return result_name.replace(".", "_last.", 1)
 
 
 def write_history(folder: Path, position: Position) -> None:

@@ -62,6 +62,7 @@ def recipe_for(asked: OwnImages, overrides: Sequence[str]) -> tuple[Recipe, tupl
         task=train.task,
         classes=len(train.classes),
         count=len(train),
+        independent=train.scores == "independent",
         size_hw=_size_hw(train) if train.task == "segment" else None,
     )
     recipe = own_recipe(data, images, model=asked.model, weights=weights, overrides=overrides)

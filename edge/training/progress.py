@@ -103,7 +103,8 @@ def bars() -> Iterator[Bars]:
 
 def epoch_line(entry: dict[str, Any]) -> str:
     """One epoch's entry of metrics.jsonl as a line for a person."""
-    parts = [f"{entry['phase']} epoch {entry['epoch']}: loss {entry['loss']:.4f}, {entry['seconds']:.0f} s"]
+    begun = "before training" if entry["loss"] is None else f"loss {entry['loss']:.4f}, {entry['seconds']:.0f} s"
+    parts = [f"{entry['phase']} epoch {entry['epoch']}: {begun}"]
     val = entry.get("val") or {}
     parts += [f"val {name} {val[name] * 100:.2f} %" for name in SHARES if name in val]
     return ", ".join(parts)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +12,10 @@ from edge.data.splits import Split
 from edge.quantization.prepare import QuantizedModel, set_phase
 from edge.quantization.rounding import round_by_least_squares
 from edge.recipe import Qat, Recipe
+from edge.training.batch_norm import without_statistics
 from edge.training.batches import Batch, Batches, Normalizer
-from edge.training.checkpoint import Checkpoint, restore_module, write_checkpoint
-from edge.training.evaluate import evaluate
-from edge.training.float_phase import training_device
+from edge.training.checkpoint import Checkpoint, restore_module
+from edge.training.float_phase import give_statistics, training_device, validated
 from edge.training.loop import Job
 from edge.training.losses import LOSSES, Losses
 from edge.training.network import load_tensors, prepared_module
@@ -33,12 +32,11 @@ def qat_job(
     parent: Checkpoint,
     train: Split,
     val: Split | None,
-    folder: Path,
     reporter: Reporter,
     *,
     observe: bool,
 ) -> Job:
-    """Everything the loop needs for the QAT phase; the result goes to `qat.safetensors`.
+    """Everything the loop needs for the QAT phase.
 
     Args:
         parent: the float checkpoint: where the weights start, and the teacher.
@@ -48,10 +46,6 @@ def qat_job(
     torch.manual_seed(qat.seed)
     teacher = restore_module(parent).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
     teacher.requires_grad_(False)
-    model = prepared_module(recipe, restore_module(parent))
-    result = prepared_module(recipe, restore_module(parent))
-    for module in (model, result):
-        module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
     batches = Batches(
         train,
         recipe.preprocess,
@@ -62,19 +56,30 @@ def qat_job(
         with_targets=qat.label_weight > 0,
     )
     normalize = Normalizer(recipe.preprocess)
+    start = restore_module(parent).to(device)
+    if without_statistics(start):
+        if qat.freeze_batch_norm_epoch is None:
+            qat = qat.model_copy(update={"freeze_batch_norm_epoch": 0})
+        if observe and qat.freeze_batch_norm_epoch != 0:
+            give_statistics(start, batches, normalize, reporter)
+    start = start.cpu()
+    model = prepared_module(recipe, start)
+    result = prepared_module(recipe, start)
+    for module in (model, result):
+        module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
     if observe:
         observe_ranges(model, batches, normalize, qat.observe_batches, device)
         if qat.rounding == "least_squares":
             images = plain_images(train, recipe.preprocess, qat.rounding_images, qat.seed)
             round_by_least_squares(model, normalize(images.to(device)), seed=qat.seed)
 
-    def finish_epoch(tensors: Mapping[str, Tensor], epochs: int, last: bool) -> Mapping[str, Any]:
+    def evaluated(tensors: Mapping[str, Tensor]) -> Mapping[str, Any]:
         load_tensors(result, tensors, "QAT phase")
-        metrics: Mapping[str, Any] = {"epoch": epochs, "complete": last}
-        if val is not None:
-            reporter.start("evaluate", len(val))
-            metrics = {**metrics, **evaluate(result, val, recipe.preprocess, advance=lambda n: reporter.advance(n))}
-        checkpoint = Checkpoint(
+        return validated(result, val, recipe, reporter)
+
+    def checkpoint(tensors: Mapping[str, Tensor], metrics: Mapping[str, Any]) -> Checkpoint:
+        load_tensors(result, tensors, "QAT phase")
+        return Checkpoint(
             kind="qat",
             recipe=recipe,
             tensors=result.state_dict(),
@@ -84,16 +89,17 @@ def qat_job(
             parent_sha256=parent.sha256,
             versions=versions(),
         )
-        write_checkpoint(folder / QAT_NAME, checkpoint)
-        return metrics
 
     return Job(
         phase=qat,
+        result_name=QAT_NAME,
         model=model,
         batches=batches,
         loss=_Loss(qat, model, teacher, normalize, LOSSES[parent.scores], train, device),
+        begin=lambda: None,
         begin_epoch=lambda epoch: begin_epoch(model, qat, epoch),
-        finish_epoch=finish_epoch,
+        evaluate=evaluated,
+        checkpoint=checkpoint,
     )
 
 

@@ -6,6 +6,7 @@ RUN/
   metrics.jsonl         one line per finished epoch: loss, learning rate, accuracy
   float.safetensors     the float network
   qat.safetensors       the network trained with quantization
+  float_last.safetensors, qat_last.safetensors    the last weights, where the result are the best (`keep = "best"`)
 """
 
 from collections.abc import Sequence
@@ -20,18 +21,19 @@ from edge import atomic
 from edge.bounded_file import exists, is_file
 from edge.data.splits import Split
 from edge.errors import CheckpointError, FileError, UsageError
-from edge.recipe import Recipe
+from edge.recipe import Phase, Recipe
 from edge.recipe_file import recipe_toml
 from edge.recipe_splits import recipe_splits
 from edge.training.checkpoint import Checkpoint, read_checkpoint, restore_module
-from edge.training.float_phase import FLOAT_NAME, check_fit, float_job, write_float
-from edge.training.loop import METRICS_NAME, STATE_NAME, run_phase, write_history
+from edge.training.float_phase import FLOAT_NAME, check_fit, float_job
+from edge.training.loop import METRICS_NAME, STATE_NAME, last_name, run_phase
 from edge.training.progress import Reporter
 from edge.training.qat_phase import QAT_NAME, qat_job
+from edge.training.result import kept_metrics, no_better_than_chance
 from edge.training.state import Position, read_position
 
 RECIPE_NAME = "recipe.toml"
-FILE_NAMES = (RECIPE_NAME, STATE_NAME, METRICS_NAME, FLOAT_NAME, QAT_NAME)
+FILE_NAMES = (RECIPE_NAME, STATE_NAME, METRICS_NAME, FLOAT_NAME, QAT_NAME, last_name(FLOAT_NAME), last_name(QAT_NAME))
 Wanted = Literal["all", "float", "qat"]
 
 
@@ -81,10 +83,19 @@ def train(request: Request, reporter: Reporter) -> Position:
     if position.phase == "float":
         _float_phase(request, position, training, val, reporter, resuming, notes)
         if request.phases == "float" or recipe.qat is None:
-            return position
+            return _judged(recipe.train, position, val, reporter)
         position = Position(phase="qat", history=position.history, recipe=position.recipe, threads=position.threads)
         resuming = False
     _qat_phase(request, position, training, val, reporter, resuming, notes)
+    assert recipe.qat is not None  # refused above
+    return _judged(recipe.qat, position, val, reporter)
+
+
+def _judged(phase: Phase, position: Position, val: Split | None, reporter: Reporter) -> Position:
+    """Say so where the result may know nothing."""
+    metrics = kept_metrics(phase, position.history, position.phase)
+    if val is not None and (told := no_better_than_chance(metrics, val)):
+        reporter.say(f"{position.phase}: {told}")
     return position
 
 
@@ -123,15 +134,9 @@ def _float_phase(
     resume: bool,
     notes: list[str],
 ) -> None:
-    recipe, folder = request.recipe, request.folder
-    job = float_job(recipe, training, val, folder, reporter)
+    job = float_job(request.recipe, training, val, reporter)
     _say_once(notes, reporter)
-    if recipe.train.epochs == 0:
-        metrics = write_float(recipe, job.model, training, val, folder, reporter, {"epoch": 0, "complete": True})
-        position.history.append({"phase": "float", "epoch": 0, "step": 0, "loss": None, "seconds": 0, "val": metrics})
-        write_history(folder, position)
-        return
-    run_phase(job, position, folder, reporter, resume=resume)
+    run_phase(job, position, request.folder, reporter, resume=resume)
 
 
 def _qat_phase(
@@ -151,7 +156,7 @@ def _qat_phase(
         raise CheckpointError(request.folder / FLOAT_NAME, "is not the network that this run's QAT phase started from")
     position.parent_sha256 = parent.sha256
     check_fit(request.recipe, restore_module(parent), training, val, parent.scores)
-    job = qat_job(request.recipe, qat, parent, training, val, request.folder, reporter, observe=not resume)
+    job = qat_job(request.recipe, qat, parent, training, val, reporter, observe=not resume)
     _say_once(notes, reporter)
     run_phase(job, position, request.folder, reporter, resume=resume)
 

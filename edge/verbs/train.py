@@ -97,8 +97,12 @@ def command(
     position = _train(read, path, folder, notes, resume=resume, phase=phase, parent=parent, threads=threads)
     result = folder / f"{position.phase}.safetensors"
     if as_json:
+        from edge.training.result import kept_metrics
+
+        ran = read.qat if position.phase == "qat" and read.qat is not None else read.train
+        kept = kept_metrics(ran, position.history, position.phase)
         row = {"checkpoint": str(result), "phase": position.phase, "recipe": str(folder / "recipe.toml")}
-        say_json({**row, "metrics": position.history[-1].get("val") if position.history else None})
+        say_json({**row, "metrics": kept or None})
     else:
         say(str(result))
     _tell_next(read, folder, result)

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from edge.errors import CheckpointError, EdgeError, FileError, UsageError
 from edge.recipe import Recipe
@@ -22,6 +23,7 @@ from edge.training.loop import METRICS_NAME, STATE_NAME
 from edge.training.progress import Silent
 from edge.training.run import Request, train
 from edge.training.state import read_position
+from tests.support.networks import with_statistics
 
 Make = Callable[..., Recipe]
 
@@ -185,6 +187,84 @@ def test_fast_scnn_trains_with_auxiliary_heads_another_crop_and_bf16(segmenter: 
     assert len(history[0]["val"]["iou"]) == 8
 
 
+class _Cut:
+    """A reporter that ends the run, as Ctrl-C does, when it is told of so many units done."""
+
+    def __init__(self, units: int) -> None:
+        self.left = units
+
+    def start(self, what: str, total: int, done: int = 0) -> None:
+        """Nothing."""
+
+    def advance(self, count: int, note: str = "") -> None:
+        """One fewer."""
+        self.left -= count
+        if self.left <= 0:
+            raise KeyboardInterrupt
+
+    def say(self, line: str) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def features(classifier: Make, tmp_path: Path) -> Path:
+    """A file of weights whose features tell images apart."""
+    save_file(with_statistics(classifier()).state_dict(), tmp_path / "features.safetensors")
+    return tmp_path / "features.safetensors"
+
+
+def _from_a_probe(classifier: Make, features: Path, **changes: Any) -> Recipe:
+    """Both phases from another network's features, the best kept, until nothing gets better."""
+    keys = {"keep": "best", "patience": 1, "epochs": 5, "state_steps": 2}
+    tree = {f"{phase}__{key}": value for phase in ("train", "qat") for key, value in keys.items()}
+    tree |= {"train__init": str(features), "train__head": "probe"}
+    return classifier(**tree | {"train__learning_rate": 0.1} | changes)
+
+
+def test_the_best_is_kept_beside_the_last_and_training_stops_early(
+    classifier: Make, features: Path, tmp_path: Path
+) -> None:
+    history = _train(_from_a_probe(classifier, features), tmp_path)
+    for phase in ("float", "qat"):
+        entries = [entry for entry in history if entry["phase"] == phase]
+        scores = [entry["val"]["top1"] for entry in entries]
+        kept, last = (read_checkpoint(tmp_path / f"{phase}{end}.safetensors") for end in ("", "_last"))
+        assert kept.metrics["epoch"] == scores.index(max(scores))
+        assert kept.metrics["top1"] == max(scores)
+        assert last.metrics["epoch"] == entries[-1]["epoch"] == kept.metrics["epoch"] + 1 < 5
+        assert kept.metrics["complete"] and last.metrics["complete"]
+    assert history[0]["epoch"] == 0 and history[0]["loss"] is None
+    assert read_checkpoint(tmp_path / "qat.safetensors").parent_sha256 == kept_hash(tmp_path)
+
+
+def kept_hash(folder: Path) -> str:
+    return read_checkpoint(folder / "float.safetensors").sha256
+
+
+@pytest.mark.parametrize("units", [40 + 16 + 3, 40 + 16 + 5 + 16 + 4])
+def test_a_run_that_keeps_the_best_goes_on_exactly(
+    classifier: Make, features: Path, tmp_path: Path, units: int
+) -> None:
+    """Cut in the first or the second epoch: 40 images of the probe, 16 of each evaluation, 5 batches an epoch."""
+    recipe = _from_a_probe(classifier, features, train__learning_rate=0.001, train__epochs=2, qat__epochs=1)
+    whole = _train(recipe, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(Request(recipe=recipe, folder=tmp_path / "cut", threads=1), _Cut(units))
+    assert _train(recipe, tmp_path / "cut", resume=True) == whole
+    for name in ("float.safetensors", "float_last.safetensors", "qat.safetensors", "qat_last.safetensors"):
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_a_head_starts_from_the_probe_whatever_was_loaded(classifier: Make, features: Path, tmp_path: Path) -> None:
+    history = _train(_from_a_probe(classifier, features, train__epochs=0, qat=None), tmp_path)
+    assert [entry["epoch"] for entry in history] == [0]
+    parent = load_file(features)
+    probe = read_checkpoint(tmp_path / "float.safetensors").tensors
+    moved = (name for name in probe if not torch.equal(probe[name], parent[name]))
+    changed = {name for name in moved if not name.endswith("num_batches_tracked")}
+    assert changed == {"classifier.linear.weight", "classifier.linear.bias"}
+
+
 def test_what_does_not_fit_together_is_refused(classifier: Make, segmenter: Make, tmp_path: Path) -> None:
     cases: list[tuple[Recipe, type[EdgeError], str]] = [
         (classifier(preprocess__height=64), UsageError, r"\[preprocess\] is 32x64, but mobilenet_v1 takes 32x32"),
@@ -193,6 +273,7 @@ def test_what_does_not_fit_together_is_refused(classifier: Make, segmenter: Make
         (classifier(train__auxiliary_weight=0.4), UsageError, "has no auxiliary heads"),
         (classifier(model__name="mobilenet_v3"), UsageError, "unknown model 'mobilenet_v3'"),
         (classifier(train__learning_rate=1e38), EdgeError, "lower learning_rate"),
+        (segmenter(train__head="probe"), UsageError, 'head = "probe": FastScnn does not end in one linear layer'),
         (classifier(train__init="none.safetensors"), FileError, "none.safetensors"),
         (classifier(data__train="generated:clasify:train"), UsageError, "did you mean 'classify'"),
     ]
