@@ -117,6 +117,12 @@ TRAINING: Mapping[tuple[Start, Task], Mapping[str, Table]] = {
     ("random", "segment"): {"model": {"auxiliary": True}, "train": _SEGMENT_TRAIN, "qat": _SEGMENT_QAT},
 }
 
+INDEPENDENT: Mapping[Start, Table] = {
+    "pretrained": {"learning_rate": 5e-5},
+    "random": {"label_smoothing": 0.0},  # a probability is then how often a label holds
+}
+"""What is otherwise in [train] for labels of which several may hold."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Images:
@@ -172,13 +178,13 @@ def own_recipe(
     start: Start = "random" if weights is None else "pretrained"
     sections = TRAINING[start, images.task]
     train = dict(sections["train"])
+    if images.independent:
+        train |= INDEPENDENT[start]
     if weights is not None:
         train |= {"init": weights.path, "reset_head": True}
     qat = dict(sections["qat"])
     if data.val is None and data.holdout is None:
         train, qat = ({key: value for key, value in phase.items() if key not in COMPARES} for phase in (train, qat))
-    if images.independent:
-        train.pop("head", None)  # a probe is of one class per image
     tree: dict[str, Any] = {
         "name": NAME,
         "model": _network(images, sections["model"], model, weights),

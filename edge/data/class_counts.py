@@ -2,6 +2,8 @@
 
 from collections import Counter, defaultdict
 
+import numpy as np
+
 from edge.data.splits import Split, content_hashes
 from edge.errors import DataError, first_of
 
@@ -10,15 +12,18 @@ UNEQUAL = 10
 
 
 def class_notes(split: Split) -> list[str]:
-    """What a person should know of a training split whose images have one class each; nothing of others.
+    """What a person should know of a training split whose images have classes or labels; nothing of others.
 
     Notes: classes without an image, with fewer than FEW, or with UNEQUAL times fewer than the largest; names that
-    differ in case alone; the same image under two classes.
+    differ in case alone; the same image under two classes. Of independent labels: those that hold in fewer than FEW
+    images, in none, or wherever they are known.
 
     Refused (DataError): images of one class alone.
     """
-    if split.task != "classify" or split.scores != "exclusive":
+    if split.task != "classify":
         return []
+    if split.scores == "independent":
+        return _label_notes(split)
     counts = Counter(split.label(index) for index in range(len(split)))
     if len(counts) == 1:
         (only,) = counts
@@ -43,6 +48,22 @@ def class_notes(split: Split) -> list[str]:
     notes += [f"classes {' and '.join(alike)} differ in upper and lower case alone" for alike in _alike(split.classes)]
     if twice := _in_two_classes(split):
         notes.append(f"{len(twice)} images stand under two classes: {first_of(twice)}")
+    return notes
+
+
+def _label_notes(split: Split) -> list[str]:
+    truth = np.stack([split.truth(index) for index in range(len(split))])
+    positives, negatives = (truth == 1).sum(axis=0), (truth == 0).sum(axis=0)
+    none = [f"'{name}'" for name, held in zip(split.classes, positives, strict=True) if not held]
+    always = [f"'{name}'" for name, failed in zip(split.classes, negatives, strict=True) if not failed]
+    few = [f"'{name}' {held}" for name, held in zip(split.classes, positives, strict=True) if 0 < held < FEW]
+    notes = []
+    if none:
+        notes.append(f"{len(none)} of {len(split.classes)} labels hold in no image to train on: {first_of(none)}")
+    if always:
+        notes.append(f"{len(always)} of {len(split.classes)} labels hold wherever they are known: {first_of(always)}")
+    if few:
+        notes.append(f"{len(few)} labels hold in fewer than {FEW} images to train on: {first_of(few)}")
     return notes
 
 

@@ -1,5 +1,6 @@
 """Accuracy of anything that answers to frames, on a split with labels or masks."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -76,6 +77,8 @@ def _labels(split: Split, answer: Answer, batch_size: int, advance: Advance) -> 
         meter.add(values, np.stack([split.truth(index) for index in indices]))
         advance(len(indices))
     score = meter.score()
+    if math.isnan(score.mean_average_precision):
+        raise UsageError(f"{split.origin}: none of its {len(split)} images has any label: no average precision")
     return {
         "mean_average_precision": score.mean_average_precision,
         "label_accuracy": score.label_accuracy,

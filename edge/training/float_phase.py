@@ -84,7 +84,7 @@ def float_job(recipe: Recipe, train: Split, val: Split | None, reporter: Reporte
                 pretrained=None if loaded is None else loaded.classifier,
                 advance=lambda n: reporter.advance(n),
             )
-            reporter.say(f"linear probe: top1 {probe.accuracy * 100:.2f} % of the training images, cross-validated")
+            reporter.say(f"linear probe: {probe.told} on the training images, cross-validated")
 
     def begin_epoch(epoch: int) -> None:
         if frozen_from is not None and epoch >= frozen_from:

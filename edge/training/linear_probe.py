@@ -47,6 +47,11 @@ class Probe:
     row_share: float
     accuracy: float
 
+    @property
+    def told(self) -> str:
+        """What cross-validation said, in words."""
+        return f"top1 {self.accuracy * 100:.2f} %"
+
 
 def fit_probe(
     features: Array,

@@ -10,6 +10,7 @@ from edge.data.splits import Split
 from edge.errors import UsageError
 from edge.models.blocks import PooledClassifier
 from edge.training.batches import Normalizer
+from edge.training.label_probe import LabelProbe, fit_label_probe
 from edge.training.linear_probe import Array, Pretrained, Probe, fit_probe
 from edge.vision.preprocess import Preprocess, resize
 
@@ -27,7 +28,7 @@ def start_from_probe(
     mirrored: bool,
     pretrained: tuple[Tensor, Tensor] | None = None,
     advance: Callable[[int], None] = lambda count: None,
-) -> Probe:
+) -> Probe | LabelProbe:
     """Put a linear probe on the training images, not augmented, in the place of a network's classifier.
 
     Args:
@@ -42,9 +43,13 @@ def start_from_probe(
     """
     linear = check_probe(model, train)
     images = probe_images(train, seed)
-    labels = [train.label(index) for index in images]
     features = features_of(model, linear, train, images, preprocess, mirrored=mirrored, advance=advance)
-    probe = fit_probe(features, labels, linear.out_features, pretrained=_told_by(pretrained, linear))
+    probe: Probe | LabelProbe
+    if train.scores == "independent":
+        probe = fit_label_probe(features, np.stack([train.truth(index) for index in images]))
+    else:
+        labels = [train.label(index) for index in images]
+        probe = fit_probe(features, labels, linear.out_features, pretrained=_told_by(pretrained, linear))
     with torch.no_grad():
         linear.weight.copy_(torch.from_numpy(probe.weight))
         linear.bias.copy_(torch.from_numpy(probe.bias))
@@ -100,10 +105,10 @@ def _told_by(tensors: tuple[Tensor, Tensor] | None, linear: nn.Linear) -> Pretra
 def check_probe(model: nn.Module, train: Split) -> nn.Linear:
     """The layer that a probe takes the place of.
 
-    Refuses (UsageError) a network that does not end in one linear layer, and images without one class each.
+    Refuses (UsageError) a network that does not end in one linear layer, and images without classes.
     """
-    if train.task != "classify" or train.scores != "exclusive":
-        raise UsageError(f'{train.origin}: head = "probe" is for images of one class each; leave it out')
+    if train.task != "classify":
+        raise UsageError(f'{train.origin}: head = "probe" is for images with classes or labels; leave it out')
     heads = [module for module in model.modules() if isinstance(module, PooledClassifier)]
     if len(heads) != 1:
         raise UsageError(f'head = "probe": {type(model).__name__} does not end in one linear layer; leave it out')

@@ -8,6 +8,7 @@ import click
 from rich import box
 from rich.table import Table
 
+from edge.answer_form import has_independent_labels
 from edge.artifact import Artifact, open_artifact
 from edge.bounded_file import is_dir
 from edge.errors import UsageError, printable
@@ -184,7 +185,8 @@ def _print_manifest(artifact: Artifact, *, as_json: bool) -> None:
         "files": ", ".join(f"{file.path} ({file.role}, {file.size_bytes / 1024:,.0f} KiB)" for file in manifest.files),
         "input": f"{preprocess.width}x{preprocess.height} {preprocess.colour_order}, "
         f"{preprocess.interpolation}, {preprocess.fit}",
-        "classes": f"{len(manifest.labels.names)}: {', '.join(manifest.labels.names[:8])}"
+        "classes": f"{len(manifest.labels.names)}{', independent' * has_independent_labels(manifest)}: "
+        + ", ".join(manifest.labels.names[:8])
         + (", ..." if len(manifest.labels.names) > 8 else ""),
         "made": f"{manifest.provenance.time_utc} by: {manifest.provenance.command}",
     }

@@ -1,12 +1,13 @@
 """Before a training one line each says what the classes lack; images of one class alone are refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from edge.data.class_counts import class_notes
 from edge.data.generated import generated_split
-from edge.data.splits import Sample, Split
+from edge.data.splits import UNKNOWN, Sample, Split
 from edge.errors import DataError
 
 
@@ -36,6 +37,17 @@ def split_of(folder: Path, classes: str, labels: list[int], contents: list[int] 
 def test_what_the_classes_lack_is_noted(tmp_path: Path, classes: str, labels: list[int], notes: list[str]) -> None:
     found = class_notes(split_of(tmp_path, classes, labels))
     assert len(found) == len(notes) and all(line.startswith(start) for line, start in zip(found, notes, strict=True))
+
+
+def test_labels_that_hold_in_no_image_in_every_one_and_in_few_are_noted(tmp_path: Path) -> None:
+    split = split_of(tmp_path, "cat dog fox", [0] * 6)
+    truths = [(1, 0, 1), (1, 0, 0), (1, 0, 0), (1, 0, 0), (1, 0, 0), (UNKNOWN, 0, 0)]
+    samples = tuple(replace(sample, target=truth) for sample, truth in zip(split.samples, truths, strict=True))
+    assert class_notes(replace(split, samples=samples, scores="independent")) == [
+        "1 of 3 labels hold in no image to train on: 'dog'",
+        "1 of 3 labels hold wherever they are known: 'cat'",
+        "1 labels hold in fewer than 5 images to train on: 'fox' 1",
+    ]
 
 
 def test_the_same_image_under_two_classes_is_noted(tmp_path: Path) -> None:

@@ -31,6 +31,12 @@ def layer(name: str, rank: int, alone: float | None, recovered: float) -> dict[s
     }
 
 
+LABEL = {
+    **{"average_precision": 0.812, "parent_average_precision": 0.834, "accuracy": 0.9, "f1": None},
+    **{"positives": 17, "known": 60},
+}
+
+
 def content(name: str = "street", *, ship: bool = False, layers: int = 3) -> dict[str, Any]:
     fault = {"check": "accuracy", "operator": name, "kind": "Conv", "reason": f"{name} makes the noise"}
     return {
@@ -44,6 +50,7 @@ def content(name: str = "street", *, ship: bool = False, layers: int = 3) -> dic
         "findings": [
             finding("end to end", f"model.tflite in litert {name}", True, "0 of 80 values differ"),
             finding("accuracy", f"model.tflite {name}", ship, f"top1 50.00%, parent 60.00% {name}"),
+            {**finding("accuracy", "model.onnx", ship, "mean_average_precision 50.00%"), "labels": {name: LABEL}},
             finding("latency", "the device", None, "not judged: no measurement yet"),
         ],
         "layers": [layer(f"{name}.{rank}", rank, 0.5 / rank, -0.1) for rank in range(1, layers + 1)],
@@ -83,7 +90,8 @@ def test_everything_that_was_found_stands_on_the_page() -> None:
     text = text_of(verdict_page(content()))
     for expected in (
         "Do not ship",
-        "1 check failed (accuracy), 1 passed.",
+        "2 checks failed (accuracy), 1 passed.",
+        "street 81.2% 83.4% 90.0% - 17 of 60",
         "0 of 80 values differ",
         "top1 50.00%, parent 60.00% street",
         "not judged: no measurement yet",
@@ -103,7 +111,7 @@ def test_everything_that_was_found_stands_on_the_page() -> None:
 def test_a_verdict_to_ship_says_so() -> None:
     text = text_of(verdict_page(content(ship=True)))
     assert "Ship" in text and "Do not ship" not in text and "What stands against it" not in text
-    assert "Everything that was asked holds: 2 checks passed." in text
+    assert "Everything that was asked holds: 3 checks passed." in text
 
 
 def test_hostile_names_are_text() -> None:

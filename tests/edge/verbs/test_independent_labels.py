@@ -116,6 +116,25 @@ def test_verify_compares_average_precision_with_the_float_parents(
     assert isinstance(named, dict) and set(named) == set(open_artifact(run_folder / "int8").manifest.labels.names)
 
 
+def test_ones_own_images_need_no_recipe(run_folder: Path) -> None:
+    small = ["model.width=0.25", "model.resolution=32", "train.batch_size=4", "qat.epochs=1", "train.head=probe"]
+    words = [word for setting in small for word in ("--set", setting)]
+    run = run_folder / "own"
+    asked = [*data_of(run_folder), "--model", "mobilenet_v1", "--epochs", "1", "--threads", "1", "-o", str(run)]
+    assert main(["train", *asked, *words]) == 0
+    for name in ("float", "qat"):
+        checkpoint = read_checkpoint(run / f"{name}.safetensors")
+        assert checkpoint.scores == "independent" and checkpoint.recipe.train.label_smoothing == 0
+        assert "mean_average_precision" in checkpoint.metrics
+
+
+def test_validation_without_a_label_that_holds_is_refused(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = run_folder / "none.csv"
+    table.write_text((run_folder / "labels.csv").read_text().splitlines()[0] + f"\n0.png{',0' * 6}\n")
+    assert main(["eval", str(run_folder / "int8"), "--images", str(run_folder / "images"), "--labels", str(table)]) == 2
+    assert "none of its 1 images has any label: no average precision" in capsys.readouterr().err
+
+
 def test_quantizing_after_training_keeps_the_meaning(run_folder: Path) -> None:
     source = str(run_folder / "run" / "float.safetensors")
     words = ["--calibration", "generated:attributes:calibration:8", "--no-verify"]
