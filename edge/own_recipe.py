@@ -194,6 +194,7 @@ def own_recipe(
         "qat": qat,
     }
     apply_overrides(tree, overrides)
+    _shorten_warmup(tree["train"], overrides)
     if not all(isinstance(tree[section], dict) for section in ("model", "preprocess")):
         raise UsageError("--set: [model] and [preprocess] are sections; set a key of them")
     tree["preprocess"] = _preprocess(tree["model"], images, weights) | tree["preprocess"]
@@ -218,6 +219,16 @@ def segmenter_size_hw(size_hw: tuple[int, int]) -> tuple[int, int]:
 
 def _stepped(side: float) -> int:
     return max(SHORTEST_SIDE, STEP * round(side / STEP))
+
+
+def _shorten_warmup(train: Any, overrides: Sequence[str]) -> None:
+    """Of fewer epochs than the table's at most a quarter are a rise, unless that was asked for."""
+    asked: dict[str, Any] = {}
+    apply_overrides(asked, [override for override in overrides if override.startswith("train.")])
+    if isinstance(train, dict) and "warmup_epochs" in train and "warmup_epochs" not in asked.get("train", {}):
+        epochs = train.get("epochs")
+        if isinstance(epochs, int):
+            train["warmup_epochs"] = min(train["warmup_epochs"], epochs / 4)
 
 
 def _network(images: Images, defaults: Table, model: str | None, weights: Weights | None) -> dict[str, Any]:

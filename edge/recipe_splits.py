@@ -18,7 +18,7 @@ def recipe_splits(data: Data) -> tuple[Split, Split | None]:
     """What is trained on, and what is validated on: `val`, or what `holdout` takes from `train`, or nothing."""
     train = _opened(data.train, data)
     if data.holdout is not None:
-        kept, held = hold_out(train, data.holdout, data.holdout_seed)
+        kept, held = hold_out(_usable(train, data), data.holdout, data.holdout_seed)
         return kept, replace(held, origin=f"{held.origin} (held out)")
     val = None if data.val is None else _opened(data.val, data)
     if val is not None and train.task == val.task and val.classes != train.classes:
@@ -27,14 +27,14 @@ def recipe_splits(data: Data) -> tuple[Split, Split | None]:
             f"{val.origin} has other classes ({theirs}) than {train.origin} ({ours}); give both the same file of "
             "class names: classes, or --classes FILE"
         )
-    return train, val
+    return _usable(train, data), None if val is None else _usable(val, data)
 
 
 def validation_split(data: Data) -> Split | None:
     """What is validated on; None where the recipe names nothing."""
     if data.holdout is not None:
         return recipe_splits(data)[1]
-    return None if data.val is None else _opened(data.val, data)
+    return None if data.val is None else _usable(_opened(data.val, data), data)
 
 
 def recipe_part(data: Data, part: str, where: str | Path) -> Split:
@@ -53,4 +53,8 @@ def _opened(source: SplitSource, data: Data) -> Split:
         raise UsageError(
             f"'{arguments['split']}': a recipe's splits are not another recipe's; name what that one names"
         )
-    return without_damaged(open_split(**arguments), skip=data.skip_damaged)
+    return open_split(**arguments)
+
+
+def _usable(split: Split, data: Data) -> Split:
+    return without_damaged(split, skip=data.skip_damaged)

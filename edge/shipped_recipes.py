@@ -39,7 +39,7 @@ def find_recipe(name: str | Path) -> Path:
     if stem in shipped:
         return shipped[stem]
     if is_dir(path):
-        raise RecipeError(f"{path}: is a folder, not a recipe")
+        raise RecipeError(f"{path}: is a folder, not a recipe; to train on images in it: --images {path}")
     raise RecipeError(f"{path}: no such recipe file, and {unknown_name('recipe', stem, shipped)} (edge recipes)")
 
 

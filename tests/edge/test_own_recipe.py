@@ -55,6 +55,12 @@ def test_a_segmenter_trains_on_windows_of_its_input_that_the_network_takes() -> 
     assert own_recipe(DATA, MASKS, overrides=["train.crop_hw=[128, 128]"]).train.crop_hw == (128, 128)
 
 
+def test_a_short_training_rises_for_a_quarter_of_it_at_most() -> None:
+    assert own_recipe(DATA, PHOTOS, overrides=["train.epochs=2"]).train.warmup_epochs <= 0.5
+    asked = own_recipe(DATA, PHOTOS, overrides=["train.epochs=2", "train.warmup_epochs=1"])
+    assert asked.train.warmup_epochs == 1
+
+
 def test_the_size_of_a_segmenter_is_one_that_the_network_takes() -> None:
     assert segmenter_size_hw((360, 480)) == (360, 480)
     assert segmenter_size_hw((3000, 4000)) == (384, 512)
