@@ -53,7 +53,8 @@ def open_calibration(
         if images is not None:
             raise UsageError("-n counts calibration images; name them with --calibration SPLIT")
         return None
-    return calibration_of(open_split(split=split, option="--calibration"), images, ranges, skip_damaged=skip_damaged)
+    opened = open_split(split=split, option="--calibration", skip_damaged=skip_damaged)
+    return calibration_of(opened, images, ranges, skip_damaged=skip_damaged)
 
 
 def calibration_of(split: Split, images: int | None, ranges: Estimator, *, skip_damaged: bool = False) -> Calibration:

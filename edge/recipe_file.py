@@ -80,7 +80,7 @@ def recipe_toml(recipe: Recipe) -> str:
     return "\n".join(lines).strip() + "\n"
 
 
-def split_arguments(source: SplitSource, root: str | None) -> dict[str, str]:
+def split_arguments(source: SplitSource, root: str | None) -> dict[str, Any]:
     """The arguments of `open_split`, `${root}` and environment variables filled in.
 
     Raises:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from edge.data.class_names import ClassNames
 from edge.data.damaged import without_damaged
 from edge.data.hold_out import hold_out
 from edge.data.open_split import open_split
@@ -20,7 +21,7 @@ def recipe_splits(data: Data) -> tuple[Split, Split | None]:
     if data.holdout is not None:
         kept, held = hold_out(_usable(train, data), data.holdout, data.holdout_seed)
         return kept, replace(held, origin=f"{held.origin} (held out)")
-    val = None if data.val is None else _opened(data.val, data)
+    val = None if data.val is None else _opened(data.val, data, train)
     if val is not None and train.task == val.task and val.classes != train.classes:
         ours, theirs = (", ".join(split.classes[:5]) for split in (train, val))
         raise UsageError(
@@ -34,7 +35,10 @@ def validation_split(data: Data) -> Split | None:
     """What is validated on; None where the recipe names nothing."""
     if data.holdout is not None:
         return recipe_splits(data)[1]
-    return None if data.val is None else _usable(_opened(data.val, data), data)
+    if data.val is None:
+        return None
+    like = _opened(data.train, data) if _names_no_classes(data.val) else None
+    return _usable(_opened(data.val, data, like), data)
 
 
 def recipe_part(data: Data, part: str, where: str | Path) -> Split:
@@ -47,13 +51,20 @@ def recipe_part(data: Data, part: str, where: str | Path) -> Split:
     return split
 
 
-def _opened(source: SplitSource, data: Data) -> Split:
+def _opened(source: SplitSource, data: Data, like: Split | None = None) -> Split:
+    """A split. Class folders and label files that name no classes have those of `like`."""
     arguments = split_arguments(source, data.root)
     if arguments.get("split", "").startswith("recipe:"):
         raise UsageError(
             f"'{arguments['split']}': a recipe's splits are not another recipe's; name what that one names"
         )
+    if like is not None and like.task == "classify" and _names_no_classes(source):
+        arguments["classes"] = ClassNames(names=like.classes)
     return open_split(**arguments)
+
+
+def _names_no_classes(source: SplitSource) -> bool:
+    return source.images is not None and source.masks is None and source.classes is None
 
 
 def _usable(split: Split, data: Data) -> Split:

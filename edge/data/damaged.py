@@ -31,7 +31,9 @@ def without_damaged(split: Split, *, skip: bool = False) -> Split:
     Raises:
         DataError: something cannot be used (all is named), or with `skip` nothing can.
     """
-    tell(*(f"{split.origin}: {note}" for note in split.notes))
+    if split.notes:
+        tell(*(f"{split.origin}: {note}" for note in split.notes))
+        split = replace(split, notes=())
     problems = damaged(split)
     if not problems:
         return split

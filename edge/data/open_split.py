@@ -32,6 +32,7 @@ def open_split(
     split: str | Path | None = None,
     classes: str | Path | ClassNames | None = None,
     option: str = "--split",
+    skip_damaged: bool = False,
 ) -> Split:
     """Open the split that a request names.
 
@@ -40,6 +41,7 @@ def open_split(
         split: a pinned split file, or KIND:ROOT:PART.
         classes: a class file or names for `images`; a split brings its own.
         option: what the request calls `split`, for the messages.
+        skip_damaged: of a recipe's split, which is looked at here: leave out damaged images (`edge.data.damaged`).
 
     Refused: both `images` and `split`, neither, `labels` or `masks` without `images`, both of them, an unknown kind.
     """
@@ -48,7 +50,7 @@ def open_split(
         clash = [f"--{name}" for name, value in {"images": images, **given}.items() if value is not None]
         if clash:
             raise UsageError(f"{option} says everything about a split; leave out {', '.join(clash)}")
-        return _named_split(str(split), option)
+        return _named_split(str(split), option, skip_damaged)
     if images is None:
         alone = [f"--{name}" for name, value in given.items() if value is not None]
         raise UsageError(f"{', '.join(alone)} without --images" if alone else "no data: give --images or " + option)
@@ -62,12 +64,14 @@ def open_split(
     return image_folder(Path(images), Path(labels) if labels is not None else None, names)
 
 
-def _named_split(name: str, option: str) -> Split:
+def _named_split(name: str, option: str, skip_damaged: bool) -> Split:
     kind, colon, rest = name.partition(":")
     if not colon or is_file(name):
         return read_split(Path(name))
+    if kind == "recipe":
+        return _recipe(name, rest, skip_damaged)
     if kind not in _KINDS:
-        raise UsageError(f"{option} {name}: {unknown_name('kind of split', kind, _KINDS)}")
+        raise UsageError(f"{option} {name}: {unknown_name('kind of split', kind, [*_KINDS, 'recipe'])}")
     return _KINDS[kind](name, rest)
 
 
@@ -89,7 +93,7 @@ def _generated(name: str, rest: str) -> Split:
     return generated_split(task, part, int(count) if count else None)
 
 
-def _recipe(name: str, rest: str) -> Split:
+def _recipe(name: str, rest: str, skip_damaged: bool) -> Split:
     # Here and not above: a recipe's splits are opened by this module, and a device reads no recipe.
     from edge.recipe_file import read_recipe
     from edge.recipe_splits import recipe_part
@@ -99,12 +103,12 @@ def _recipe(name: str, rest: str) -> Split:
     if not file or not colon:
         raise UsageError(f"{name}: expected recipe:RUN:PART, such as recipe:runs/own:val")
     of_run = Path(file) / "recipe.toml"
-    return recipe_part(read_recipe(of_run if is_file(of_run) else find_recipe(file)).data, part, name)
+    data = read_recipe(of_run if is_file(of_run) else find_recipe(file)).data
+    return recipe_part(data.model_copy(update={"skip_damaged": data.skip_damaged or skip_damaged}), part, name)
 
 
 _KINDS: dict[str, Callable[[str, str], Split]] = {
     "camvid": _folder_part(camvid),
     "cityscapes": _folder_part(cityscapes),
     "generated": _generated,
-    "recipe": _recipe,
 }

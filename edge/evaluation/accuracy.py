@@ -42,10 +42,10 @@ def accuracy(
         advance: called with the number of images done since the last call.
 
     Returns:
-        Classification: `top1`, `top5`, in [0, 1]; of independent labels `mean_average_precision`, `label_accuracy`,
-        and `labels` by name (see `label_figures`). Segmentation: `miou` and `pixel_accuracy` in [0, 1], and `iou` by
-        class name (None where a class occurs neither in truth nor answer). All: `images`, `skipped_damaged` (how many
-        were left out before), `split_sha256`.
+        Classification: `top1`, `top5`, `balanced_accuracy` in [0, 1]; of independent labels `mean_average_precision`,
+        `label_accuracy` and `labels` by name (see `label_figures`).
+        Segmentation: `miou` and `pixel_accuracy` in [0, 1], and `iou` by class name (None where a class
+        occurs neither in truth nor answer). All: `images`, `skipped_damaged` (how many were left out), `split_sha256`.
 
     Raises:
         UsageError: the split has no labels or masks. DataError: its labels are independent, and the scores are not.
@@ -67,7 +67,7 @@ def _classify(split: Split, answer: Answer, batch_size: int, advance: Advance) -
         meter.add(scores, np.array([split.label(index) for index in indices]))
         advance(len(indices))
     score = meter.score()
-    return {"top1": score.top1, "top5": score.top5}
+    return {"top1": score.top1, "top5": score.top5, "balanced_accuracy": score.balanced}
 
 
 def _labels(split: Split, answer: Answer, batch_size: int, advance: Advance) -> dict[str, Any]:

@@ -1,5 +1,6 @@
-"""Top-1 and top-5 accuracy, counted batch by batch."""
+"""Top-1, top-5 and balanced accuracy, counted batch by batch."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +13,14 @@ Scores = NDArray[np.floating] | NDArray[np.integer]
 
 @dataclass(frozen=True, kw_only=True)
 class ClassificationScore:
-    """Shares in [0, 1] of `images` images; nan when there were none. top5 is top-k with k = min(5, classes)."""
+    """Shares in [0, 1] of `images` images; nan when there were none. top5 is top-k with k = min(5, classes).
+
+    `balanced` is the mean of the classes' own top-1, of those that occur: of unequal classes each counts the same.
+    """
 
     top1: float
     top5: float
+    balanced: float
     images: int
 
 
@@ -51,6 +56,8 @@ class ClassificationMeter:
         self.images = 0
         self.first = 0
         self.in_five = 0
+        self.by_class: Counter[int] = Counter()
+        self.right_by_class: Counter[int] = Counter()
 
     def add(self, scores: Scores, labels: NDArray[np.integer]) -> None:
         """Count a batch; see `ranks` for shapes and ties."""
@@ -58,12 +65,20 @@ class ClassificationMeter:
         self.images += len(rank)
         self.first += int((rank < 1).sum())
         self.in_five += int((rank < 5).sum())
+        self.by_class.update(labels.tolist())
+        self.right_by_class.update(labels[rank < 1].tolist())
 
     def score(self) -> ClassificationScore:
         """The shares so far."""
         if not self.images:
-            return ClassificationScore(top1=float("nan"), top5=float("nan"), images=0)
-        return ClassificationScore(top1=self.first / self.images, top5=self.in_five / self.images, images=self.images)
+            return ClassificationScore(top1=float("nan"), top5=float("nan"), balanced=float("nan"), images=0)
+        shares = [self.right_by_class[label] / count for label, count in self.by_class.items()]
+        return ClassificationScore(
+            top1=self.first / self.images,
+            top5=self.in_five / self.images,
+            balanced=sum(shares) / len(shares),
+            images=self.images,
+        )
 
 
 def agreement(scores: Scores, others: Scores) -> float:

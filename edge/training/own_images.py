@@ -2,12 +2,14 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 
+from edge.data.image_tree import parts
 from edge.data.open_split import open_split
 from edge.data.splits import Split
 from edge.errors import DataError, UsageError
@@ -46,7 +48,8 @@ def recipe_for(asked: OwnImages, overrides: Sequence[str]) -> tuple[Recipe, tupl
     for name, value in asdict(asked).items():
         if value == "":  # an unset variable of a shell; as a path it would be the working directory
             raise UsageError(f"--{name.replace('_', '-')} is empty")
-    data = _data(asked)
+    divided = parts(Path(asked.images)) if _names_images_alone(asked) else {}
+    data = _data(asked, divided)
     train = open_split(**split_arguments(data.train, data.root))  # looked at as a whole when training begins
     if train.task == "images":
         raise UsageError(
@@ -55,6 +58,10 @@ def recipe_for(asked: OwnImages, overrides: Sequence[str]) -> tuple[Recipe, tupl
     if asked.model is not None and task_of(asked.model) != train.task:
         raise UsageError(f"{train.origin} is for '{train.task}', {asked.model} for '{task_of(asked.model)}'")
     weights, notes = None, []
+    if "train" in divided:
+        used = "trains on 'train', validates on " + ("'val'" if "val" in divided else "a part of it that is held out")
+        left = f"; {divided['test']} is left for `edge eval`" if "test" in divided else ""
+        notes.append(f"{asked.images}: is divided already: {used}{left}")
     if asked.init is not None:
         weights, taken = starting_weights(asked.init, asked.model, train.task)
         notes.append(taken)
@@ -71,7 +78,11 @@ def recipe_for(asked: OwnImages, overrides: Sequence[str]) -> tuple[Recipe, tupl
     return recipe, (*notes, _summary(recipe))
 
 
-def _data(asked: OwnImages) -> Data:
+def _names_images_alone(asked: OwnImages) -> bool:
+    return asked.labels is None and asked.masks is None and asked.val_images is None
+
+
+def _data(asked: OwnImages, divided: Mapping[str, Path]) -> Data:
     train = {
         name: _recorded(value)
         for name in ("images", "labels", "masks", "classes")
@@ -82,6 +93,9 @@ def _data(asked: OwnImages) -> Data:
         for name in ("images", "labels", "masks")
         if (value := getattr(asked, f"val_{name}")) is not None
     }
+    if "train" in divided:
+        train["images"] = _recorded(str(divided["train"]))
+        val = {"images": _recorded(str(divided["val"]))} if "val" in divided else {}
     if val and asked.classes is not None:
         val["classes"] = train["classes"]
     plain: dict[str, object] = {"train": train, **({"val": val} if val else {})}

@@ -19,6 +19,7 @@ import torch
 
 from edge import atomic
 from edge.bounded_file import exists, is_file
+from edge.data.class_counts import class_notes
 from edge.data.splits import Split
 from edge.errors import CheckpointError, FileError, UsageError
 from edge.recipe import Phase, Recipe
@@ -78,7 +79,8 @@ def train(request: Request, reporter: Reporter) -> Position:
     atomic.write_text(folder / RECIPE_NAME, recipe_toml(recipe))
     training, val = recipe_splits(recipe.data)
     validated = "none" if val is None else _counted(val)
-    notes = [*request.notes, f"{_counted(training)} to train on, {validated} to validate on"]
+    lacking = [f"{training.origin}: {note}" for note in class_notes(training)]
+    notes = [*request.notes, *lacking, f"{_counted(training)} to train on, {validated} to validate on"]
     resuming = request.resume and is_file(folder / STATE_NAME)
     if position.phase == "float":
         _float_phase(request, position, training, val, reporter, resuming, notes)

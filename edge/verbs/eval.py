@@ -78,7 +78,9 @@ def command(
         named = None if split is None else expand(split, None)
         # A folder's labels are the model's own classes, unless a file says otherwise.
         names = classes or (opened.classes if images is not None else None)
-        chosen = open_split(split=named, images=images, labels=labels, masks=masks, classes=names)
+        chosen = open_split(
+            split=named, images=images, labels=labels, masks=masks, classes=names, skip_damaged=skip_damaged
+        )
     if chosen.task == "images":
         raise UsageError(f"{chosen.origin} has no labels; give --labels FILE, or --masks FOLDER for a segmenter")
     if chosen.task != opened.task:
@@ -151,7 +153,8 @@ def _print(subject: str, split: Split, metrics: dict[str, Any]) -> None:
     table = Table()
     table.add_column("metric")
     table.add_column("%", justify="right")
-    for name in ("top1", "top5", "mean_average_precision", "label_accuracy", "miou", "pixel_accuracy"):
+    unequal = {"balanced_accuracy"} if metrics.get("balanced_accuracy") != metrics.get("top1") else set()
+    for name in ("top1", *unequal, "top5", "mean_average_precision", "label_accuracy", "miou", "pixel_accuracy"):
         if name in metrics:
             table.add_row(name, f"{metrics[name] * 100:.2f}")
     for name, value in metrics.get("iou", {}).items():

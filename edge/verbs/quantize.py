@@ -99,7 +99,9 @@ def command(
         raise UsageError(f"--ranges: {unknown_name('estimator', ranges, ESTIMATORS)}")
     if calibration is None and images is None:
         raise UsageError("no calibration images: give --calibration SPLIT or --images FOLDER")
-    split = open_split(images=images, labels=labels, split=calibration, option="--calibration")
+    split = open_split(
+        images=images, labels=labels, split=calibration, option="--calibration", skip_damaged=skip_damaged
+    )
     artifact = quantize_source(
         source,
         output,

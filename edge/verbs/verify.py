@@ -115,7 +115,8 @@ def _request(artifact: Artifact, recorded: bool, **options: Any) -> "Request":
     if any(value is not None for value in (options["split"], images, labels, masks, classes)):
         # A folder's labels are the model's own classes, unless a file says otherwise.
         names = classes or (model_classes(artifact.manifest.labels) if images is not None else None)
-        chosen = open_split(images=images, labels=labels, masks=masks, split=options["split"], classes=names)
+        named = {name: options[name] for name in ("images", "labels", "masks", "split", "skip_damaged")}
+        chosen = open_split(**named, classes=names)
         if chosen.task not in ("images", artifact.manifest.task):
             task = artifact.manifest.task
             raise UsageError(f"{artifact.folder} is for '{task}', {chosen.origin} for '{chosen.task}'")

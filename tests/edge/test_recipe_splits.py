@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edge.data.open_split import open_split
-from edge.errors import UsageError
+from edge.errors import DataError, UsageError
 
 RECIPE = """
 name = "r"
@@ -63,8 +63,8 @@ def test_what_a_recipe_has_not_is_refused(more: str, asked: str, said: str, tmp_
     assert said in str(caught.value)
 
 
-def test_other_classes_to_validate_on_are_refused(tmp_path: Path) -> None:
-    for folder, names in (("train", "ab"), ("val", "ac")):
+def test_what_is_validated_on_has_the_classes_that_are_trained_on(tmp_path: Path) -> None:
+    for folder, names in (("train", "abc"), ("val", "ac")):
         for name in names:
             (tmp_path / folder / name).mkdir(parents=True)
             cv2.imwrite(str(tmp_path / folder / name / "x.png"), np.zeros((8, 8, 3), np.uint8))
@@ -72,5 +72,9 @@ def test_other_classes_to_validate_on_are_refused(tmp_path: Path) -> None:
         '"generated:classify:train:40"', "{{images = '{root}/train'}}\nval = {{images = '{root}/val'}}"
     )
     (tmp_path / "recipe.toml").write_text(text.format(root=tmp_path, more=""))
-    with pytest.raises(UsageError, match=r"has other classes \(a, c\) than .* \(a, b\)"):
-        open_split(split=f"recipe:{tmp_path}:train")
+    val = open_split(split=f"recipe:{tmp_path}:val")
+    assert (val.classes, [val.label(index) for index in range(2)]) == (("a", "b", "c"), [0, 2])
+    (tmp_path / "val/a").rename(tmp_path / "val/d")
+    for part in ("train", "val"):
+        with pytest.raises(DataError, match="unknown class 'd'; known: a, b, c"):
+            open_split(split=f"recipe:{tmp_path}:{part}")

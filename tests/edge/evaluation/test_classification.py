@@ -17,6 +17,12 @@ def test_closed_form() -> None:
     assert (meter.score().top1, meter.score().top5, meter.score().images) == (0.1, 0.5, 10)
 
 
+def test_balanced_accuracy_is_the_mean_over_the_classes_that_occur() -> None:
+    meter = ClassificationMeter()
+    meter.add(np.tile([1, 0, 0], (10, 1)), np.array([0] * 8 + [1] * 2))
+    assert (meter.score().top1, meter.score().balanced) == (0.8, 0.5)
+
+
 def test_lower_index_wins_a_tie() -> None:
     scores = np.array([[7, 7, 7]], dtype=np.int8)
     assert [int(ranks(scores, np.array([label]))[0]) for label in range(3)] == [0, 1, 2]

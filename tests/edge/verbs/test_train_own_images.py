@@ -38,7 +38,7 @@ def test_the_written_recipe_trains_the_same_again(
     told = capsys.readouterr()
     assert told.out == f"{first / 'qat.safetensors'}\n"
     assert "mobilenet_v2 at 32x32 for 2 classes, from random weights, 1 epochs" in told.err
-    assert f"19 images of {photos} to train on, 5 images of {photos} (held out) to validate on" in told.err
+    assert f"21 images of {photos} to train on, 3 images of {photos} (held out) to validate on" in told.err
     steps = [line for line in told.err.splitlines() if line.startswith(("next: ", "then: "))]
     assert steps == [
         f"next: edge convert {first}/qat.safetensors -o {first}_int8",
@@ -109,14 +109,36 @@ def test_a_damaged_image_is_named_and_left_out_where_that_is_asked_for(
         (["--images", "{photos}", "--model", "fast_scnn"], "fast_scnn for 'segment'"),
         (["--images", "{photos}/class 0"], "images alone, nothing to learn"),
         (["--images", "{photos}", "--set", "train.epoch=3"], "[train] unknown key 'epoch'; did you mean 'epochs'?"),
-        (["--images", "{photos}", "--val-images", "{tmp}"], "has other classes (photos) than"),
     ],
 )
 def test_what_cannot_hold_is_refused_in_one_line(
     words: list[str], said: str, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "photos").symlink_to(photos / "class 0")
     filled = [word.format(photos=photos, tmp=tmp_path) for word in words]
     assert main(["train", "-o", str(tmp_path / "run"), *filled]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("edge train: ") and said in line
+
+
+def test_a_folder_that_is_divided_already_is_trained_on_and_validated_on_as_it_is(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for part in ("train", "valid", "test"):
+        shutil.copytree(photos, tmp_path / "own" / part)
+    shutil.rmtree(tmp_path / "own/valid/class 0")
+    (tmp_path / "own/train/class 0/bad.jpg").write_bytes(b"")
+    words = ["train", "--images", str(tmp_path / "own"), "-o", str(tmp_path / "run"), "--phase", "float", *SMALL]
+    assert main(words) == 1
+    assert "bad.jpg: the file is empty; --skip-damaged" in capsys.readouterr().err
+    assert main([*words, "--skip-damaged"]) == 0
+    told = capsys.readouterr().err
+    assert "divided already: trains on 'train', validates on 'val'" in told and "is left for `edge eval`" in told
+    assert f"1 of 25 images are left out: {tmp_path}/own/train/class 0/bad.jpg: the file is empty" in told
+    val = json.loads((tmp_path / "run/metrics.jsonl").read_text().splitlines()[-1])["val"]
+    assert (val["images"], val["skipped_damaged"]) == (9, 0)
+
+
+def test_one_class_alone_is_refused(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(photos / "class 0", tmp_path / "own/class 0")
+    assert main(["train", "--images", str(tmp_path / "own"), "-o", str(tmp_path / "run"), *SMALL]) == 1
+    assert "all 13 images are of one class, 'class 0'" in capsys.readouterr().err
