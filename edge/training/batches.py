@@ -4,6 +4,7 @@ Everything random follows from (seed, epoch, index of the sample), never from wh
 goes on exactly where it stopped.
 """
 
+import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -32,6 +33,8 @@ Pixels = NDArray[np.uint8]
 Target = int | NDArray[Any] | None
 _ORDER, _AUGMENT = 0, 1
 _BATCHES_AHEAD = 3
+CACHE_SHARE = 0.25
+"""The most of this machine's memory that decoded images are kept in; what does not fit is decoded each time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +50,9 @@ class Batches:
 
     Segmentation images are brought to the model's size once (`preprocess`), then scaled, cut to `size_hw` and flipped;
     classification images are cut from the original.
+
+    Args:
+        cache: keep decoded images in memory, as many as fit into `cache_bytes` (None: CACHE_SHARE of the machine's).
     """
 
     def __init__(
@@ -59,6 +65,7 @@ class Batches:
         cache: bool = True,
         workers: int = 1,
         with_targets: bool = True,
+        cache_bytes: int | None = None,
     ) -> None:
         self.split = split
         self.preprocess = preprocess
@@ -66,7 +73,9 @@ class Batches:
         self.size_hw = size_hw
         self.workers = workers
         self.with_targets = with_targets
-        self._cache: dict[int, tuple[Pixels, Target]] | None = {} if cache else None
+        self._cache: dict[int, tuple[Pixels, Target]] = {}
+        most = _memory_bytes() * CACHE_SHARE if cache_bytes is None else cache_bytes
+        self._room_bytes = int(most) if cache else 0
         count = len(split) // phase.batch_size
         if not phase.drop_partial or not count:
             count = -(-len(split) // phase.batch_size)
@@ -109,7 +118,7 @@ class Batches:
         return augment_classification(image, self.size_hw, _classification(augment), rng), target
 
     def _decoded(self, index: int) -> tuple[Pixels, Target]:
-        if self._cache is not None and index in self._cache:
+        if index in self._cache:
             return self._cache[index]
         image = self.split.image(index)
         target: Target
@@ -120,7 +129,9 @@ class Batches:
             if self.preprocess.colour_order == "bgr":
                 image = np.ascontiguousarray(image[:, :, ::-1])
             target = self.split.target(index) if self.with_targets else None
-        if self._cache is not None:
+        size_bytes = image.nbytes + (target.nbytes if isinstance(target, np.ndarray) else 0)
+        if size_bytes <= self._room_bytes:  # samples of an epoch differ, so threads never meet at one index
+            self._room_bytes -= size_bytes
             self._cache[index] = (image, target)
         return image, target
 
@@ -148,6 +159,10 @@ class Normalizer:
         """Normalize a batch on its device."""
         values = (images.float() - self.mean.to(images.device)) / self.std.to(images.device)
         return values.permute(0, 3, 1, 2)
+
+
+def _memory_bytes() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _classification(augment: Augment) -> ClassificationAugment:

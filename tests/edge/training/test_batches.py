@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -97,3 +98,19 @@ def test_images_without_labels_need_no_targets(classifier: Callable[..., Recipe]
     with pytest.raises(UsageError, match="no labels to train on"):
         _batches(classifier(), split)
     assert next(_batches(classifier(), split, with_targets=False).epoch(0)).targets is None
+
+
+def test_the_cache_keeps_what_fits_and_decodes_the_rest_anew(classifier: Callable[..., Recipe]) -> None:
+    decoded: list[int] = []
+
+    def image(index: int) -> np.ndarray:
+        decoded.append(index)
+        return np.full((40, 40, 3), index, np.uint8)
+
+    samples = tuple(Sample(name=str(index), image=partial(image, index), target=index % 3) for index in range(8))
+    split = Split(samples=samples, task="classify", classes=("a", "b", "c"))
+    bounded = _batches(classifier(), split, cache_bytes=3 * 40 * 40 * 3)
+    first = [bounded.sample(0, index)[0] for index in range(8)]
+    again = [bounded.sample(0, index)[0] for index in range(8)]
+    assert decoded == [*range(8), *range(3, 8)]
+    assert all(np.array_equal(*pair) for pair in zip(first, again, strict=True))
