@@ -25,6 +25,8 @@ LONGEST_SIDE, STEP, SHORTEST_SIDE = 512, 8, 64
 """A segmenter's input, in pixels: Fast-SCNN takes multiples of 8 from 64 on."""
 CROP = 0.8
 """Share of a segmenter's input, along both sides, that its training images have."""
+LEAST_STEPS, MOST_EPOCHS = 1000, 200
+"""Of a segmenter's float phase: where there are few images, it sees them more often."""
 SYMMETRIC: Table = {"mean": [127.5] * 3, "std": [127.5] * 3}
 """Pixels to [-1, 1]: the networks of this product, and TensorFlow's."""
 COMPARES = frozenset({"keep", "patience"})
@@ -180,6 +182,8 @@ def own_recipe(
     train = dict(sections["train"])
     if images.independent:
         train |= INDEPENDENT[start]
+    if images.task == "segment":
+        train["epochs"] = _epochs(train, images.count)
     if weights is not None:
         train |= {"init": weights.path, "reset_head": True}
     qat = dict(sections["qat"])
@@ -215,6 +219,12 @@ def segmenter_size_hw(size_hw: tuple[int, int]) -> tuple[int, int]:
     scale = min(1.0, LONGEST_SIDE / max(size_hw))
     height, width = (_stepped(side * scale) for side in size_hw)
     return height, width
+
+
+def _epochs(train: Table, count: int) -> int:
+    """The table's epochs, or more where there are few images: each epoch has few steps then."""
+    steps = max(1, count // int(train["batch_size"]))
+    return int(max(train["epochs"], min(MOST_EPOCHS, -(-LEAST_STEPS // steps))))
 
 
 def _stepped(side: float) -> int:

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.data.splits import Split, content_hashes
 from edge.errors import DataError, first_of
@@ -12,14 +13,20 @@ UNEQUAL = 10
 
 
 def class_notes(split: Split) -> list[str]:
-    """What a person should know of a training split whose images have classes or labels; nothing of others.
+    """What a person should know of a training split whose images have classes, labels or masks; nothing of others.
 
     Notes: classes without an image, with fewer than FEW, or with UNEQUAL times fewer than the largest; names that
     differ in case alone; the same image under two classes. Of independent labels: those that hold in fewer than FEW
-    images, in none, or wherever they are known.
+    images, in none, or wherever they are known. Of masks: classes without a pixel.
 
-    Refused (DataError): images of one class alone.
+    Refused (DataError): images of one class alone, masks of void alone.
     """
+    if split.task == "segment":
+        shares = class_shares(split)
+        none = [f"'{name}'" for name, share in zip(split.classes, shares, strict=True) if share == 0]
+        return (
+            [f"{len(none)} of {len(split.classes)} classes have no pixel to train on: {first_of(none)}"] if none else []
+        )
     if split.task != "classify":
         return []
     if split.scores == "independent":
@@ -65,6 +72,17 @@ def _label_notes(split: Split) -> list[str]:
     if few:
         notes.append(f"{len(few)} labels hold in fewer than {FEW} images to train on: {first_of(few)}")
     return notes
+
+
+def class_shares(split: Split) -> NDArray[np.float64]:
+    """Share of labelled pixels per class, float64 (classes,), void left out; refused (DataError): void alone."""
+    counts = np.zeros(256, dtype=np.int64)
+    for index in range(len(split)):
+        counts += np.bincount(split.mask(index).ravel(), minlength=256)
+    labelled = counts[: len(split.classes)].astype(np.float64)
+    if not labelled.any():
+        raise DataError(split.origin, f"the masks of all {len(split)} images are void: no pixel is of a class")
+    return np.asarray(labelled / labelled.sum())
 
 
 def _alike(names: tuple[str, ...]) -> list[list[str]]:

@@ -12,7 +12,6 @@ from edge.data.mask_file import MaskPixels, read_mask
 from edge.data.mask_pairs import mask_pairs
 from edge.data.splits import Sample, Split
 from edge.errors import DataError
-from edge.terminal import tell
 
 MOST_UNNAMED = 64
 _BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
@@ -29,15 +28,17 @@ def mask_folder(images: Path, masks: Path, classes: ClassNames | None = None) ->
     class alone, more than 64; with them: masks of 0 and 255 alone for other than two classes.
     """
     pairs = mask_pairs(images, masks)
+    notes: tuple[str, ...] = ()
     if classes is None:
-        classes = _found_classes(masks, [mask for _, mask in pairs])
+        classes, note = _found_classes(masks, [mask for _, mask in pairs])
+        notes = (note,)
     else:
         classes = _binary_classes(masks, [mask for _, mask in pairs], classes)
         if classes.ignore_index is None and classes.mask_table is None and len(classes.names) <= NO_CLASS:
             classes = replace(classes, ignore_index=NO_CLASS)
     if len(classes.names) > 256:
         raise DataError(masks, f"{len(classes.names)} classes; a mask tells at most 256 apart")
-    return paired_split(pairs, classes, origin=str(images))
+    return replace(paired_split(pairs, classes, origin=str(images)), notes=notes)
 
 
 def paired_split(pairs: Iterable[tuple[Path, Path]], classes: ClassNames, *, origin: str) -> Split:
@@ -54,8 +55,8 @@ def paired_split(pairs: Iterable[tuple[Path, Path]], classes: ClassNames, *, ori
     )
 
 
-def _found_classes(folder: Path, masks: list[Path]) -> ClassNames:
-    """Classes named by the values of these masks; which they are is told on standard error."""
+def _found_classes(folder: Path, masks: list[Path]) -> tuple[ClassNames, str]:
+    """Classes named by the values of these masks, and what a person should know of them."""
     found = np.zeros(256, dtype=np.bool_)
     palette: np.ndarray | None = None
     for path in masks:
@@ -65,8 +66,8 @@ def _found_classes(folder: Path, masks: list[Path]) -> ClassNames:
         found[_values(path, mask)] = True
     values = [int(value) for value in np.flatnonzero(found)]
     if values == [0, NO_CLASS]:
-        tell(f"{folder}: masks of 0 and 255 alone: two classes, class_0 and class_1 (255)")
-        return ClassNames(names=("class_0", "class_1"), mask_table=_binary_table(0, 1))
+        classes = ClassNames(names=("class_0", "class_1"), mask_table=_binary_table(0, 1))
+        return classes, "masks of 0 and 255 alone: two classes, class_0 and class_1 (255)"
     values = [value for value in values if value != NO_CLASS]
     told = ", ".join(str(value) for value in values[:20]) + (", ..." if len(values) > 20 else "")
     cure = (
@@ -85,8 +86,8 @@ def _found_classes(folder: Path, masks: list[Path]) -> ClassNames:
     if palette is not None and len(palette) >= len(names):
         colours = tuple((int(red), int(green), int(blue)) for red, green, blue in palette[: len(names)])
     void = " and void (255)" if found[NO_CLASS] else ""
-    tell(f"{folder}: no file of classes: {len(names)} classes from the values found, {names[0]} to {names[-1]}{void}")
-    return ClassNames(names=names, palette=colours, ignore_index=NO_CLASS)
+    note = f"no file of classes: {len(names)} classes from the values found, {names[0]} to {names[-1]}{void}"
+    return ClassNames(names=names, palette=colours, ignore_index=NO_CLASS), note
 
 
 def _binary_classes(folder: Path, masks: list[Path], classes: ClassNames) -> ClassNames:

@@ -96,7 +96,9 @@ def _missing(masks: Path, missing: Sequence[Path], images: int, files: Sequence[
     more = f" and {len(missing) - MOST_NAMED} more" if len(missing) > MOST_NAMED else ""
     count = f"{len(missing)} of {images} images have no mask" if len(missing) > 1 else "the mask is missing"
     stems = {image.stem for image in missing}
-    other = next((path.name for path in files if path.stem in stems), None)
+    strange = [path.name for path in files if path.suffix.lower() not in MASK_SUFFIXES]
+    named = [name for name in strange if Path(name).stem in stems]
+    other = next(iter(named or (strange if len(strange) == len(files) else [])), None)
     found = f"{other} is there, but a mask is one of {', '.join(MASK_SUFFIXES)}" if other else ""
     if other and Path(other).suffix.lower() in (".jpg", ".jpeg", ".webp"):
         found += "; its kind changes class indices: save it as PNG"

@@ -2,9 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from edge.bounded_file import folder_entries, is_dir, is_file
 from edge.data.class_names import read_class_names
 from edge.data.class_table import Colour
@@ -103,12 +100,3 @@ def _no_part(root: Path, part: str, found: list[str], suffix: str = "") -> DataE
     if not parts:
         return DataError(root, f"has no part '{part}' and no other; is this the right folder?")
     return UsageError(f"{root}: {unknown_name('part', part, parts)}")
-
-
-def class_shares(split: Split) -> NDArray[np.float64]:
-    """Share of labelled pixels per class, float64 (classes,), ignored pixels left out: the base of class weights."""
-    counts = np.zeros(256, dtype=np.int64)
-    for index in range(len(split)):
-        counts += np.bincount(split.mask(index).ravel(), minlength=256)
-    labelled = counts[: len(split.classes)].astype(np.float64)
-    return np.asarray(labelled / labelled.sum())

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from edge.artifact import Scores
+from edge.data.class_counts import class_shares
 from edge.data.splits import Split
 from edge.errors import UsageError
 from edge.recipe import Phase
@@ -122,11 +123,10 @@ def class_weights(phase: Phase, split: Split) -> Tensor | None:
 
 
 def _shares(split: Split) -> NDArray[np.float64]:
-    counts = np.zeros(256, dtype=np.int64)
-    for index in range(len(split)):
-        counts += np.bincount(np.atleast_1d(np.asarray(split.target(index))).ravel(), minlength=256)
-    labelled = counts[: len(split.classes)].astype(np.float64)
-    return np.asarray(labelled / max(1.0, float(labelled.sum())))
+    if split.task == "segment":
+        return class_shares(split)
+    counts = np.bincount([split.label(index) for index in range(len(split))], minlength=len(split.classes))
+    return np.asarray(counts / counts.sum())
 
 
 class LabelLoss(Protocol):

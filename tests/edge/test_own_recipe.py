@@ -1,5 +1,6 @@
 """A training that was asked for without a recipe gets a whole one, which reads back as itself."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,14 @@ def test_every_situation_has_a_recipe(start: str, task: str) -> None:
     images = PHOTOS if task == "classify" else MASKS
     recipe = own_recipe(DATA, images, model="mobilenet_v2" if task == "classify" else "fast_scnn", weights=weights)
     assert recipe.qat is not None and (recipe.train.init is None) == (start == "random")
+
+
+def test_a_segmenter_sees_few_images_more_often() -> None:
+    def epochs(count: int) -> int:
+        return own_recipe(DATA, replace(MASKS, count=count)).train.epochs
+
+    assert (epochs(367), epochs(40), epochs(3)) == (20, 100, 200)
+    assert own_recipe(DATA, MASKS, overrides=["train.epochs=7"]).train.epochs == 7
 
 
 def test_a_segmenter_trains_on_windows_of_its_input_that_the_network_takes() -> None:

@@ -3,10 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from edge.data.class_counts import class_notes
+from edge.data.class_names import ClassNames
 from edge.data.generated import generated_split
+from edge.data.mask_folder import mask_folder
 from edge.data.splits import UNKNOWN, Sample, Split
 from edge.errors import DataError
 
@@ -61,5 +65,19 @@ def test_one_class_alone_is_refused(tmp_path: Path) -> None:
 
 
 def test_masks_and_drawn_images_have_nothing_to_note() -> None:
-    assert class_notes(generated_split("segment", "train", 2)) == []
+    assert class_notes(generated_split("segment", "train", 8)) == []
     assert class_notes(generated_split("classify", "train", 200)) == []
+
+
+def test_masks_say_which_classes_have_no_pixel(tmp_path: Path) -> None:
+    for name, pixels in (
+        ("images/a.png", np.zeros((2, 3, 3), np.uint8)),
+        ("masks/a.png", np.eye(2, 3, dtype=np.uint8)),
+    ):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+    split = mask_folder(tmp_path / "images", tmp_path / "masks", ClassNames(names=("a", "b", "c")))
+    assert class_notes(split) == ["1 of 3 classes have no pixel to train on: 'c'"]
+    (tmp_path / "masks/a.png").write_bytes(cv2.imencode(".png", np.full((2, 3), 255, np.uint8))[1].tobytes())
+    with pytest.raises(DataError, match="the masks of all 1 images are void"):
+        class_notes(split)

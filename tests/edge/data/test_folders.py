@@ -6,12 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.data.class_counts import class_shares
 from edge.data.class_names import ClassNames, read_class_names
 from edge.data.damaged import damaged
 from edge.data.image_folder import image_folder
 from edge.data.image_tree import parts
 from edge.data.open_split import open_split
-from edge.data.scenes import camvid, cityscapes, class_shares
+from edge.data.scenes import camvid, cityscapes
 from edge.errors import DataError, EdgeError, UsageError
 
 

@@ -115,12 +115,10 @@ def test_palettes_that_differ_between_masks_are_refused(tmp_path: Path) -> None:
         split.mask(1)
 
 
-def test_classes_are_the_values_found_where_no_file_names_them(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_classes_are_the_values_found_where_no_file_names_them(tmp_path: Path) -> None:
     split = mask_folder(*folder(tmp_path, rows(0, 1, 255), rows(2, 2, 2)))
     assert (split.classes, split.ignore_index) == (("class_0", "class_1", "class_2"), 255)
-    assert "3 classes from the values found, class_0 to class_2 and void (255)" in capsys.readouterr().err
+    assert "3 classes from the values found, class_0 to class_2 and void (255)" in split.notes[0]
 
 
 @pytest.mark.parametrize(

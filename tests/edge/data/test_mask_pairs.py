@@ -47,6 +47,7 @@ def test_a_mask_is_called_as_its_image_is_or_has_one_ending_more(
             ["a.jpg"],
             r"the mask is missing: a\.jpg; a\.jpg is there, but a mask is one of \.png.*save it as PNG",
         ),
+        (["a.jpg"], ["a_mask.gif"], r"the mask is missing: a\.jpg; a_mask\.gif is there, but a mask is one of \.png"),
         (["a.jpg"], ["a.png", "a.bmp"], r"a\.bmp: is one mask of a\.jpg, a\.png another"),
         (["a.jpg"], ["a_color.png", "a_labelIds.png"], r"more than one mask by its name: a_color, a_labelIds"),
         (["f_1.jpg"], ["f_2.png"], r"the mask is missing: f_1\.jpg"),
