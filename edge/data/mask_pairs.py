@@ -14,6 +14,7 @@ from edge.data.mask_file import MASK_SUFFIXES
 from edge.errors import DataError
 
 MOST_NAMED = 20
+LOOKED_AT = 20  # images, for what is common to the names
 _IMAGE_ENDINGS = ("", "_leftImg8bit", "_image", "_img", "_rgb", "_sat")
 _IMAGE_BEGINNINGS = ("", "image_", "img_")
 _ENDING = re.compile(r"[-_. ]\w*[^\W\d_][-\w. ]*")  # a separator, and a letter somewhere: `_1` is another frame
@@ -54,27 +55,27 @@ def _names(pictures: Sequence[Path], masks: Path, by_stem: dict[str, list[Path]]
     for named in ({image: image.stem for image in pictures}, {image: image.name for image in pictures}):
         if any(name in by_stem for name in named.values()):
             return named
-    forms: dict[tuple[str, str, str, str], int] = {}
-    for image in pictures:
-        for start in _IMAGE_BEGINNINGS:
-            for end in _IMAGE_ENDINGS:
-                core = _core(image.stem, start, end)
-                for stem in by_stem if core else ():
-                    if form := _form(core, stem):
-                        forms[start, end, *form] = forms.get((start, end, *form), 0) + 1
-    most = [form for form, count in forms.items() if count == max(forms.values())]
+    forms = {
+        (start, end, *form)
+        for image in pictures[:LOOKED_AT]
+        for start in _IMAGE_BEGINNINGS
+        for end in _IMAGE_ENDINGS
+        if (core := _core(image.stem, start, end))
+        for stem in by_stem
+        if (form := _form(core, stem))
+    }
+    found: list[dict[Path, str]] = []  # by form, but each way of naming once
+    for start, end, before, after in sorted(forms):
+        cores = {image: _core(image.stem, start, end) for image in pictures}
+        named = {image: name for image, core in cores.items() if core and (name := before + core + after) in by_stem}
+        if named not in found:
+            found.append(named)
+    most = [named for named in found if len(named) == max(map(len, found))]
     if len(most) > 1:
-        first = {
-            _core(pictures[0].stem, start, end) and before + _core(pictures[0].stem, start, end) + after
-            for start, end, before, after in most
-        }
-        told = ", ".join(sorted(name for name in first if name))
-        raise DataError(masks, f"{pictures[0].name} has more than one mask by its name: {told}; leave one kind")
-    if not most:
-        return {}
-    start, end, before, after = most[0]
-    cores = {image: _core(image.stem, start, end) for image in pictures}
-    return {image: before + core + after for image, core in cores.items() if core}
+        image = next(iter(most[0]))
+        told = ", ".join(sorted({named[image] for named in most if image in named}))
+        raise DataError(masks, f"{image.name} has more than one mask by its name: {told}; leave one kind")
+    return most[0] if most else {}
 
 
 def _core(stem: str, start: str, end: str) -> str:

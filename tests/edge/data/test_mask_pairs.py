@@ -26,6 +26,7 @@ def folders(root: Path, images: list[str], masks: list[str]) -> tuple[Path, Path
         (["0001_06.png", "0001_07.png"], ["0001_06_L.png", "0001_07_L.png"]),
         (["u_1_leftImg8bit.png", "u_2_leftImg8bit.png"], ["u_1_gtFine_labelIds.png", "u_2_gtFine_labelIds.png"]),
         (["img_1.jpg", "img_2.jpg"], ["mask_1.png", "mask_2.png"]),
+        (["1_img.jpg", "2_img.jpg"], ["1_img_mask.png", "2_img_mask.png"]),
         (["12_sat.jpg", "13_sat.jpg"], ["12_mask.png", "13_mask.png"]),
         (["1.jpg", "11.jpg"], ["1-label.png", "11-label.png", "111-label.png"]),
     ],
