@@ -3,9 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
-from edge.data.class_names import ClassNames
 from edge.data.damaged import without_damaged
 from edge.data.hold_out import hold_out
+from edge.data.model_classes import labels_of, model_classes
 from edge.data.open_split import open_split
 from edge.data.splits import Split
 from edge.errors import UsageError, unknown_name
@@ -52,19 +52,23 @@ def recipe_part(data: Data, part: str, where: str | Path) -> Split:
 
 
 def _opened(source: SplitSource, data: Data, like: Split | None = None) -> Split:
-    """A split. Class folders and label files that name no classes have those of `like`."""
+    """A split. Class folders, label files and masks that name no classes have those of `like`."""
     arguments = split_arguments(source, data.root)
     if arguments.get("split", "").startswith("recipe:"):
         raise UsageError(
             f"'{arguments['split']}': a recipe's splits are not another recipe's; name what that one names"
         )
-    if like is not None and like.task == "classify" and _names_no_classes(source):
-        arguments["classes"] = ClassNames(names=like.classes)
+    if like is not None and like.task == _task(source) and _names_no_classes(source):
+        arguments["classes"] = model_classes(labels_of(like))
     return open_split(**arguments)
 
 
 def _names_no_classes(source: SplitSource) -> bool:
-    return source.images is not None and source.masks is None and source.classes is None
+    return source.images is not None and source.classes is None
+
+
+def _task(source: SplitSource) -> str:
+    return "classify" if source.masks is None else "segment"
 
 
 def _usable(split: Split, data: Data) -> Split:

@@ -58,12 +58,16 @@ def paired_split(pairs: Iterable[tuple[Path, Path]], classes: ClassNames, *, ori
 def _found_classes(folder: Path, masks: list[Path]) -> tuple[ClassNames, str]:
     """Classes named by the values of these masks, and what a person should know of them."""
     found = np.zeros(256, dtype=np.bool_)
-    palette: np.ndarray | None = None
+    shown: dict[int, tuple[int, int, int]] = {}  # the colour of a value, by the first palette that shows it
     for path in masks:
         mask = read_mask(path)
-        if palette is None:
-            palette = mask.palette
-        found[_values(path, mask)] = True
+        used = _values(path, mask)
+        found[used] = True
+        palette = () if mask.palette is None else mask.palette
+        for value in used:
+            if value < len(palette) and value not in shown:
+                red, green, blue = (int(channel) for channel in palette[value])
+                shown[value] = red, green, blue
     values = [int(value) for value in np.flatnonzero(found)]
     if values == [0, NO_CLASS]:
         classes = ClassNames(names=("class_0", "class_1"), mask_table=_binary_table(0, 1))
@@ -82,9 +86,7 @@ def _found_classes(folder: Path, masks: list[Path]) -> tuple[ClassNames, str]:
     if values != list(range(len(values))):
         raise DataError(folder, f"the masks hold the values {told}, with gaps: {cure}")
     names = tuple(f"class_{value}" for value in values)
-    colours: tuple[tuple[int, int, int], ...] = ()
-    if palette is not None and len(palette) >= len(names):
-        colours = tuple((int(red), int(green), int(blue)) for red, green, blue in palette[: len(names)])
+    colours = tuple(shown[value] for value in values) if all(value in shown for value in values) else ()
     void = " and void (255)" if found[NO_CLASS] else ""
     note = f"no file of classes: {len(names)} classes from the values found, {names[0]} to {names[-1]}{void}"
     return ClassNames(names=names, palette=colours, ignore_index=NO_CLASS), note

@@ -45,9 +45,10 @@ def require_model_classes(split: Split, names: tuple[str, ...], subject: str, *,
         )
     if len(split.classes) != len(names):
         raise UsageError(f"{subject} has {len(names)} classes, {split.origin} has {len(split.classes)}")
-    if split.classes != names and set(split.classes) == set(names):
-        first = next(index for index, pair in enumerate(zip(names, split.classes, strict=True)) if pair[0] != pair[1])
-        raise UsageError(
-            f"{split.origin} has the classes of {subject} in another order: class {first} is "
-            f"'{split.classes[first]}', the model's is '{names[first]}'"
-        )
+    places = {name: index for index, name in enumerate(names)}
+    for index, name in enumerate(split.classes):
+        if places.get(name, index) != index:
+            raise UsageError(
+                f"{split.origin} has the classes of {subject} in another order: class {index} is '{name}', the "
+                f"model's is '{names[index]}'"
+            )

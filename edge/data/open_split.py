@@ -16,6 +16,7 @@ from pathlib import Path
 from edge.bounded_file import is_file
 from edge.data.class_names import ClassNames, read_class_names
 from edge.data.generated import generated_split
+from edge.data.held_out_check import require_as_held_out, validated_on
 from edge.data.image_folder import image_folder
 from edge.data.mask_folder import mask_folder
 from edge.data.scenes import camvid, cityscapes
@@ -103,8 +104,12 @@ def _recipe(name: str, rest: str, skip_damaged: bool) -> Split:
     if not file or not colon:
         raise UsageError(f"{name}: expected recipe:RUN:PART, such as recipe:runs/own:val")
     of_run = Path(file) / "recipe.toml"
-    data = read_recipe(of_run if is_file(of_run) else find_recipe(file)).data
-    return recipe_part(data.model_copy(update={"skip_damaged": data.skip_damaged or skip_damaged}), part, name)
+    path = of_run if is_file(of_run) else find_recipe(file)
+    data = read_recipe(path).data
+    split = recipe_part(data.model_copy(update={"skip_damaged": data.skip_damaged or skip_damaged}), part, name)
+    if part == "val" and data.holdout is not None:
+        require_as_held_out(split, validated_on(path.with_name("metrics.jsonl")), path.parent)
+    return split
 
 
 _KINDS: dict[str, Callable[[str, str], Split]] = {

@@ -9,6 +9,7 @@ RUN/
   float_last.safetensors, qat_last.safetensors    the last weights, where the result are the best (`keep = "best"`)
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ import torch
 from edge import atomic
 from edge.bounded_file import exists, is_file
 from edge.data.class_counts import class_notes
+from edge.data.overlap import overlap_notes
 from edge.data.splits import Split
 from edge.errors import CheckpointError, FileError, UsageError
 from edge.recipe import Phase, Recipe
@@ -78,15 +80,23 @@ def train(request: Request, reporter: Reporter) -> Position:
     torch.set_num_threads(position.threads)
     atomic.write_text(folder / RECIPE_NAME, recipe_toml(recipe))
     training, val = recipe_splits(recipe.data)
+    _require_same_samples(position, training, val, folder)
     validated = "none" if val is None else _counted(val)
     lacking = [f"{training.origin}: {note}" for note in class_notes(training)]
+    lacking += [f"{training.origin}: {note}" for note in overlap_notes(training, val)]
     notes = [*request.notes, *lacking, f"{_counted(training)} to train on, {validated} to validate on"]
     resuming = request.resume and is_file(folder / STATE_NAME)
     if position.phase == "float":
         _float_phase(request, position, training, val, reporter, resuming, notes)
         if request.phases == "float" or recipe.qat is None:
             return _judged(recipe.train, position, val, reporter)
-        position = Position(phase="qat", history=position.history, recipe=position.recipe, threads=position.threads)
+        position = Position(
+            phase="qat",
+            history=position.history,
+            recipe=position.recipe,
+            samples_sha256=position.samples_sha256,
+            threads=position.threads,
+        )
         resuming = False
     _qat_phase(request, position, training, val, reporter, resuming, notes)
     assert recipe.qat is not None  # refused above
@@ -123,8 +133,31 @@ def _open_run(request: Request) -> Position:
             raise UsageError(f"{folder}: the recipe has changed since this run began: {changed}; choose another folder")
         return position
     if request.phases == "qat" and position.phase == "float" and request.init is None:
-        return Position(phase="qat", history=position.history, recipe=plain, threads=torch.get_num_threads())
+        return Position(
+            phase="qat",
+            history=position.history,
+            recipe=plain,
+            samples_sha256=position.samples_sha256,
+            threads=torch.get_num_threads(),
+        )
     raise UsageError(f"{folder}: holds a run; go on with it by --resume, or choose another folder")
+
+
+def _require_same_samples(position: Position, training: Split, val: Split | None, folder: Path) -> None:
+    """Refuse (UsageError) to go on with other images: some of those held out now may have been trained on."""
+    digest = hashlib.sha256()
+    for split in (training, val):
+        for sample in () if split is None else split.samples:
+            label = sample.target if isinstance(sample.target, int | tuple) else ""
+            digest.update(f"{sample.name}\t{label}\n".encode(errors="surrogateescape"))
+        digest.update(b"\n")
+    found = digest.hexdigest()
+    if position.samples_sha256 not in (None, found):
+        raise UsageError(
+            f"{folder}: the images to train or validate on have changed since this run began; put them back, or choose "
+            "another folder"
+        )
+    position.samples_sha256 = found
 
 
 def _float_phase(

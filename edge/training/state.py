@@ -45,6 +45,7 @@ class Position:
         history: one entry per finished epoch of the run, as written to metrics.jsonl.
         recipe: the resolved recipe, as plain data.
         parent_sha256: hash of the checkpoint that the phase started from.
+        samples_sha256: hash of the names and labels of what is trained and validated on; None: not known.
         threads: torch's threads, because sums depend on them.
     """
 
@@ -58,6 +59,7 @@ class Position:
     history: list[dict[str, Any]] = field(default_factory=list)
     recipe: dict[str, Any]
     parent_sha256: str | None = None
+    samples_sha256: str | None = None
     threads: Annotated[int, Field(ge=1, le=4096)] = 1
 
 

@@ -12,6 +12,7 @@ from edge.artifact import open_artifact
 from edge.bounded_file import is_dir, is_file
 from edge.data.class_names import ClassNames
 from edge.data.damaged import without_damaged
+from edge.data.held_out_check import require_as_held_out
 from edge.data.model_classes import model_classes, require_model_classes
 from edge.data.open_split import open_split
 from edge.data.splits import Split
@@ -28,7 +29,10 @@ from edge.verbs.split_options import split_options
 
 @dataclass(frozen=True, kw_only=True)
 class _Opened:
-    """What is evaluated: how it answers, on what, for which task and classes; `data`: of a checkpoint's recipe."""
+    """What is evaluated: how it answers, on what, for which task and classes.
+
+    `data`: of a checkpoint's recipe; `validated_on`: the hash of the split that it was validated on.
+    """
 
     answer: Answer
     runs_on: str
@@ -36,6 +40,7 @@ class _Opened:
     classes: ClassNames
     independent: bool = False
     data: Data | None = None
+    validated_on: str | None = None
 
 
 @click.command()
@@ -73,6 +78,8 @@ def command(
             raise UsageError(
                 f"{subject}: names no validation split; give --split, or --images with --labels or --masks"
             )
+        if opened.data is not None and opened.data.holdout is not None:
+            require_as_held_out(validation, opened.validated_on, subject)
         chosen = validation
     else:
         named = None if split is None else expand(split, None)
@@ -144,6 +151,7 @@ def _checkpoint(path: Path, engine: str | None, threads: int) -> _Opened:
         classes=model_classes(checkpoint.labels),
         independent=checkpoint.scores == "independent",
         data=recipe.data,
+        validated_on=checkpoint.metrics.get("split_sha256"),
     )
 
 

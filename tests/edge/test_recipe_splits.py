@@ -78,3 +78,16 @@ def test_what_is_validated_on_has_the_classes_that_are_trained_on(tmp_path: Path
     for part in ("train", "val"):
         with pytest.raises(DataError, match="unknown class 'd'; known: a, b, c"):
             open_split(split=f"recipe:{tmp_path}:{part}")
+
+
+def test_masks_that_are_validated_on_mean_what_the_trained_ones_mean(tmp_path: Path) -> None:
+    values = {"train": (0, 1, 255), "val": (0, 0, 255)}  # alone, 0 and 255 would be two classes
+    for part, rows in values.items():
+        for folder, pixels in (("images", np.zeros((3, 3, 3), np.uint8)), ("masks", np.array([rows] * 3, np.uint8))):
+            (tmp_path / part / folder).mkdir(parents=True)
+            cv2.imwrite(str(tmp_path / part / folder / "x.png"), pixels)
+    train = f"{{images = '{tmp_path}/train/images', masks = '{tmp_path}/train/masks'}}"
+    text = RECIPE.replace('"generated:classify:train:40"', f"{train}\nval = {train.replace('/train/', '/val/')}")
+    (tmp_path / "recipe.toml").write_text(text.replace("{more}", ""))
+    with pytest.raises(DataError, match="255 is no class where others are named"):
+        open_split(split=f"recipe:{tmp_path}:val")

@@ -115,6 +115,15 @@ def test_palettes_that_differ_between_masks_are_refused(tmp_path: Path) -> None:
         split.mask(1)
 
 
+def test_a_short_palette_of_the_first_mask_does_not_hide_that_others_differ(tmp_path: Path) -> None:
+    first = indexed_png(np.array([[0] * 4, [1] * 4, [1] * 4], dtype=np.uint8), 8, bytes([*SKY, *ROAD]))
+    other = indexed_png(np.array([[0] * 4, [1] * 4, [2] * 4], dtype=np.uint8), 8, bytes([*SKY, *VOID, *ROAD]))
+    split = mask_folder(*folder(tmp_path, first, other))
+    assert split.palette == (SKY, ROAD, ROAD)
+    with pytest.raises(DataError, match=r"1\.png: its palette shows value 1 as 0,0,0"):
+        split.mask(1)
+
+
 def test_classes_are_the_values_found_where_no_file_names_them(tmp_path: Path) -> None:
     split = mask_folder(*folder(tmp_path, rows(0, 1, 255), rows(2, 2, 2)))
     assert (split.classes, split.ignore_index) == (("class_0", "class_1", "class_2"), 255)

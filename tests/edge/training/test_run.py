@@ -273,7 +273,7 @@ def test_what_does_not_fit_together_is_refused(classifier: Make, segmenter: Make
         (classifier(train__auxiliary_weight=0.4), UsageError, "has no auxiliary heads"),
         (classifier(model__name="mobilenet_v3"), UsageError, "unknown model 'mobilenet_v3'"),
         (classifier(train__learning_rate=1e38), EdgeError, "lower learning_rate"),
-        (segmenter(train__head="probe"), UsageError, 'head = "probe": FastScnn does not end in one linear layer'),
+        (segmenter(train__head="probe"), UsageError, 'head = "probe" is for images with classes or labels'),
         (classifier(train__init="none.safetensors"), FileError, "none.safetensors"),
         (classifier(data__train="generated:clasify:train"), UsageError, "did you mean 'classify'"),
     ]

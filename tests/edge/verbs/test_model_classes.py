@@ -67,12 +67,14 @@ def test_a_class_that_the_model_does_not_know_is_refused(
 
 
 @pytest.mark.parametrize("verb", ["eval", "verify"])
+@pytest.mark.parametrize("shifted", [False, True])
 def test_the_same_classes_in_another_order_are_refused(
-    road: Path, pictures: Path, tmp_path: Path, verb: str, capsys: pytest.CaptureFixture[str]
+    road: Path, pictures: Path, tmp_path: Path, verb: str, shifted: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A class file that sorts them otherwise would score wrong answers as right."""
+    """A class file that sorts them otherwise, or has one before them, would score wrong answers as right."""
     names = open_artifact(road / "int8").manifest.labels.names
-    (tmp_path / "classes.txt").write_text("".join(f"{name}\n" for name in reversed(names)))
+    theirs = ("another", *names[:6], names[7]) if shifted else tuple(reversed(names))
+    (tmp_path / "classes.txt").write_text("".join(f"{name}\n" for name in theirs))
     arguments = ["--images", str(pictures / "flat"), "--labels", str(pictures / "name.tsv")]
     assert main([verb, str(road / "int8"), *arguments, "--classes", str(tmp_path / "classes.txt")]) == 2
     assert "in another order" in capsys.readouterr().err

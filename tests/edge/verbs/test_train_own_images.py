@@ -38,7 +38,7 @@ def test_the_written_recipe_trains_the_same_again(
     told = capsys.readouterr()
     assert told.out == f"{first / 'qat.safetensors'}\n"
     assert "mobilenet_v2 at 32x32 for 2 classes, from random weights, 1 epochs" in told.err
-    assert f"21 images of {photos} to train on, 3 images of {photos} (held out) to validate on" in told.err
+    assert f"19 images of {photos} to train on, 5 images of {photos} (held out) to validate on" in told.err
     steps = [line for line in told.err.splitlines() if line.startswith(("next: ", "then: "))]
     assert steps == [
         f"next: edge convert {first}/qat.safetensors -o {first}_int8",
@@ -142,3 +142,27 @@ def test_one_class_alone_is_refused(photos: Path, tmp_path: Path, capsys: pytest
     shutil.copytree(photos / "class 0", tmp_path / "own/class 0")
     assert main(["train", "--images", str(tmp_path / "own"), "-o", str(tmp_path / "run"), *SMALL]) == 1
     assert "all 13 images are of one class, 'class 0'" in capsys.readouterr().err
+
+
+def test_images_that_came_later_are_not_taken_for_those_held_out(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is held out depends on all images of a class, so that others may be trained on already."""
+    folder, run = tmp_path / "photos", tmp_path / "run"
+    shutil.copytree(photos, folder)
+    words = ["train", "--images", str(folder), "--holdout", "0.2", "-o", str(run), "--phase", "float", *SMALL]
+    assert main(words) == 0
+    for image in sorted((folder / "class 0").iterdir())[:6]:
+        pixels = cv2.imread(str(image))
+        cv2.imwrite(str(image.with_name(f"later_{image.name}")), 255 - pixels)
+    for later in (
+        [*words, "--resume"],
+        ["train", "-o", str(run), "--resume"],
+        ["train", str(run / "recipe.toml"), "-o", str(run), "--phase", "qat", "--threads", "1"],
+        ["eval", str(run / "float.safetensors")],
+        ["eval", str(run / "float.safetensors"), "--split", f"recipe:{run}:val"],
+    ):
+        capsys.readouterr()
+        assert main(later) == 2
+        assert "have changed since" in capsys.readouterr().err
+    assert main(["eval", str(run / "float.safetensors"), "--images", str(folder)]) == 0
