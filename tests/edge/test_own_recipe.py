@@ -53,7 +53,7 @@ def test_a_segmenter_sees_few_images_more_often() -> None:
     def epochs(count: int) -> int:
         return own_recipe(DATA, replace(MASKS, count=count)).train.epochs
 
-    assert (epochs(367), epochs(40), epochs(3)) == (20, 100, 200)
+    assert (epochs(367), epochs(40), epochs(3)) == (20, 180, 200)
     assert own_recipe(DATA, MASKS, overrides=["train.epochs=7"]).train.epochs == 7
 
 
