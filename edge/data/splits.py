@@ -95,6 +95,9 @@ class Split:
             raise DataError(self.origin, f"{len(self.palette)} colours for {len(self.classes)} classes")
         if self.mask_table is not None and len(self.mask_table) != 256:
             raise DataError(self.origin, f"the mask table must have 256 entries, found {len(self.mask_table)}")
+        for name in self.classes:
+            if any(0xD800 <= ord(letter) < 0xE000 for letter in name):  # bytes of a folder's name that are no UTF-8
+                raise DataError(self.origin, f"the class '{name}' has a name that is not UTF-8 text; give it another")
         for sample in self.samples:
             self._check_label(sample)
 

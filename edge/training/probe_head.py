@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from edge.data.splits import Split
-from edge.errors import UsageError
+from edge.errors import EdgeError, UsageError
 from edge.models.blocks import PooledClassifier
 from edge.training.batches import Normalizer
 from edge.training.label_probe import LabelProbe, fit_label_probe
@@ -39,11 +39,16 @@ def start_from_probe(
 
     Raises:
         UsageError: as `check_probe`.
-        EdgeError: the features of all images are the same.
+        EdgeError: the features of all images are the same, or not finite.
     """
     linear = check_probe(model, train)
     images = probe_images(train, seed)
     features = features_of(model, linear, train, images, preprocess, mirrored=mirrored, advance=advance)
+    if not np.isfinite(features).all():
+        raise EdgeError(
+            "a linear probe has nothing to go by: the network's features are not finite; start from other weights, or "
+            "leave them out"
+        )
     probe: Probe | LabelProbe
     if train.scores == "independent":
         probe = fit_label_probe(features, np.stack([train.truth(index) for index in images]))

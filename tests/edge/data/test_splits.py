@@ -33,6 +33,13 @@ def classify(tmp_path: Path, labels: list[int]) -> Split:
     return Split(samples=samples, task="classify", classes=("x", "y", "z"))
 
 
+def test_class_names_that_no_file_can_hold_are_refused() -> None:
+    """A folder's name may be bytes that are no text; a checkpoint would find out after an epoch."""
+    sample = Sample(name="a", image=Path("a"), target=0)
+    with pytest.raises(DataError, match="has a name that is not UTF-8 text"):
+        Split(samples=(sample,), task="classify", classes=("x", "sur\udcff"), origin="photos")
+
+
 def test_image_and_label_come_back(tmp_path: Path) -> None:
     split = classify(tmp_path, [2, 0])
     assert len(split) == 2

@@ -8,6 +8,7 @@ import cv2
 import pytest
 
 from edge.cli import main
+from edge.data.decode import read_image
 from edge.data.generated import generated_split
 
 SMALL = ["--set", "model.width=0.25", "--set", "model.resolution=32", "--epochs", "1", "--set", "qat.epochs=1"]
@@ -153,8 +154,7 @@ def test_images_that_came_later_are_not_taken_for_those_held_out(
     words = ["train", "--images", str(folder), "--holdout", "0.2", "-o", str(run), "--phase", "float", *SMALL]
     assert main(words) == 0
     for image in sorted((folder / "class 0").iterdir())[:6]:
-        pixels = cv2.imread(str(image))
-        cv2.imwrite(str(image.with_name(f"later_{image.name}")), 255 - pixels)
+        cv2.imwrite(str(image.with_name(f"later_{image.name}")), 255 - read_image(image))
     for later in (
         [*words, "--resume"],
         ["train", "-o", str(run), "--resume"],
