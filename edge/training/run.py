@@ -24,6 +24,7 @@ from edge.data.class_counts import class_notes
 from edge.data.overlap import overlap_notes
 from edge.data.splits import Split
 from edge.errors import CheckpointError, FileError, UsageError
+from edge.folder_lock import held
 from edge.recipe import Phase, Recipe
 from edge.recipe_file import recipe_toml
 from edge.recipe_splits import recipe_splits
@@ -74,6 +75,17 @@ def train(request: Request, reporter: Reporter) -> Position:
         raise UsageError(f"recipe {recipe.name} has no [qat]: --phase qat has nothing to do")
     if request.init is not None and (recipe.qat is None or request.phases == "float"):
         raise UsageError("--init stands in for the float phase, and no other phase was asked for")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(folder, f"cannot be made: {error.strerror}") from error
+    with held(folder):
+        return _run(request, reporter)
+
+
+def _run(request: Request, reporter: Reporter) -> Position:
+    """What is asked, in a folder that no other process trains in meanwhile."""
+    recipe, folder = request.recipe, request.folder
     position = _open_run(request)
     cv2.setNumThreads(1)  # the loader's threads are the parallelism; more would take the cores from the network
     position.threads = request.threads or position.threads
@@ -112,14 +124,10 @@ def _judged(phase: Phase, position: Position, val: Split | None, reporter: Repor
 
 
 def _open_run(request: Request) -> Position:
-    """Where the run stands; makes the folder."""
+    """Where the run stands."""
     recipe, folder = request.recipe, request.folder
     plain = recipe.model_dump(mode="json", exclude_none=True)
     state = folder / STATE_NAME
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileError(folder, f"cannot be made: {error.strerror}") from error
     if not exists(state):
         if request.resume:
             raise CheckpointError(state, "no such file: there is nothing to resume; leave out --resume")

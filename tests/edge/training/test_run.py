@@ -1,6 +1,8 @@
 """A run trains what is asked, goes on exactly after a kill, and never overwrites another run."""
 
+import fcntl
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -54,6 +56,25 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     recipe = read_recipe(from_file, overrides=overrides)
     _train(recipe, folder / "whole")
     return folder
+
+
+def test_a_folder_is_held_while_it_is_trained_in(
+    classifier: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second training there waits, and then finds a run: neither takes the place of the other's files."""
+
+    def refused_to_others(request: Request, reporter: object) -> None:
+        descriptor = os.open(request.folder, os.O_RDONLY)
+        try:
+            with pytest.raises(BlockingIOError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        finally:
+            os.close(descriptor)
+        raise InterruptedError
+
+    monkeypatch.setattr("edge.training.run._run", refused_to_others)
+    with pytest.raises(InterruptedError):
+        train(Request(recipe=classifier(), folder=tmp_path / "run"), Silent())
 
 
 def test_a_run_leaves_both_networks_and_its_history(finished: Path) -> None:
