@@ -83,7 +83,7 @@ def test_the_command_measures_a_bare_file_and_resumes(
 def test_a_missing_runtime_is_one_line(tmp_path: Path, quick: Plan) -> None:
     path = tmp_path / "model.tflite"
     path.write_bytes(b"0000TFL3")
-    with pytest.raises(EngineError, match=r"^local: .*model\.tflite: tflite-runtime: tflite-runtime is not"):
+    with pytest.raises(EngineError, match=r"^local: .*model\.tflite: tflite-runtime: needs the package tflite_runtime"):
         bench([path], ["tflite-runtime"], quick, LocalTarget(), command="")
 
 
