@@ -55,7 +55,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     film.release()
     model = weights(np.stack(images))
     save_file(renamed(model, "timm"), folder / "mobilenet_v2.safetensors")
-    torch.save(renamed(model, "torchvision"), folder / "mobilenet_v2-torchvision.pth")
+    torch.save(renamed(model, "torchvision"), folder / "mobilenet_v2-7ebf99e0.pth")
     return folder
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any, Literal
 
 from edge.evaluation.chance import Chance
@@ -11,6 +12,7 @@ Check = Literal[
     "parameters", "self-test", "end to end", "operators", "chance", "accuracy", "agreement", "latency", "size"
 ]
 ROUNDING = 1e-12
+TOO_FEW = "too_few_images"
 """A ratio of two accuracies that equals its floor up to float64 rounding passes."""
 
 # Subject of the accuracy finding which says that there are labels and no float parent.
@@ -64,6 +66,9 @@ class Verdict:
 
     @property
     def _why_not_judged(self) -> str:
+        for finding in self.findings:
+            if TOO_FEW in finding.data:
+                return f"{finding.data[TOO_FEW]} images are too few"
         without = any(finding.check == "accuracy" and finding.subject == NO_PARENT for finding in self.findings)
         return "there is no float parent to compare with" if without else "no labelled images were given"
 
@@ -86,7 +91,14 @@ def verdict(findings: Sequence[Finding], at_fault: Sequence[AtFault] = ()) -> Ve
 
 
 def accuracy_finding(
-    subject: str, metric: str, value: float, parent: float | None, agreement: float | None, *, floor: float
+    subject: str,
+    metric: str,
+    value: float,
+    parent: float | None,
+    agreement: float | None,
+    *,
+    floor: float,
+    images: int | None = None,
 ) -> Finding:
     """Judge an accuracy against the float parent's on the same images: value >= floor * parent.
 
@@ -94,6 +106,8 @@ def accuracy_finding(
         metric: its name. value, parent: in [0, 1]; parent None if there is no float parent.
         agreement: share of decisions equal to the parent's, None if not compared.
         floor: least share of the parent's accuracy that is kept, in [0, 1].
+        images: where both are shares of so many images and nobody asked for this floor: one image that is lost where
+            one is more than the floor allows is a fact, no fault. None: judged whatever is lost.
     """
     data: dict[str, Any] = {"metric": metric, "value": value, "parent_value": parent, "parent_agreement": agreement}
     agrees = "" if agreement is None else f", {agreement:.2%} of decisions as the parent"
@@ -105,6 +119,11 @@ def accuracy_finding(
     data |= {"parent_ratio": ratio, "accuracy_floor": floor}
     passed = value >= floor * parent - ROUNDING
     detail = f"{metric} {value:.2%}, parent {parent:.2%}{agrees}"
+    if not passed and images is not None and round((parent - value) * images) <= 1:
+        enough = ceil(1 / (parent * (1 - floor))) if floor < 1 else None
+        more = "" if enough is None else f": give {enough} or more"
+        detail += f"; one image less of {images}, too few to judge whether {floor:.2%} of the parent's is kept{more}"
+        return Finding(check="accuracy", subject=subject, passed=None, detail=detail, data={**data, TOO_FEW: images})
     if not passed:
         detail += f"; {value / parent:.2%} of the parent's kept, at least {floor:.2%} asked"
     return Finding(check="accuracy", subject=subject, passed=passed, detail=detail, data=data)

@@ -147,7 +147,7 @@ def _train(
     from edge.training.progress import bars
     from edge.training.run import Request, train
 
-    _refuse_inputs(folder, recipe, path, parent)
+    _refuse_inputs(folder, recipe, path, parent, resume=resume)
     request = Request(
         recipe=recipe,
         folder=folder,
@@ -161,13 +161,13 @@ def _train(
         return train(request, reporter)
 
 
-def _refuse_inputs(folder: Path, recipe: Recipe, path: Path | None, init: Path | None) -> None:
+def _refuse_inputs(folder: Path, recipe: Recipe, path: Path | None, init: Path | None, *, resume: bool) -> None:
     """Refuse (UsageError) a new run one of whose files would take the place of what it is made from."""
     from edge.training.float_phase import FLOAT_NAME
     from edge.training.loop import STATE_NAME
     from edge.training.run import FILE_NAMES
 
-    if exists(folder / STATE_NAME):  # a run: what lies there it wrote itself
+    if resume or exists(folder / STATE_NAME):  # a run: what lies there it wrote itself; without one nothing is resumed
         return
     pretrained = None if init or recipe.train.init is None else expand(recipe.train.init, recipe.data.root)
     for name in FILE_NAMES:

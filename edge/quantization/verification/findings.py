@@ -100,11 +100,15 @@ def accuracy_findings(comparison: Comparison, images: Images, limits: Limits) ->
         return []
     findings = _chance_findings(comparison, images, metric)
     parent = None if comparison.parent is None else comparison.parent.value
+    asked = limits.origins.get("accuracy_floor", "default") != "default"
+    shares_of = images.count if metric == "top1" and not asked else None
     for participant in participants(comparison):
         subject, agreement = participant.subject, participant.agreement
         if participant.value is not None:
             floor = limits.accuracy_floor
-            finding = accuracy_finding(subject, metric, participant.value, parent, agreement, floor=floor)
+            finding = accuracy_finding(
+                subject, metric, participant.value, parent, agreement, floor=floor, images=shares_of
+            )
             findings.append(_with_labels(finding, participant, comparison.parent))
         elif agreement is not None:
             detail = f"{agreement:.2%} of decisions as the float parent"

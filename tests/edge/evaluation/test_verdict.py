@@ -32,6 +32,19 @@ def test_accuracy_keeps_its_share_of_the_parents_and_the_bound_itself_passes() -
     assert "98.99% of the parent's kept, at least 99.00% asked" in below.detail
 
 
+def test_one_image_less_where_one_is_more_than_the_default_allows_is_no_fault() -> None:
+    """Of 7 images one is 14 points; two of them, or a floor that somebody asked for, are judged."""
+    one = accuracy_finding("m", "top1", 6 / 7, 1.0, 6 / 7, floor=0.99, images=7)
+    assert one.passed is None
+    assert (
+        "one image less of 7, too few to judge whether 99.00% of the parent's is kept: give 100 or more" in one.detail
+    )
+    assert verdict([GOOD, one]).sentence == "ship (accuracy not judged: 7 images are too few)"
+    assert accuracy_finding("m", "top1", 5 / 7, 1.0, 5 / 7, floor=0.99, images=7).passed is False
+    assert accuracy_finding("m", "top1", 6 / 7, 1.0, 6 / 7, floor=0.99).passed is False
+    assert accuracy_finding("m", "top1", 0.99, 1.0, None, floor=0.99, images=100).passed is True
+
+
 def test_an_accuracy_that_is_no_number_does_not_pass() -> None:
     """No class in truth or answer."""
     assert accuracy_finding("model.tflite", "miou", float("nan"), 0.5, None, floor=0.0).passed is False

@@ -68,6 +68,14 @@ def test_what_was_held_out_is_what_other_verbs_look_at(
     assert main(["train", "-o", str(run), "--resume", "--phase", "float"]) == 0  # it is done: nothing is trained
 
 
+def test_a_run_stopped_before_its_first_state_has_nothing_to_resume(
+    road: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "recipe.toml").write_text((road / "run" / "recipe.toml").read_text())
+    assert main(["train", "-o", str(tmp_path), "--resume"]) == 1
+    assert "there is nothing to resume; leave out --resume" in capsys.readouterr().err
+
+
 def test_another_run_s_weights_start_a_training_with_other_classes(
     photos: Path, road: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
