@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import click
 
 from edge.bounded_file import exists, is_file
-from edge.errors import UsageError
+from edge.errors import Interrupted, UsageError
 from edge.overwriting import refuse_inputs
 from edge.own_recipe import HOLDOUT
 from edge.recipe import Recipe
@@ -144,6 +144,7 @@ def _train(
     parent: Path | None,
     threads: int | None,
 ) -> "Position":
+    from edge.training.loop import STATE_NAME
     from edge.training.progress import bars
     from edge.training.run import Request, train
 
@@ -157,8 +158,13 @@ def _train(
         notes=notes,
         threads=threads,
     )
-    with bars() as reporter:
-        return train(request, reporter)
+    try:
+        with bars() as reporter:
+            return train(request, reporter)
+    except KeyboardInterrupt as error:
+        if exists(folder / STATE_NAME):
+            raise Interrupted(f"interrupted; edge train -o {shlex.quote(str(folder))} --resume goes on") from error
+        raise
 
 
 def _refuse_inputs(folder: Path, recipe: Recipe, path: Path | None, init: Path | None, *, resume: bool) -> None:

@@ -1,7 +1,11 @@
 """`edge train --images`: no recipe is needed, and the one that is written trains the same again."""
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -10,6 +14,8 @@ import pytest
 from edge.cli import main
 from edge.data.decode import read_image
 from edge.data.generated import generated_split
+from edge.runtime.python_child import code_arguments
+from tests.conftest import ROOT
 
 SMALL = ["--set", "model.width=0.25", "--set", "model.resolution=32", "--epochs", "1", "--set", "qat.epochs=1"]
 SMALL += ["--set", "train.batch_size=8", "--set", "qat.batch_size=8", "--threads", "1"]
@@ -74,6 +80,24 @@ def test_a_run_stopped_before_its_first_state_has_nothing_to_resume(
     (tmp_path / "recipe.toml").write_text((road / "run" / "recipe.toml").read_text())
     assert main(["train", "-o", str(tmp_path), "--resume"]) == 1
     assert "there is nothing to resume; leave out --resume" in capsys.readouterr().err
+
+
+def test_an_interrupted_training_says_how_it_goes_on(road: Path, tmp_path: Path) -> None:
+    words = ["train", str(road / "run" / "recipe.toml"), "-o", "again", "--set", "train.epochs=500"]
+    code = code_arguments("from edge.__main__ import run\nrun()", words)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = subprocess.Popen(
+        [sys.executable, *code], stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment
+    )
+    with command:
+        assert command.stderr is not None
+        for line in command.stderr:
+            if line.startswith("float epoch 2:"):
+                command.send_signal(signal.SIGINT)
+                break
+        last = command.stderr.read().splitlines()[-1]
+    assert command.returncode == 130
+    assert last == "edge train: interrupted; edge train -o again --resume goes on"
 
 
 def test_another_run_s_weights_start_a_training_with_other_classes(
