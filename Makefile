@@ -44,7 +44,7 @@ TOOLS := nncf brevitas modelopt mediapipe ai-edge-quantizer
 
 # onnx2tf and TensorFlow, as `edge convert --prepare-onnx2tf` pins them.
 ONNX2TF := .venvs/onnx2tf
-$(ONNX2TF)/.ready: converters/onnx2tf_road/requirements.txt
+$(ONNX2TF)/.ready: converters/onnx2tf/requirements.txt
 	$(PYTHON) -m venv $(ONNX2TF)
 	$(RETRY) $(ONNX2TF)/bin/pip install --quiet --no-deps --requirement $<
 	touch $@
@@ -53,14 +53,14 @@ $(ONNX2TF)/.ready: converters/onnx2tf_road/requirements.txt
 EMULATED_PI := .venvs/emulated-pi
 .PHONY: emulated-pi
 emulated-pi: $(VENV)/.ready
-	device_bench/emulated_arm64/build.sh $(EMULATED_PI) $(VENV)/bin/python
+	device_bench/targets/emulated_arm64/build.sh $(EMULATED_PI) $(VENV)/bin/python
 
 demo: $(VENV)/.ready
 	$(VENV)/bin/python docs/demo.py
 
 # The emulated userland needs Debian 12's apt: elsewhere its tests are skipped, but not in CI.
 test: $(VENV)/.ready $(TFLITE)/.ready $(LIGHT)/.ready $(ONNX2TF)/.ready $(NEWER:%=%/.ready) $(TOOLS:%=.venvs/%/.ready)
-	device_bench/emulated_arm64/build.sh $(EMULATED_PI) $(VENV)/bin/python || test -z "$$CI"
+	device_bench/targets/emulated_arm64/build.sh $(EMULATED_PI) $(VENV)/bin/python || test -z "$$CI"
 	.ci/sshd
 	EDGE_TFLITE_RUNTIME_PYTHON=$(CURDIR)/$(TFLITE)/bin/python EDGE_LIGHT_PYTHON=$(CURDIR)/$(LIGHT)/bin/python \
 	EDGE_EMULATED_PI_PYTHON=$(CURDIR)/$(EMULATED_PI)/python3 EDGE_ONNX2TF_PYTHON=$(CURDIR)/$(ONNX2TF)/bin/python \
@@ -90,5 +90,5 @@ clean:
 
 .PHONY: schema
 schema: $(VENV)/.ready
-	$(VENV)/bin/python -c "import json; from edge.artifact import Manifest; print(json.dumps(Manifest.model_json_schema(), indent=2))" > docs/manifest.schema.json
-	$(VENV)/bin/python -c "import json; from device_bench.record import record_schema; print(json.dumps(record_schema(), indent=2))" > docs/record.schema.json
+	$(VENV)/bin/python -c "import json; from edge.artifact.manifest import Manifest; print(json.dumps(Manifest.model_json_schema(), indent=2))" > docs/manifest.schema.json
+	$(VENV)/bin/python -c "import json; from device_bench.records.record import record_schema; print(json.dumps(record_schema(), indent=2))" > docs/record.schema.json

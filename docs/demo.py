@@ -16,11 +16,11 @@ from rich.console import Console
 from rich.table import Table
 
 from edge.data.open_split import open_split
+from edge.engines.python_child import THIS_PYTHON, code_arguments
 from edge.evaluation.baseline import linear_on_pixels, majority_class, mean_mask_score
-from edge.runtime.python_child import THIS_PYTHON, code_arguments
 
 OUT = Path("demo_out")
-EDGE = [THIS_PYTHON, *code_arguments("from edge.cli import run; run()")]
+EDGE = [THIS_PYTHON, *code_arguments("from edge.cli.main import run; run()")]
 LARGEST_DROP = 0.01
 # network -> task of the generated set, metric
 NETWORKS = {"mobilenet_v2": ("classify", "top1"), "fast_scnn": ("segment", "miou")}

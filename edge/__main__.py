@@ -1,7 +1,7 @@
 """The `edge` command, and `python -m edge`: Ctrl-C is one line from the first moment on.
 
 Python itself looks for the modules of `python -m edge` in the current folder first; in a folder of somebody else's use
-`edge`, or `python -P -m edge`. What the command starts imports nothing from there (edge/runtime/python_child.py).
+`edge`, or `python -P -m edge`. What the command starts imports nothing from there (edge/engines/python_child.py).
 """
 
 import os
@@ -20,11 +20,11 @@ def run() -> None:
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
-    from edge import interrupts  # after the handler: importing takes time, in which a person can lose patience
-    from edge.bounded_file import MOST_PIXELS
+    from edge.files import interrupts  # after the handler: importing takes time, in which a person can lose patience
+    from edge.files.bounded_file import MOST_PIXELS
 
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))  # read when OpenCV is imported
-    from edge.cli import main
+    from edge.cli.main import main
 
     interrupts.install()
     status = main()
@@ -33,7 +33,7 @@ def run() -> None:
 
 
 def _interrupted_is_one_line() -> None:
-    """Until `edge.cli.main` listens, Ctrl-C says one line and leaves: a native import may swallow an exception."""
+    """Until `edge.cli.main.main` listens, Ctrl-C says one line and leaves: a native import may swallow an exception."""
 
     def leave(number: int, frame: FrameType | None) -> None:
         os.write(2, b"edge: interrupted\n")

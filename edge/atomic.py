@@ -1,8 +1,8 @@
 """Writing files and folders whole: the old one stands until the new one does, whatever ends the process.
 
-A temporary one is made beside the target (`edge.leftovers`: one of a killed process is swept by the next write), synced
-and put in the target's place in one step. Symbolic links are followed and stay; permissions are those of what is
-replaced, or what the umask leaves. No signal cuts the last step (`edge.interrupts`).
+A temporary one is made beside the target (`edge.files.leftovers`: one of a killed process is swept by the next write),
+synced and put in the target's place in one step. Symbolic links are followed and stay; permissions are those of what is
+replaced, or what the umask leaves. No signal cuts the last step (`edge.files.interrupts`).
 """
 
 import os
@@ -12,10 +12,10 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from edge.errors import FileError
-from edge.exchange import stand_in, sync_file_system
-from edge.folder_lock import held
-from edge.interrupts import uncut
-from edge.leftovers import made_file, made_folder, remove, sweep
+from edge.files.exchange import stand_in, sync_file_system
+from edge.files.folder_lock import held
+from edge.files.interrupts import uncut
+from edge.files.leftovers import made_file, made_folder, remove, sweep
 
 ROOM_BYTES = 1 << 20
 MOST_SINGLE_SYNCS = 16

@@ -18,10 +18,10 @@ The exit code says whose turn it is, in every verb:
     1    could not: what is there cannot be read, used or written; or do not ship
     2    asked wrongly: an option, a name or a recipe or card that does not hold, a path of the command line where
          nothing is
-    70   nobody foresaw it: a defect of ours, whose traceback stands in a file that the line names (edge/unforeseen.py)
-    130  interrupted
+    70   nobody foresaw it: a defect of ours, whose traceback stands in a file that the line names
+    (edge/cli/unforeseen.py) 130  interrupted
 
-The command line prints `edge VERB: MESSAGE`, one line, and leaves with the exit code (edge/cli.py).
+The command line prints `edge VERB: MESSAGE`, one line, and leaves with the exit code (edge/cli/main.py).
 """
 
 import difflib

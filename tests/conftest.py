@@ -31,37 +31,39 @@ MakeArtifact = Callable[..., Path]
 # Tests of what a device runs. `pytest -m light` opens no other file, and of these none that imports what it lacks.
 LIGHT = (
     "device_bench",
+    "edge/artifact",
     "edge/camera",
+    "edge/cli/test_probe.py",
+    "edge/cli/test_recipes.py",
     "edge/data",
+    "edge/engines",
     "edge/evaluation",
-    "edge/runtime",
-    "edge/test_artifact.py",
+    "edge/files",
+    "edge/graph/analyses/test_cost.py",
+    "edge/predictor",
+    "edge/recipe",
     "edge/test_atomic.py",
-    "edge/test_bounded_file.py",
-    "edge/test_cost.py",
     "edge/test_errors.py",
     "edge/test_installation.py",
     "edge/test_light.py",
-    "edge/test_own_recipe.py",
-    "edge/test_recipe.py",
-    "edge/test_recipe_splits.py",
-    "edge/test_shipped_recipes.py",
     "edge/test_terminal.py",
-    "edge/verbs/test_probe.py",
-    "edge/verbs/test_recipes.py",
+    "edge/training/test_own_recipe.py",
     "edge/vision",
 )
 # Imported by the call itself: duckdb; an environment of another runtime.
-NEEDS_MORE = ("device_bench/report", "edge/runtime/test_tflite_runtime.py")
+NEEDS_MORE = ("device_bench/report", "edge/engines/test_tflite_runtime.py")
 HEAVY = (
-    "torch",
-    "onnx",
-    "safetensors",
     "converters",
+    "edge.engines.torch",
+    "edge.execution",
     "edge.graph",
     "edge.models",
     "edge.quantization",
     "edge.training",
+    "edge.verification",
+    "onnx",
+    "safetensors",
+    "torch",
 )
 IMPORTED = re.compile(r"^(?:from|import) ([\w.]+)", re.MULTILINE)
 
@@ -132,7 +134,7 @@ def emulated_pi() -> str:
 @pytest.fixture(scope="session")
 def cuda() -> str:
     """The name of the first CUDA device; tests that take it are skipped where there is none."""
-    from edge.runtime.nvidia_smi import read_gpus
+    from edge.engines.nvidia_smi import read_gpus
 
     gpus = read_gpus()
     if not gpus:
@@ -171,7 +173,7 @@ def make_artifact(tmp_path: Path) -> MakeArtifact:
         file: Mapping[str, Any] | None = None,
         **changes: Any,
     ) -> Path:
-        from edge.artifact import Manifest, manifest_json
+        from edge.artifact.manifest import Manifest, manifest_json
 
         folder = tmp_path / name
         folder.mkdir()
@@ -295,7 +297,7 @@ def road(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     Holds tiny.toml, run/float.safetensors, run/qat.safetensors, and the artifacts `float` and `int8`.
     """
-    from edge.cli import main
+    from edge.cli.main import main
 
     folder = tmp_path_factory.mktemp("road")
     (folder / "tiny.toml").write_text(TINY_RECIPE)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.cli import main
+from edge.cli.main import main
 
 Damage = Callable[[bytes], bytes]
 
@@ -131,8 +131,8 @@ OVERWRITING: tuple[tuple[str, ...], ...] = (
 def test_no_file_that_is_read_is_written_over(
     copy: Path, command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from device_bench.benchmarks.fleet import record
-    from device_bench.record_lines import append_records
+    from device_bench.records.record_lines import append_records
+    from tests.benchmarks.fleet import record
 
     append_records(copy / "records.jsonl", [record(0, np.random.default_rng(1))])
     film = cv2.VideoWriter(str(copy / "drive.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 15.0, (64, 48))

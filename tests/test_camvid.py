@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.cli import main
+from edge.cli.main import main
 from edge.data.scenes import camvid
 from edge.evaluation.baseline import mean_mask_score
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from device_bench.targets.local import LocalTarget
-from edge.runtime.other_python import OtherPython
-from edge.runtime.python_child import THIS_PYTHON, code_arguments, file_arguments, module_arguments
+from edge.engines.other_python import OtherPython
+from edge.engines.python_child import THIS_PYTHON, code_arguments, file_arguments, module_arguments
 
 MakeArtifact = Callable[..., Path]
 ROOT = Path(__file__).resolve().parent.parent
@@ -77,7 +77,7 @@ def test_an_empty_entry_of_the_search_path_is_no_way_in(trap: Path, monkeypatch:
 
 
 def test_one_module_knows_how_a_python_is_started() -> None:
-    """Every `sys.executable`, `-c` and `-m` stands in `edge.runtime.python_child`."""
+    """Every `sys.executable`, `-c` and `-m` stands in `edge.engines.python_child`."""
     found = []
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -85,7 +85,7 @@ def test_one_module_knows_how_a_python_is_started() -> None:
             if flag or (isinstance(node, ast.Attribute) and node.attr == "executable"):
                 found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
     # A line for a person to copy, and what runs on a device under its own name.
-    assert [place for place in found if not place.startswith("device_bench/benchmarks/official.py")] == []
+    assert [place for place in found if not place.startswith("tests/benchmarks/official.py")] == []
 
 
 def test_one_module_imports_onnx_runtime() -> None:
@@ -100,7 +100,7 @@ def test_one_module_imports_onnx_runtime() -> None:
 
 USE = """
 import sys
-from edge.runtime.engine import open_session
+from edge.engines.engine import open_session
 from device_bench.targets.local import LocalTarget
 print(open_session("onnxruntime", sys.argv[1]).info.kernels, "onnxruntime" in LocalTarget().probe()["engines"])
 """

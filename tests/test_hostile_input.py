@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.cli import VERBS, main
+from edge.cli.main import VERBS, main
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -74,8 +74,8 @@ def place(road: Path, tiny_card: str, tmp_path_factory: pytest.TempPathFactory) 
     for name in ("a", "b"):
         shutil.copytree("images", f"classes/{name}")
         shutil.copy("images/a.png", f"classes/{name}/b.png")
-    from device_bench.benchmarks.fleet import record
-    from device_bench.record_lines import append_records
+    from device_bench.records.record_lines import append_records
+    from tests.benchmarks.fleet import record
 
     append_records(Path("records.jsonl"), [record(0, np.random.default_rng(1))])
     os.mkfifo("pipe")

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from edge.cli import main
+from edge.cli.main import main
 from edge.data.generated import generated_split
 from edge.models.registry import build
 from tests.conftest import ROOT

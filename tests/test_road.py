@@ -6,17 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.artifact import open_artifact
-from edge.cli import main
+from edge.artifact.manifest import open_artifact
+from edge.cli.main import main
 from edge.graph.graph import Graph
-from edge.graph.onnx import read_onnx
-from edge.graph.tflite import read_tflite
+from edge.graph.importers.onnx.reader import read_onnx
+from edge.graph.importers.tflite.reader import read_tflite
 
 
 @pytest.fixture(scope="module")
 def graphs(road: Path) -> dict[str, Graph]:
     """The trained integers as the QAT module, source.onnx, model.onnx and model.tflite hold them."""
-    from edge.quantization.freeze import freeze
+    from edge.quantization.qat.freeze import freeze
     from edge.training.checkpoint import read_checkpoint, restore_module
 
     module = restore_module(read_checkpoint(road / "run" / "qat.safetensors")).eval()

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from converters.tflite.int16_operators import INT16_VERSIONS
 from edge.errors import UnsupportedError
 from edge.graph.graph import Graph, Operator, Quantization, Tensor
-from edge.graph.tflite_schema import DTYPES, FUSED_ACTIVATIONS, SCHEMA_VERSION, pack, schema
+from edge.graph.importers.tflite.parsing.schema import DTYPES, FUSED_ACTIVATIONS, SCHEMA_VERSION, pack, schema
 
 Array = npt.NDArray[Any]
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from edge.errors import UnsupportedError
 from edge.graph.graph import Graph, Operator, Quantization, Tensor
-from edge.graph.kernel_limits import LAYERS, limit_fault
+from edge.graph.ops.kernel_limits import LAYERS, limit_fault
 
 QUANTIZED_DTYPES = ("int8", "uint8", "int16")
 # dtype of the activations -> dtype of the weights that TFLite's integer kernels multiply them by.
@@ -53,7 +53,7 @@ def require_same_parameters(graph: Graph, operator: Operator) -> None:
 
 
 def require_limits(graph: Graph, operator: Operator) -> None:
-    """Refuse (UnsupportedError) an operator outside `edge.graph.kernel_limits`, over activations of several scales.
+    """Refuse (UnsupportedError) an operator outside `edge.graph.ops.kernel_limits`, over activations of several scales.
 
     LiteRT would refuse the file, compute what the simulation does not know, or end the process.
     """

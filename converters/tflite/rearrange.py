@@ -6,7 +6,7 @@ from converters.tflite.file_builder import FileBuilder
 from converters.tflite.parameters import int8_version, require_same_parameters
 from edge.errors import UnsupportedError
 from edge.graph.graph import Operator
-from edge.graph.tflite_schema import DTYPES
+from edge.graph.importers.tflite.parsing.schema import DTYPES
 
 LARGEST_BROADCAST_RANK = 8
 
@@ -29,7 +29,7 @@ def write_gather(builder: FileBuilder, operator: Operator) -> None:
 
 
 def write_depth_to_space(builder: FileBuilder, operator: Operator) -> None:
-    """Write a DCR depth-to-space; `converters.onnx_passes.lower_depth_to_space` turns CRD into it."""
+    """Write a DCR depth-to-space; `converters.passes.lower_depth_to_space` turns CRD into it."""
     if operator.attributes["mode"] != "DCR":
         raise UnsupportedError(
             f"DepthToSpace '{operator.name}': mode {operator.attributes['mode']}; TFLite knows DCR, "

@@ -7,7 +7,7 @@ from converters.tflite.file_builder import FileBuilder
 from converters.tflite.parameters import int8_version, require_weights
 from edge.errors import UnsupportedError
 from edge.graph.graph import Operator
-from edge.graph.padding import transposed_full_size, transposed_same_pads
+from edge.graph.ops.padding import transposed_full_size, transposed_same_pads
 
 FUSED_VERSION, BIAS_VERSION = 4, 3
 
@@ -15,7 +15,7 @@ FUSED_VERSION, BIAS_VERSION = 4, 3
 def write_conv_transpose(builder: FileBuilder, operator: Operator) -> None:
     """Write a transposed convolution.
 
-    Refuses (UnsupportedError) groups and dilations, which `converters.onnx_passes.lower_conv_transpose` rewrites, and
+    Refuses (UnsupportedError) groups and dilations, which `converters.passes.lower_conv_transpose` rewrites, and
     an output that reaches further than the windows do.
     """
     graph, given = builder.graph, operator.attributes

@@ -7,7 +7,7 @@ import numpy as np
 from converters.tflite.file_builder import FileBuilder
 from edge.errors import UnsupportedError
 from edge.graph.graph import Operator
-from edge.graph.padding import PadsHw, same_pads, window_output_hw
+from edge.graph.ops.padding import PadsHw, same_pads, window_output_hw
 
 NO_PADS: PadsHw = (0, 0, 0, 0)
 

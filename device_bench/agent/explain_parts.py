@@ -16,9 +16,9 @@ from device_bench.agent.onnx_profile import profile_onnx
 from device_bench.agent.operator_times import TflitePlan, operator_pass
 from device_bench.agent.peak_times import computing, copy_times, peak_times
 from device_bench.agent.turns import in_turn
+from edge.engines.emulation import emulator
+from edge.engines.engine import Opener, Session
 from edge.errors import EngineError
-from edge.runtime.emulation import emulator
-from edge.runtime.engine import Opener, Session
 
 EMULATED = "an emulated machine's time is no latency, so there is nothing to explain"
 # A session's place in memory makes it faster or slower: every time is taken of several sessions.
@@ -76,7 +76,7 @@ def explained(part: Part, folder: Path) -> dict[str, Any]:
         folder: holds the job's files by hash, and what is made of them meanwhile.
 
     Returns:
-        JSON-ready fields of `device_bench.explain_speed.answer.ExplainedAnswer`; only `missing`, a sentence, where it
+        JSON-ready fields of `device_bench.explain.answer.ExplainedAnswer`; only `missing`, a sentence, where it
         cannot be done: the measurement before it stands all the same.
     """
     if emulator() is not None:

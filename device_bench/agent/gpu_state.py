@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from edge.runtime.nvidia_smi import Ask, Gpu, read_gpus
+from edge.engines.nvidia_smi import Ask, Gpu, read_gpus
 
 # NVML's bits of why a clock is below what it could be; an idle GPU (bit 0) and clocks set by an application (bit 1)
 # are nobody's disturbance.

@@ -15,13 +15,13 @@ import numpy.typing as npt
 
 from device_bench.agent.loop import Clock, Subject
 from device_bench.agent.resident import PeakMemory
+from edge.engines.emulation import emulator
+from edge.engines.engine import ENGINES, DeviceSession, Opener, Port, Session
+from edge.engines.inputs import port_difference
+from edge.engines.null_session import NullSession
+from edge.engines.onnxruntime_module import onnxruntime_module
+from edge.engines.output_difference import difference_allowed_here, kernel_key, output_difference
 from edge.errors import EngineError
-from edge.runtime.emulation import emulator
-from edge.runtime.engine import ENGINES, DeviceSession, Opener, Port, Session
-from edge.runtime.inputs import port_difference
-from edge.runtime.null_session import NullSession
-from edge.runtime.onnxruntime_module import onnxruntime_module
-from edge.runtime.output_difference import difference_allowed_here, kernel_key, output_difference
 
 # The package behind an engine: its import is timed by itself, so that the load of a file is not the package's.
 RUNTIME_PACKAGES: Mapping[str, str] = MappingProxyType(

@@ -17,7 +17,7 @@ CHECK_EVERY = 8  # stability is asked for when the warm-up has grown by an eight
 
 @dataclass(frozen=True, kw_only=True)
 class LoopPlan:
-    """What the loop needs of a plan: see `device_bench.plan.Plan`."""
+    """What the loop needs of a plan: see `device_bench.records.plan.Plan`."""
 
     rounds: int
     warmup_runs: int

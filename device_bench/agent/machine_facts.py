@@ -1,4 +1,4 @@
-"""Reads what a machine is, as the fields of `device_bench.machine.Machine`: standard library only."""
+"""Reads what a machine is, as the fields of `device_bench.records.machine.Machine`: standard library only."""
 
 import os
 import platform
@@ -7,8 +7,8 @@ from typing import Any
 
 from device_bench.agent.power_facts import power_supply
 from device_bench.agent.processor_facts import android_properties, clusters, part_name, soc
-from device_bench.readings import control_group, read_fields, read_integer, read_text
-from edge.runtime.emulation import emulator
+from device_bench.agent.readings import control_group, read_fields, read_integer, read_text
+from edge.engines.emulation import emulator
 
 ROOT = Path("/")
 

@@ -1,4 +1,5 @@
-"""Reads how a machine stands, as the fields of `device_bench.machine_state.MachineState`: standard library only.
+"""Reads how a machine stands, as the fields of `device_bench.records.machine_state.MachineState`: standard library
+only.
 
 It happens between blocks, never within one: 0.5 to 2 ms for a machine of two to eight processors (files of /proc and
 /sys alone); on a Raspberry Pi each question to `vcgencmd`, with an NVIDIA GPU one to `nvidia-smi`, adds its process.
@@ -14,7 +15,7 @@ from typing import Any
 
 from device_bench.agent.gpu_state import gpu_facts
 from device_bench.agent.power_facts import battery_facts, energy_facts, vcgencmd
-from device_bench.readings import control_group, read_fields, read_integer, read_text
+from device_bench.agent.readings import control_group, read_fields, read_integer, read_text
 
 ROOT = Path("/")
 

@@ -14,10 +14,10 @@ from device_bench.agent.loop import Clock
 from device_bench.agent.onnx_topology import TopologyNode, read_topology
 from device_bench.agent.onnx_trace import TracedNode, read_trace
 from device_bench.agent.turns import in_turn
+from edge.engines.onnx_providers import PROVIDERS, one_line, start_session
+from edge.engines.onnx_session import DTYPES
+from edge.engines.onnxruntime_module import onnxruntime_module
 from edge.errors import EngineError
-from edge.runtime.onnx_providers import PROVIDERS, one_line, start_session
-from edge.runtime.onnx_session import DTYPES
-from edge.runtime.onnxruntime_module import onnxruntime_module
 
 DEFAULT_KERNELS = "mlas"
 UNTIMED = 3  # runs of each session before the first round: its arena and its threads settle
@@ -41,8 +41,8 @@ def profile_onnx(
 
     Args:
         inputs: numpy arrays as the file takes them, in its order.
-        chains: files of nodes that hardly compute (`device_bench.explain_speed.onnx_overhead`), fed with zeros.
-        kernels: as of `edge.runtime.onnx_session.open_onnxruntime`; the chains run with the CPU's.
+        chains: files of nodes that hardly compute (`device_bench.explain.onnx_overhead`), fed with zeros.
+        kernels: as of `edge.engines.onnx_session.open_onnxruntime`; the chains run with the CPU's.
         folder: where the profile and the optimized model lie meanwhile, in a folder that is removed in any case.
 
     Returns:

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from device_bench.agent.loop import Clock
 from device_bench.agent.turns import in_turn
+from edge.engines.engine import Session
 from edge.errors import EngineError
-from edge.runtime.engine import Session
 
 COPY_BYTES = (2**15, 2**18, 2**21, 2**24, 2**26)  # of the source; first and second level, shared caches, memory
 TIMED_BYTES = 2**23  # a timed call copies so much, in as many copies as that takes

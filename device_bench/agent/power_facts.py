@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from device_bench.readings import read_integer, read_text
+from device_bench.agent.readings import read_integer, read_text
 
 VCGENCMD_TIMEOUT_S = 2.0
 Counters = dict[str, int]
@@ -38,7 +38,7 @@ def battery_facts(root: Path) -> dict[str, Any]:
 
 
 def energy_facts(root: Path, live: bool) -> dict[str, Any]:
-    """Energy counters and power sensors, as fields of `device_bench.machine_state.MachineState`.
+    """Energy counters and power sensors, as fields of `device_bench.records.machine_state.MachineState`.
 
     RAPL's packages and hwmon's energy1_input count microjoules; INA sensors (power1_input) and a Raspberry Pi 5's power
     management (`vcgencmd pmic_read_adc`, all rails together) tell microwatts at this moment.

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from device_bench.readings import read_fields, read_integer, read_text
+from device_bench.agent.readings import read_fields, read_integer, read_text
 
 GETPROP_TIMEOUT_S = 2.0
 PROPERTIES = ("ro.soc.manufacturer", "ro.soc.model", "ro.board.platform", "ro.product.model")

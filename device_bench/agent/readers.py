@@ -14,7 +14,8 @@ class Readers:
     """Functions that read; tests give their own.
 
     Attributes:
-        machine: fields of `device_bench.machine.Machine`. state: of `device_bench.machine_state.MachineState`.
+        machine: fields of `device_bench.records.machine.Machine`. state: of
+            `device_bench.records.machine_state.MachineState`.
         stable: whether the running median of these samples has settled.
     """
 

@@ -33,7 +33,7 @@ def forget_peak() -> bool:
 
 
 class PeakMemory:
-    """The peak from its making on, as fields of `device_bench.record_parts.Memory`.
+    """The peak from its making on, as fields of `device_bench.records.record_parts.Memory`.
 
     Of several models in one process each peak is told apart where the system starts peaks anew; where it does not, only
     the first one's is known. An emulated process shows the emulator's memory too: unknown.

@@ -14,9 +14,9 @@ from device_bench.agent.explain_parts import Part, explained
 from device_bench.agent.load import Loaded, load, model_path
 from device_bench.agent.loop import Clock, Progress, Samples, Subject, loop_plan, measure
 from device_bench.agent.readers import READERS, Readers
-from device_bench.versions import package_versions
+from device_bench.agent.versions import package_versions
+from edge.engines.engine import Opener, installed_engines, open_session
 from edge.errors import EngineError, UsageError
-from edge.runtime.engine import Opener, installed_engines, open_session
 
 JOB_VERSION = 1
 LONGEST_TEXT = 1500
@@ -65,10 +65,10 @@ def run_job(
     begins: Callable[[str], None] | None = None,
     readers: Readers = READERS,
 ) -> dict[str, Any]:
-    """Run a job and answer with what was measured; `device_bench.collect` makes records of it.
+    """Run a job and answer with what was measured; `device_bench.bench.collect` makes records of it.
 
     Args:
-        job: the document of a `device_bench.job.Job`.
+        job: the document of a `device_bench.jobs.job.Job`.
         folder: holds every file of the job, named HASH.FORMAT.
         progress: called between blocks only.
         begins: called with a subject's HASH.FORMAT before it is loaded and before it is warmed up, with nothing ("")

@@ -1,6 +1,6 @@
 """Answer messages on standard input: probe this machine, take files, run a job.
 
-A message is framed by `edge.runtime.framing`. Requests: `{"do": "probe"}`, `{"do": "file", "name": ...}` with the
+A message is framed by `edge.engines.framing`. Requests: `{"do": "probe"}`, `{"do": "file", "name": ...}` with the
 file as payload, `{"do": "run"}` with the job's JSON as payload. Answers: `{"answer": true}` with JSON as payload,
 `{"progress": [done, total]}` and `{"subject": HASH.FORMAT}` before it, or `{"error": ..., "kind": ...}`.
 """
@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from device_bench.agent.run_job import probe, run_job
+from edge.engines.framing import Ended, read_message, write_message
 from edge.errors import EngineError
-from edge.leftovers import temporary_folder
-from edge.runtime.framing import Ended, read_message, write_message
+from edge.files.leftovers import temporary_folder
 
 FOLDER = "EDGE_AGENT_FOLDER"  # names the folder for our files, where whoever asks has made one
 GONE_SECONDS = 0.5

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from device_bench.agent.loop import Clock
+from edge.engines.engine import Session
 from edge.errors import EngineError
-from edge.runtime.engine import Session
 from edge.vision.encoding import frame_encoder
 from edge.vision.pixels import Pixels, Triple, resize
 from edge.vision.postprocess import class_scores, frame_class_map
@@ -37,7 +37,7 @@ class GeometryFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class TensorFacts:
-    """The fields of `edge.artifact.TensorInfo` that the stages read."""
+    """The fields of `edge.artifact.manifest.TensorInfo` that the stages read."""
 
     name: str
     dtype: str

@@ -1,6 +1,6 @@
 """What answers on a device over SSH: it takes files, starts jobs that outlive the connection, waits for them, collects.
 
-Requests (`edge.runtime.framing`), each answered by `{"answer": true}` with JSON as payload, or `{"error", "kind"}`:
+Requests (`edge.engines.framing`), each answered by `{"answer": true}` with JSON as payload, or `{"error", "kind"}`:
 `probe`; `need` (names) says which files are missing; `file` (name) keeps one; `start` (id, mode, names, who, timeout_s;
 the job as payload); `wait` (id) tells progress and answers with the job's answer; `stop` (id); `forget` (id).
 """
@@ -30,10 +30,10 @@ from device_bench.agent.device_folder import (
     write_whole,
 )
 from device_bench.agent.run_job import probe
+from edge.engines.agent_code import OLDER_PYTHON
+from edge.engines.framing import Ended, read_message, write_message
+from edge.engines.python_child import THIS_PYTHON, code_arguments
 from edge.errors import EngineError
-from edge.runtime.agent_code import OLDER_PYTHON
-from edge.runtime.framing import Ended, read_message, write_message
-from edge.runtime.python_child import THIS_PYTHON, code_arguments
 
 MODES = ("new", "resume", "attach")
 START_JOB = (

@@ -6,7 +6,7 @@ Every drawing is WIDTH units wide; on a phone a unit is about a pixel.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from device_bench.record_parts import STAGES
+from device_bench.records.record_parts import STAGES
 from device_bench.report.axes import linear_axis, log_axis, number_text
 from device_bench.report.groups import SHARES, Group, gain_text
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from device_bench.explanation import Explanation
-from device_bench.record_types import INT64_MAX
+from device_bench.records.explanation import Explanation
+from device_bench.records.record_types import INT64_MAX
 from device_bench.report.charts import (
     COLD_PARTS,
     STAGE_PARTS,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from device_bench.explanation import Explanation
+from device_bench.records.explanation import Explanation
 from device_bench.report.axes import log_axis
 from device_bench.report.charts import LEFT, RIGHT, TOP
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from device_bench.order_bounds import order_bounds
-from device_bench.report.row import PERCENTILES
+from device_bench.records.row import PERCENTILES
 from device_bench.report.store import Store
+from device_bench.statistics.order_bounds import order_bounds
 
 KEY = ("name", "model_file", "hash", "precision", "engine", "kernels", "threads", "scenario", "machine", "tainted")
 SHARES = (0.0, 0.01, 0.02, 0.05, *(step / 20 for step in range(2, 20)), 0.98, 0.99, 0.999, 1.0)

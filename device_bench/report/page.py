@@ -5,9 +5,9 @@ from importlib.resources import files
 from typing import Any
 
 from device_bench.report.axes import number_text
-from device_bench.table import milliseconds
-from edge.evaluation.page_environment import page_environment
-from edge.evaluation.quantities import size_text
+from device_bench.report.table import milliseconds
+from edge.artifact.units import size_text
+from edge.files.page_environment import page_environment
 
 
 def report_page(content: Mapping[str, Any]) -> str:

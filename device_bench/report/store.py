@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from device_bench.record_lines import record_lines
-from device_bench.report.row import COLUMNS, row
+from device_bench.records.record_lines import record_lines
+from device_bench.records.row import COLUMNS, row
 from edge.errors import FileError, UnsupportedError
+from edge.files.leftovers import temporary_folder
 from edge.installation import needs
-from edge.leftovers import temporary_folder
 
 MEMORY_LIMIT = "512MB"
 MOST_TOLD = 20

@@ -5,9 +5,9 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+from device_bench.records.row import PERCENTILES
 from device_bench.report.groups import MEANS, Group
-from device_bench.report.row import PERCENTILES
-from device_bench.table import milliseconds
+from device_bench.report.table import milliseconds
 from edge.errors import one_line
 
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")

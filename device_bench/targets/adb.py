@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from device_bench.agent.run_job import JOB_VERSION
-from device_bench.job import Job
+from device_bench.jobs.job import Job
 from device_bench.targets.adb_client import AdbClient, choose_device, find_adb
 from device_bench.targets.android_facts import android_machine, android_state
 from device_bench.targets.benchmark_model import KERNELS, NEEDED, arguments, parse
 from device_bench.targets.target import Progress, TargetOptions
-from edge.artifact import file_sha256
+from edge.artifact.manifest import file_sha256
 from edge.errors import EngineError, UsageError
-from edge.leftovers import temporary_folder
+from edge.files.leftovers import temporary_folder
 
 KIND = "adb"
 FOLDER = "/data/local/tmp/edge-deploy"

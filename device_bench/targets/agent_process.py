@@ -10,7 +10,7 @@ from typing import Any
 from device_bench.agent.serve import FOLDER
 from device_bench.targets.conversation import Conversation, NoAnswer, Tell
 from edge.errors import EngineError, one_line
-from edge.leftovers import temporary_folder
+from edge.files.leftovers import temporary_folder
 
 ANSWER_SECONDS = 600.0
 GRACE_SECONDS, STOP_SECONDS = 0.5, 5.0

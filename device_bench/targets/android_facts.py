@@ -28,7 +28,7 @@ SMALLEST_MILLICELSIUS, LARGEST_MILLICELSIUS = 1000, 200_000  # zones in other un
 
 
 def android_machine(shell: Callable[[str], str]) -> dict[str, Any]:
-    """The fields of `device_bench.machine.Machine`; None where the device does not say."""
+    """The fields of `device_bench.records.machine.Machine`; None where the device does not say."""
     told = _lists(shell(MACHINE_SCRIPT))
 
     def first(name: str) -> str | None:
@@ -57,7 +57,7 @@ def android_machine(shell: Callable[[str], str]) -> dict[str, Any]:
 
 
 def android_state(shell: Callable[[str], str]) -> dict[str, Any]:
-    """The fields of `device_bench.machine_state.MachineState`, battery, screen and thermal status among them."""
+    """The fields of `records.machine_state.MachineState`, battery, screen and thermal status among them."""
     told = _lists(shell(STATE_SCRIPT))
     zones: dict[str, int] = {}
     for entry in told.get("zone", []):

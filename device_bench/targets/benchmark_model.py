@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from device_bench.plan import Plan
-from device_bench.record_types import LONGEST_NS
+from device_bench.records.plan import Plan
+from device_bench.records.record_types import LONGEST_NS
 from edge.errors import EngineError, one_line
 
 KERNELS: Mapping[str | None, str] = {None: "xnnpack", "xnnpack": "xnnpack", "builtin": "builtin"}

@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any, BinaryIO, cast
 
-from device_bench.record_types import LONGEST_NS
+from device_bench.records.record_types import LONGEST_NS
+from edge.engines.framing import read_message, read_object, write_message
 from edge.errors import EngineError, UsageError, one_line
-from edge.runtime.framing import read_message, read_object, write_message
 
 KEPT_STDERR_BYTES = 8192
 MAX_ANSWER_BYTES = 64 << 20

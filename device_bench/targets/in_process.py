@@ -8,10 +8,10 @@ from typing import Any
 from device_bench.agent.loop import Clock
 from device_bench.agent.readers import READERS, Readers
 from device_bench.agent.run_job import probe, run_job
-from device_bench.job import Job
+from device_bench.jobs.job import Job
 from device_bench.targets.target import Progress
-from edge.leftovers import temporary_folder
-from edge.runtime.engine import Opener, open_session
+from edge.engines.engine import Opener, open_session
+from edge.files.leftovers import temporary_folder
 
 
 class InProcess:

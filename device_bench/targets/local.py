@@ -6,12 +6,12 @@ import shutil
 from collections.abc import Mapping
 from typing import Any
 
-from device_bench.agent_archive import SERVE, bench_archive, bench_archive_sha256, bench_start_arguments
-from device_bench.job import Job
+from device_bench.jobs.job import Job
+from device_bench.targets.agent_archive import SERVE, bench_archive, bench_archive_sha256, bench_start_arguments
 from device_bench.targets.agent_process import ANSWER_SECONDS, AgentProcess
 from device_bench.targets.target import Progress, TargetOptions
+from edge.engines.python_child import THIS_PYTHON, code_arguments
 from edge.errors import EngineError, UsageError
-from edge.runtime.python_child import THIS_PYTHON, code_arguments
 
 START_HERE = f"sys.path.insert(0, sys.argv[1])\nfrom {SERVE} import main\nmain()"
 

@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from device_bench.answers import believed, probed
-from device_bench.job import Job
-from device_bench.record_types import Strict
+from device_bench.jobs.job import Job
+from device_bench.records.record_types import Strict
+from device_bench.targets.answers import believed, probed
 from device_bench.targets.ssh_client import Address, ConnectionCut, parse_address
 from device_bench.targets.station_process import StationProcess, station_archive
 from device_bench.targets.target import Progress, TargetOptions

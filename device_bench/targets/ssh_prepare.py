@@ -9,8 +9,8 @@ from device_bench.targets.bounded_run import run_bounded
 from device_bench.targets.ssh import refuse_foreign
 from device_bench.targets.ssh_client import Address, ConnectionCut, parse_address
 from device_bench.targets.target import TargetOptions
+from edge.engines.python_child import code_arguments
 from edge.errors import EngineError, UsageError
-from edge.runtime.python_child import code_arguments
 
 PREPARE_SECONDS = 1800.0
 # Run by the device's own Python, with the standard library alone. Standard input: a tar of wheels, or nothing.

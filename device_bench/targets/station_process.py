@@ -5,20 +5,20 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from device_bench.agent_archive import BENCH_MODULES
+from device_bench.targets.agent_archive import BENCH_MODULES
 from device_bench.targets.conversation import Conversation, NoAnswer, Tell
 from device_bench.targets.ssh_client import Address, ConnectionCut, python_line
+from edge.engines.agent_code import OLDER_PYTHON, agent_archive
+from edge.engines.framing import CutOff, Ended
+from edge.engines.python_child import code_arguments
 from edge.errors import EngineError, one_line
-from edge.runtime.agent_code import OLDER_PYTHON, agent_archive
-from edge.runtime.framing import CutOff, Ended
-from edge.runtime.python_child import code_arguments
 
 MODULES = (
     *BENCH_MODULES,
-    "edge/runtime/agent_code.py",
     "device_bench/agent/detached.py",
     "device_bench/agent/device_folder.py",
     "device_bench/agent/station.py",
+    "edge/engines/agent_code.py",
 )
 ANSWER_SECONDS = 300.0
 GREETING_LINES = 200  # a login script may talk before the agent does

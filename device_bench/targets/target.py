@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from device_bench.job import Job
+from device_bench.jobs.job import Job
 from edge.errors import UsageError, unknown_name
 
 Progress = Callable[[int, int], None]
@@ -78,7 +78,7 @@ class Target(Protocol):
 TARGETS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "local": ("device_bench.targets.local", "open_local"),
-        "emulated-arm64": ("device_bench.targets.emulated_arm64", "open_emulated_arm64"),
+        "emulated-arm64": ("device_bench.targets.emulated_arm64.target", "open_emulated_arm64"),
         "adb": ("device_bench.targets.adb", "open_adb"),
         "ssh": ("device_bench.targets.ssh", "open_ssh"),
     }
@@ -105,7 +105,7 @@ def open_target(name: str, options: TargetOptions) -> Target:
 # kind -> (module, function) that sets a bare target up. Each takes (name, TargetOptions) and says what is there now.
 PREPARERS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
-        "emulated-arm64": ("device_bench.targets.emulated_arm64", "prepare_emulated_arm64"),
+        "emulated-arm64": ("device_bench.targets.emulated_arm64.target", "prepare_emulated_arm64"),
         "ssh": ("device_bench.targets.ssh_prepare", "prepare_ssh"),
     }
 )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from device_bench.job import Job
+from device_bench.jobs.job import Job
 from device_bench.targets.target import Progress
 from edge.errors import EngineError
 

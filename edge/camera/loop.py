@@ -12,7 +12,7 @@ import numpy.typing as npt
 from edge.camera.sinks import Sink
 from edge.camera.sources import Frame, Source
 from edge.percentile import nearest_rank
-from edge.runtime.predictor import Prediction, Predictor, SegmentPrediction
+from edge.predictor.predictor import Prediction, Predictor, SegmentPrediction
 from edge.vision.overlay import draw_class_map, draw_line, draw_scores
 
 Pixels = npt.NDArray[np.uint8]

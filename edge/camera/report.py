@@ -7,8 +7,8 @@ from typing import Any
 from rich.table import Table
 
 from edge.camera.loop import Seen, StageSummary, class_shares
-from edge.runtime.engine import EngineInfo
-from edge.runtime.predictor import LabelsPrediction, Prediction, SegmentPrediction
+from edge.engines.engine import EngineInfo
+from edge.predictor.predictor import LabelsPrediction, Prediction, SegmentPrediction
 
 SHOWN_CLASSES = 3
 

@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.atomic import check_folder_writable, check_writable, put, replacing, replacing_folder
-from edge.bounded_file import read_bytes
 from edge.errors import DataError, FileError, UsageError
-from edge.overwriting import foreign_entries
-from edge.runtime.quiet import quiet_native_log
+from edge.files.bounded_file import read_bytes
+from edge.files.overwriting import foreign_entries
+from edge.files.quiet import quiet_native_log
 
 Pixels = npt.NDArray[np.uint8]
 CODECS: Mapping[str, str] = MappingProxyType({".mp4": "mp4v", ".avi": "MJPG"})

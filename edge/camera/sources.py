@@ -13,13 +13,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.bounded_file import exists, is_dir, is_file
 from edge.camera.film_file import check_film, counts_exactly
 from edge.data.decode import IMAGE_SUFFIXES, image_files, read_image
 from edge.data.open_split import open_split
 from edge.data.splits import Split
 from edge.errors import DataError, EdgeError, UsageError
-from edge.runtime.quiet import quiet_native_log
+from edge.files.bounded_file import exists, is_dir, is_file
+from edge.files.quiet import quiet_native_log
 
 DEVICES = Path("/dev")
 SPLIT_KINDS = ("camvid", "cityscapes", "generated")

@@ -16,8 +16,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.bounded_file import read_text
 from edge.errors import DataError
+from edge.files.bounded_file import read_text
 
 Colour = tuple[int, int, int]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edge.data.splits import Split
 from edge.errors import DataError, first_of
-from edge.runtime.quiet import quiet_native_log
+from edge.files.quiet import quiet_native_log
 from edge.terminal import tell
 
 SKIP = "--skip-damaged (in a recipe: [data] skip_damaged = true) leaves out what is damaged"

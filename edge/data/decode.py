@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bounded_file import MOST_PIXELS, folder_entries, is_file, read_bytes
 from edge.data.jpeg import JpegFile, read_jpeg
 from edge.errors import DataError
-from edge.runtime.quiet import quiet_native_log
+from edge.files.bounded_file import MOST_PIXELS, folder_entries, is_file, read_bytes
+from edge.files.quiet import quiet_native_log
 
 Pixels = NDArray[np.uint8]
 

@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
-from edge.bounded_file import is_file, read_text
 from edge.data.splits import Split
 from edge.errors import DataError, UsageError
+from edge.files.bounded_file import is_file, read_text
 
 MOST_BYTES = 64 * 1024**2
 

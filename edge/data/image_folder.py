@@ -7,7 +7,6 @@ lines that repeat one. Label files: `edge.data.label_file`; labels of which seve
 from dataclasses import replace
 from pathlib import Path
 
-from edge.bounded_file import check_folder
 from edge.data.class_names import ClassNames
 from edge.data.decode import image_files
 from edge.data.image_tree import image_tree, parts, subfolders
@@ -16,6 +15,7 @@ from edge.data.label_table import read_label_table
 from edge.data.listed_images import ListedImages
 from edge.data.splits import Sample, Split
 from edge.errors import DataError, UsageError, first_of, unknown_name
+from edge.files.bounded_file import check_folder
 
 MOST_CLASSES = 100_000
 # What a first column is called where a file names its columns; another name is told, for it may be an image's.

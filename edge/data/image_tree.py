@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from edge.bounded_file import folder_entries, is_dir
 from edge.data.decode import image_files
 from edge.errors import DataError
+from edge.files.bounded_file import folder_entries, is_dir
 
 LEAVINGS = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information"})
 _PARTS = {

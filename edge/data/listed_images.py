@@ -6,9 +6,9 @@ from collections import defaultdict
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from edge.bounded_file import is_file
 from edge.data.image_tree import image_tree
 from edge.errors import DataError
+from edge.files.bounded_file import is_file
 
 
 class ListedImages:

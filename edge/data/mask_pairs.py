@@ -8,10 +8,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge.bounded_file import check_folder, folder_entries, is_file
 from edge.data.decode import image_files
 from edge.data.mask_file import MASK_SUFFIXES
 from edge.errors import DataError
+from edge.files.bounded_file import check_folder, folder_entries, is_file
 
 MOST_NAMED = 20
 LOOKED_AT = 20  # images, for what is common to the names

@@ -13,7 +13,6 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from edge.bounded_file import is_file
 from edge.data.class_names import ClassNames, read_class_names
 from edge.data.generated import generated_split
 from edge.data.held_out_check import require_as_held_out, validated_on
@@ -23,6 +22,7 @@ from edge.data.scenes import camvid, cityscapes
 from edge.data.split_file import read_split
 from edge.data.splits import Split
 from edge.errors import DataError, UsageError, unknown_name
+from edge.files.bounded_file import is_file
 
 
 def open_split(
@@ -96,9 +96,9 @@ def _generated(name: str, rest: str) -> Split:
 
 def _recipe(name: str, rest: str, skip_damaged: bool) -> Split:
     # Here and not above: a recipe's splits are opened by this module, and a device reads no recipe.
-    from edge.recipe_file import read_recipe
-    from edge.recipe_splits import recipe_part
-    from edge.shipped_recipes import find_recipe
+    from edge.data.recipe_splits import recipe_part
+    from edge.recipe.recipe_file import read_recipe
+    from edge.recipe.shipped_recipes import find_recipe
 
     file, colon, part = rest.rpartition(":")
     if not file or not colon:

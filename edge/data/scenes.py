@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from edge.bounded_file import folder_entries, is_dir, is_file
 from edge.data.class_names import read_class_names
 from edge.data.class_table import Colour
 from edge.data.decode import image_files
@@ -10,6 +9,7 @@ from edge.data.mask_folder import paired_split
 from edge.data.mask_pairs import mask_pairs
 from edge.data.splits import Sample, Split
 from edge.errors import DataError, UsageError, unknown_name
+from edge.files.bounded_file import folder_entries, is_dir, is_file
 
 # Cordts et al., CVPR 2016; cityscapesScripts, helpers/labels.py: (name, label id, colour) in train id order.
 _CITYSCAPES: tuple[tuple[str, int, Colour], ...] = (

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edge.engines.output_difference import largest_magnitude, values_apart
 from edge.errors import UsageError
-from edge.runtime.output_difference import largest_magnitude, values_apart
 
 Array = npt.NDArray[Any]
 

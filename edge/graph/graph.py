@@ -1,7 +1,8 @@
 """The one frozen in-memory model: operators, tensors, shapes, quantization.
 
-Readers (`edge.graph.onnx`, `edge.graph.tflite`) and the QAT exporter make it; the writers, the integer simulation,
-calibration, inspection and the counts take it. Q/DQ pairs of an ONNX file are collapsed into `Tensor.quantization`.
+Readers (`edge.graph.importers.onnx.reader`, `edge.graph.importers.tflite.reader`) and the QAT exporter make it; the
+writers, the integer simulation, calibration, inspection and the counts take it. Q/DQ pairs of an ONNX file are
+collapsed into `Tensor.quantization`.
 """
 
 from collections.abc import Iterable, Mapping

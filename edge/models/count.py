@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from edge.cost import Cost, conv_multiply_adds, linear_multiply_adds, parameters
+from edge.graph.analyses.cost import Cost, conv_multiply_adds, linear_multiply_adds, parameters
 
 UNCOUNTED = (
     nn.BatchNorm2d,
@@ -16,7 +16,7 @@ UNCOUNTED = (
     nn.Flatten,
     nn.Identity,
 )
-"""Layers that cost no multiply-adds by the convention of `edge.cost`."""
+"""Layers that cost no multiply-adds by the convention of `edge.graph.analyses.cost`."""
 
 
 def count_module(model: nn.Module) -> Cost:

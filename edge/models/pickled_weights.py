@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from edge.bounded_file import check_file
 from edge.errors import CheckpointError, EdgeError
+from edge.files.bounded_file import check_file
 
 MOST_BYTES = 8 * 1024**3
 MOST_PICKLE_BYTES = 16 * 1024**2

@@ -1,1 +1,1 @@
-"""Quantization-aware training, post-training quantization and the integer simulation."""
+"""Quantization: what training and calibration have in common."""

@@ -6,9 +6,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from edge.errors import EdgeError, UnsupportedError
-from edge.graph.graph import Graph, Operator, Quantization, Tensor, per_tensor
-from edge.quantization.scheme import (
+from edge.artifact.scheme import (
     INT8_SCHEME,
     TIED,
     Scheme,
@@ -17,6 +15,8 @@ from edge.quantization.scheme import (
     quantize_weight,
     weight_scales,
 )
+from edge.errors import EdgeError, UnsupportedError
+from edge.graph.graph import Graph, Operator, Quantization, Tensor, per_tensor
 from edge.quantization.ties import activations
 
 LAYERS = ("Conv", "ConvTranspose", "Gemm")

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from edge.artifact.scheme import INT8_SCHEME, TIED, Scheme
 from edge.graph.graph import Graph, Operator
-from edge.quantization.scheme import INT8_SCHEME, TIED, Scheme
 
 # Cannot be negative, and an upper bound if there is one.
 Bound = tuple[bool, float | None]

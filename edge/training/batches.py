@@ -25,7 +25,7 @@ from edge.data.augment import (
 )
 from edge.data.splits import Split
 from edge.errors import UsageError
-from edge.recipe import Augment, Phase
+from edge.recipe.recipe import Augment, Phase
 from edge.training.losses import NO_CLASS
 from edge.vision.preprocess import Preprocess, resize, resize_mask
 

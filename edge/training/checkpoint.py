@@ -9,10 +9,10 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from edge.artifact import Labels, Scores, Task
+from edge.artifact.manifest import Labels, Scores, Task
 from edge.errors import CheckpointError, EdgeError, RecipeError
-from edge.recipe import Recipe
-from edge.recipe_file import parse_recipe
+from edge.recipe.recipe import Recipe
+from edge.recipe.recipe_file import parse_recipe
 from edge.training.network import float_module, load_tensors, prepared_module
 from edge.training.tensor_file import read_tensors, write_tensors
 

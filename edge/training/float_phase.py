@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edge.artifact import Scores
+from edge.artifact.manifest import Scores
 from edge.data.model_classes import labels_of
 from edge.data.splits import Split
 from edge.errors import UsageError
 from edge.models.pretrained import LoadedWeights, load_pretrained
-from edge.recipe import Recipe
-from edge.recipe_file import expand
+from edge.recipe.recipe import Recipe
+from edge.recipe.recipe_file import expand
 from edge.training.batch_norm import estimate_statistics, hold_still, without_statistics
 from edge.training.batches import Batch, Batches, Normalizer
 from edge.training.checkpoint import Checkpoint

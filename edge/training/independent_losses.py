@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from edge.data.splits import UNKNOWN, Split
 from edge.errors import UsageError
-from edge.recipe import Phase
+from edge.recipe.recipe import Phase
 
 
 def binary_label_loss(

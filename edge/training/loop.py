@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from edge import atomic
 from edge.errors import EdgeError
-from edge.recipe import Phase
+from edge.recipe.recipe import Phase
 from edge.training.average import Average
 from edge.training.batches import Batch, Batches
 from edge.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint

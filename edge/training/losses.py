@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from edge.artifact import Scores
+from edge.artifact.manifest import Scores
 from edge.data.class_counts import class_shares
 from edge.data.splits import Split
 from edge.errors import UsageError
-from edge.recipe import Phase
+from edge.recipe.recipe import Phase
 from edge.training.independent_losses import binary_distillation_loss, binary_label_loss, positive_weights
 
 NO_CLASS = 255

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from edge.artifact.scheme import input_range
 from edge.errors import EdgeError
 from edge.models.registry import build
-from edge.quantization.prepare import QatOptions, QuantizedModel, prepare_qat, set_phase
-from edge.quantization.scheme import input_range
-from edge.recipe import Recipe
+from edge.quantization.qat.prepare import QatOptions, QuantizedModel, prepare_qat, set_phase
+from edge.recipe.recipe import Recipe
 from edge.vision.preprocess import normalize_table
 
 

@@ -14,9 +14,9 @@ from edge.data.open_split import open_split
 from edge.data.splits import Split
 from edge.errors import DataError, UsageError
 from edge.models.registry import task_of
-from edge.own_recipe import HOLDOUT, Images, own_recipe
-from edge.recipe import Data, Recipe
-from edge.recipe_file import split_arguments
+from edge.recipe.recipe import Data, Recipe
+from edge.recipe.recipe_file import split_arguments
+from edge.training.own_recipe import HOLDOUT, Images, own_recipe
 from edge.training.starting_weights import starting_weights
 from edge.vision.pixel_scale import pixel_scale_doubt
 

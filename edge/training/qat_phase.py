@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from edge.data.splits import Split
-from edge.quantization.prepare import QuantizedModel, set_phase
-from edge.quantization.rounding import round_by_least_squares
-from edge.recipe import Qat, Recipe
+from edge.quantization.qat.prepare import QuantizedModel, set_phase
+from edge.quantization.qat.rounding import round_by_least_squares
+from edge.recipe.recipe import Qat, Recipe
 from edge.training.batch_norm import without_statistics
 from edge.training.batches import Batch, Batches, Normalizer
 from edge.training.checkpoint import Checkpoint, restore_module

@@ -5,7 +5,7 @@ from typing import Any
 
 from edge.data.splits import Split
 from edge.evaluation.chance import chance_of, wilson_lower
-from edge.recipe import Phase
+from edge.recipe.recipe import Phase
 
 SCORES = ("top1", "mean_average_precision", "miou")
 Entry = Mapping[str, Any]

@@ -19,15 +19,15 @@ import cv2
 import torch
 
 from edge import atomic
-from edge.bounded_file import exists, is_file
 from edge.data.class_counts import class_notes
 from edge.data.overlap import overlap_notes
+from edge.data.recipe_splits import recipe_splits
 from edge.data.splits import Split
 from edge.errors import CheckpointError, FileError, UsageError
-from edge.folder_lock import held
-from edge.recipe import Phase, Recipe
-from edge.recipe_file import recipe_toml
-from edge.recipe_splits import recipe_splits
+from edge.files.bounded_file import exists, is_file
+from edge.files.folder_lock import held
+from edge.recipe.recipe import Phase, Recipe
+from edge.recipe.recipe_file import recipe_toml
 from edge.training.checkpoint import Checkpoint, read_checkpoint, restore_module
 from edge.training.float_phase import FLOAT_NAME, check_fit, float_job
 from edge.training.loop import METRICS_NAME, STATE_NAME, last_name, run_phase

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 
-from edge.recipe import Phase
+from edge.recipe.recipe import Phase
 
 # schedule -> factor in [0, 1] at `progress` in [0, 1) of the steps after warm-up; `power` is the poly exponent.
 SCHEDULES: dict[str, Callable[[float, float], float]] = {

@@ -10,13 +10,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from edge.bounded_file import check_file, is_dir
 from edge.errors import CheckpointError, UsageError
+from edge.files.bounded_file import check_file, is_dir
 from edge.models.layouts import LAYOUTS, own_names
 from edge.models.pretrained import is_head, read_tensors, recognize
 from edge.models.registry import MODELS, build, models_of
-from edge.own_recipe import Weights
 from edge.training.checkpoint import Checkpoint, read_checkpoint
+from edge.training.own_recipe import Weights
 
 FLOAT_NAME = "float.safetensors"
 WIDTHS = (1.0, 0.75, 0.5, 0.35, 0.25, 1.4, 1.3, 1.2, 1.1, 0.9, 0.8, 0.7, 0.6, 0.4, 0.3, 0.2, 0.15, 0.1, 1.5, 2.0)

@@ -16,8 +16,8 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from edge import atomic
-from edge.bounded_file import read_bytes
 from edge.errors import CheckpointError
+from edge.files.bounded_file import read_bytes
 
 MAX_FILE_BYTES = 8 * 1024**3
 MAX_HEADER_BYTES = 64 * 1024**2

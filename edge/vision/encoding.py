@@ -13,7 +13,7 @@ Encode = Callable[[Pixels], NDArray[Any]]
 
 
 class InputFacts(Protocol):
-    """What is read of an input of a model file (`edge.artifact.TensorInfo`)."""
+    """What is read of an input of a model file (`edge.artifact.manifest.TensorInfo`)."""
 
     @property
     def name(self) -> str:
@@ -49,7 +49,7 @@ def takes_pixels(given: InputFacts) -> bool:
 def frame_encoder(given: InputFacts, preprocess: Geometry) -> Encode:
     """A function from a resized frame, uint8 (height, width, 3), to the raw input with its batch axis.
 
-    An integer input is one table look-up; the same arithmetic as `edge.runtime.selftest.model_input`.
+    An integer input is one table look-up; the same arithmetic as `edge.predictor.selftest.model_input`.
 
     Raises:
         UsageError: an input of another type than float32, int8, uint8 or int16.

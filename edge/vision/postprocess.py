@@ -15,7 +15,7 @@ Pixels = NDArray[np.uint8]
 
 
 class AnswerFacts(Protocol):
-    """What is read of an output of a model file (`edge.artifact.TensorInfo`, where the fields are explained)."""
+    """What is read of an output of a model file (`artifact.manifest.TensorInfo`, where the fields are explained)."""
 
     @property
     def meaning(self) -> str:

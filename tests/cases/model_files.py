@@ -16,12 +16,12 @@ import onnx
 import onnxruntime
 from ai_edge_litert.interpreter import Interpreter
 
-from converters.benchmarks.one_operator import random_input
+from edge.engines.litert import open_litert
 from edge.errors import EdgeError
-from edge.graph.tflite import read_tflite
-from edge.quantization.integer import IntegerSimulation
-from edge.runtime.litert import open_litert
+from edge.execution.integer import IntegerSimulation
+from edge.graph.importers.tflite.reader import read_tflite
 from tests.cases.ended import edge
+from tests.support.one_operator import random_input
 
 Array = np.ndarray[Any, Any]
 CARD = """
@@ -161,7 +161,7 @@ def mask(path: Path, folder: Path) -> str:
     ended = edge("convert", path, "--card", card(folder, ["person"], task="segment"), "-o", folder / "art")
     if ended.status:
         return ended.said()
-    from edge.runtime.predictor import Predictor
+    from edge.predictor.predictor import Predictor
 
     _, pixels = picture(folder)
     x = ((pixels.astype(np.float32) - 127.5) / 127.5).transpose(2, 0, 1)[None]

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-import edge.exchange
+import edge.files.exchange
 from edge.atomic import check_folder_writable, check_writable, put, replacing, replacing_folder, write_bytes, write_text
 from edge.errors import FileError
-from edge.exchange import stand_in
-from edge.folder_lock import held
+from edge.files.exchange import stand_in
+from edge.files.folder_lock import held
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -171,7 +171,7 @@ def test_the_current_folder_and_a_mount_point_are_refused_at_once(
 
 def test_without_exchange_the_old_folder_is_never_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It comes back; where its name is taken at the very moment, the message says where it is."""
-    monkeypatch.setattr(edge.exchange, "exchange_paths", lambda one, other: False)
+    monkeypatch.setattr(edge.files.exchange, "exchange_paths", lambda one, other: False)
     for name in ("new", "target"):
         (tmp_path / name).mkdir()
         (tmp_path / name / name).write_text("")
@@ -219,7 +219,7 @@ def test_a_reader_always_finds_a_folder_while_two_write_it(tmp_path: Path) -> No
 
 def test_waiting_for_a_held_folder_is_said(tmp_path: Path) -> None:
     """After a second, by another process, on standard error."""
-    code = "from edge.folder_lock import held\nwith held('.'):\n print('held')"
+    code = "from edge.files.folder_lock import held\nwith held('.'):\n print('held')"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with held(tmp_path):
         waiting = subprocess.Popen(
@@ -236,7 +236,7 @@ def test_no_signal_cuts_the_last_step(tmp_path: Path, number: int) -> None:
     """Signals that come while the finished file is synced and put in its place end the process afterwards."""
     code = f"""
 import os, signal
-from edge import interrupts
+from edge.files import interrupts
 from edge.atomic import replacing
 interrupts.install()
 fsync = os.fsync

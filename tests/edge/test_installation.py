@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from edge.engines.engine import open_session
 from edge.errors import EngineError
 from edge.installation import DISTRIBUTION, needs
-from edge.runtime.engine import open_session
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]

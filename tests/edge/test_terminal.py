@@ -92,7 +92,7 @@ def test_a_line_for_a_person_is_one_line_and_never_fails(
 def test_nothing_else_prints() -> None:
     """Not click, not rich's own console, not print: in no module that a verb runs."""
     own = {"edge/terminal.py"}
-    elsewhere = ("/benchmarks/", "onnx2tf_road/agent.py", "onnx2tf_road/isolated.py")  # no part of a verb's process
+    elsewhere = ("/benchmarks/", "onnx2tf/agent.py", "onnx2tf/isolated.py")  # no part of a verb's process
     found = []
     for package in ("edge", "converters", "device_bench"):
         for path in sorted((ROOT / package).rglob("*.py")):

@@ -13,19 +13,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from converters.build import build_artifact
-from converters.onnx_file import onnx_bytes
-from converters.package import Description
-from converters.provenance import provenance
-from edge.artifact import Artifact, Labels, QuantizationInfo, file_sha256
+from converters.convert.build import build_artifact
+from converters.onnx.file import onnx_bytes
+from converters.packaging.package import Description
+from converters.packaging.provenance import provenance
+from edge.artifact.manifest import Artifact, Labels, QuantizationInfo, file_sha256
+from edge.artifact.scheme import INT8_SCHEME, input_range
 from edge.data.generated import generated_split
-from edge.graph.fuse_activations import fuse_activations
 from edge.graph.graph import Graph
+from edge.graph.passes.fuse_activations import fuse_activations
 from edge.models.registry import build
-from edge.quantization.calibrate import calibrate
-from edge.quantization.freeze import float_graph
+from edge.quantization.ptq.calibrate import calibrate
+from edge.quantization.qat.freeze import float_graph
 from edge.quantization.quantize_graph import quantize_graph
-from edge.quantization.scheme import INT8_SCHEME, input_range
 from edge.vision.preprocess import Preprocess, normalize, normalize_table, resize
 
 IMAGES = 4

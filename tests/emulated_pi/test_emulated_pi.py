@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from device_bench.emulated_arm64.userland import CPUS, build_userland, open_userland
+from device_bench.targets.emulated_arm64.userland import CPUS, build_userland, open_userland
 from edge.errors import EngineError, UsageError
 
 TOLD = """

@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from device_bench.instruction_baseline import TOLERANCE, read_baseline
-from device_bench.record import Record, parse_records
-from edge.cli import main
+from device_bench.bench.instruction_baseline import TOLERANCE, read_baseline
+from device_bench.records.record import Record, parse_records
+from edge.cli.main import main
 from tests.emulated_pi.small_models import SMALL, small_model
 
 BASELINE = Path(__file__).parent / "baseline.json"

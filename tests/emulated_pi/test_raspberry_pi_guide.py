@@ -16,9 +16,9 @@ from pathlib import Path
 import click
 import pytest
 
-from device_bench.emulated_arm64.userland import Userland, build_userland, open_userland
-from device_bench.record import parse_records
-from edge.cli import edge, main
+from device_bench.records.record import parse_records
+from device_bench.targets.emulated_arm64.userland import Userland, build_userland, open_userland
+from edge.cli.main import edge, main
 from edge.errors import EngineError
 from tests.emulated_pi.small_models import small_model
 

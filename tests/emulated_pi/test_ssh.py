@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from device_bench.record_lines import read_records
-from edge.cli import main
+from device_bench.records.record_lines import read_records
+from edge.cli.main import main
 from tests.emulated_pi.small_models import SMALL, small_model
 from tests.emulated_pi.sshd import Device
 

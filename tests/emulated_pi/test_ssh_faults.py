@@ -14,15 +14,15 @@ from typing import Any
 
 import pytest
 
-from device_bench.bench import bench
-from device_bench.fleet import Order, bench_fleet
-from device_bench.plan import Plan
-from device_bench.record import Record
+from device_bench.bench.bench import bench
+from device_bench.bench.fleet import Order, bench_fleet
+from device_bench.records.plan import Plan
+from device_bench.records.record import Record
 from device_bench.targets.ssh import SshTarget
 from device_bench.targets.ssh_client import parse_address
 from device_bench.targets.ssh_prepare import prepare_ssh, remove_ssh
 from device_bench.targets.target import TargetOptions
-from edge.artifact import open_artifact
+from edge.artifact.manifest import open_artifact
 from edge.errors import EngineError
 from tests.emulated_pi.sshd import Device, know
 

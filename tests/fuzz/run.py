@@ -46,7 +46,7 @@ def cases(folder: Path, seeds: dict[str, str], seed: int, first: int, stop: int)
     import onnx
     from mutations import LARGEST_KEPT, changed_onnx, damaged, structure
 
-    from edge.graph.tflite import read_tflite
+    from edge.graph.importers.tflite.reader import read_tflite
 
     contents: dict[str, bytes] = {name: (folder / name).read_bytes() for name in sorted(seeds)}
     models = {name: onnx.load_from_string(data) for name, data in contents.items() if name.endswith(".onnx")}
@@ -71,7 +71,7 @@ def cases(folder: Path, seeds: dict[str, str], seed: int, first: int, stop: int)
 
 def outcome(folder: Path, case: Case, card: str) -> tuple[str, str]:
     """Run one case. Returns how it ended (`done`, `refused` or `FAILED`) and the line, or what was wrong."""
-    from edge.cli import main
+    from edge.cli.main import main
 
     shutil.rmtree(folder / "case", ignore_errors=True)
     (folder / "case").mkdir()
@@ -104,8 +104,8 @@ def outcome(folder: Path, case: Case, card: str) -> tuple[str, str]:
 
 def work(folder: Path, seeds: dict[str, str], seed: int, first: int, stop: int) -> None:
     """Run cases, one JSON line before and one after each."""
-    import edge.verbs.convert
-    import edge.verbs.inspect  # noqa: F401
+    import edge.cli.convert
+    import edge.cli.inspect  # noqa: F401
 
     report = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -7,14 +7,14 @@ import numpy as np
 import onnx
 import torch
 
-from converters.onnx_file import onnx_bytes
-from converters.onnx_passes.layout import to_nhwc
-from converters.onnxruntime_form import onnxruntime_form
+from converters.onnx.file import onnx_bytes
+from converters.onnxruntime.form import onnxruntime_form
+from converters.passes.layout.nhwc import to_nhwc
 from converters.tflite.writer import tflite_bytes
 from edge.graph.graph import Graph
 from edge.models.registry import build
-from edge.quantization.calibrate import calibrate
-from edge.quantization.freeze import float_graph
+from edge.quantization.ptq.calibrate import calibrate
+from edge.quantization.qat.freeze import float_graph
 
 SIDE = 32
 NETWORKS = {

@@ -45,7 +45,7 @@ class Writing:
 
 def whole_artifact(folder: Path) -> None:
     """Every hash of it matches."""
-    from edge.artifact import open_artifact
+    from edge.artifact.manifest import open_artifact
 
     open_artifact(folder)
 
@@ -64,7 +64,7 @@ def whole_page(path: Path) -> None:
 
 def whole_records(path: Path) -> None:
     """Every line is a record."""
-    from device_bench.record_lines import read_records
+    from device_bench.records.record_lines import read_records
 
     assert read_records(path), "no record"
 
@@ -154,7 +154,7 @@ def forked(folder: Path, arguments: tuple[str, ...], kill_at: int | None) -> tup
 
 def in_child(folder: Path, arguments: tuple[str, ...], kill_at: int | None, counter: int) -> int:
     """Run the command line with an audit hook that tells of every event under the folder, and kills at one."""
-    from edge.cli import main
+    from edge.cli.main import main
 
     os.setpgid(0, 0)
     os.chdir(folder)
@@ -292,7 +292,7 @@ def main() -> None:
         chosen = [writing for writing in WRITINGS if given.verb is None or writing.name in given.verb]
         for writing in chosen if given.kills else ():
             with contextlib.suppress(ImportError):  # imported once, here, for all forks
-                __import__(f"edge.verbs.{writing.arguments[0]}")
+                __import__(f"edge.cli.{writing.arguments[0]}")
             for failure in killed(folder, writing, max(2, given.kills // len(chosen))):
                 failures += 1
                 print(failure, flush=True)

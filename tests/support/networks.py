@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from edge.recipe import Recipe
+from edge.recipe.recipe import Recipe
 from edge.training.batch_norm import norms
 from edge.training.network import float_module
 

@@ -16,21 +16,21 @@ import numpy as np
 import torch
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-from converters.onnx_file import onnx_bytes
+from converters.onnx.file import onnx_bytes
 from converters.tflite.writer import tflite_bytes
+from edge.execution.float_run import run_float
+from edge.execution.integer import IntegerSimulation
 from edge.graph.graph import Graph
-from edge.graph.model_file import read_model
+from edge.graph.importers.model_file import read_model
 from edge.models.pretrained import load_pretrained
 from edge.models.registry import build
-from edge.quantization.float_run import run_float
-from edge.quantization.freeze import float_graph
-from edge.quantization.integer import IntegerSimulation
+from edge.quantization.qat.freeze import float_graph
 from tests.cases.ended import edge
 from tests.cases.inputs import KEPT
-from tests.converters.shape_models import MAKERS
-from tests.converters.tflite.writer_cases import CASES, graph_of
 from tests.support.heads import card, classifier, segmenter
 from tests.support.onnx_models import written
+from tests.support.shape_models import MAKERS
+from tests.support.writer_cases import CASES, graph_of
 
 HEADS = ("logits", "Softmax", "Sigmoid")
 NAMES = ("a", "b", "c", "d")

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from converters.tflite.writer import tflite_bytes
+from edge.engines.engine import open_session
 from edge.graph.graph import Graph, Operator, Tensor, per_tensor
-from edge.graph.tflite import read_tflite
-from edge.graph.tflite_schema import schema
-from edge.runtime.engine import open_session
+from edge.graph.importers.tflite.parsing.schema import schema
+from edge.graph.importers.tflite.reader import read_tflite
 
 NO_PADS = (0, 0, 0, 0)
 

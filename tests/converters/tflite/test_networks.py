@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from converters.integer_only import float_operators
-from converters.onnx_passes.layout import to_nhwc
+from converters.packaging.integer_only import float_operators
+from converters.passes.layout.nhwc import to_nhwc
 from converters.tflite.writer import tflite_bytes
-from edge.graph.counts import count_graph
+from edge.engines.engine import open_session
+from edge.graph.analyses.counts import count_graph
 from edge.graph.graph import Graph
-from edge.graph.tflite import read_tflite
+from edge.graph.importers.tflite.reader import read_tflite
 from edge.models.listing import list_models
 from edge.models.registry import build
-from edge.quantization.calibrate import calibrate
-from edge.quantization.freeze import float_graph
-from edge.runtime.engine import open_session
+from edge.quantization.ptq.calibrate import calibrate
+from edge.quantization.qat.freeze import float_graph
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "mobilenet_v1": {"classes": 10, "width": 0.25, "resolution": 96},

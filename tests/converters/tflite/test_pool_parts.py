@@ -5,12 +5,12 @@ import pytest
 import torch
 from torch.nn import functional
 
-from converters.benchmarks.one_operator import Parameters, activation, graph_of, litert_answer, random_input
 from converters.tflite.pool_parts import Part, parts
 from converters.tflite.writer import tflite_bytes
 from edge.errors import UnsupportedError
+from edge.execution.integer import IntegerSimulation
 from edge.graph.graph import Graph, Tensor
-from edge.quantization.integer import IntegerSimulation
+from tests.support.one_operator import Parameters, activation, graph_of, litert_answer, random_input
 
 POOLS = {
     "3x3 by 2, pad 1": ((9, 8), (3, 3), (2, 2), (1, 1, 1, 1), (5, 4)),

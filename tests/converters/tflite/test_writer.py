@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from converters.tflite.writer import WRITERS, tflite_bytes
+from edge.engines.engine import open_session
+from edge.execution.float_run import run_float
 from edge.graph.graph import KINDS, Graph, Operator
-from edge.graph.tflite import read_tflite
-from edge.graph.tflite_schema import schema
-from edge.quantization.float_run import run_float
-from edge.runtime.engine import open_session
-from tests.converters.tflite.writer_cases import CASES, change_tensor, graph_of
+from edge.graph.importers.tflite.parsing.schema import schema
+from edge.graph.importers.tflite.reader import read_tflite
+from tests.support.writer_cases import CASES, change_tensor, graph_of
 
 
 def codes_of(data: bytes) -> tuple[str, ...]:
@@ -37,7 +37,7 @@ def assert_same_tensors(read: Graph, written: Graph) -> None:
             assert tensor.quantization.same_as(again.quantization), name
 
 
-# tests/converters/test_math.py writes these and runs them.
+# tests/converters/tflite/test_math.py writes these and runs them.
 MATHEMATICS = frozenset(
     [
         "Abs",

@@ -8,7 +8,7 @@ import pytest
 from converters.tflite.writer import tflite_bytes
 from edge.errors import UnsupportedError
 from edge.graph.graph import Graph, Operator, Quantization, Tensor, per_tensor
-from tests.converters.tflite.writer_cases import CASES, NO_PADS, change_attribute, change_tensor, graph_of
+from tests.support.writer_cases import CASES, NO_PADS, change_attribute, change_tensor, graph_of
 
 SEVEN = Quantization(scale=np.full(5, 0.01, np.float32), zero_point=np.full(5, 7), axis=0)
 OFF = Quantization(scale=np.full(5, 1.0, np.float32), zero_point=np.zeros(5), axis=0)

@@ -3,7 +3,7 @@
 import json
 
 from device_bench.agent.gpu_state import gpu_facts, gpu_words, throttle_words
-from edge.runtime.nvidia_smi import parse_gpus
+from edge.engines.nvidia_smi import parse_gpus
 
 T4 = "0, Tesla T4, 535.183.01, P0, 1005, 5000, 1590, 84, 69.90, 70.00, 97, 0x0000000000000024\n"
 

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 
-from converters.onnx_measuring import CHAIN_NODES, overhead_chains, peak_file
+from converters.measuring.onnx import CHAIN_NODES, overhead_chains, peak_file
 from device_bench.agent.onnx_profile import profile_file, profile_onnx
 from device_bench.agent.onnx_topology import read_topology
 from device_bench.agent.onnx_trace import read_trace, traced_nodes

@@ -16,17 +16,17 @@ from device_bench.agent.readers import Readers
 from device_bench.agent.resident import PeakMemory, resident_bytes
 from device_bench.agent.run_job import run_job
 from device_bench.agent.stages import stages
-from device_bench.bench import bench, measure_job, plan_job
-from device_bench.job import make_job
-from device_bench.plan import Plan
-from device_bench.remarks import remarks
-from device_bench.subjects import make_subjects
+from device_bench.bench.bench import bench, measure_job, plan_job
+from device_bench.bench.remarks import remarks
+from device_bench.jobs.job import make_job
+from device_bench.jobs.subjects import make_subjects
+from device_bench.records.plan import Plan
 from device_bench.targets.in_process import InProcess
-from edge.artifact import open_artifact
+from edge.artifact.manifest import open_artifact
+from edge.engines.engine import Port
+from edge.engines.null_session import NullSession
 from edge.errors import EngineError
-from edge.runtime.engine import Port
-from edge.runtime.null_session import NullSession
-from edge.runtime.predictor import Predictor
+from edge.predictor.predictor import Predictor
 
 MakeArtifact = Callable[..., Path]
 

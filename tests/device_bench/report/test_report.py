@@ -12,19 +12,19 @@ import cv2
 import numpy as np
 import pytest
 
-from device_bench.benchmarks import fleet
-from device_bench.explanation import Explanation
-from device_bench.record import Record, record_line, rederived
-from device_bench.record_lines import append_records
+from device_bench.records.explanation import Explanation
+from device_bench.records.record import Record, record_line, rederived
+from device_bench.records.record_lines import append_records
+from device_bench.records.row import COLUMNS, row
 from device_bench.report.axes import linear_axis, log_axis, number_text
 from device_bench.report.content import content
 from device_bench.report.explained import explained
 from device_bench.report.groups import groups
-from device_bench.report.row import COLUMNS, row
 from device_bench.report.store import opened_store
 from device_bench.report.tables import csv_text, markdown_text
-from edge.cli import main
+from edge.cli.main import main
 from edge.errors import FileError
+from tests.benchmarks import fleet
 
 HOSTILE = '<script>alert("x")</script>"\'&|`https://evil.example/'
 

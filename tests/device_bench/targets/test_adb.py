@@ -10,18 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from device_bench.bench import bench
-from device_bench.plan import Plan
-from device_bench.record import parse_records, record_line
-from device_bench.table import latency_table
+from device_bench.bench.bench import bench
+from device_bench.records.plan import Plan
+from device_bench.records.record import parse_records, record_line
+from device_bench.report.table import latency_table
 from device_bench.targets.adb import AdbTarget, open_adb, remove_adb
 from device_bench.targets.adb_client import choose_device
 from device_bench.targets.android_facts import android_state
 from device_bench.targets.benchmark_model import parse
 from device_bench.targets.target import TargetOptions
+from edge.cli.latency import from_record
+from edge.cli.probe import check_probe
 from edge.errors import EngineError, UsageError
-from edge.verbs.latency import from_record
-from edge.verbs.probe import check_probe
 from tests.device_bench.targets.adb_server import Device, Server, serving
 
 SERIAL = "R58N123"

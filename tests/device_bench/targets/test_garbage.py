@@ -13,17 +13,17 @@ import pytest
 
 from device_bench.agent.machine_facts import machine_facts
 from device_bench.agent.machine_state_facts import state_facts
-from device_bench.answers import probed
 from device_bench.targets.adb_client import AdbClient, choose_device
 from device_bench.targets.agent_process import AgentProcess
 from device_bench.targets.android_facts import android_machine, android_state
+from device_bench.targets.answers import probed
 from device_bench.targets.benchmark_model import parse
 from device_bench.targets.bounded_run import MOST_BYTES, run_bounded
 from device_bench.targets.ssh import SshTarget
 from device_bench.targets.ssh_client import parse_address
-from edge.cli import main
+from edge.cli.main import main
+from edge.engines.framing import MAGIC, PREFIX
 from edge.errors import EngineError
-from edge.runtime.framing import MAGIC, PREFIX
 
 MakeArtifact = Callable[..., Path]
 QUICK = ["--rounds", "1", "--min-runs", "2", "--min-seconds", "0", "--warmup-seconds", "0"]

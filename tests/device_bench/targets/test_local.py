@@ -13,18 +13,18 @@ from typing import Any
 import pytest
 
 from device_bench.agent.readers import Readers
-from device_bench.bench import bench, measure_job, plan_job
-from device_bench.fleet import Order, bench_fleet
-from device_bench.job import Job
-from device_bench.plan import Plan
-from device_bench.record_lines import append_records, read_records
+from device_bench.bench.bench import bench, measure_job, plan_job
+from device_bench.bench.fleet import Order, bench_fleet
+from device_bench.jobs.job import Job
+from device_bench.records.plan import Plan
+from device_bench.records.record_lines import append_records, read_records
 from device_bench.targets.agent_process import AgentProcess, SubjectCrashed
 from device_bench.targets.in_process import InProcess
 from device_bench.targets.local import LocalTarget
 from device_bench.targets.target import Progress, TargetOptions, open_target
 from device_bench.targets.unopened import Unopened
-from edge.artifact import open_artifact
-from edge.cli import main
+from edge.artifact.manifest import open_artifact
+from edge.cli.main import main
 from edge.errors import EngineError, UsageError
 
 MakeArtifact = Callable[..., Path]
@@ -115,7 +115,7 @@ def test_a_process_that_fails_is_one_line(code: str, problem: str) -> None:
 
 
 def test_a_crash_names_the_subject_that_it_came_from() -> None:
-    code = "import os, sys; from edge.runtime.framing import write_message as tell; "
+    code = "import os, sys; from edge.engines.framing import write_message as tell; "
     code += "tell(sys.stdout.buffer, {'subject': 'abc.tflite'}); os.abort()"
     with AgentProcess([sys.executable, "-c", code], name="x") as agent, pytest.raises(SubjectCrashed) as caught:
         agent.ask({"do": "probe"})

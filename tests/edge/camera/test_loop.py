@@ -17,8 +17,8 @@ from edge.camera import loop
 from edge.camera.loop import END_TO_END, STAGES, class_shares, summarize, watch
 from edge.camera.sinks import NullSink
 from edge.camera.sources import Frame
-from edge.cli import main
-from edge.runtime.predictor import Predictor, SegmentPrediction, StageTimes
+from edge.cli.main import main
+from edge.predictor.predictor import Predictor, SegmentPrediction, StageTimes
 
 MakeArtifact = Callable[..., Path]
 

@@ -93,7 +93,8 @@ def test_what_is_damaged_is_said_by_our_line_alone(tmp_path: Path) -> None:
     code = """
 import sys
 from pathlib import Path
-from edge import __main__, cli
+from edge import __main__
+from edge.cli import main as cli
 from edge.errors import DataError
 
 def main():

@@ -5,11 +5,11 @@ from functools import partial
 import numpy as np
 import pytest
 
+from edge.artifact.verdict import chance_finding, verdict
 from edge.data.splits import Sample, Split
 from edge.evaluation.baseline import other_half_score
 from edge.evaluation.chance import chance_of, mean_average_precision_by_chance, mean_iou_lower, wilson_lower
 from edge.evaluation.multi_label import mean_average_precision
-from edge.evaluation.verdict import chance_finding, verdict
 
 
 def split_of(labels: list[int], classes: int) -> Split:

@@ -19,7 +19,7 @@ import pytest
 import torch
 from torch import nn
 
-from edge.cost import Cost
+from edge.graph.analyses.cost import Cost
 from edge.models.count import count_module
 from edge.models.registry import build
 

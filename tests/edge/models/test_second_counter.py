@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from edge.graph.counts import count_graph
+from edge.graph.analyses.counts import count_graph
 from edge.models.registry import build
-from edge.quantization.freeze import float_graph
+from edge.quantization.qat.freeze import float_graph
 
 CASES = [
     ("mobilenet_v1", 1.0, 224, 1000),

@@ -2,12 +2,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from quantization_networks import SIZE_HW, Branches, TinyResNet
 from torch import nn
 
 from edge.graph.graph import Graph, Operator, Tensor
-from edge.quantization.freeze import float_graph
+from edge.quantization.qat.freeze import float_graph
 from edge.quantization.ties import RangeGroup, range_groups
+from tests.support.quantization_networks import SIZE_HW, Branches, TinyResNet
 
 EXAMPLE = torch.zeros(1, 3, *SIZE_HW)
 

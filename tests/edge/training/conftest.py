@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from edge.recipe import Recipe
-from edge.recipe_file import parse_recipe
+from edge.recipe.recipe import Recipe
+from edge.recipe.recipe_file import parse_recipe
 
 SIZE = 32
 

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from edge.models.pretrained import load_pretrained
-from edge.recipe import Recipe
+from edge.recipe.recipe import Recipe
 from edge.training.batch_norm import estimate_statistics, hold_still, norms, without_statistics
 from edge.training.checkpoint import read_checkpoint, restore_module
 from edge.training.network import float_module

@@ -11,7 +11,7 @@ import torch
 from edge.data.generated import generated_split
 from edge.data.splits import Sample, Split
 from edge.errors import UsageError
-from edge.recipe import Recipe
+from edge.recipe.recipe import Recipe
 from edge.training.batches import Batches, Normalizer
 from edge.training.losses import NO_CLASS
 from edge.vision.preprocess import normalize

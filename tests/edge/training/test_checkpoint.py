@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from edge.artifact import Labels
+from edge.artifact.manifest import Labels
 from edge.errors import CheckpointError
-from edge.quantization.prepare import QuantizedModel, set_phase
-from edge.recipe import Recipe
+from edge.quantization.qat.prepare import QuantizedModel, set_phase
+from edge.recipe.recipe import Recipe
 from edge.training.checkpoint import Checkpoint, read_checkpoint, restore_module, write_checkpoint
 from edge.training.network import float_module, prepared_module
 from edge.training.tensor_file import read_tensors, write_tensors

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from edge.data.splits import UNKNOWN, Sample, Split
 from edge.errors import UsageError
-from edge.recipe import Phase
+from edge.recipe.recipe import Phase
 from edge.training.independent_losses import binary_distillation_loss, binary_label_loss, positive_weights
 from edge.training.losses import LOSSES
 

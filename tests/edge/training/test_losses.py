@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from edge.data.splits import Sample, Split
 from edge.errors import UsageError
-from edge.recipe import Phase
+from edge.recipe.recipe import Phase
 from edge.training.losses import NO_CLASS, auxiliary_loss, class_weights, distillation_loss, label_loss
 
 

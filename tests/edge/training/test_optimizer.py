@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import torch
 
-from edge.recipe import Recipe
+from edge.recipe.recipe import Recipe
 from edge.training.network import float_module, prepared_module
 from edge.training.optimizer import build_optimizer, set_learning_rate
 

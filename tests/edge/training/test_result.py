@@ -3,7 +3,7 @@
 from typing import Any
 
 from edge.data.generated import generated_split
-from edge.recipe import Qat, Train
+from edge.recipe.recipe import Qat, Train
 from edge.training.result import best_of, evaluations, is_over, kept_metrics, no_better_than_chance, score_of
 
 

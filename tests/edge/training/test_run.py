@@ -18,8 +18,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from edge.errors import CheckpointError, EdgeError, FileError, UsageError
-from edge.recipe import Recipe
-from edge.recipe_file import read_recipe
+from edge.recipe.recipe import Recipe
+from edge.recipe.recipe_file import read_recipe
 from edge.training.checkpoint import read_checkpoint, restore_module
 from edge.training.loop import METRICS_NAME, STATE_NAME
 from edge.training.progress import Silent

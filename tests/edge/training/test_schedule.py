@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from edge.recipe import Phase
+from edge.recipe.recipe import Phase
 from edge.training.schedule import learning_rate
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.recipe_file import read_recipe
-from edge.shipped_recipes import find_recipe
+from edge.recipe.recipe_file import read_recipe
+from edge.recipe.shipped_recipes import find_recipe
 from edge.vision.pixel_scale import pixel_scale_doubt, pixel_scale_problem
 
 

@@ -1,0 +1,1 @@
+"""The roads from a checkpoint or a foreign file to an artifact."""

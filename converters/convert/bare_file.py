@@ -1,0 +1,165 @@
+"""An ONNX model or a checkpoint becomes a TFLite file alone: no card, no artifact, but the same proof."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from converters.convert.foreign import read_foreign
+from converters.convert.heads import append_head
+from converters.packaging.integer_only import float_operators, require_integer_only
+from converters.packaging.package import Precision, precision_of
+from converters.passes.layout.axis_order import NeededTranspose
+from converters.passes.layout.nhwc import to_nhwc_with_reasons
+from converters.tflite.writer import tflite_bytes
+from edge.atomic import check_writable, write_bytes
+from edge.errors import FileError, UsageError
+from edge.files.bounded_file import check_file
+from edge.files.overwriting import refuse_inputs
+from edge.graph.graph import Graph, Tensor
+from edge.graph.importers.onnx.reader import read_onnx
+from edge.graph.importers.tflite.reader import read_tflite
+from edge.verification.checks.parameters import quantized_tensors, tensor_problems
+
+if TYPE_CHECKING:
+    from converters.convert.file_check import FileCheck
+
+
+@dataclass(frozen=True, kw_only=True)
+class BareFile:
+    """A TFLite file that was written, and what is to be known about it.
+
+    Attributes:
+        graph: read back from the file.
+        operators: TFLite operator -> how many the file holds.
+        floats: operators of an INT8 file that compute in float, as `KIND (name)`.
+        transposes: those that stayed, with the reason.
+        parameters_kept, parameters_changed: quantized tensors of the source that the file holds under the same name
+            with the same scale, zero point and integers, and those that differ in any.
+        notes: of the reader of foreign models.
+        check: None when it was not asked for.
+    """
+
+    path: Path
+    size_bytes: int
+    precision: Precision
+    graph: Graph
+    operators: Mapping[str, int]
+    floats: tuple[str, ...]
+    transposes: tuple[NeededTranspose, ...]
+    parameters_kept: int
+    parameters_changed: tuple[str, ...]
+    notes: tuple[str, ...]
+    check: "FileCheck | None"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Source:
+    graph: Graph
+    quantized: Mapping[str, Tensor]
+    notes: tuple[str, ...]
+
+
+def convert_file(
+    source: Path,
+    target: Path,
+    *,
+    head: str | None = None,
+    batch: int | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    keep_nchw_io: bool = False,
+    allow_float: frozenset[str] = frozenset(),
+    verify: bool = True,
+) -> BareFile:
+    """Convert a model of any number of inputs and outputs to one TFLite file, written only if it computes right.
+
+    Args:
+        source: a float or quantized `.onnx` file, or a `.safetensors` checkpoint.
+        target: the `.tflite` file.
+        head: what a segmenter is to end in, see `append_head`.
+        batch: of the file; None keeps the source's, 1 where it is open.
+        shapes: input name -> its shape, for sizes that an ONNX file leaves open.
+        keep_nchw_io: rank-4 inputs and outputs stay NCHW.
+        allow_float: kinds of operators that may stay in float in an INT8 file.
+        verify: run the file in LiteRT on generated inputs before it is written, and hold it against the integer
+            simulation or a float32 execution, see `refuse_wrong`.
+
+    Raises:
+        FileError, ModelFileError: the source is missing, damaged or neither, or the target cannot be written.
+        UnsupportedError: an operator that cannot be converted, by name.
+        UsageError: a batch or a shape that the model cannot have.
+        EngineError: the file does not compute what the source does; nothing is written.
+    """
+    refuse_inputs("-o", target, source)
+    check_writable(target)
+    read = _read(source, head=head, batch=batch, shapes=shapes, allow_float=allow_float)
+    nhwc, transposes = to_nhwc_with_reasons(read.graph, keep_nchw_io=keep_nchw_io)
+    precision = precision_of(read.graph)
+    if precision != "float32":
+        require_integer_only(nhwc, allowed=allow_float)
+    data = tflite_bytes(nhwc, description=f"edge-deploy {precision}")
+    written = read_tflite(data)
+    floats = float_operators(nhwc) if precision != "float32" else []
+    check = None
+    if verify:
+        from converters.convert.file_check import check_file, refuse_wrong  # the references run in torch
+
+        check = check_file(read.graph, data, keep_nchw_io=keep_nchw_io)
+        refuse_wrong(source, check, integer=precision != "float32" and not floats)
+    kept, changed = _parameters(read.quantized, written)
+    write_bytes(target, data)
+    return BareFile(
+        path=target,
+        size_bytes=len(data),
+        precision=precision,
+        graph=written,
+        operators=Counter(operator.source or operator.kind for operator in written.operators),
+        floats=tuple(f"{operator.kind} ({operator.name})" for operator in floats),
+        transposes=transposes,
+        parameters_kept=kept,
+        parameters_changed=changed,
+        notes=read.notes,
+        check=check,
+    )
+
+
+def _read(
+    source: Path,
+    *,
+    head: str | None,
+    batch: int | None,
+    shapes: Mapping[str, tuple[int, ...]] | None,
+    allow_float: frozenset[str],
+) -> _Source:
+    check_file(source)
+    quantized: Mapping[str, Tensor] = {}
+    notes: tuple[str, ...] = ()
+    if source.suffix == ".onnx":
+        foreign = read_foreign(source, batch=1, shapes=shapes, allow_float=allow_float)
+        graph = append_head(foreign.graph, head or "logits")
+        quantized = quantized_tensors(read_onnx(source, batch=1, shapes=shapes))
+        notes = foreign.notes()
+    elif source.suffix == ".safetensors":
+        if shapes:
+            raise UsageError("--input-shape is for ONNX files; a checkpoint carries its input's size")
+        from converters.convert.export import export_checkpoint
+        from edge.training.checkpoint import read_checkpoint
+
+        graph = export_checkpoint(read_checkpoint(source), head=head or "logits")
+        quantized = quantized_tensors(graph)
+    else:
+        raise FileError(source, "is neither a checkpoint (.safetensors) nor an ONNX file (.onnx)")
+    if batch is not None:
+        from converters.passes.with_batch import with_batch
+
+        graph = with_batch(graph, batch)
+    return _Source(graph=graph, quantized=quantized, notes=notes)
+
+
+def _parameters(source: Mapping[str, Tensor], written: Graph) -> tuple[int, tuple[str, ...]]:
+    """How many quantized tensors of the source are the same in the file, and what differs, one sentence each."""
+    found = quantized_tensors(written)
+    shared = [name for name in source if name in found]
+    changed = {name: problem for name in shared for problem in tensor_problems(source[name], found[name])}
+    return len(shared) - len(changed), tuple(changed.values())

@@ -1,0 +1,157 @@
+"""A graph becomes an artifact: files written, expected outputs simulated, this machine's runtimes compared."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from converters.packaging.package import Description, ModelFiles, write_artifact, write_model_files
+from edge.artifact.manifest import Artifact, ModelFile, TensorInfo
+from edge.engines.engine import open_session
+from edge.engines.output_difference import largest_magnitude
+from edge.errors import EngineError, UnsupportedError, UsageError
+from edge.execution.float_run import FloatRun
+from edge.execution.integer import IntegerSimulation
+from edge.files.leftovers import temporary_folder
+from edge.graph.graph import Graph
+from edge.predictor.selftest import (
+    ANY_KERNELS,
+    EXACT_KERNELS,
+    difference,
+    held_to_sense,
+    kernel_key,
+    model_input,
+)
+from edge.predictor.selftest_archive import selftest_bytes
+
+# file format -> the engines and kernel sets whose largest difference is measured on this machine
+KERNELS: Mapping[str, tuple[tuple[str, str | None], ...]] = {
+    "tflite": (("litert", "xnnpack"), ("litert", "builtin"), ("litert", "reference")),
+    "onnx": (("onnxruntime", None),),
+}
+# Largest difference of a float file that stays allowed, as a share of the largest expected magnitude.
+FLOAT_TOLERANCE = 1e-3
+# The same where an INT8 file ends in float operators: what some quanta before them can make.
+FLOAT_END = 0.05
+
+
+def build_artifact(
+    graph: Graph,
+    description: Description,
+    folder: Path,
+    *,
+    images: npt.NDArray[np.uint8],
+    allow_float: frozenset[str] = frozenset(),
+) -> Artifact:
+    """Write a graph as an artifact folder.
+
+    Args:
+        graph: NCHW, batch 1; int8 or float32.
+        images: uint8 (n, height, width, 3), what `resize` returns: the inputs of the self-test.
+        allow_float: kinds of operators that may stay in float in an INT8 file.
+
+    Raises:
+        UnsupportedError: an operator that cannot be written, or would stay in float.
+        UsageError: the images do not fit the preprocessing.
+        FileError: the folder cannot be written.
+    """
+    size = (description.preprocess.height, description.preprocess.width, 3)
+    if images.ndim != 4 or images.shape[1:] != size or images.dtype != np.uint8 or len(images) == 0:
+        raise UsageError(f"self-test images are {images.dtype} {images.shape}, the model takes uint8 (n, {size})")
+    written = write_model_files(graph, description, allow_float=allow_float)
+    expected = expected_outputs(written, description, images)
+    allowed = measured_bounds(written, description, images, expected)
+    selftest = selftest_bytes(images, {name: outputs for name, outputs in expected.items() if name in allowed})
+    return write_artifact(folder, written, description, selftest=selftest, allowed=allowed)
+
+
+def source_of(files: Sequence[ModelFile]) -> ModelFile:
+    """The file that the others were written from: `source.onnx` where there is one, else `model.onnx`."""
+    return min((file for file in files if file.format == "onnx"), key=lambda file: file.role != "source")
+
+
+def expected_outputs(
+    written: ModelFiles, description: Description, images: npt.NDArray[np.uint8]
+) -> dict[str, list[npt.NDArray[Any]]]:
+    """What each file must answer: the integer simulation of the source, in the file's own layout and integers."""
+    source = source_of(written.files)
+    raw = model_input(images, source, description.preprocess)
+    reference = (IntegerSimulation if written.precision != "float32" else FloatRun)(written.graph)
+    outputs = reference.run([raw])
+    for name, array in zip(written.graph.outputs, outputs, strict=True):
+        if np.isnan(array).any() or (array.size and not np.isfinite(array).any()):
+            raise UnsupportedError(f"output '{name}' is not a number on the self-test's images: the weights overflow")
+    return {file.path: [_as_file(array, source, file, k) for k, array in enumerate(outputs)] for file in written.files}
+
+
+def _as_file(array: npt.NDArray[Any], source: ModelFile, file: ModelFile, index: int) -> npt.NDArray[Any]:
+    """A source output in another file's layout, dtype and zero point: the same real values."""
+    before, after = source.outputs[index], file.outputs[index]
+    if before.layout == "nchw" and after.layout == "nhwc":
+        array = array.transpose(0, 2, 3, 1)
+    if after.zero_point is not None and before.zero_point is not None:
+        array = array.astype(np.int32) + (after.zero_point - before.zero_point)
+    return np.ascontiguousarray(array.astype(after.dtype))
+
+
+def measured_bounds(
+    written: ModelFiles,
+    description: Description,
+    images: npt.NDArray[np.uint8],
+    expected: Mapping[str, list[npt.NDArray[Any]]],
+) -> dict[str, dict[str, float]]:
+    """The largest difference allowed per file and kernel set: what this machine's runtimes show on the self-test.
+
+    XNNPACK on x86-64 is held to 0 quanta for an INT8 file. A kernel set that is not measured here is held to the
+    largest difference that any measured one showed, at least 1 quantum (FLOAT_END of the largest value, where an INT8
+    file ends in float). Float files: FLOAT_TOLERANCE. No bound is so large that it would prove nothing.
+    """
+    bounds: dict[str, dict[str, float]] = {}
+    for file in written.files:
+        if file.role != "run":
+            continue
+        if written.precision == "float32":
+            magnitude = max(largest_magnitude(output) for output in expected[file.path])
+            is_map = file.outputs[0].meaning == "class_map"
+            bounds[file.path] = {ANY_KERNELS: 0.01 if is_map else FLOAT_TOLERANCE * max(magnitude, 1e-6)}
+            continue
+        measured = _measured(file, written.contents[file.path], description, images, expected[file.path])
+        any_kernels = max([_least_bound(file.outputs[0], expected[file.path][0]), *measured.values()])
+        bounds[file.path] = held_to_sense({**measured, ANY_KERNELS: any_kernels}, file, expected[file.path])
+    return bounds
+
+
+def _least_bound(output: TensorInfo, expected: npt.NDArray[Any]) -> float:
+    if output.meaning == "class_map":
+        return 0.01
+    return 1.0 if output.dtype != "float32" else FLOAT_END * float(np.abs(expected).max(initial=0.0))
+
+
+def _measured(
+    file: ModelFile,
+    data: bytes,
+    description: Description,
+    images: npt.NDArray[np.uint8],
+    expected: list[npt.NDArray[Any]],
+) -> dict[str, float]:
+    measured: dict[str, float] = {}
+    raw = model_input(images, file, description.preprocess)
+    with temporary_folder() as folder:
+        path = Path(folder) / file.path
+        path.write_bytes(data)
+        for engine, kernels in KERNELS[file.format]:
+            try:
+                session = open_session(engine, path, threads=1, kernels=kernels)
+            except EngineError:
+                continue  # a runtime that is not installed measures nothing; ANY_KERNELS covers it
+            largest = 0.0
+            for index in range(len(images)):
+                outputs = session.run([raw[index : index + 1]])
+                for k, output in enumerate(file.outputs):
+                    largest = max(largest, difference(expected[k][index : index + 1], outputs[k], output))
+            integers = all(output.dtype != "float32" for output in file.outputs)
+            key = kernel_key(session.info)
+            measured[key] = 0.0 if integers and key == EXACT_KERNELS else largest
+    return measured

@@ -1,0 +1,251 @@
+"""From a source file to an artifact: the steps that `edge convert` takes, and what `edge quantize` shares with it."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from converters.convert.build import build_artifact
+from converters.convert.calibration import Calibration
+from converters.convert.export import export_checkpoint
+from converters.convert.foreign import Foreign, read_foreign
+from converters.convert.heads import append_head
+from converters.packaging.answer_meaning import Said, named_classes
+from converters.packaging.package import Description, answer_info, precision_of, refuse_other_folder
+from converters.packaging.provenance import provenance
+from converters.packaging.stored_weights import Form
+from edge.artifact.card import read_card
+from edge.artifact.manifest import Artifact, DerivedRange, QuantizationInfo, file_sha256
+from edge.artifact.scheme import Scheme
+from edge.data.scene import scene
+from edge.errors import FileError, UsageError
+from edge.files.bounded_file import check_file, is_file
+from edge.graph.analyses.output_meaning import proof_of
+from edge.graph.graph import Graph
+from edge.graph.importers.onnx.parsing.file import model_sha256
+from edge.training.checkpoint import Checkpoint, read_checkpoint
+from edge.vision.preprocess import Preprocess, resize
+
+SELFTEST_SAMPLES = 3
+SELFTEST_FRAME_HW = (360, 480)
+
+
+def convert_source(
+    source: Path,
+    folder: Path,
+    *,
+    head: str | None = None,
+    card_path: Path | None = None,
+    name: str | None = None,
+    allow_float: frozenset[str] = frozenset(),
+    calibration: Calibration | None = None,
+    io: Literal["uint8"] | None = None,
+    keep_nchw_io: bool = False,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    weights: Form | None = None,
+) -> Artifact:
+    """Turn a checkpoint or an ONNX file into an artifact folder.
+
+    Args:
+        source: a `.safetensors` checkpoint, or a float or QDQ `.onnx` file.
+        head: what a segmenter ends in; None takes the checkpoint's recipe, or leaves an ONNX file as it is.
+        card_path: needed for an ONNX file, refused for a checkpoint, which says all that a card could.
+        name: in the manifest; None takes the folder's name.
+        calibration: images for the ranges that a foreign quantized file leaves open (see `converters.convert.foreign`).
+        io: `uint8`: pixels in and uint8 out in an INT8 TFLite file, see `uint8_boundaries`.
+        keep_nchw_io: the TFLite file's rank-4 inputs and outputs stay NCHW, a TRANSPOSE at each.
+        shapes: input name -> its shape, for sizes that an ONNX file leaves open.
+        weights: how the weights of a float model are stored; see `converters.packaging.stored_weights`.
+
+    Raises:
+        FileError: a file that is missing, damaged or neither of the two.
+        UsageError: options that do not hold together.
+        UnsupportedError: an operator that cannot be converted, by name.
+    """
+    graph, description = load_source(
+        source,
+        folder,
+        head=head,
+        card_path=card_path,
+        name=name,
+        allow_float=allow_float,
+        calibration=calibration,
+        shapes=shapes,
+    )
+    images = selftest_images(description.preprocess)
+    description = replace(description, io=io, keep_nchw_io=keep_nchw_io, weights=weights)
+    if weights is not None:
+        facts = description.quantization.model_copy(update={"weights": weights})
+        description = with_quantization(description, facts)
+    return build_artifact(graph, description, folder, images=images, allow_float=allow_float)
+
+
+def load_source(
+    source: Path,
+    folder: Path,
+    *,
+    head: str | None,
+    card_path: Path | None,
+    name: str | None,
+    allow_float: frozenset[str] = frozenset(),
+    calibration: Calibration | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+) -> tuple[Graph, Description]:
+    """Read a source file as an NCHW graph, and describe the artifact that it will become."""
+    refuse_other_folder(folder, source, card_path)
+    check_file(source)
+    if source.suffix == ".onnx":
+        return _load_onnx(
+            source,
+            folder,
+            head=head,
+            card_path=card_path,
+            name=name,
+            allow_float=allow_float,
+            calibration=calibration,
+            shapes=shapes,
+        )
+    if source.suffix == ".safetensors":
+        if calibration is not None:
+            raise UsageError("--calibration is for foreign ONNX files; a checkpoint carries its ranges")
+        if shapes:
+            raise UsageError("--input-shape is for ONNX files; a checkpoint carries its input's size")
+        if card_path is not None:
+            raise UsageError("--card is for foreign ONNX files; a checkpoint carries its own task and preprocessing")
+        return _load_checkpoint(source, folder, head=head, name=name)
+    raise FileError(source, "is neither a checkpoint (.safetensors) nor an ONNX file (.onnx)")
+
+
+def _load_checkpoint(source: Path, folder: Path, *, head: str | None, name: str | None) -> tuple[Graph, Description]:
+    checkpoint = read_checkpoint(source)
+    task = checkpoint.task
+    segments = task == "segment"
+    if head is not None and not segments:
+        raise UsageError(f"--head {head}: only a segmenter has one, and {source} is a classifier")
+    chosen: Any = (head or checkpoint.recipe.export.head or "logits") if segments else None
+    graph = export_checkpoint(checkpoint, head=chosen or "logits")
+    parent = find_parent(checkpoint, source)
+    quantization = QuantizationInfo(method="none")
+    if checkpoint.kind == "qat":
+        quantization = QuantizationInfo(method="qat", scheme=checkpoint.recipe.scheme.model_dump(mode="json"))
+    return graph, Description(
+        name=name or folder.name,
+        task=task,
+        head=chosen,
+        preprocess=checkpoint.recipe.preprocess,
+        labels=checkpoint.labels,
+        quantization=quantization,
+        provenance=provenance(
+            source=source,
+            folder=folder,
+            recipe=checkpoint.recipe.model_dump(mode="json"),
+            checkpoint_sha256=checkpoint.sha256,
+            parent=parent,
+            parent_sha256=checkpoint.parent_sha256 if checkpoint.kind == "qat" else checkpoint.sha256,
+        ),
+        said=Said(values="logits", scores=checkpoint.scores),  # what the losses are of
+    )
+
+
+def find_parent(checkpoint: Checkpoint, source: Path) -> Path | None:
+    """The float parent of a checkpoint: itself when it is float, else the `float.safetensors` beside it (by hash)."""
+    if checkpoint.kind == "float":
+        return source
+    beside = source.with_name("float.safetensors")
+    if is_file(beside) and file_sha256(beside) == checkpoint.parent_sha256:
+        return beside
+    return None
+
+
+def _load_onnx(
+    source: Path,
+    folder: Path,
+    *,
+    head: str | None,
+    card_path: Path | None,
+    name: str | None,
+    allow_float: frozenset[str],
+    calibration: Calibration | None,
+    shapes: Mapping[str, tuple[int, ...]] | None,
+) -> tuple[Graph, Description]:
+    if card_path is None:
+        raise UsageError(
+            f"{source} is a foreign ONNX file: say its task, preprocessing and labels with --card FILE.toml"
+        )
+    card = read_card(card_path)
+    if head is not None and card.task != "segment":
+        raise UsageError(f"--head {head}: only a segmenter has one, and {card_path} says task '{card.task}'")
+    foreign = read_foreign(
+        source, shapes=shapes, preprocess=card.preprocess, calibration=calibration, allow_float=allow_float
+    )
+    graph = foreign.graph
+    shape = graph.tensors[graph.inputs[0]].shape
+    expected = (1, 3, card.preprocess.height, card.preprocess.width)
+    if len(graph.inputs) != 1 or shape != expected:
+        raise UsageError(f"{source}: input '{graph.inputs[0]}' is {shape}, and {card_path} says {expected}")
+    quantized = precision_of(graph) != "float32"
+    chosen: Any = (head or _own_head(graph)) if card.task == "segment" else None
+    graph = append_head(graph, "logits" if head is None else head)
+    description = Description(
+        name=name or folder.name,
+        task=card.task,
+        head=chosen,
+        preprocess=card.preprocess,
+        labels=card.labels,
+        quantization=foreign_facts(foreign, calibration)
+        if quantized
+        else QuantizationInfo(method="none", notes=foreign.notes()),
+        provenance=provenance(
+            source=source,
+            folder=folder,
+            parent=None if quantized else source,
+            parent_sha256=None if quantized else model_sha256(source),
+        ),
+        said=Said(values=card.values, scores=card.scores),
+    )
+    answer = answer_info(graph, description)
+    # Proved by the graph as it came: an operator at its end may be written as others, which prove less.
+    values: Any = None if answer.meaning == "class_map" else answer.meaning
+    said = Said(values=values, scores=answer.scores)
+    return graph, replace(description, labels=named_classes(card.labels, card.task, answer), said=said)
+
+
+def _own_head(graph: Graph) -> str:
+    """What a foreign segmenter ends in: `class_map` where an ArgMax proves it, else `logits`."""
+    return "class_map" if proof_of(graph, graph.outputs[0]).values == "class_map" else "logits"
+
+
+def foreign_facts(foreign: Foreign, calibration: Calibration | None) -> QuantizationInfo:
+    """What a manifest says about the integers of a foreign model."""
+    split = None if calibration is None else calibration.chosen()
+    return QuantizationInfo(
+        method="foreign",
+        scheme=Scheme(activation_bits=16 if precision_of(foreign.graph) == "int16x8" else 8).model_dump(mode="json"),
+        calibration_sha256=None if split is None else split.sha256,
+        calibration_images=None if split is None else len(split),
+        ranges=None if calibration is None else calibration.ranges,
+        derived=tuple(
+            DerivedRange(
+                tensor=entry.tensor,
+                scale=float(entry.parameters.quantization.scale[0]),
+                zero_point=entry.parameters.signed_zero_point,
+                how=entry.how,
+            )
+            for entry in foreign.derived
+        ),
+        notes=foreign.notes(),
+    )
+
+
+def selftest_images(preprocess: Preprocess) -> npt.NDArray[np.uint8]:
+    """Generated street scenes, resized: uint8 (n, height, width, 3), the same ones every time."""
+    frames = [scene(1000 + index, SELFTEST_FRAME_HW)[0] for index in range(SELFTEST_SAMPLES)]
+    return np.stack([resize(frame, preprocess) for frame in frames])
+
+
+def with_quantization(description: Description, quantization: QuantizationInfo) -> Description:
+    """The same description with other quantization facts."""
+    return replace(description, quantization=quantization)

@@ -1,0 +1,67 @@
+"""From a float checkpoint or ONNX file and calibration images to an integer artifact: the steps of `edge quantize`."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from converters.convert.build import build_artifact
+from converters.convert.calibration import Calibration, calibration_batches
+from converters.convert.convert import load_source, selftest_images, with_quantization
+from converters.packaging.package import precision_of
+from edge.artifact.manifest import Artifact, QuantizationInfo
+from edge.artifact.scheme import INT8_SCHEME, Scheme, input_range
+from edge.errors import UsageError
+from edge.quantization.ptq.calibrate import calibrate
+from edge.vision.preprocess import normalize_table
+
+
+def quantize_source(
+    source: Path,
+    folder: Path,
+    calibration: Calibration,
+    *,
+    head: str | None = None,
+    card_path: Path | None = None,
+    name: str | None = None,
+    allow_float: frozenset[str] = frozenset(),
+    io: Literal["uint8"] | None = None,
+    scheme: Scheme = INT8_SCHEME,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+) -> Artifact:
+    """Quantize a float model after training and write it as an artifact folder.
+
+    Args:
+        source: a float `.safetensors` checkpoint or a float `.onnx` file (with `card_path`).
+        head, card_path, name, allow_float, io, shapes: as in `convert_source`.
+        scheme: int8 or int16 activations.
+
+    Raises:
+        FileError: a source, card or image that is missing, damaged or of another kind.
+        UsageError: the source is quantized already, or options do not hold together.
+        UnsupportedError: an operator that cannot be quantized, by name.
+    """
+    graph, description = load_source(source, folder, head=head, card_path=card_path, name=name, shapes=shapes)
+    if precision_of(graph) != "float32":
+        raise UsageError(f"{source} is quantized already; turn it into an artifact with `edge convert`")
+    preprocess = description.preprocess
+    split = calibration.chosen()
+    quantized = calibrate(
+        graph,
+        calibration_batches(split, preprocess),
+        estimator=calibration.ranges,
+        scheme=scheme,
+        input_range=input_range(normalize_table(preprocess), scheme),
+    )
+    if precision_of(quantized) == "float32":
+        raise UsageError(f"{source} has nothing to quantize: no operator computes its outputs from its input")
+    facts = QuantizationInfo(
+        method="ptq",
+        scheme=scheme.model_dump(mode="json"),
+        calibration_sha256=split.sha256,
+        calibration_images=len(split),
+        ranges=calibration.ranges,
+        notes=description.quantization.notes,
+    )
+    description = replace(with_quantization(description, facts), io=io)
+    return build_artifact(quantized, description, folder, images=selftest_images(preprocess), allow_float=allow_float)

@@ -1,0 +1,1 @@
+"""The graph's operators as ONNX nodes, by family."""

@@ -1,0 +1,1 @@
+"""The other road: onnx2tf in an environment of its own."""

@@ -1,1 +1,0 @@
-"""How each family of operators goes from NCHW to NHWC."""

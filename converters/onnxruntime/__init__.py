@@ -1,0 +1,1 @@
+"""The ONNX form that ONNX Runtime runs fast."""

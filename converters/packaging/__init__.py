@@ -1,0 +1,1 @@
+"""A graph becomes an artifact: files, metadata, manifest, self-test."""

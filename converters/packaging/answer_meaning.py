@@ -1,0 +1,78 @@
+"""What an output means: proved by the graph, said by the card, or the ordinary case; anything else is refused."""
+
+from dataclasses import dataclass
+
+from edge.artifact.answer_form import score_count
+from edge.artifact.card import CardValues
+from edge.artifact.manifest import Labels, Scores, TensorInfo
+from edge.errors import UsageError
+from edge.graph.analyses.output_meaning import Proof, Values, proof_of
+from edge.graph.graph import Graph
+
+WAY_OUT = "with -o NAME.tflite the model is converted without a task"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """What is known besides the graph: `values` and `scores` of a card, or of what this product trained."""
+
+    values: CardValues | None = None
+    scores: Scores | None = None
+
+
+NOTHING_SAID = Said()
+
+
+def answer_meaning(graph: Graph, said: Said, *, task: str, count: int) -> tuple[Values, Scores | None]:
+    """The meaning of a graph's only output, and whether its scores exclude each other (None for a class map).
+
+    Args:
+        count: scores per image, or per cell of a segmenter.
+
+    Raises:
+        UsageError: what is said contradicts the graph, or nothing says what the scores are; with what to do.
+    """
+    proof = proof_of(graph, graph.outputs[0])
+    if proof.values == "class_map":
+        if task != "segment":
+            raise UsageError(f"the model ends in {proof.ending}, a class and no scores; {WAY_OUT}")
+        return "class_map", None
+    values = _values(proof, said)
+    if count == 1:
+        if "exclusive" in (said.scores, proof.scores):
+            raise UsageError(
+                "one score cannot exclude others: a model that answers yes or no ends in a Sigmoid or in its logit, "
+                f"and this one in {proof.ending}; take scores = 'exclusive' out of the card if it says so, or "
+                f"{WAY_OUT}"
+            )
+        return values, "independent"
+    if proof.scores == "exclusive" and said.scores == "independent":
+        raise UsageError(f"the card says scores = 'independent', and the model ends in {proof.ending}")
+    scores = said.scores or proof.scores
+    if task == "segment" and scores == "independent":
+        raise UsageError(
+            f"{count} independent scores per cell (the model ends in {proof.ending}): masks that overlap make no class "
+            f"map; say scores = 'exclusive' in the card if the largest one wins, or {WAY_OUT}"
+        )
+    # The ordinary case: several logits of a classifier or segmenter are trained by cross-entropy.
+    return values, scores or "exclusive"
+
+
+def _values(proof: Proof, said: Said) -> Values:
+    if proof.values is None and (said.values is None or said.scores is None):
+        raise UsageError(
+            f"the model ends in {proof.ending}, which does not prove what its scores are: say values = 'logits' or "
+            f"'probabilities' and scores = 'exclusive' or 'independent' at the top of the card, or {WAY_OUT}"
+        )
+    if proof.values == "probabilities" and said.values == "logits":
+        raise UsageError(f"the card says values = 'logits', and the model ends in {proof.ending}: probabilities")
+    return said.values or proof.values or "logits"
+
+
+def named_classes(labels: Labels, task: str, answer: TensorInfo) -> Labels:
+    """The names of an answer's classes: a single score with one name stands for `not NAME` and NAME."""
+    one = answer.meaning != "class_map" and score_count(task, answer) == 1
+    if not one or len(labels.names) != 1:
+        return labels
+    palette = None if labels.palette is None else ((0, 0, 0), labels.palette[0])
+    return labels.model_copy(update={"names": (f"not {labels.names[0]}", labels.names[0]), "palette": palette})

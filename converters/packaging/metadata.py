@@ -1,0 +1,145 @@
+"""TFLite metadata in a TFLite file: normalization, labels and what the scores mean, by the published schema.
+
+Standard Android task libraries and mediapipe's tasks read it. The flatbuffer goes into a buffer of the model named
+TFLITE_METADATA; the label file is appended to the file as a stored zip, which readers of the model do not see.
+"""
+
+import io
+import zipfile
+from typing import Any
+
+import numpy as np
+
+from edge.artifact.answer_form import score_count
+from edge.artifact.manifest import Labels, TensorInfo
+from edge.errors import UsageError
+from edge.graph.importers.tflite.metadata import BUFFER_NAME, LABEL_FILE, SEGMENTER_NAME
+from edge.graph.importers.tflite.metadata_schema import MODEL_IDENTIFIER, SEGMENTER_IDENTIFIER, encode
+from edge.graph.importers.tflite.parsing.schema import pack, schema
+from edge.vision.preprocess import Preprocess
+
+# Numbers of the schema's enumerations.
+COLOUR_SPACES = {"rgb": 1, "bgr": 0}  # it knows RGB and grayscale; BGR is UNKNOWN, which task libraries refuse
+AXIS_LABELS, VALUE_LABELS = 2, 3
+NO_ACTIVATION, SIGMOID = 0, 1
+
+# Lowest version of a reader that understands the fields: 1.5.0 brought custom metadata.
+VERSION, VERSION_WITH_CUSTOM = "1.0.0", "1.5.0"
+ZIP_TIME = (1980, 1, 1, 0, 0, 0)
+
+TITLES = {"classify": "image classifier", "segment": "image segmenter"}
+MEANINGS = {
+    ("logits", "exclusive"): "Score of each class before softmax; the largest wins.",
+    ("probabilities", "exclusive"): "Probability of each class; the largest wins.",
+    ("logits", "independent"): "Score of each label before a sigmoid; a label holds where it is at least 0.",
+    ("probabilities", "independent"): "Probability of each label; a label holds where it is at least 0.5.",
+    ("class_map", None): "Class of each cell.",
+}
+
+
+def with_metadata(
+    tflite: bytes, *, task: str, preprocess: Preprocess, labels: Labels, given: TensorInfo, answer: TensorInfo
+) -> bytes:
+    """Add metadata and label file to a TFLite file of one input and one output; same arguments, same bytes.
+
+    Args:
+        tflite: a whole file without metadata; its tensors, operators and values stay as they are.
+        task: classify or segment.
+        given, answer: the file's input and output.
+
+    Raises:
+        UsageError: a class name that a label file of one name a line cannot hold.
+    """
+    module = schema()
+    model = module.ModelT.InitFromPackedBuf(tflite, 0)
+    table = encode("ModelMetadata", _model(task, preprocess, given, answer), MODEL_IDENTIFIER)
+    model.buffers.append(module.BufferT(data=np.frombuffer(table, np.uint8)))
+    entry = module.MetadataT(name=BUFFER_NAME, buffer=len(model.buffers) - 1)
+    model.metadata = [*(model.metadata or ()), entry]
+    # One score is that of the second of two names: the first one's is what is left.
+    one = answer.meaning != "class_map" and score_count(task, answer) == 1
+    scored = labels.model_copy(update={"names": labels.names[-1:], "palette": None}) if one else labels
+    return _with_file(pack(model), LABEL_FILE, label_text(scored))
+
+
+def label_text(labels: Labels) -> bytes:
+    """The label file: UTF-8, one name a line, in index order. Refuses (UsageError) a name that is not one line."""
+    for index, name in enumerate(labels.names):
+        if name != name.strip() or not name or not name.isprintable():
+            raise UsageError(
+                f"class name {index} is {name!r}; the label file in a TFLite file holds one name a line: "
+                "take out line breaks, other control characters and blanks around it"
+            )
+    return "".join(f"{name}\n" for name in labels.names).encode()
+
+
+def _model(task: str, preprocess: Preprocess, given: TensorInfo, answer: TensorInfo) -> dict[str, Any]:
+    subgraph: dict[str, Any] = {
+        "input_tensor_metadata": [_image(preprocess)],
+        "output_tensor_metadata": [_scores(task, answer)],
+    }
+    version = VERSION
+    if task == "segment" and answer.meaning != "class_map":
+        # Task libraries resize what the activation leaves, then decide: the largest wins, or a mask at 0.5.
+        mask_of_logits = answer.meaning == "logits" and answer.scores == "independent"
+        options = {"activation": SIGMOID if mask_of_logits else NO_ACTIVATION, "min_parser_version": VERSION}
+        data = encode("ImageSegmenterOptions", options, SEGMENTER_IDENTIFIER)
+        subgraph["custom_metadata"] = [{"name": SEGMENTER_NAME, "data": data}]
+        version = VERSION_WITH_CUSTOM
+    title = TITLES[task]
+    return {
+        "name": title,
+        "description": f"{title[0].upper()}{title[1:]} by edge-deploy; input {given.dtype}, output {answer.dtype}.",
+        "subgraph_metadata": [subgraph],
+        "min_parser_version": version,
+    }
+
+
+def _image(preprocess: Preprocess) -> dict[str, Any]:
+    """The input: a colour image, normalized as the float model's; integer inputs are quantized after that."""
+    order = preprocess.colour_order.upper()
+    low = [(0 - mean) / std for mean, std in zip(preprocess.mean, preprocess.std, strict=True)]
+    high = [(255 - mean) / std for mean, std in zip(preprocess.mean, preprocess.std, strict=True)]
+    size = {"width": preprocess.width, "height": preprocess.height}
+    return {
+        "name": "image",
+        "description": f"{order} image, {preprocess.width} x {preprocess.height}; fit: {preprocess.fit}"
+        + (f" of {preprocess.crop_fraction:g}" if preprocess.fit == "crop" else ""),
+        "content": {
+            "content_properties": {
+                "ImageProperties": {"color_space": COLOUR_SPACES[preprocess.colour_order], "default_size": size}
+            }
+        },
+        "process_units": [
+            {"options": {"NormalizationOptions": {"mean": list(preprocess.mean), "std": list(preprocess.std)}}}
+        ],
+        "stats": {"max": high, "min": low},
+    }
+
+
+def _scores(task: str, answer: TensorInfo) -> dict[str, Any]:
+    by_value = answer.meaning == "class_map"
+    file = {
+        "name": LABEL_FILE,
+        "description": "Class names in index order.",
+        "type": VALUE_LABELS if by_value else AXIS_LABELS,
+    }
+    name = "score" if task == "classify" else "class_map" if by_value else "segmentation_masks"
+    return {
+        "name": name,
+        "description": MEANINGS[answer.meaning, answer.scores],
+        "content": {"content_properties": {"FeatureProperties": {}}},
+        "associated_files": [file],
+    }
+
+
+def _with_file(model: bytes, name: str, content: bytes) -> bytes:
+    """The model with a zip of one stored file behind it; times and attributes are fixed."""
+    whole = io.BytesIO()
+    whole.write(model)
+    with zipfile.ZipFile(whole, "a", zipfile.ZIP_STORED) as archive:
+        info = zipfile.ZipInfo(name, ZIP_TIME)
+        info.create_system = 3
+        info.external_attr = 0o644 << 16
+        archive.writestr(info, content)
+    return whole.getvalue()

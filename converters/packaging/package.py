@@ -1,0 +1,314 @@
+"""Model files, manifest and self-test become an artifact folder."""
+
+import hashlib
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from converters.onnx.file import onnx_bytes
+from converters.onnxruntime.form import onnxruntime_form
+from converters.packaging.answer_meaning import NOTHING_SAID, WAY_OUT, Said, answer_meaning
+from converters.packaging.integer_only import require_integer_only
+from converters.packaging.metadata import with_metadata
+from converters.packaging.stored_weights import Form, onnx_with_stored_weights, tflite_with_stored_weights
+from converters.passes.layout.nhwc import to_nhwc
+from converters.passes.lower_integer import lower_integer
+from converters.passes.tie_parameters import tie_parameters
+from converters.passes.uint8_boundaries import uint8_boundaries
+from converters.tflite.writer import tflite_bytes
+from edge.artifact.answer_form import class_map_problem, form_problem, score_count, shape_problem
+from edge.artifact.manifest import (
+    MANIFEST_NAME,
+    SCHEMA_VERSION,
+    SELFTEST_NAME,
+    Artifact,
+    Cost,
+    Labels,
+    Manifest,
+    ModelFile,
+    Provenance,
+    QuantizationInfo,
+    Selftest,
+    Task,
+    TensorInfo,
+    manifest_json,
+    open_artifact,
+)
+from edge.atomic import check_folder_writable, put, replacing_folder
+from edge.errors import ArtifactError, UsageError
+from edge.files.bounded_file import is_file
+from edge.files.overwriting import foreign_entries, refuse_inputs
+from edge.graph.analyses.counts import cost_of
+from edge.graph.analyses.output_meaning import proof_of
+from edge.graph.graph import Graph, Layout, Tensor
+from edge.graph.importers.onnx.reader import read_onnx
+from edge.graph.importers.tflite.reader import read_tflite
+from edge.vision.preprocess import Preprocess
+
+Precision = Literal["int8", "int16x8", "float32"]
+LAYOUTS = {2: "nc", 3: "nhw"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What a graph cannot say about itself.
+
+    Attributes:
+        head: what a segmenter ends in; None for other tasks.
+        quantization: how its integers came to be, for the manifest.
+        io: `uint8` gives the INT8 TFLite file pixels as its input and uint8 outputs, see `uint8_boundaries`.
+        keep_nchw_io: the TFLite file's rank-4 inputs and outputs stay NCHW.
+        weights: how a float model's weights are stored; None: float32.
+        said: what is known of its scores.
+    """
+
+    name: str
+    task: Task
+    head: Literal["logits", "full_logits", "class_map", "full"] | None
+    preprocess: Preprocess
+    labels: Labels
+    quantization: QuantizationInfo
+    provenance: Provenance
+    io: Literal["uint8"] | None = None
+    keep_nchw_io: bool = False
+    weights: Form | None = None
+    said: Said = NOTHING_SAID
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFiles:
+    """The written model files and what they hold.
+
+    Attributes:
+        precision: of the files.
+        contents: file name -> bytes; files: their manifest entries.
+        graph: the graph that the source file holds, read back from it (NCHW).
+        cost: counted from the TFLite file.
+    """
+
+    precision: Precision
+    contents: Mapping[str, bytes]
+    files: tuple[ModelFile, ...]
+    graph: Graph
+    cost: Cost
+
+
+def precision_of(graph: Graph) -> Precision:
+    """`int16x8` or `int8` when any activation of the graph is quantized, else `float32`."""
+    names = [*graph.inputs, *(name for operator in graph.operators for name in operator.outputs)]
+    dtypes = {graph.tensors[name].dtype for name in names if graph.tensors[name].quantization is not None}
+    if not dtypes:
+        return "float32"
+    return "int16x8" if "int16" in dtypes else "int8"
+
+
+def write_model_files(graph: Graph, description: Description, *, allow_float: frozenset[str]) -> ModelFiles:
+    """Write a graph as ONNX, read it back, and write the files for devices from what was read.
+
+    Args:
+        graph: NCHW; int8 weights with int8 or int16 activations, or float32. ONNX Runtime has no integer kernels
+            for int16: there the source is the file that runs, in float between its roundings.
+        allow_float: kinds of operators that may stay in float in an integer file.
+
+    Raises:
+        UnsupportedError: an operator would stay in float and is not allowed to; or cannot be written.
+        UsageError: the model is none that a predictor could answer with; see `answer_info`.
+    """
+    precision = precision_of(graph)
+    source = onnx_bytes(lower_integer(tie_parameters(graph)))
+    if description.weights is not None:
+        if precision != "float32":
+            raise UsageError(f"--weights {description.weights} is for float models; this one is {precision}")
+        source = onnx_with_stored_weights(source, description.weights)
+    read = read_onnx(source)
+    answer = answer_info(read, description)
+    nhwc = to_nhwc(read, keep_nchw_io=description.keep_nchw_io)
+    if precision != "float32":
+        require_integer_only(nhwc, allowed=allow_float)
+    if description.io == "uint8" and description.keep_nchw_io:
+        raise UsageError("--io uint8 is for task libraries, which feed NHWC; leave out --keep-nchw-io")
+    if description.io == "uint8":
+        nhwc = uint8_boundaries(nhwc, description.preprocess)
+    tflite = tflite_bytes(nhwc, description=f"edge-deploy {precision}")
+    if description.weights is not None:
+        tflite = tflite_with_stored_weights(tflite, description.weights)
+    tflite = described(tflite, description, answer)
+    contents = {"model.tflite": tflite, "model.onnx": source}
+    if precision == "int8":
+        contents = {"model.tflite": tflite, "model.onnx": onnxruntime_form(read), "source.onnx": source}
+    in_tflite = read_tflite(tflite)
+    graphs = {"model.tflite": in_tflite, "source.onnx": read}
+    graphs["model.onnx"] = read_onnx(contents["model.onnx"]) if precision == "int8" else read
+    files = tuple(model_file(name, data, graphs[name], description, answer) for name, data in contents.items())
+    return ModelFiles(precision=precision, contents=contents, files=files, graph=read, cost=cost_of(in_tflite))
+
+
+def described(tflite: bytes, description: Description, answer: TensorInfo) -> bytes:
+    """The file with metadata in it, where a task library can read it. Refuses (UsageError) names it cannot hold.
+
+    Args:
+        answer: what the output means; see `answer_info`.
+    """
+    entry = model_file("model.tflite", tflite, read_tflite(tflite), description, answer)
+    if not description.labels.names or description.keep_nchw_io:
+        return tflite
+    return with_metadata(
+        tflite,
+        task=description.task,
+        preprocess=description.preprocess,
+        labels=description.labels,
+        given=entry.inputs[0],
+        answer=entry.outputs[0],
+    )
+
+
+def answer_info(graph: Graph, description: Description) -> TensorInfo:
+    """What the only output of an NCHW graph means, held to the task before anything is written.
+
+    Raises:
+        UsageError: several inputs or outputs, an output that is no answer of the task, class names that are not as many
+            as the scores, or scores of which nothing says what they are.
+    """
+    task, names = description.task, len(description.labels.names)
+    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+        raise UsageError(
+            f"{len(graph.inputs)} inputs and {len(graph.outputs)} outputs ({', '.join(graph.outputs)}); a model of the "
+            f"task '{task}' has one each; {WAY_OUT}"
+        )
+    tensor = graph.tensors[graph.outputs[0]]
+    shown = _tensor_info(tensor, "nchw", "logits", None)
+    if problem := shape_problem(task, shown):
+        ends_in_map = proof_of(graph, graph.outputs[0]).values == "class_map"
+        if not ends_in_map or (problem := class_map_problem(shown)):
+            raise UsageError(f"{problem}; {WAY_OUT}")
+    count = score_count(task, shown)
+    meaning, scores = answer_meaning(graph, description.said, task=task, count=count)
+    if meaning != "class_map" and names != count and not (count == 1 and names in (1, 2)):
+        raise UsageError(
+            f"{names} class names for a model with {count} scores; "
+            "names come from the card, or from the labelled split that a checkpoint was trained or evaluated on"
+        )
+    return shown.model_copy(update={"meaning": meaning, "scores": scores})
+
+
+def model_file(name: str, data: bytes, graph: Graph, description: Description, answer: TensorInfo) -> ModelFile:
+    """The manifest's entry for a file's bytes and their graph; `answer` says what the output means.
+
+    Raises:
+        UsageError: a predictor could not answer with such a file.
+    """
+    onnx = name.endswith(".onnx")
+    layout: Layout = "nchw" if onnx or description.keep_nchw_io else "nhwc"
+    file = ModelFile(
+        path=name,
+        format="onnx" if onnx else "tflite",
+        role="source" if name == "source.onnx" else "run",
+        sha256=hashlib.sha256(data).hexdigest(),
+        size_bytes=len(data),
+        format_version=_opset(data) if onnx else 3,
+        inputs=tuple(_tensor_info(graph.tensors[tensor], layout, "image", None) for tensor in graph.inputs),
+        outputs=tuple(_output_info(graph, tensor, layout, description, answer) for tensor in graph.outputs),
+    )
+    if problem := form_problem(description.task, description.labels, description.preprocess, file):
+        raise UsageError(f"{problem}; {WAY_OUT}")
+    return file
+
+
+def _opset(data: bytes) -> int:
+    import onnx
+
+    model = onnx.load_from_string(data)
+    return int(next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")))
+
+
+def _output_info(graph: Graph, name: str, layout: Layout, description: Description, answer: TensorInfo) -> TensorInfo:
+    stride = None
+    if description.task == "segment" and len(graph.tensors[name].shape) > 2:
+        # (n, h, w) class maps and NHWC logits have the height at axis 1, NCHW logits at axis 2
+        shape = graph.tensors[name].shape
+        rows = shape[2] if layout == "nchw" and len(shape) == 4 else shape[1]
+        height = description.preprocess.height
+        if rows > height:
+            raise UsageError(
+                f"output '{name}' has {rows} rows for images of {height}; a map is no larger than its image"
+            )
+        stride = round(height / rows)
+    told = _tensor_info(graph.tensors[name], layout, answer.meaning, stride)
+    return told.model_copy(update={"scores": answer.scores})
+
+
+def _tensor_info(tensor: Tensor, layout: Layout, meaning: Any, stride: int | None) -> TensorInfo:
+    quantization = tensor.quantization
+    dtype: Any = tensor.dtype
+    return TensorInfo(
+        name=tensor.name,
+        shape=tensor.shape,
+        dtype=dtype,
+        layout=layout if len(tensor.shape) == 4 else LAYOUTS.get(len(tensor.shape), "flat"),
+        meaning=meaning,
+        scale=None if quantization is None else float(quantization.scale[0]),
+        zero_point=None if quantization is None else int(quantization.zero_point[0]),
+        stride=stride,
+    )
+
+
+def refuse_other_folder(folder: Path, *inputs: Path | None) -> None:
+    """Refuse to take the place of anything but an artifact or an empty folder: nothing is lost.
+
+    Raises:
+        ArtifactError: the folder holds something else. UsageError: it is, or holds, one of the inputs. FileError: it
+            could not be written.
+    """
+    known = {MANIFEST_NAME, SELFTEST_NAME, "model.tflite", "model.onnx", "source.onnx"}
+    if foreign_entries(folder, ()) and not is_file(folder / MANIFEST_NAME):
+        raise ArtifactError(folder, f"holds other files and no {MANIFEST_NAME}; choose a new folder for the artifact")
+    if foreign := foreign_entries(folder, known):
+        raise ArtifactError(folder, f"holds '{foreign[0]}' beside an artifact; choose a new folder, or move it away")
+    refuse_inputs("-o", folder, *inputs, folder=True)
+    check_folder_writable(folder)
+
+
+def write_artifact(
+    folder: Path,
+    written: ModelFiles,
+    description: Description,
+    *,
+    selftest: bytes,
+    allowed: Mapping[str, Mapping[str, float]],
+) -> Artifact:
+    """Write the artifact folder whole and open it again, hashes checked. An older artifact there is replaced.
+
+    Raises:
+        ArtifactError: the folder holds anything but an artifact.
+        FileError: the file system refuses.
+    """
+    refuse_other_folder(folder)
+    samples = int(np.load(io.BytesIO(selftest), allow_pickle=False)["images"].shape[0])
+    manifest = Manifest(
+        schema_version=SCHEMA_VERSION,
+        name=description.name,
+        task=description.task,
+        head=description.head,
+        precision=written.precision,
+        files=written.files,
+        preprocess=description.preprocess,
+        labels=description.labels,
+        quantization=description.quantization,
+        cost=written.cost,
+        provenance=description.provenance,
+        selftest=Selftest(
+            sha256=hashlib.sha256(selftest).hexdigest(),
+            samples=samples,
+            allowed={name: dict(bounds) for name, bounds in allowed.items()},
+        ),
+    )
+    with replacing_folder(folder) as temporary:
+        for name, data in written.contents.items():
+            put(temporary / name, data)
+        put(temporary / SELFTEST_NAME, selftest)
+        put(temporary / MANIFEST_NAME, manifest_json(manifest).encode())
+    return open_artifact(folder)

@@ -1,0 +1,1 @@
+"""Graph to graph, on the way to a file."""

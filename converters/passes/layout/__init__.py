@@ -1,0 +1,1 @@
+"""Channels-first becomes channels-last."""

@@ -1,0 +1,1 @@
+"""One measurement, from a plan to its records."""

@@ -1,1 +1,0 @@
-"""Measurements of the product itself: run by hand, never in a test."""

@@ -1,0 +1,1 @@
+"""Why it is not faster."""

@@ -1,1 +1,0 @@
-"""Where a model's time goes: per-operator times, the roofline, reasons and changes."""

@@ -1,0 +1,1 @@
+"""A record: its parts, their types and lines, and what taints it."""

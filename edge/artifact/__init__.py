@@ -1,0 +1,1 @@
+"""What an artifact says: manifest, thresholds, verdict, units, scheme, card."""

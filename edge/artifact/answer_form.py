@@ -1,0 +1,107 @@
+"""What a predictor demands of a model file's description: checked when a manifest is made, and when it is opened.
+
+An answer is one of these:
+
+- scores of classes that exclude each other: softmax of the logits, or probabilities as they are; the largest wins;
+- scores of labels that are independent: sigmoid of each logit, or probabilities; every label at 0.5 or above holds;
+- one score, of yes against no: two names, the second of which holds at 0.5 or above;
+- the same per cell for a segmenter, where labels cannot be independent: a cell of a class map has one class;
+- a class map, integers.
+"""
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edge.artifact.manifest import Labels, Manifest, ModelFile, TensorInfo
+    from edge.vision.preprocess import Preprocess
+
+MEANINGS = {"classify": ("logits", "probabilities"), "segment": ("logits", "probabilities", "class_map")}
+INPUT_DTYPES = ("float32", "int8", "uint8", "int16")
+CLASS_MAP_DTYPES = ("uint8", "int32", "int64")
+MAX_MAP_CLASSES = 255  # a class map is uint8, and 255 is no class
+
+
+def form_problem(task: str, labels: "Labels", preprocess: "Preprocess", file: "ModelFile") -> str | None:
+    """Why a predictor could not answer with this file, in words; None where it can, and for a task without one."""
+    if task not in MEANINGS:
+        return None
+    if len(file.inputs) != 1 or len(file.outputs) != 1:
+        return f"{len(file.inputs)} inputs and {len(file.outputs)} outputs; a predictor takes one each"
+    given, answer = file.inputs[0], file.outputs[0]
+    return _input_problem(given, preprocess) or _output_problem(task, answer, len(labels.names))
+
+
+def score_count(task: str, answer: "TensorInfo") -> int:
+    """How many scores an output of logits or probabilities holds, per image or per cell of a segmenter."""
+    if task == "classify":
+        return math.prod(answer.shape)
+    return answer.shape[1] if answer.layout == "nchw" else answer.shape[-1]
+
+
+def has_independent_labels(manifest: "Manifest") -> bool:
+    """Whether an artifact is a classifier of several labels that do not exclude each other."""
+    answer = manifest.files[0].outputs[0]
+    return manifest.task == "classify" and answer.scores == "independent" and score_count("classify", answer) > 1
+
+
+def _input_problem(given: "TensorInfo", preprocess: "Preprocess") -> str | None:
+    height, width = preprocess.height, preprocess.width
+    shapes = {"nhwc": (1, height, width, 3), "nchw": (1, 3, height, width)}
+    if given.layout not in shapes:
+        return f"input '{given.name}' in layout '{given.layout}'; a frame goes in as nhwc or nchw"
+    if given.shape != shapes[given.layout]:
+        return f"input '{given.name}' is {given.shape}; by the preprocessing it is {shapes[given.layout]}"
+    if given.dtype not in INPUT_DTYPES:
+        return f"input '{given.name}' is {given.dtype}; frames go in as float32, int8, uint8 or int16"
+    if given.dtype.startswith("int") and given.scale is None:
+        return f"input '{given.name}' is {given.dtype} without a scale"
+    return None
+
+
+def _output_problem(task: str, answer: "TensorInfo", names: int) -> str | None:
+    if answer.meaning not in MEANINGS[task]:
+        return f"output means '{answer.meaning}'; a task '{task}' ends in {' or '.join(MEANINGS[task])}"
+    if answer.meaning == "class_map":
+        if answer.dtype not in CLASS_MAP_DTYPES:
+            return f"output '{answer.name}' is {answer.dtype}; a class map is {' or '.join(CLASS_MAP_DTYPES)}"
+        return class_map_problem(answer)
+    if answer.dtype != "float32" and answer.scale is None:
+        return f"output '{answer.name}' is {answer.dtype} without a scale"
+    return shape_problem(task, answer) or _scores_problem(task, answer, names)
+
+
+def shape_problem(task: str, answer: "TensorInfo") -> str | None:
+    """Why an output's shape is not that of one image's scores, or of one map of them."""
+    shape = answer.shape
+    if task == "classify" and (shape[:1] != (1,) or sum(size > 1 for size in shape) > 1):
+        return f"output '{answer.name}' is {shape}; a classifier ends in (1, classes)"
+    if task == "segment" and len(shape) == 2:
+        return f"task 'segment' for a model whose output is {shape}, the scores of a classifier"
+    if task == "segment" and (answer.layout not in ("nhwc", "nchw") or len(shape) != 4 or shape[0] != 1):
+        return f"output '{answer.name}' is {shape}; a segmenter ends in one map, (1, classes, height, width) or NHWC"
+    return None
+
+
+def class_map_problem(answer: "TensorInfo") -> str | None:
+    """Why an output's shape is not that of one class map."""
+    shape = answer.shape
+    cells = shape[1:3] if answer.layout == "nhwc" else shape[-2:]
+    if len(shape) not in (2, 3, 4) or math.prod(cells) != math.prod(shape):
+        return f"output '{answer.name}' is {shape} in layout '{answer.layout}'; a class map is (1, height, width)"
+    return None
+
+
+def _scores_problem(task: str, answer: "TensorInfo", names: int) -> str | None:
+    count = score_count(task, answer)
+    if task == "segment" and count > MAX_MAP_CLASSES:
+        return f"{count} classes in the output; a class map holds at most {MAX_MAP_CLASSES}"
+    if answer.scores is None:
+        return f"output '{answer.name}' does not say whether its scores are exclusive or independent"
+    if count == 1:
+        if answer.scores != "independent":
+            return "one score in the output, said to be exclusive: there is nothing that it could exclude"
+        return None if names == 2 else f"one score in the output, {names} names; it takes two, of no and of yes"
+    if task == "segment" and answer.scores == "independent":
+        return f"{count} independent scores per cell: masks that overlap make no class map"
+    return None if count == names else f"{count} classes in the output, {names} names in the labels"

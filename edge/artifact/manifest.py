@@ -1,0 +1,379 @@
+"""The artifact: a folder of model files with a manifest that says everything a device needs, checked by hash.
+
+ARTIFACT/
+  model.tflite and/or model.onnx   what devices run
+  source.onnx                      the QDQ (or float) ONNX they were written from
+  manifest.json                    see Manifest; JSON Schema in docs/manifest.schema.json
+  selftest.npz                     a few inputs and the expected outputs of each file
+"""
+
+import hashlib
+import json
+from codecs import BOM_UTF8
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from edge.artifact.answer_form import form_problem
+from edge.errors import ArtifactError
+from edge.files.bounded_file import check_file, exists, is_dir, is_file, read_bytes
+from edge.vision.preprocess import Preprocess
+
+SCHEMA_VERSION: Literal[2] = 2
+MANIFEST_NAME = "manifest.json"
+SELFTEST_NAME = "selftest.npz"
+MAX_MANIFEST_BYTES = 16 * 1024 * 1024
+MAX_SELFTEST_BYTES = 2**31
+
+Task = Literal["classify", "segment", "detect"]
+Meaning = Literal["image", "logits", "probabilities", "class_map", "boxes", "scores"]
+Scores = Literal["exclusive", "independent"]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
+FileSize = Annotated[int, Field(ge=1, le=2**31)]  # neither format's files hold more
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Scale = Annotated[float, Field(ge=2.0**-126, le=2.0**126, allow_inf_nan=False)]  # normal float32
+Name = Annotated[str, Field(max_length=1024)]  # of classes and tensors
+Text = Annotated[str, Field(max_length=2**20)]
+Channel = Annotated[int, Field(ge=0, le=255)]
+MaskEntry = Annotated[int, Field(ge=-1, le=255)]
+Size = Annotated[int, Field(ge=1, le=2**31 - 1)]
+
+
+class Strict(BaseModel):
+    """Frozen, and every unknown key is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TensorInfo(Strict):
+    """An input or output of a model file.
+
+    `layout` is the axis order (`nhwc`, `nchw`, `nc`, `nhw`); `scale` and `zero_point` are given for quantized tensors;
+    `stride` says that one output cell stands for stride x stride input pixels (1 at full resolution). A uint8 image
+    without a scale takes the pixels as they are. `scores` says of logits and probabilities whether they exclude each
+    other (softmax) or not (sigmoid); see `edge.artifact.answer_form`.
+    """
+
+    name: Name
+    shape: Annotated[tuple[Size, ...], Field(max_length=16)]
+    dtype: Literal["float32", "int8", "uint8", "int16", "int32", "int64"]
+    layout: Annotated[str, Field(max_length=16)]
+    meaning: Meaning
+    scores: Scores | None = None
+    scale: Scale | None = None
+    zero_point: Annotated[int, Field(ge=-(2**31), le=2**31 - 1)] | None = None
+    stride: Size | None = None
+
+    @model_validator(mode="after")
+    def _quantized_as_its_type_can_be(self) -> "TensorInfo":
+        if (self.scale is None) != (self.zero_point is None):
+            raise ValueError("scale and zero_point belong together")
+        if self.zero_point is None:
+            return self
+        if self.dtype == "float32":
+            raise ValueError("a float32 tensor has no scale")
+        limits = np.iinfo(self.dtype)
+        if not limits.min <= self.zero_point <= limits.max:
+            raise ValueError(f"zero point {self.zero_point} is no {self.dtype}")
+        return self
+
+
+class ModelFile(Strict):
+    """One model file: format_version is the opset of an ONNX file or the schema version of a TFLite file."""
+
+    path: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*$", max_length=100)]
+    format: Literal["tflite", "onnx"]
+    role: Literal["run", "source"]
+    sha256: Sha256
+    size_bytes: FileSize
+    format_version: Annotated[int, Field(ge=1, le=10**6)]
+    inputs: Annotated[tuple[TensorInfo, ...], Field(min_length=1, max_length=256)]
+    outputs: Annotated[tuple[TensorInfo, ...], Field(min_length=1, max_length=256)]
+
+
+class Labels(Strict):
+    """Class names in index order, and what the masks of a segmenter's training were.
+
+    Attributes:
+        palette: one RGB colour per class.
+        ignore_index: what void is in a mask, after `mask_table`.
+        mask_table: class index, void or -1 (refused) by value in a mask file; None: values are class indices.
+        mask_colours: red, green, blue, and class index or void, of masks of colours; None: the palette says it.
+    """
+
+    names: Annotated[tuple[Name, ...], Field(max_length=2**17)]
+    palette: tuple[tuple[Channel, Channel, Channel], ...] | None = None
+    ignore_index: Channel | None = None
+    mask_table: Annotated[tuple[MaskEntry, ...], Field(min_length=256, max_length=256)] | None = None
+    mask_colours: Annotated[tuple[tuple[Channel, Channel, Channel, Channel], ...], Field(max_length=512)] | None = None
+
+    @model_validator(mode="after")
+    def _one_colour_per_name(self) -> "Labels":
+        if self.palette is not None and len(self.palette) != len(self.names):
+            raise ValueError(f"{len(self.palette)} colours for {len(self.names)} names")
+        return self
+
+
+class DerivedRange(Strict):
+    """Scale and zero point (of signed integers) that a foreign file did not state, and where they come from."""
+
+    tensor: Text
+    scale: Scale
+    zero_point: Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
+    how: Text
+
+
+class QuantizationInfo(Strict):
+    """How the integers came to be: `qat`, `ptq`, `foreign` (a QDQ file made elsewhere) or `none` (float).
+
+    `ptq (onnx2tf)`: onnx2tf chose them, so they are not held to the integer simulation.
+    `weights` says how a file that computes in float stores its weights, where that is not float32.
+    For a foreign file `derived` lists the parameters that it left open, and `notes` what else a person should know.
+    """
+
+    method: Literal["qat", "ptq", "ptq (onnx2tf)", "foreign", "none"]
+    scheme: dict[str, Any] | None = None
+    calibration_sha256: Sha256 | None = None
+    calibration_images: Count | None = None
+    ranges: Text | None = None
+    weights: Literal["int8", "float16"] | None = None
+    derived: tuple[DerivedRange, ...] = ()
+    notes: tuple[Text, ...] = ()
+
+
+class Cost(Strict):
+    """Counts from the file itself. An operator without a rule is named in `unruled`, never counted as zero silently."""
+
+    multiply_adds: Count
+    parameters: Count
+    weights_bytes: Count
+    peak_activation_bytes: Count
+    unruled: tuple[Text, ...] = ()
+
+
+class Accuracy(Strict):
+    """A metric (`top1`, `miou`, `mean_average_precision`, in [0, 1]) of one file or the float parent on a split."""
+
+    subject: Text
+    metric: Text
+    value: Finite
+    split: Text
+    split_sha256: Sha256
+    images: Count
+
+
+class Fidelity(Strict):
+    """What verify measured: values of `engine` on `machine` that differ from the integer simulation, end to end."""
+
+    subject: Text
+    engine: Text
+    kernels: Text
+    version: Text
+    machine: Text | None = None
+    images: Count
+    values: Count
+    differing: Count
+    largest_quanta: NotNegative
+
+
+class Provenance(Strict):
+    """Where the artifact comes from. `parent` is the float parent's file name and hash; `road` made the TFLite file."""
+
+    recipe: dict[str, Any] | None
+    checkpoint_sha256: Sha256 | None
+    source_path: Text
+    parent_path: Text | None = None
+    parent_sha256: Sha256 | None = None
+    commit: Text | None
+    dirty: bool | None
+    versions: dict[Text, Text]
+    command: Text
+    time_utc: Text
+    road: Literal["writer", "onnx2tf"] = "writer"
+
+
+class Selftest(Strict):
+    """selftest.npz: `images` and `output_FILE_K`. Largest difference allowed in quanta, per file and kernel set.
+
+    For class maps it is a share of the cells, for float files absolute, in the output's units. One that half of all
+    that an output can be would pass proves nothing, and is refused; see `edge.predictor.selftest`.
+    """
+
+    sha256: Sha256
+    samples: Annotated[int, Field(ge=1, le=256)]
+    allowed: dict[Text, dict[Text, NotNegative]]
+
+
+class Manifest(Strict):
+    """Everything about an artifact.
+
+    `precision`: int16x8 is int16 activations with int8 weights; `head` says what a segmenter ends in.
+    """
+
+    schema_version: Literal[2]
+    name: Annotated[str, Field(min_length=1, max_length=255)]
+    task: Task
+    head: Literal["logits", "full_logits", "class_map", "full"] | None = None
+    precision: Literal["int8", "int16x8", "float32"]
+    files: Annotated[tuple[ModelFile, ...], Field(max_length=64)]
+    preprocess: Preprocess
+    labels: Labels
+    quantization: QuantizationInfo
+    cost: Cost
+    accuracy: tuple[Accuracy, ...] = ()
+    fidelity: tuple[Fidelity, ...] = ()
+    provenance: Provenance
+    selftest: Selftest
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> "Manifest":
+        names = [file.path for file in self.files]
+        if len(set(names)) != len(names):
+            raise ValueError("two files of the same name")
+        if not any(file.role == "run" for file in self.files):
+            raise ValueError("no file to run")
+        for file in self.files:
+            if problem := form_problem(self.task, self.labels, self.preprocess, file):
+                raise ValueError(f"{file.path}: {problem}")
+        return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """An opened artifact whose hashes all matched."""
+
+    folder: Path
+    manifest: Manifest
+
+    def file(self, name: str) -> Path:
+        """Path of a file of the manifest. Refuses (ArtifactError) a name that it does not list."""
+        return self.folder / self.model_file(name).path
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file of the manifest, or of the self-test: those whose hash the manifest holds.
+
+        Raises:
+            ArtifactError: the file has changed since the artifact was opened, or the manifest does not list it.
+        """
+        if name == SELFTEST_NAME:
+            sha256, most_bytes = self.manifest.selftest.sha256, MAX_SELFTEST_BYTES
+        else:
+            file = self.model_file(name)
+            sha256, most_bytes = file.sha256, file.size_bytes
+        path = self.folder / name
+        data = read_bytes(path, most_bytes=most_bytes, what="file of this artifact", error=ArtifactError)
+        _require_hash(path, hashlib.sha256(data).hexdigest(), sha256)
+        return data
+
+    def model_file(self, name: str) -> ModelFile:
+        """The manifest's entry for a file. Refuses (ArtifactError) a name that it does not list."""
+        for file in self.manifest.files:
+            if file.path == name:
+                return file
+        raise ArtifactError(self.folder, f"holds no '{name}'")
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, lower-case hex, read in blocks."""
+    digest = hashlib.sha256()
+    with path.open("rb") as handle:
+        while block := handle.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def open_artifact(folder: str | Path) -> Artifact:
+    """Read an artifact folder and check the size and hash of every file.
+
+    What a file holds is held to the manifest where an engine loads it; see `edge.predictor.artifact_session`.
+
+    Raises:
+        ArtifactError: not a folder, no manifest, a manifest that does not hold, a file missing or changed.
+    """
+    root = Path(folder)
+    path = root / MANIFEST_NAME
+    if not is_dir(root):
+        raise ArtifactError(root, "is not an artifact folder" if exists(root) else "no such artifact folder")
+    if not exists(path):
+        raise ArtifactError(path, "no such file; not an artifact folder")
+    data = read_bytes(path, most_bytes=MAX_MANIFEST_BYTES, what="manifest", error=ArtifactError)
+    manifest = parse_manifest(data, path)
+    for file in manifest.files:
+        if not is_file(root / file.path):
+            raise ArtifactError(root / file.path, "missing, but the manifest lists it")
+        size = check_file(root / file.path, error=ArtifactError).st_size
+        if size != file.size_bytes:
+            raise ArtifactError(root / file.path, f"changed: {size} bytes, the manifest says {file.size_bytes}")
+        _require_hash(root / file.path, file_sha256(root / file.path), file.sha256)
+    selftest = root / SELFTEST_NAME
+    if not is_file(selftest):
+        raise ArtifactError(selftest, "missing, but the manifest lists it")
+    if check_file(selftest, error=ArtifactError).st_size > MAX_SELFTEST_BYTES:
+        raise ArtifactError(selftest, f"a self-test has at most {MAX_SELFTEST_BYTES} bytes")
+    _require_hash(selftest, file_sha256(selftest), manifest.selftest.sha256)
+    return Artifact(folder=root, manifest=manifest)
+
+
+def _require_hash(path: Path, found: str, told: str) -> None:
+    if found != told:
+        raise ArtifactError(path, f"changed: sha256 is {found[:12]}..., the manifest says {told[:12]}...")
+
+
+def parse_manifest(data: bytes, path: str | Path) -> Manifest:
+    """Read a manifest from JSON. Refuses (ArtifactError) what does not hold, naming the first wrong key."""
+    data = data.removeprefix(BOM_UTF8)
+    try:
+        tree = json.loads(data, object_pairs_hook=_without_duplicates)
+        return Manifest.model_validate_json(json.dumps(_version_2(tree)) if _is_version_1(tree) else data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "manifest"
+        raise ArtifactError(path, f"{where}: {first['msg'].removeprefix('Value error, ')}") from error
+    except (ValueError, RecursionError) as error:
+        raise ArtifactError(path, f"is no manifest: {error}") from error
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key '{twice[:100]}' stands twice in one object")
+    return found
+
+
+def _is_version_1(tree: Any) -> bool:
+    return isinstance(tree, dict) and tree.get("schema_version") == 1
+
+
+def _version_2(tree: dict[str, Any]) -> dict[str, Any]:
+    """A manifest of version 1, which did not say whether scores exclude each other, where that is known.
+
+    What this product trained has classes that do. Refuses (ValueError) any other: nothing is guessed.
+    """
+    provenance = tree.get("provenance")
+    if not isinstance(provenance, dict) or provenance.get("checkpoint_sha256") is None:
+        raise ValueError(
+            "schema_version 1 does not say whether scores are exclusive or independent; make the artifact again"
+        )
+    files = tree.get("files")
+    outputs = [
+        output
+        for file in (files if isinstance(files, list) else [])
+        if isinstance(file, dict) and isinstance(file.get("outputs"), list)
+        for output in file["outputs"]
+        if isinstance(output, dict) and output.get("meaning") in ("logits", "probabilities")
+    ]
+    for output in outputs:
+        output.setdefault("scores", "exclusive")
+    return {**tree, "schema_version": SCHEMA_VERSION}
+
+
+def manifest_json(manifest: Manifest) -> str:
+    """The manifest as indented JSON text with a final newline."""
+    return manifest.model_dump_json(indent=2) + "\n"

@@ -1,0 +1,1 @@
+"""The verb table and one thin module per verb: the composition roots."""

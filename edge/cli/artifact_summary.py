@@ -1,0 +1,61 @@
+"""What `convert` and `quantize` print about the artifact that they wrote."""
+
+from typing import Any
+
+from rich.table import Table
+
+from edge.artifact.manifest import Artifact
+from edge.cli.bare_file_summary import transpose_entries, transpose_lines
+from edge.terminal import say, say_json, show, tell
+
+
+def print_artifact(artifact: Artifact, *, as_json: bool, transposes: Any = None) -> None:
+    """Print the files, sizes and counts of an artifact: a table, or one JSON object.
+
+    Args:
+        transposes: those that stayed in the TFLite file, see `remaining_transposes`; None says nothing about them.
+    """
+    manifest = artifact.manifest
+    if as_json:
+        say_json(
+            {
+                "artifact": str(artifact.folder),
+                "name": manifest.name,
+                "task": manifest.task,
+                "head": manifest.head,
+                "precision": manifest.precision,
+                "files": {file.path: file.size_bytes for file in manifest.files},
+                "multiply_adds": manifest.cost.multiply_adds,
+                "parameters": manifest.cost.parameters,
+                "weights_bytes": manifest.cost.weights_bytes,
+                "peak_activation_bytes": manifest.cost.peak_activation_bytes,
+                "derived": [entry.model_dump() for entry in manifest.quantization.derived],
+                "notes": list(manifest.quantization.notes),
+                **({} if transposes is None else {"transposes": transpose_entries(transposes)}),
+            }
+        )
+        return
+    table = Table(title=f"{artifact.folder} ({manifest.task}, {manifest.precision})", title_justify="left")
+    for column, justify in (("file", "left"), ("KiB", "right"), ("input", "left"), ("output", "left")):
+        table.add_column(column, justify="right" if justify == "right" else "left")
+    for file in manifest.files:
+        given, made = file.inputs[0], file.outputs[0]
+        table.add_row(
+            file.path,
+            f"{file.size_bytes / 1024:.0f}",
+            f"{given.dtype} {'x'.join(map(str, given.shape))} {given.layout}",
+            f"{made.dtype} {'x'.join(map(str, made.shape))} {made.meaning}",
+        )
+    show(table)
+    say(
+        f"{manifest.cost.multiply_adds / 1e6:.1f} M multiply-adds, {manifest.cost.parameters:,} parameters, "
+        f"peak activations {manifest.cost.peak_activation_bytes / 1024:.0f} KiB"
+    )
+    for entry in manifest.quantization.derived:
+        say(
+            f"derived: '{entry.tensor}' scale {entry.scale:.6g}, zero point {entry.zero_point}: {entry.how}",
+        )
+    for note in manifest.quantization.notes:
+        say(f"note: {note}")
+    for line in transpose_lines(transposes) if transposes else ():
+        tell(f"model.tflite: {line}")

@@ -1,0 +1,155 @@
+"""The options of `edge bench` that make a plan."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+from pydantic import ValidationError
+
+from device_bench.records.plan import Plan
+from edge.cli.bounded_number import THREADS, Number, whole
+from edge.cli.input_shape import parse_shape
+from edge.errors import UsageError
+
+SCENARIOS = ("single-stream", "multi-stream", "offline")
+NANOSECONDS = 1_000_000_000
+SECONDS = "SECONDS"
+OPTIONS = (
+    click.option(
+        "--kernels",
+        metavar="SET",
+        help="Kernel set of every engine that names none itself: xnnpack, builtin, cuda, ...",
+    ),
+    click.option("--threads", default=1, show_default=True, type=THREADS, metavar="N", help="Of the engine."),
+    click.option("--affinity", metavar="LIST", help="Bind the measuring process to these processors: 2,3."),
+    click.option("--batch", type=whole(1), metavar="N", help="Size of an ONNX file's open first dimension; else 1."),
+    click.option(
+        "--input-shape",
+        "input_shapes",
+        multiple=True,
+        metavar="NAME=1x3x224x224",
+        help="Shape of an input whose sizes an ONNX file leaves open; repeatable.",
+    ),
+    click.option(
+        "--scenario",
+        default=SCENARIOS[0],
+        show_default=True,
+        type=click.Choice(SCENARIOS),
+        help="One sample after the other; several at a time; as many as possible.",
+    ),
+    click.option("--streams", default=None, type=whole(1), metavar="N", help="Samples of a multi-stream query."),
+    click.option("--samples", default=None, type=whole(1), metavar="N", help="Samples of an offline query."),
+    click.option(
+        "--min-runs",
+        default=50,
+        show_default=True,
+        type=whole(1),
+        metavar="N",
+        help="Measure each subject at least so often,",
+    ),
+    click.option(
+        "--min-seconds",
+        default=2.0,
+        show_default=True,
+        type=Number(min=0, max=86400),
+        metavar=SECONDS,
+        help="and at least so long,",
+    ),
+    click.option(
+        "--max-runs",
+        default=20_000,
+        show_default=True,
+        type=whole(1),
+        metavar="N",
+        help="but never more often than this.",
+    ),
+    click.option(
+        "--rounds",
+        default=10,
+        show_default=True,
+        type=whole(1),
+        metavar="N",
+        help="Turns in which every subject gets its share, A B A B ...",
+    ),
+    click.option(
+        "--warmup-runs",
+        default=10,
+        show_default=True,
+        type=whole(1),
+        metavar="N",
+        help="Before that: unmeasured, at least so often,",
+    ),
+    click.option(
+        "--warmup-seconds",
+        default=0.5,
+        show_default=True,
+        type=Number(min=0, max=3600),
+        metavar=SECONDS,
+        help="at least so long, until the running median is stable,",
+    ),
+    click.option(
+        "--max-warmup-seconds",
+        default=5.0,
+        show_default=True,
+        type=Number(min=0, max=3600),
+        metavar=SECONDS,
+        help="but not longer than this.",
+    ),
+    click.option(
+        "--no-selftest",
+        is_flag=True,
+        help="Do not let the runtime prove its answers first; the records are marked untested.",
+    ),
+)
+
+
+def plan_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options to a command; it is called with their names as keywords."""
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
+
+
+def make_plan(options: dict[str, Any], *, end_to_end: bool, explain: bool) -> Plan:
+    """The plan that the options ask for. Refuses (UsageError) options that do not hold together."""
+    if options["max_runs"] < options["min_runs"]:
+        raise UsageError(f"--max-runs {options['max_runs']} is below --min-runs {options['min_runs']}")
+    if options["scenario"] == "multi-stream" and options["streams"] is None:
+        raise UsageError("--scenario multi-stream: say how many samples a query has with --streams")
+    if options["scenario"] == "offline" and options["samples"] is None:
+        raise UsageError("--scenario offline: say how many samples a query has with --samples")
+    if explain and (options["batch"] or options["input_shapes"]):
+        raise UsageError("--explain reads a file with its own sizes; export it with fixed sizes instead")
+    warmup_ns = round(options["warmup_seconds"] * NANOSECONDS)
+    try:
+        return Plan(
+            scenario=options["scenario"],
+            streams=options["streams"] or 1,
+            samples=options["samples"] or 1,
+            threads=options["threads"],
+            affinity=_processors(options["affinity"]),
+            kernels=options["kernels"],
+            batch=options["batch"],
+            input_shapes=dict(parse_shape(text) for text in options["input_shapes"]),
+            rounds=options["rounds"],
+            warmup_runs=options["warmup_runs"],
+            warmup_duration_ns=warmup_ns,
+            max_warmup_duration_ns=max(warmup_ns, round(options["max_warmup_seconds"] * NANOSECONDS)),
+            min_runs=options["min_runs"],
+            min_duration_ns=round(options["min_seconds"] * NANOSECONDS),
+            max_runs=options["max_runs"],
+            end_to_end=end_to_end,
+            selftest=not options["no_selftest"],
+            explain=explain,
+        )
+    except ValidationError as error:
+        raise UsageError(error.errors()[0]["msg"].removeprefix("Value error, ")) from error
+
+
+def _processors(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    words = text.split(",")
+    if not all(word.isdecimal() for word in words):
+        raise UsageError(f"--affinity {text}: give processor numbers, as in 2,3")
+    return tuple(int(word) for word in words)

@@ -1,0 +1,178 @@
+"""edge convert: a checkpoint or an ONNX file becomes an artifact, or a TFLite file alone."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from edge.cli.bounded_number import whole
+from edge.cli.input_shape import parse_shape
+from edge.cli.onnx2tf_options import convert_there, prepare
+from edge.cli.split_options import skip_damaged
+from edge.errors import UsageError
+
+
+@click.command(
+    "convert",
+    epilog="Example: edge convert runs/mobilenet/qat.safetensors -o artifacts/mobilenet_int8",
+)
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--out",
+    "--output",
+    "output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Artifact folder to write; a name that ends in .tflite writes that file alone.",
+)
+@click.option("--head", default=None, help="What a segmenter ends in: logits, full_logits, class_map or full.")
+@click.option(
+    "--card", type=click.Path(path_type=Path), help="Card of a foreign ONNX file: task, preprocessing, labels."
+)
+@click.option("--name", default=None, help="Name in the manifest; the output folder's name if left out.")
+@click.option("--allow-float", default="", help="Operator kinds that may stay in float in an INT8 file: Softmax,...")
+@click.option(
+    "--io", type=click.Choice(["uint8"]), help="Pixels in, uint8 out: what task libraries load (INT8 models)."
+)
+@click.option(
+    "--calibration",
+    default=None,
+    help="Images for ranges that a foreign quantized file leaves open: FILE.split.json or KIND:ROOT:PART.",
+)
+@click.option(
+    "-n", "--samples", default=None, type=whole(1), help="Use this many of them, evenly spread; all if left out."
+)
+@click.option(
+    "--ranges",
+    default="mse",
+    show_default=True,
+    help="With --calibration: mse (least squared error), percentile (99.99) or minmax.",
+)
+@skip_damaged
+@click.option(
+    "--keep-nchw-io", is_flag=True, help="The TFLite file's images and maps stay NCHW, as the app feeds them."
+)
+@click.option("--batch", type=whole(1), help="Batch of a TFLite file alone; an artifact's is 1.")
+@click.option(
+    "--input-shape",
+    "input_shapes",
+    multiple=True,
+    help="Shape of an input whose sizes the ONNX file leaves open: NAME=1x3x224x224. May be repeated.",
+)
+@click.option(
+    "--weights",
+    type=click.Choice(["int8", "float16"]),
+    help="Store the weights of a float model smaller; it computes in float32 all the same.",
+)
+@click.option("--via", type=click.Choice(["onnx2tf"]), help="Another road, for operators that the writer refuses.")
+@click.option(
+    "--prepare-onnx2tf",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=prepare,
+    help="Make the environment for --via onnx2tf (about 2 GB) and leave.",
+)
+@click.option("--no-verify", is_flag=True, help="Do not verify what was written.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+def command(
+    source: Path,
+    output: Path,
+    head: str | None,
+    card: Path | None,
+    name: str | None,
+    allow_float: str,
+    io: Literal["uint8"] | None,
+    keep_nchw_io: bool,
+    batch: int | None,
+    input_shapes: tuple[str, ...],
+    no_verify: bool,
+    as_json: bool,
+    calibration: str | None,
+    samples: int | None,
+    ranges: Any,
+    skip_damaged: bool,
+    via: str | None,
+    weights: Literal["int8", "float16"] | None,
+) -> int:
+    """Turn SOURCE (a checkpoint, or an ONNX file with its card) into an artifact.
+
+    An INT8 artifact holds exactly the integers that were trained. The artifact is verified unless --no-verify is given.
+    With -o FILE.tflite no card is needed: that file alone is written, once it computes right on generated inputs.
+    """
+    shapes = dict(parse_shape(text) for text in input_shapes)
+    allowed = frozenset(kind for kind in allow_float.split(",") if kind)
+    if via is not None:
+        return convert_there(
+            source,
+            output,
+            head=head,
+            card=card,
+            name=name,
+            calibration=calibration,
+            samples=samples,
+            ranges=ranges,
+            skip_damaged=skip_damaged,
+            writer_options={
+                "--io": io,
+                "--keep-nchw-io": keep_nchw_io,
+                "--batch": batch,
+                "--input-shape": shapes,
+                "--weights": weights,
+            },
+            no_verify=no_verify,
+            as_json=as_json,
+        )
+    if output.suffix == ".tflite":
+        given = {"--card": card, "--name": name, "--io": io, "--calibration": calibration, "--samples": samples}
+        _refuse_artifact_options(output, {**given, "--weights": weights})
+        from converters.convert.bare_file import convert_file
+        from edge.cli.bare_file_summary import print_bare_file
+
+        file = convert_file(
+            source,
+            output,
+            head=head,
+            batch=batch,
+            shapes=shapes,
+            keep_nchw_io=keep_nchw_io,
+            allow_float=allowed,
+            verify=not no_verify,
+        )
+        print_bare_file(file, as_json=as_json)
+        return 0
+    if batch not in (None, 1):
+        raise UsageError(f"--batch {batch}: an artifact runs one image at a time; name a file, -o FILE.tflite")
+    from converters.convert.calibration import open_calibration
+    from converters.convert.convert import convert_source
+    from converters.packaging.layout_report import remaining_transposes
+    from edge.cli.artifact_summary import print_artifact
+
+    artifact = convert_source(
+        source,
+        output,
+        head=head,
+        card_path=card,
+        name=name,
+        allow_float=allowed,
+        calibration=open_calibration(calibration, samples, ranges, skip_damaged=skip_damaged),
+        io=io,
+        keep_nchw_io=keep_nchw_io,
+        shapes=shapes,
+        weights=weights,
+    )
+    print_artifact(artifact, as_json=as_json, transposes=remaining_transposes(artifact))
+    if no_verify:
+        return 0
+    from edge.cli.verify import verify_written
+
+    return verify_written(artifact)
+
+
+def _refuse_artifact_options(output: Path, given: Mapping[str, object]) -> None:
+    """Refuse (UsageError) what describes images, which a TFLite file alone does not know of."""
+    named = [option for option, value in given.items() if value is not None]
+    if named:
+        raise UsageError(f"{', '.join(named)}: {output} is a TFLite file alone; name a folder for an artifact")

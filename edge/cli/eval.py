@@ -1,0 +1,184 @@
+"""`edge eval`: accuracy of a checkpoint or an artifact on a split."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+
+from edge.artifact.answer_form import has_independent_labels
+from edge.artifact.manifest import open_artifact
+from edge.cli.bounded_number import THREADS, whole
+from edge.cli.split_options import split_options
+from edge.data.class_names import ClassNames
+from edge.data.damaged import without_damaged
+from edge.data.held_out_check import require_as_held_out
+from edge.data.model_classes import model_classes, require_model_classes
+from edge.data.open_split import open_split
+from edge.data.recipe_splits import validation_split
+from edge.data.splits import Split
+from edge.errors import FileError, UsageError
+from edge.evaluation.accuracy import Answer, accuracy
+from edge.files.bounded_file import is_dir, is_file
+from edge.predictor.artifact_answer import artifact_answer
+from edge.recipe.recipe import Data
+from edge.recipe.recipe_file import expand
+from edge.terminal import Bars, say, say_json, show
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Opened:
+    """What is evaluated: how it answers, on what, for which task and classes.
+
+    `data`: of a checkpoint's recipe; `validated_on`: the hash of the split that it was validated on.
+    """
+
+    answer: Answer
+    runs_on: str
+    task: str
+    classes: ClassNames
+    independent: bool = False
+    data: Data | None = None
+    validated_on: str | None = None
+
+
+@click.command()
+@click.argument("subject", metavar="CHECKPOINT|ARTIFACT", type=click.Path(path_type=Path))
+@split_options
+@click.option("-n", "--samples", type=whole(1), help="Look at the first N images only.")
+@click.option("--engine", help="What runs an artifact; the preferred installed one if left out.")
+@click.option("--threads", type=THREADS, default=1, show_default=True, help="Processor threads.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
+def command(
+    subject: Path,
+    split: str | None,
+    images: str | None,
+    labels: str | None,
+    masks: str | None,
+    classes: str | None,
+    skip_damaged: bool,
+    samples: int | None,
+    engine: str | None,
+    threads: int,
+    as_json: bool,
+) -> None:
+    """Accuracy of a checkpoint (with torch) or an artifact (with an engine).
+
+    Without --split and --images: the recipe's validation split, for a checkpoint.
+
+    \b
+    Example:
+        edge eval runs/mobilenet/qat.safetensors --split generated:classify:val
+    """
+    opened = _artifact(subject, engine, threads) if is_dir(subject) else _checkpoint(subject, engine, threads)
+    if split is None and images is None:
+        validation = None if opened.data is None else validation_split(_skipping(opened.data, skip_damaged))
+        if validation is None:
+            raise UsageError(
+                f"{subject}: names no validation split; give --split, or --images with --labels or --masks"
+            )
+        if opened.data is not None and opened.data.holdout is not None:
+            require_as_held_out(validation, opened.validated_on, subject)
+        chosen = validation
+    else:
+        named = None if split is None else expand(split, None)
+        # A folder's labels are the model's own classes, unless a file says otherwise.
+        names = classes or (opened.classes if images is not None else None)
+        chosen = open_split(
+            split=named, images=images, labels=labels, masks=masks, classes=names, skip_damaged=skip_damaged
+        )
+    if chosen.task == "images":
+        raise UsageError(f"{chosen.origin} has no labels; give --labels FILE, or --masks FOLDER for a segmenter")
+    if chosen.task != opened.task:
+        raise UsageError(f"{subject} is for '{opened.task}', {chosen.origin} for '{chosen.task}'")
+    require_model_classes(chosen, opened.classes.names, str(subject), independent=opened.independent)
+    if samples is not None:
+        chosen = chosen.subset(range(min(samples, len(chosen))))
+    if opened.data is None or split is not None or images is not None:  # a recipe's split has been looked at
+        chosen = without_damaged(chosen, skip=skip_damaged)
+    with Bars() as progress:
+        task = progress.add_task("evaluate", total=len(chosen))
+        metrics = accuracy(
+            chosen,
+            opened.answer,
+            batch_size=8,
+            independent=opened.independent,
+            advance=lambda count: progress.advance(task, count),
+        )
+    if as_json:
+        say_json({"subject": str(subject), "runs_on": opened.runs_on, "split": chosen.origin, **metrics})
+    else:
+        _print(f"{subject}, {opened.runs_on}", chosen, metrics)
+
+
+def _skipping(data: Data, skip_damaged: bool) -> Data:
+    return data.model_copy(update={"skip_damaged": data.skip_damaged or skip_damaged})
+
+
+def _artifact(folder: Path, engine: str | None, threads: int) -> _Opened:
+    artifact = open_artifact(folder)
+    answer, info = artifact_answer(artifact, engine=engine, threads=threads)
+    return _Opened(
+        answer=answer,
+        runs_on=f"{info.engine} {info.version}, {info.kernels}",
+        task=artifact.manifest.task,
+        classes=model_classes(artifact.manifest.labels),
+        independent=has_independent_labels(artifact.manifest),
+    )
+
+
+def _checkpoint(path: Path, engine: str | None, threads: int) -> _Opened:
+    if path.suffix.lower() in (".onnx", ".tflite") and is_file(path):
+        raise FileError(
+            path, "is a model file alone, which says neither preprocessing nor classes; name an artifact folder"
+        )
+    # Here and not above: an artifact is evaluated on a device that has no torch.
+    import torch
+
+    from edge.training.checkpoint import read_checkpoint, restore_module
+    from edge.training.evaluate import module_answer
+
+    if engine not in (None, "torch"):
+        raise UsageError(f"{path}: a checkpoint runs on torch, not on '{engine}'; convert it to an artifact first")
+    checkpoint = read_checkpoint(path)
+    torch.set_num_threads(threads)
+    recipe = checkpoint.recipe
+    return _Opened(
+        answer=module_answer(restore_module(checkpoint), recipe.preprocess, checkpoint.task),
+        runs_on=f"torch {torch.__version__}, {checkpoint.kind}",
+        task=checkpoint.task,
+        classes=model_classes(checkpoint.labels),
+        independent=checkpoint.scores == "independent",
+        data=recipe.data,
+        validated_on=checkpoint.metrics.get("split_sha256"),
+    )
+
+
+def _print(subject: str, split: Split, metrics: dict[str, Any]) -> None:
+    skipped = f", {metrics['skipped_damaged']} damaged left out" if metrics["skipped_damaged"] else ""
+    say(f"{subject}; {split.origin}, {metrics['images']} images{skipped}")
+    table = Table()
+    table.add_column("metric")
+    table.add_column("%", justify="right")
+    unequal = {"balanced_accuracy"} if metrics.get("balanced_accuracy") != metrics.get("top1") else set()
+    for name in ("top1", *unequal, "top5", "mean_average_precision", "label_accuracy", "miou", "pixel_accuracy"):
+        if name in metrics:
+            table.add_row(name, f"{metrics[name] * 100:.2f}")
+    for name, value in metrics.get("iou", {}).items():
+        table.add_row(f"  iou {name}", "-" if value is None else f"{value * 100:.2f}")
+    show(table)
+    if "labels" in metrics:
+        _print_labels(metrics["labels"])
+
+
+def _print_labels(labels: dict[str, dict[str, Any]]) -> None:
+    table = Table()
+    table.add_column("label")
+    for title in ("average precision %", "accuracy %", "F1 %", "images that have it"):
+        table.add_column(title, justify="right")
+    for name, figures in labels.items():
+        shares = (figures[key] for key in ("average_precision", "accuracy", "f1"))
+        positives = f"{figures['positives']} of {figures['known']}"
+        table.add_row(name, *("-" if share is None else f"{share * 100:.2f}" for share in shares), positives)
+    show(table)

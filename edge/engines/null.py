@@ -1,0 +1,39 @@
+"""The null engine: an artifact's ports, and no computation."""
+
+from pathlib import Path
+
+from edge.artifact.manifest import MANIFEST_NAME, TensorInfo, parse_manifest
+from edge.engines.engine import Port, Session
+from edge.engines.null_session import NullSession as NullSession
+from edge.errors import EngineError, UsageError, unknown_name
+
+KERNELS = ("none",)
+
+
+def open_null(path: Path, *, threads: int = 1, kernels: str | None = None) -> Session:
+    """Take the ports of an artifact's model file from the manifest beside it; outputs are zeros.
+
+    Raises:
+        EngineError: there is no manifest beside the file, or it does not list the file.
+        UsageError: a kernel set other than `none`.
+    """
+    if kernels is not None and kernels not in KERNELS:
+        raise UsageError(unknown_name("kernel set of null", kernels, KERNELS))
+    manifest_path = path.parent / MANIFEST_NAME
+    if not manifest_path.is_file():
+        raise EngineError(f"null: {path}: it takes the ports from an artifact's manifest; {manifest_path} is missing")
+    for file in parse_manifest(manifest_path.read_bytes(), manifest_path).files:
+        if file.path == path.name:
+            return NullSession(
+                inputs=tuple(port_of(tensor) for tensor in file.inputs),
+                outputs=tuple(port_of(tensor) for tensor in file.outputs),
+                threads=threads,
+            )
+    raise EngineError(f"null: {manifest_path}: lists no '{path.name}'")
+
+
+def port_of(tensor: TensorInfo) -> Port:
+    """The port that a manifest describes."""
+    return Port(
+        name=tensor.name, shape=tensor.shape, dtype=tensor.dtype, scale=tensor.scale, zero_point=tensor.zero_point
+    )

@@ -1,0 +1,102 @@
+"""A loaded model, alike for every engine: used by one thread at a time, in one process, until it is closed."""
+
+import ctypes
+import os
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy.typing as npt
+
+from edge.engines.engine import EngineInfo, Port
+from edge.engines.inputs import check_inputs
+from edge.errors import EngineError
+
+Arrays = Sequence[npt.NDArray[Any]]
+Answer = TypeVar("Answer")
+
+
+class EngineSession(ABC):
+    """Owns what a runtime loaded, and lends it to one call at a time; every engine's session is one.
+
+    `run` may be called from any thread: the calls wait for one another, and the arrays are the caller's. A fork does
+    not take the runtime's threads along, so its child is refused in one line, and nothing is freed there, because
+    runtimes wait for those threads when they free a model.
+
+    Args:
+        engine: key of ENGINES; opens every message.
+        model: the runtime's own object. A subclass keeps no reference of its own to it.
+    """
+
+    _process = -1
+
+    def __init__(self, engine: str, model: Any, inputs: tuple[Port, ...], outputs: tuple[Port, ...]) -> None:
+        self._engine = engine
+        self._inputs, self._outputs = inputs, outputs
+        self._model = model
+        self._lock = threading.Lock()
+        self._process = os.getpid()
+
+    @property
+    def inputs(self) -> tuple[Port, ...]:
+        """The model's inputs, in the file's order."""
+        return self._inputs
+
+    @property
+    def outputs(self) -> tuple[Port, ...]:
+        """The model's outputs, in the file's order."""
+        return self._outputs
+
+    @property
+    @abstractmethod
+    def info(self) -> EngineInfo:
+        """What really runs."""
+
+    def run(self, inputs: Arrays) -> list[npt.NDArray[Any]]:
+        """Run once, from any thread; arrays as in the file, and the returned ones are the caller's.
+
+        Raises:
+            EngineError: other shapes or dtypes, a model that fails, a session that is closed or of another process.
+        """
+        check_inputs(self._engine, self._inputs, inputs)
+        return self._alone(lambda model: self._compute(model, inputs))
+
+    def close(self) -> None:
+        """Free what the runtime holds, after the call that is running; closing twice is as good as once."""
+        if self._process == os.getpid():
+            with self._lock:
+                self._model = None
+
+    def __enter__(self) -> "EngineSession":
+        """Itself."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Close it."""
+        self.close()
+
+    def __del__(self) -> None:
+        """In the child of a fork: keep what the runtime holds for ever, for freeing it may never return."""
+        if self._process not in (-1, os.getpid()):
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(vars(self)))
+
+    @abstractmethod
+    def _compute(self, model: Any, inputs: Arrays) -> list[npt.NDArray[Any]]:
+        """Run once with checked inputs; no other thread uses the model meanwhile. The result is the caller's."""
+
+    def _alone(self, work: Callable[[Any], Answer]) -> Answer:
+        """What `work` makes of the runtime's model, which no other thread uses meanwhile.
+
+        Raises:
+            EngineError: the session is closed, or was loaded in another process.
+        """
+        if self._process != os.getpid():  # asked first: a fork copies a lock as it is, held for ever if it was held
+            raise EngineError(
+                f"{self._engine}: the model was loaded in process {self._process}, and this is a fork of it "
+                f"({os.getpid()}); load it again here"
+            )
+        with self._lock:
+            if self._model is None:
+                raise EngineError(f"{self._engine}: the session is closed; load the model again")
+            return work(self._model)

@@ -1,0 +1,1 @@
+"""The interpreters of a graph: float and integer."""

@@ -1,0 +1,85 @@
+"""Operators that move values without changing them: concat, pad, reshape, transpose, slice."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from edge.execution.kernels.affine import Kernel, given, tied
+from edge.graph.graph import Graph, Operator
+
+
+def _tied_if_quantized(graph: Graph, operator: Operator) -> None:
+    names = [name for name in (*operator.inputs, *operator.outputs) if name]
+    if graph.tensors[operator.outputs[0]].quantization is not None:
+        tied(graph, operator, names)
+
+
+def concat(graph: Graph, operator: Operator) -> Kernel:
+    """Concat along an axis; all inputs and the output share their parameters."""
+    _tied_if_quantized(graph, operator)
+    axis = int(operator.attributes["axis"])
+
+    def kernel(values: Sequence[torch.Tensor | None]) -> torch.Tensor:
+        parts = [value for value in values if value is not None]
+        batch = max(part.shape[0] for part in parts)
+        if axis != 0:
+            parts = [part.expand(batch, *part.shape[1:]) for part in parts]
+        return torch.cat(parts, dim=axis)
+
+    return kernel
+
+
+def pad(graph: Graph, operator: Operator) -> Kernel:
+    """Pad with a real value, on the grid of the tensor."""
+    target = tied(graph, operator, (operator.inputs[0], operator.outputs[0]))
+    value = target.quantized(float(operator.attributes["value"]))
+    flat = [amount for axis in reversed(operator.attributes["pads"]) for amount in axis]
+
+    def kernel(values: Sequence[torch.Tensor | None]) -> torch.Tensor:
+        return functional.pad(given(values, 0), flat, value=value)
+
+    return kernel
+
+
+def reshape(graph: Graph, operator: Operator) -> Kernel:
+    """Reshape; a larger batch than the graph's stays on axis 0."""
+    _tied_if_quantized(graph, operator)
+    shape = tuple(int(size) for size in operator.attributes["shape"])
+    size = int(np.prod(shape))
+
+    def kernel(values: Sequence[torch.Tensor | None]) -> torch.Tensor:
+        value = given(values, 0)
+        times = value.numel() // size if size else 1
+        return value.reshape(shape[0] * times, *shape[1:]) if shape else value.reshape(shape)
+
+    return kernel
+
+
+def transpose(graph: Graph, operator: Operator) -> Kernel:
+    """Transpose."""
+    _tied_if_quantized(graph, operator)
+    perm = tuple(operator.attributes["perm"])
+    return lambda values: given(values, 0).permute(perm)
+
+
+def cut(graph: Graph, operator: Operator) -> Kernel:
+    """Slice; an axis that is taken whole stays whole for any batch."""
+    _tied_if_quantized(graph, operator)
+    shape = graph.tensors[operator.inputs[0]].shape
+    begin, end, strides = (tuple(operator.attributes[key]) for key in ("begin", "end", "strides"))
+    index: list[torch.Tensor | None] = []
+    for axis, size in enumerate(shape):
+        whole = (begin[axis], end[axis], strides[axis]) == (0, size, 1)
+        chosen = [position for position in range(begin[axis], end[axis], strides[axis]) if 0 <= position < size]
+        index.append(None if whole else torch.tensor(chosen, dtype=torch.int64))
+
+    def kernel(values: Sequence[torch.Tensor | None]) -> torch.Tensor:
+        value = given(values, 0)
+        for axis, chosen in enumerate(index):
+            if chosen is not None:
+                value = value.index_select(axis, chosen)
+        return value
+
+    return kernel

@@ -1,0 +1,1 @@
+"""ONNX operators as the graph's, by family."""

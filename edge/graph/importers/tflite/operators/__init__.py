@@ -1,0 +1,1 @@
+"""TFLite operators as the graph's, by family."""

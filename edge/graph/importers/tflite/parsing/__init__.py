@@ -1,0 +1,1 @@
+"""The TFLite file itself: its schema, its tensors and operators."""

@@ -1,0 +1,1 @@
+"""What an operator is: its limits, padding and exact forms."""

@@ -1,0 +1,1 @@
+"""Graph to graph, for every importer."""

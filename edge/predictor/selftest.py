@@ -1,0 +1,135 @@
+"""The self-test: a runtime proves on a device that it gives the host's answer before a number from it is believed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.artifact.manifest import SELFTEST_NAME, Artifact, ModelFile, TensorInfo
+from edge.engines.engine import Session
+from edge.engines.output_difference import ANY_KERNELS as ANY_KERNELS
+from edge.engines.output_difference import difference_allowed_here, largest_sensible, output_difference
+from edge.engines.output_difference import kernel_key as kernel_key
+from edge.errors import ArtifactError, EngineError
+from edge.predictor.selftest_archive import read_selftest
+from edge.vision.encoding import takes_pixels
+from edge.vision.preprocess import Preprocess, apply_table, normalize, quantize_table
+
+# The simulation is exact for these kernels: an INT8 file is held to 0 quanta there, whatever was measured.
+EXACT_KERNELS = "litert/xnnpack/x86_64"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelftestResult:
+    """What one self-test found.
+
+    Attributes:
+        kernels: see `kernel_key`.
+        largest: the largest difference, see `difference`.
+        allowed: the largest that the manifest allows for these kernels.
+    """
+
+    file: str
+    kernels: str
+    samples: int
+    largest: float
+    allowed: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether the difference is within what the manifest allows."""
+        return self.largest <= self.allowed
+
+
+def model_input(images: npt.NDArray[np.uint8], file: ModelFile, preprocess: Preprocess) -> npt.NDArray[Any]:
+    """Turn resized images into a file's raw input.
+
+    Args:
+        images: uint8 (n, height, width, 3) as `resize` returns them: the model's size and colour order.
+
+    Returns:
+        float32, int8, uint8 or int16, (n, height, width, 3) or (n, 3, height, width), as the file's first input says.
+    """
+    given = file.inputs[0]
+    values: npt.NDArray[Any]
+    if takes_pixels(given):
+        values = images
+    elif given.scale is None or given.zero_point is None:
+        values = normalize(images, preprocess)
+    elif given.dtype == "int8" or given.dtype == "uint8" or given.dtype == "int16":
+        values = apply_table(images, quantize_table(preprocess, given.scale, given.zero_point, given.dtype))
+    else:
+        raise EngineError(
+            f"{file.path}: input '{given.name}' is {given.dtype}; images go in as float32, int8, uint8 or int16"
+        )
+    return np.ascontiguousarray(values.transpose(0, 3, 1, 2)) if given.layout == "nchw" else values
+
+
+def difference(expected: npt.NDArray[Any], found: npt.NDArray[Any], output: TensorInfo) -> float:
+    """How far two outputs are apart: quanta for integers, share of cells for class maps, absolute for floats."""
+    return output_difference(expected, found, class_map=output.meaning == "class_map")
+
+
+def selftest_images(artifact: Artifact, arrays: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.uint8]:
+    """The images among the self-test's arrays: uint8 (n, height, width, 3) at the model's size, at least one."""
+    return arrays["images"]
+
+
+def expected_outputs(
+    artifact: Artifact, file: ModelFile, arrays: Mapping[str, npt.NDArray[Any]]
+) -> list[npt.NDArray[Any]]:
+    """The expected outputs of a file among the self-test's arrays, every one with all its samples.
+
+    Raises:
+        ArtifactError: there are none, or the manifest allows a difference by which they would prove nothing.
+    """
+    path = artifact.folder / SELFTEST_NAME
+    expected = []
+    for k, output in enumerate(file.outputs):
+        array = arrays.get(f"output_{file.path}_{k}")
+        if array is None:
+            raise ArtifactError(path, f"holds no expected output {k} of {file.path}")
+        expected.append(array)
+        limit = largest_sensible(array, class_map=output.meaning == "class_map")
+        for kernels, allowed in artifact.manifest.selftest.allowed.get(file.path, {}).items():
+            if allowed > limit:
+                raise ArtifactError(
+                    path, f"{file.path} may differ by {allowed:g} for {kernels}; over {limit:g} it proves nothing"
+                )
+    return expected
+
+
+def held_to_sense(
+    bounds: Mapping[str, float], file: ModelFile, expected: Sequence[npt.NDArray[Any]]
+) -> dict[str, float]:
+    """Bounds of one file, none larger than what proves something: kernels that differ by more fail their self-test."""
+    limits = [
+        largest_sensible(array, class_map=output.meaning == "class_map")
+        for array, output in zip(expected, file.outputs, strict=True)
+    ]
+    return {kernels: min([allowed, *limits]) for kernels, allowed in bounds.items()}
+
+
+def run_selftest(artifact: Artifact, file_name: str, session: Session) -> SelftestResult:
+    """Run every self-test input of a file through a session and compare with the expected outputs.
+
+    Raises:
+        ArtifactError: the self-test does not fit the file.
+    """
+    arrays = read_selftest(artifact)
+    file = artifact.model_file(file_name)
+    images = selftest_images(artifact, arrays)
+    expected = expected_outputs(artifact, file, arrays)
+    raw = model_input(images, file, artifact.manifest.preprocess)
+    largest = 0.0
+    for index in range(len(images)):
+        outputs = session.run([raw[index : index + 1]])
+        for k, output in enumerate(file.outputs):
+            largest = max(largest, difference(expected[k][index : index + 1], outputs[k], output))
+    bounds = artifact.manifest.selftest.allowed.get(file_name, {})
+    kernels = kernel_key(session.info)
+    class_maps = [output.meaning == "class_map" for output in file.outputs]
+    allowed = difference_allowed_here(bounds, session.info, expected, class_maps)
+    return SelftestResult(file=file_name, kernels=kernels, samples=len(images), largest=largest, allowed=allowed)

@@ -1,1 +1,0 @@
-"""Float formulas of the operators, for float graphs of any origin."""

@@ -1,0 +1,1 @@
+"""Quantization-aware training: capture, prepare, layers, freeze."""

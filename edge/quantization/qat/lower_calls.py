@@ -1,0 +1,397 @@
+"""How each traced call becomes an operator: one table for modules, one for functions, one for tensor methods."""
+
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import fx, nn
+from torch.nn import functional
+
+from edge.errors import UnsupportedError
+from edge.models.blocks import SamePadConv2d
+from edge.quantization.qat.layers import conv_pads
+from edge.quantization.qat.lowerer import Lowerer, Ref
+
+Rule = Callable[..., None]
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    return (int(value[0]), int(value[1])) if isinstance(value, tuple | list) else (int(value), int(value))
+
+
+def _refuse(low: Lowerer, node: fx.Node, why: str) -> UnsupportedError:
+    return UnsupportedError(f"{low.name_of(node)}: {why}")
+
+
+def _image(low: Lowerer, node: fx.Node, input: Ref) -> tuple[int, ...]:
+    """The shape of an input that must be (1, channels, height, width)."""
+    shape = low.shape_of(input)
+    if len(shape) != 4:
+        raise _refuse(low, node, f"an input of shape {shape} has no operator here; (1, channels, h, w) is needed")
+    return shape
+
+
+def _layer(low: Lowerer, node: fx.Node, module: nn.Conv2d | nn.Linear, input: Ref) -> None:
+    users = list(node.users)
+    norm_node = users[0] if len(users) == 1 and users[0].op == "call_module" else None
+    norm = None if norm_node is None else low.module(norm_node)
+    attributes: dict[str, Any] = {"activation": "none"}
+    if isinstance(module, nn.Conv2d):
+        if module.padding_mode != "zeros":
+            raise _refuse(low, node, f"padding mode '{module.padding_mode}' has no operator; use zeros")
+        shape = _image(low, node, input)
+        attributes |= {
+            "strides": _pair(module.stride),
+            "pads": conv_pads(module, (shape[2], shape[3])),
+            "dilations": _pair(module.dilation),
+            "group": module.groups,
+        }
+    layer = (str(node.target), module)
+    expected = nn.BatchNorm2d if isinstance(module, nn.Conv2d) else nn.BatchNorm1d
+    if norm_node is not None and type(norm) is expected and len(low.shape(node)) in (2, 4):
+        _require_statistics(low, norm_node, norm)
+        low.emit_layer(norm_node, input, layer, (str(norm_node.target), norm), attributes)
+    else:
+        low.emit_layer(node, input, layer, None, attributes)
+
+
+def _require_statistics(low: Lowerer, node: fx.Node, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
+    if norm.running_mean is None or norm.running_var is None:
+        raise _refuse(low, node, "batch norm without running statistics cannot be folded")
+
+
+def _norm(low: Lowerer, node: fx.Node, module: nn.BatchNorm1d | nn.BatchNorm2d, input: Ref) -> None:
+    """A norm with no layer before it: a depthwise 1x1 convolution; (1, c) and (1, c, length) as images on the way."""
+    if low.is_activation(node):
+        return  # folded when its layer was lowered
+    _require_statistics(low, node, module)
+    channels = module.num_features
+    identity = nn.Conv2d(channels, channels, 1, groups=channels, bias=False)
+    nn.init.ones_(identity.weight)
+    identity.weight.requires_grad_(False)
+    attributes = {"strides": (1, 1), "pads": (0, 0, 0, 0), "dilations": (1, 1), "group": channels, "activation": "none"}
+    path, shape = str(node.target), low.shape_of(input)
+    layer, norm = (f"{path}.scale", identity), (path, module)
+    if len(shape) == 4:
+        low.emit_layer(node, input, layer, norm, attributes)
+        return
+    image = (1, channels, shape[2] if len(shape) == 3 else 1, 1)
+    before = low.emit_inner(node, "Reshape", input, {"shape": image}, image, "image")
+    after = low.emit_layer(node, before, layer, norm, attributes, inner_shape=image)
+    assert after is not None  # an inner layer gives its result
+    low.emit(node, "Reshape", (after,), {"shape": shape})
+
+
+def _simple(kind: str) -> Rule:
+    def rule(low: Lowerer, node: fx.Node, input: Ref, inplace: bool = False) -> None:
+        low.emit(node, kind, (input,), {})
+
+    return rule
+
+
+def _clip(low: Lowerer, node: fx.Node, input: Ref, min_val: float, max_val: float, inplace: bool = False) -> None:
+    if (min_val, max_val) != (0.0, 6.0):
+        raise _refuse(low, node, f"a clip to [{min_val}, {max_val}] has no operator; use ReLU or ReLU6")
+    low.emit(node, "Relu6", (input,), {})
+
+
+def _binary(kind: str) -> Rule:
+    def rule(low: Lowerer, node: fx.Node, input: Any, other: Any, alpha: float = 1) -> None:
+        if alpha != 1:
+            raise _refuse(low, node, f"alpha {alpha} in an addition has no operator")
+        low.emit(node, kind, (input, other), {"activation": "none"})
+
+    return rule
+
+
+def _average_pool(
+    low: Lowerer,
+    node: fx.Node,
+    input: Ref,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> None:
+    """An average pool; padding that counts becomes a Pad of zeros in front."""
+    top, left = _pair(padding)
+    batch, channels, height, width = _image(low, node, input)
+    if divisor_override is not None:
+        raise _refuse(
+            low, node, "average pooling with a divisor of its own has no operator; leave out divisor_override"
+        )
+    _refuse_ceil(low, node, ceil_mode)
+    kernel = _pair(kernel_size)
+    if count_include_pad and (top or left):
+        pads = {"pads": ((0, 0), (0, 0), (top, top), (left, left)), "value": 0.0}
+        shape = (batch, channels, height + 2 * top, width + 2 * left)
+        input, top, left = low.emit_inner(node, "Pad", input, pads, shape, "pad"), 0, 0
+    attributes = {
+        "kernel": kernel,
+        "strides": kernel if stride is None or stride == [] else _pair(stride),
+        "pads": (top, left, top, left),
+        "count_include_pad": False,
+        "activation": "none",
+    }
+    low.emit(node, "AveragePool", (input,), attributes)
+
+
+def _max_pool(
+    low: Lowerer,
+    node: fx.Node,
+    input: Ref,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> None:
+    _image(low, node, input)
+    if _pair(dilation) != (1, 1) or return_indices:
+        raise _refuse(low, node, "max pooling with dilation or indices has no operator")
+    _refuse_ceil(low, node, ceil_mode)
+    kernel, (top, left) = _pair(kernel_size), _pair(padding)
+    attributes = {
+        "kernel": kernel,
+        "strides": kernel if stride is None or stride == [] else _pair(stride),
+        "pads": (top, left, top, left),
+        "activation": "none",
+    }
+    low.emit(node, "MaxPool", (input,), attributes)
+
+
+def _refuse_ceil(low: Lowerer, node: fx.Node, ceil_mode: bool) -> None:
+    if ceil_mode:
+        raise _refuse(low, node, "pooling with ceil_mode has no operator; pad the input instead")
+
+
+def _adaptive_pool(low: Lowerer, node: fx.Node, input: Ref, output_size: Any) -> None:
+    shape, result = _image(low, node, input), low.shape(node)
+    if result[2:] == (1, 1):
+        low.emit(node, "Mean", (input,), {"axes": (2, 3), "keepdims": True})
+        return
+    if shape[2] % result[2] or shape[3] % result[3]:
+        raise _refuse(low, node, f"{shape[2]}x{shape[3]} does not divide into {result[2]}x{result[3]} equal windows")
+    _average_pool(low, node, input, (shape[2] // result[2], shape[3] // result[3]))
+
+
+def _mean(low: Lowerer, node: fx.Node, input: Ref, dim: Any = None, keepdim: bool = False, **rest: Any) -> None:
+    rank = len(low.shape_of(input))
+    axes = (
+        sorted(int(axis) % rank for axis in (dim if isinstance(dim, tuple | list) else (dim,)))
+        if dim is not None
+        else []
+    )
+    if axes != [2, 3] or rest.get("dtype") is not None:
+        raise _refuse(low, node, "a mean over other axes than height and width has no operator")
+    low.emit(node, "Mean", (input,), {"axes": (2, 3), "keepdims": bool(keepdim)})
+
+
+COORDINATES = {("bilinear", False): "half_pixel", ("bilinear", True): "align_corners", ("nearest", False): "asymmetric"}
+COORDINATES[("nearest-exact", False)] = "half_pixel"
+
+
+def _interpolate(
+    low: Lowerer,
+    node: fx.Node,
+    input: Ref,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
+) -> None:
+    coordinates = COORDINATES.get((mode, bool(align_corners)))
+    if coordinates is None or antialias:
+        raise _refuse(low, node, f"interpolation '{mode}' (antialias {antialias}) has no operator; use bilinear")
+    before, after = _image(low, node, input)[2:], low.shape(node)[2:]
+    if scale_factor is not None and not recompute_scale_factor:
+        factors = scale_factor if isinstance(scale_factor, tuple | list) else (scale_factor, scale_factor)
+        if any(old * factor != new for old, new, factor in zip(before, after, factors, strict=True)):
+            raise _refuse(low, node, f"scale factor {scale_factor} does not give whole pixels; name the size instead")
+    if before == after:
+        low.alias(node, input)
+        return
+    kind = "linear" if mode == "bilinear" else "nearest"
+    low.emit(node, "Resize", (input,), {"mode": kind, "coordinates": coordinates, "size_hw": after})
+
+
+def _concat(low: Lowerer, node: fx.Node, tensors: Any, dim: int = 0, axis: int | None = None) -> None:
+    rank = len(low.shape(node))
+    low.emit(node, "Concat", tuple(tensors), {"axis": int(dim if axis is None else axis) % rank})
+
+
+def _reshape(low: Lowerer, node: fx.Node, input: Ref, *shape: Any, **keywords: Any) -> None:
+    if low.shape(node) == low.shape_of(input):
+        low.alias(node, input)
+        return
+    low.emit(node, "Reshape", (input,), {"shape": low.shape(node)})
+
+
+def _permute(low: Lowerer, node: fx.Node, input: Ref, *dims: Any) -> None:
+    order = dims[0] if len(dims) == 1 and isinstance(dims[0], tuple | list) else dims
+    rank = len(low.shape_of(input))
+    perm = tuple(int(axis) % rank for axis in order)
+    if perm[0] != 0:
+        raise _refuse(low, node, f"a permutation to {perm} has no operator; the first axis must stay the batch")
+    low.emit(node, "Transpose", (input,), {"perm": perm})
+
+
+def _pad(low: Lowerer, node: fx.Node, input: Ref, pad: Any, mode: str = "constant", value: float | None = None) -> None:
+    if mode != "constant" or value not in (None, 0, 0.0) or any(int(size) < 0 for size in pad):
+        raise _refuse(low, node, f"padding '{mode}' with {value} has no operator; pad with zeros")
+    rank = len(low.shape_of(input))
+    sizes = [(0, 0)] * rank
+    for index in range(len(pad) // 2):
+        sizes[rank - 1 - index] = (int(pad[2 * index]), int(pad[2 * index + 1]))
+    low.emit(node, "Pad", (input,), {"pads": tuple(sizes), "value": 0.0})
+
+
+def _getitem(low: Lowerer, node: fx.Node, input: Any, index: Any) -> None:
+    items = index if isinstance(index, tuple) else (index,)
+    if not isinstance(input, Ref) or not all(isinstance(item, slice) for item in items):
+        raise _refuse(low, node, "indexing with anything but slices has no operator")
+    if items[0] != slice(None):
+        raise _refuse(low, node, "slicing the first axis, the batch, has no operator; leave it whole")
+    shape = low.shape_of(input)
+    spans = [item.indices(size) for item, size in zip(items, shape, strict=False)]
+    spans += [(0, size, 1) for size in shape[len(spans) :]]
+    begin, end, strides = zip(*spans, strict=True)
+    low.emit(node, "Slice", (input,), {"begin": begin, "end": end, "strides": strides})
+
+
+def _argmax(low: Lowerer, node: fx.Node, input: Ref, dim: int | None = None, keepdim: bool = False) -> None:
+    if dim is None:
+        raise _refuse(low, node, "argmax over all axes has no operator; name the axis")
+    low.emit(node, "ArgMax", (input,), {"axis": dim % len(low.shape_of(input)), "keepdims": keepdim})
+
+
+def _softmax(low: Lowerer, node: fx.Node, input: Ref, dim: int | None = None, **rest: Any) -> None:
+    rank = len(low.shape_of(input))
+    if dim is None and rank == 3:
+        raise _refuse(low, node, "softmax over three axes takes the first, the batch, if none is named; give it dim")
+    low.emit(node, "Softmax", (input,), {"axis": (1 if dim is None else dim) % rank})
+
+
+def _skip(low: Lowerer, node: fx.Node, input: Ref, *rest: Any, **keywords: Any) -> None:
+    low.alias(node, input)
+
+
+def _dropout(
+    low: Lowerer, node: fx.Node, input: Ref, p: float = 0.5, training: bool = True, inplace: Any = None
+) -> None:
+    if training:
+        raise _refuse(low, node, "dropout is active in evaluation mode too; give it training=self.training")
+    low.alias(node, input)
+
+
+def _of_module(rule: Rule, *names: str) -> Rule:
+    """The rule of a function, given its arguments by a module's attributes."""
+
+    def lower_module(low: Lowerer, node: fx.Node, module: nn.Module, input: Ref) -> None:
+        rule(low, node, input, **{name: getattr(module, name) for name in names})
+
+    return lower_module
+
+
+def _flatten_module(low: Lowerer, node: fx.Node, module: nn.Module, input: Ref) -> None:
+    _reshape(low, node, input)
+
+
+_POOL = ("kernel_size", "stride", "padding", "ceil_mode")
+_UPSAMPLE = ("size", "scale_factor", "mode", "align_corners")
+
+MODULES: Mapping[type[nn.Module], Rule] = {
+    nn.Conv2d: _layer,
+    SamePadConv2d: _layer,
+    nn.Linear: _layer,
+    nn.BatchNorm2d: _norm,
+    nn.BatchNorm1d: _norm,
+    nn.ReLU: _of_module(_simple("Relu")),
+    nn.ReLU6: _of_module(_simple("Relu6")),
+    nn.Hardtanh: _of_module(_clip, "min_val", "max_val"),
+    nn.Sigmoid: _of_module(_simple("Sigmoid")),
+    nn.Softmax: _of_module(_softmax, "dim"),
+    nn.Dropout: _of_module(_dropout, "training"),
+    nn.Dropout2d: _of_module(_dropout, "training"),
+    nn.Identity: _of_module(_skip),
+    nn.AvgPool2d: _of_module(_average_pool, *_POOL, "count_include_pad", "divisor_override"),
+    nn.MaxPool2d: _of_module(_max_pool, *_POOL, "dilation", "return_indices"),
+    nn.AdaptiveAvgPool2d: _of_module(_adaptive_pool, "output_size"),
+    nn.Upsample: _of_module(_interpolate, *_UPSAMPLE, "recompute_scale_factor"),
+    nn.UpsamplingBilinear2d: _of_module(_interpolate, *_UPSAMPLE),
+    nn.UpsamplingNearest2d: _of_module(_interpolate, *_UPSAMPLE),
+    nn.Flatten: _flatten_module,
+    nn.ZeroPad2d: _of_module(lambda low, node, input, padding: _pad(low, node, input, padding), "padding"),
+}
+
+FUNCTIONS: Mapping[Any, Rule] = {
+    operator.add: _binary("Add"),
+    operator.iadd: _binary("Add"),
+    torch.add: _binary("Add"),
+    operator.sub: _binary("Sub"),
+    operator.isub: _binary("Sub"),
+    torch.sub: _binary("Sub"),
+    operator.mul: _binary("Mul"),
+    operator.imul: _binary("Mul"),
+    torch.mul: _binary("Mul"),
+    operator.getitem: _getitem,
+    torch.cat: _concat,
+    torch.concat: _concat,
+    torch.flatten: _reshape,
+    torch.reshape: _reshape,
+    torch.squeeze: _reshape,
+    torch.unsqueeze: _reshape,
+    torch.permute: _permute,
+    torch.mean: _mean,
+    torch.relu: _simple("Relu"),
+    torch.relu_: _simple("Relu"),
+    torch.sigmoid: _simple("Sigmoid"),
+    torch.sigmoid_: _simple("Sigmoid"),
+    torch.softmax: _softmax,
+    torch.argmax: _argmax,
+    torch.dropout: lambda low, node, input, p, train: _dropout(low, node, input, p, train),
+    functional.relu: _simple("Relu"),
+    functional.relu6: _simple("Relu6"),
+    functional.hardtanh: _clip,
+    functional.hardtanh_: _clip,
+    functional.sigmoid: _simple("Sigmoid"),
+    functional.softmax: _softmax,
+    functional.dropout: _dropout,
+    functional.dropout2d: _dropout,
+    functional.avg_pool2d: _average_pool,
+    functional.max_pool2d: _max_pool,
+    torch.max_pool2d: _max_pool,
+    functional.adaptive_avg_pool2d: _adaptive_pool,
+    functional.interpolate: _interpolate,
+    functional.pad: _pad,
+}
+
+METHODS: Mapping[str, Rule] = {
+    "add": _binary("Add"),
+    "add_": _binary("Add"),
+    "sub": _binary("Sub"),
+    "sub_": _binary("Sub"),
+    "mul": _binary("Mul"),
+    "mul_": _binary("Mul"),
+    "mean": _mean,
+    "view": _reshape,
+    "reshape": _reshape,
+    "flatten": _reshape,
+    "squeeze": _reshape,
+    "unsqueeze": _reshape,
+    "permute": _permute,
+    "contiguous": _skip,
+    "clone": _skip,
+    "relu": _simple("Relu"),
+    "relu_": _simple("Relu"),
+    "sigmoid": _simple("Sigmoid"),
+    "sigmoid_": _simple("Sigmoid"),
+    "softmax": _softmax,
+    "argmax": _argmax,
+}

@@ -1,1 +1,0 @@
-"""Which layer of an integer model costs how much, and what to try: mixed execution, ranking, facts, advice."""

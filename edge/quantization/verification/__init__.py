@@ -1,1 +1,0 @@
-"""Proving an artifact: parameters, end to end, operator by operator, accuracy; the library behind `edge verify`."""

@@ -1,0 +1,1 @@
+"""A recipe: one experiment as plain data."""

@@ -1,0 +1,250 @@
+"""A recipe: one experiment as plain data. Model, splits, preprocessing, float phase, QAT phase, export.
+
+`edge.recipe.recipe_file` reads it from TOML. Every key is checked, unknown ones are refused; what a network cannot be
+trained without has no default.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from edge.artifact.scheme import Scheme
+from edge.artifact.thresholds import Thresholds
+from edge.vision.preprocess import Preprocess
+
+MOST = 2**31 - 1
+Count = Annotated[int, Field(ge=0, le=MOST)]
+PositiveCount = Annotated[int, Field(ge=1, le=MOST)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Range = tuple[Positive, Positive]
+DecayExempt = Literal["norm", "bias", "depthwise"]
+
+
+class Section(BaseModel):
+    """Frozen, types as written, and every unknown key is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Model(BaseModel):
+    """Which network: its name in `edge models` and the arguments of its builder (classes, width, resolution, ...)."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+
+    name: str
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Everything but the name."""
+        return dict(self.model_extra or {})
+
+
+class SplitSource(Section):
+    """Where a split comes from: the arguments of `edge.data.open_split`."""
+
+    split: str | None = None
+    images: str | None = None
+    labels: str | None = None
+    masks: str | None = None
+    classes: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        return {"split": value} if isinstance(value, str) else value
+
+
+class Data(Section):
+    """The splits. A plain string is a split (`camvid:ROOT:val`); a table has `images` with `labels` or `masks`.
+
+    In every value `${root}` stands for `root` and `${NAME}` for an environment variable that names a file or folder.
+    Relative paths start at the working directory. `cache` keeps the training images decoded in memory.
+
+    `holdout`, in place of `val`: that share of `train` is validated on and not trained on, the same images whenever
+    they are asked for (`edge.data.hold_out`); another `holdout_seed` holds out others. `skip_damaged` leaves out, by
+    name, images and masks that cannot be used, which are refused otherwise (`edge.data.damaged`).
+    """
+
+    root: str | None = None
+    train: SplitSource
+    val: SplitSource | None = None
+    holdout: Annotated[float, Field(gt=0, lt=1)] | None = None
+    holdout_seed: Seed = 0
+    skip_damaged: bool = False
+    cache: bool = True
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+
+    @model_validator(mode="after")
+    def _one_validation_split(self) -> "Data":
+        if self.val is not None and self.holdout is not None:
+            raise ValueError("give val or holdout, not both")
+        return self
+
+
+class Augment(Section):
+    """How training images are changed; see `edge.data.augment` for the meaning of each number.
+
+    `area` and `aspect` act on classification, `scale` on segmentation.
+    """
+
+    area: Range = (0.25, 1.0)
+    aspect: Range = (0.75, 1.3333333333333333)
+    scale: Range = (0.5, 2.0)
+    flip: Annotated[float, Field(ge=0, le=1)] = 0.5
+    brightness: Share = 0.0
+    contrast: Share = 0.0
+    saturation: Share = 0.0
+    channel: Share = 0.0
+    noise: NotNegative = 0.0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Augment":
+        for name in ("area", "aspect", "scale"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"{name}: its first number must not be above its second")
+        if self.area[1] > 1:
+            raise ValueError("area: a share of the image is at most 1")
+        return self
+
+
+class Phase(Section):
+    """What the float phase and the QAT phase have in common.
+
+    Attributes:
+        learning_rate: the highest; `schedule` takes it down to 0 (`constant` keeps it), after `warmup_epochs` of rise.
+        poly_power: exponent of the poly schedule.
+        weight_decay, decay_exempt: L2 for SGD, decoupled for AdamW; parameters of these kinds get none.
+        ema_decay: share of the old average kept at each step (0: no average). The averaged weights are the result.
+        gradient_clip: largest norm of the whole gradient, None: no limit.
+        class_weights: by class, or how to take them from the training masks: `median_frequency` (median share over
+            the class's share), `sqrt_frequency` (its square root), `log_frequency` (1 / ln(1.02 + share), ENet).
+        positive_weights: of independent labels, the weight of the term of a label that holds: by label, or from the
+            training labels: `frequency` (negatives over positives) or `sqrt_frequency` (its square root).
+        loss_stride: a segmenter's loss is computed on every so manieth pixel along both axes.
+        bf16: bfloat16 autocast of the forward pass.
+        drop_partial: leave out the last, smaller batch of an epoch.
+        freeze_batch_norm_epoch: the first epoch (0 is the first) with frozen statistics of batch norm. None: none in
+            the float phase, half of the epochs in QAT, and 0 in both for weights whose batch norm was folded; where
+            those are to train with live statistics, they are first given the statistics of the training images.
+        eval_epochs: evaluate (and write the checkpoint) every so many epochs, and after the last.
+        keep: which weights are the phase's result: the `last`, or the `best` of all evaluations by `val`, of equal ones
+            the first, those before the first step included.
+        patience: stop once so many evaluations in a row were no better than the best before; None: never.
+        state_steps: steps between two writes of the resume state; each epoch's end writes one too.
+    """
+
+    epochs: Count
+    batch_size: PositiveCount
+    learning_rate: Positive
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    momentum: Share = 0.9
+    schedule: Literal["poly", "cosine", "constant"] = "cosine"
+    poly_power: Positive = 0.9
+    warmup_epochs: NotNegative = 0.0
+    weight_decay: NotNegative = 0.0
+    decay_exempt: tuple[DecayExempt, ...] = ("norm", "bias", "depthwise")
+    ema_decay: Share = 0.0
+    gradient_clip: Positive | None = None
+    label_smoothing: Share = 0.0
+    class_weights: Literal["none", "median_frequency", "sqrt_frequency", "log_frequency"] | tuple[NotNegative, ...] = (
+        "none"
+    )
+    positive_weights: Literal["none", "frequency", "sqrt_frequency"] | tuple[NotNegative, ...] = "none"
+    loss_stride: Annotated[int, Field(ge=1, le=32)] = 1
+    augment: Augment = Augment()
+    drop_partial: bool = True
+    bf16: bool = False
+    freeze_batch_norm_epoch: Count | None = None
+    eval_epochs: PositiveCount = 1
+    keep: Literal["last", "best"] = "last"
+    patience: PositiveCount | None = None
+    state_steps: PositiveCount = 200
+    seed: Seed = 0
+
+
+class Train(Phase):
+    """The float phase.
+
+    Attributes:
+        init: a file of pretrained weights (safetensors), `${root}` and `${NAME}` as in `data`; with `epochs = 0` they
+            are the result as they are.
+        crop_hw: size of the training images, None: the model's input. Evaluation is always at the model's input.
+        reset_head: with `init`, start the classifier anew where its number of classes differs.
+        head: how a classifier starts: as it was loaded or from random numbers (`given`), or from a linear probe on the
+            network's own features, whatever was loaded (`probe`, see `edge.training.linear_probe`).
+        auxiliary_weight: weight of each auxiliary head's loss, for a model built with `auxiliary = true`.
+        auxiliary_stride: `loss_stride` of the auxiliary losses.
+    """
+
+    init: str | None = None
+    reset_head: bool = False
+    head: Literal["given", "probe"] = "given"
+    crop_hw: tuple[PositiveCount, PositiveCount] | None = None
+    auxiliary_weight: NotNegative = 0.0
+    auxiliary_stride: Annotated[int, Field(ge=1, le=32)] = 1
+
+
+class Qat(Phase):
+    """The quantization-aware phase, from the float phase's result.
+
+    Attributes:
+        ranges: activation ranges are `learned` by gradient, or follow a `moving_average` of the extremes seen.
+        ranges_learning_rate: of learned ranges, as a multiple of `learning_rate`.
+        observe_batches: batches that set the first ranges, before training.
+        rounding: where the weights start: `nearest`, as the float network has them, or `least_squares`, on integers
+            chosen layer by layer from `rounding_images` unlabelled training images (`edge.quantization.qat.rounding`),
+            which needs `freeze_batch_norm_epoch = 0`.
+        freeze_ranges_epoch: the first epoch (0 is the first) with frozen ranges; None: half of the epochs.
+        label_weight: weight of the loss on labels; 0 needs no labels.
+        distillation_weight: weight of the divergence from the float network's output, at `temperature`.
+    """
+
+    ranges: Literal["learned", "moving_average"] = "learned"
+    ranges_learning_rate: Positive = 1.0
+    observe_batches: PositiveCount = 8
+    rounding: Literal["nearest", "least_squares"] = "nearest"
+    rounding_images: PositiveCount = 125
+    freeze_ranges_epoch: Count | None = None
+    label_weight: NotNegative = 1.0
+    distillation_weight: NotNegative = 0.0
+    temperature: Positive = 1.0
+
+    @model_validator(mode="after")
+    def _learns_something(self) -> "Qat":
+        if self.label_weight == 0 and self.distillation_weight == 0:
+            raise ValueError("label_weight and distillation_weight are both 0: nothing to learn from")
+        if self.rounding == "least_squares" and self.freeze_batch_norm_epoch != 0:
+            raise ValueError('rounding = "least_squares" needs freeze_batch_norm_epoch = 0')
+        return self
+
+
+class Export(Section):
+    """What `edge convert` makes of the result: `head`, what a segmenter ends in (see `converters.convert.heads`)."""
+
+    head: Literal["logits", "full_logits", "class_map", "full"] | None = None
+
+
+class Recipe(Section):
+    """One experiment. `verdict`: what its artifacts must reach to ship; `edge verify` reads it from the artifact."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+    model: Model
+    data: Data
+    preprocess: Preprocess
+    train: Train
+    qat: Qat | None = None
+    export: Export = Export()
+    scheme: Scheme = Scheme()
+    verdict: Thresholds | None = None
+
+    @model_validator(mode="after")
+    def _can_compare(self) -> "Recipe":
+        for name, phase in (("train", self.train), ("qat", self.qat)):
+            compares = phase is not None and (phase.keep == "best" or phase.patience is not None)
+            if compares and self.data.val is None and self.data.holdout is None:
+                raise ValueError(f'[{name}] keep = "best" and patience compare by [data] val or holdout: give one')
+        return self

@@ -1,1 +1,0 @@
-"""What runs a model file, and the predictor that a camera app embeds."""

@@ -1,0 +1,262 @@
+"""The recipe of a training that was asked for without one: one's own images, and weights to start from or none.
+
+What such a training is done with stands in one table, TRAINING; everything else follows from the images and from the
+file of weights.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from edge.data.splits import Task
+from edge.errors import UsageError
+from edge.recipe.recipe import Data, Recipe
+from edge.recipe.recipe_file import apply_overrides, parse_recipe
+
+Start = Literal["pretrained", "random"]
+Table = Mapping[str, Any]
+
+NAME = "own"
+HOLDOUT = 0.1
+MODELS: Mapping[Task, str] = {"classify": "mobilenet_v2", "segment": "fast_scnn"}
+"""The network of a task, where none is named."""
+RESOLUTION = 224
+LONGEST_SIDE, STEP, SHORTEST_SIDE = 512, 8, 64
+"""A segmenter's input, in pixels: Fast-SCNN takes multiples of 8 from 64 on."""
+CROP = 0.8
+"""Share of a segmenter's input, along both sides, that its training images have."""
+LEAST_STEPS, MOST_EPOCHS = 900, 200
+"""Of a segmenter's float phase: where there are few images, it sees them more often."""
+SYMMETRIC: Table = {"mean": [127.5] * 3, "std": [127.5] * 3}
+"""Pixels to [-1, 1]: the networks of this product, and TensorFlow's."""
+COMPARES = frozenset({"keep", "patience"})
+"""Keys of a phase that need something to validate on."""
+GEOMETRY: Mapping[Task, Table] = {
+    "classify": {"interpolation": "bilinear", "fit": "crop", "crop_fraction": 0.875},
+    "segment": {"interpolation": "bilinear", "fit": "stretch", "crop_fraction": 1.0},
+}
+
+_CLASSIFY_QAT: Table = {
+    "epochs": 2,
+    "batch_size": 16,
+    "optimizer": "adamw",
+    "learning_rate": 5e-5,
+    "freeze_batch_norm_epoch": 0,
+    "label_weight": 0.0,
+    "distillation_weight": 1.0,
+    "augment": {"area": [0.4, 1.0]},
+}
+# On CamVid: 55.9 mIoU after 20 epochs; batches of 8 and 4 with a poly schedule and a shorter average 55.1 and 54.9.
+_SEGMENT_TRAIN: Table = {
+    "epochs": 20,
+    "batch_size": 8,
+    "optimizer": "adamw",
+    "learning_rate": 2e-3,
+    "schedule": "constant",
+    "warmup_epochs": 3,
+    "weight_decay": 0.02,
+    "ema_decay": 0.998,
+    "class_weights": "sqrt_frequency",
+    "auxiliary_weight": 0.4,
+    "auxiliary_stride": 8,
+    "loss_stride": 2,
+    "eval_epochs": 5,
+    "augment": {"scale": [0.7, 1.8], "brightness": 0.25, "contrast": 0.25, "saturation": 0.25, "channel": 0.08},
+}
+_SEGMENT_QAT: Table = {
+    "epochs": 3,
+    "batch_size": 8,
+    "optimizer": "adamw",
+    "learning_rate": 2e-4,
+    "class_weights": "sqrt_frequency",
+    "loss_stride": 2,
+    "freeze_batch_norm_epoch": 1,
+    "freeze_ranges_epoch": 2,
+    "distillation_weight": 1.0,
+    "eval_epochs": 3,
+    "augment": {"scale": [0.75, 1.5], "brightness": 0.25, "contrast": 0.25, "saturation": 0.25},
+}
+
+# (what it starts from, task) -> the sections [model], [train] and [qat], without what follows from the images.
+TRAINING: Mapping[tuple[Start, Task], Mapping[str, Table]] = {
+    # The head is a linear probe; what follows is gentle, because a few hundred images move 2 million weights easily.
+    ("pretrained", "classify"): {
+        "model": {"dropout": 0.2},
+        "train": {
+            "epochs": 3,
+            "batch_size": 16,
+            "optimizer": "adamw",
+            "learning_rate": 2e-5,
+            "weight_decay": 0.02,
+            "ema_decay": 0.9,
+            "head": "probe",
+            "freeze_batch_norm_epoch": 0,
+            "keep": "best",
+            "augment": {"area": [0.4, 1.0], "brightness": 0.2, "contrast": 0.2, "saturation": 0.2},
+        },
+        "qat": _CLASSIFY_QAT,
+    },
+    ("random", "classify"): {
+        "model": {"dropout": 0.2},
+        "train": {
+            "epochs": 60,
+            "batch_size": 16,
+            "optimizer": "adamw",
+            "learning_rate": 2e-3,
+            "warmup_epochs": 2,
+            "weight_decay": 0.02,
+            "ema_decay": 0.98,
+            "label_smoothing": 0.1,
+            "eval_epochs": 5,
+            "augment": {"area": [0.4, 1.0], "brightness": 0.2, "contrast": 0.2, "saturation": 0.2},
+        },
+        "qat": _CLASSIFY_QAT,
+    },
+    ("pretrained", "segment"): {
+        "model": {"auxiliary": True},
+        "train": {**_SEGMENT_TRAIN, "learning_rate": 5e-4},
+        "qat": _SEGMENT_QAT,
+    },
+    ("random", "segment"): {"model": {"auxiliary": True}, "train": _SEGMENT_TRAIN, "qat": _SEGMENT_QAT},
+}
+
+INDEPENDENT: Mapping[Start, Table] = {
+    "pretrained": {"learning_rate": 5e-5},
+    "random": {"label_smoothing": 0.0},  # a probability is then how often a label holds
+}
+"""What is otherwise in [train] for labels of which several may hold."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Images:
+    """What a training split says: its task, classes, how many images, and for masks how large (height, width).
+
+    `independent`: several labels of an image may hold at once.
+    """
+
+    task: Task
+    classes: int
+    count: int
+    size_hw: tuple[int, int] | None = None
+    independent: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """What a file of weights says.
+
+    Attributes:
+        path: of the file, as the recipe is to name it.
+        model, arguments: the network it fits, and the arguments of its builder that follow from the file.
+        preprocess: keys of [preprocess] that it was trained with: `mean` and `std`, or all of them.
+    """
+
+    path: str
+    model: str
+    arguments: Table = field(default_factory=dict)
+    preprocess: Table = field(default_factory=dict)
+
+
+def own_recipe(
+    data: Data,
+    images: Images,
+    *,
+    model: str | None = None,
+    weights: Weights | None = None,
+    overrides: Sequence[str] = (),
+) -> Recipe:
+    """A whole recipe for these images.
+
+    Args:
+        model: a name of `edge models`; None: that of the weights, else the task's (MODELS).
+        weights: what training starts from; None: random values.
+        overrides: `section.key=value` each, as `read_recipe` takes them; the input's size follows from [model].
+
+    Raises:
+        UsageError: images without classes; weights that do not say how pixels become their input, and no override does.
+        RecipeError: an override that does not hold.
+    """
+    if images.task == "images":
+        raise UsageError("there is nothing to learn from images alone: give class folders, --labels or --masks")
+    start: Start = "random" if weights is None else "pretrained"
+    sections = TRAINING[start, images.task]
+    train = dict(sections["train"])
+    if images.independent:
+        train |= INDEPENDENT[start]
+    if images.task == "segment":
+        train["epochs"] = _epochs(train, images.count)
+    if weights is not None:
+        train |= {"init": weights.path, "reset_head": True}
+    qat = dict(sections["qat"])
+    if data.val is None and data.holdout is None:
+        train, qat = ({key: value for key, value in phase.items() if key not in COMPARES} for phase in (train, qat))
+    tree: dict[str, Any] = {
+        "name": NAME,
+        "model": _network(images, sections["model"], model, weights),
+        "data": data.model_dump(mode="json", exclude_none=True),
+        "preprocess": {},
+        "train": train,
+        "qat": qat,
+    }
+    apply_overrides(tree, overrides)
+    _shorten_warmup(tree["train"], overrides)
+    if not all(isinstance(tree[section], dict) for section in ("model", "preprocess")):
+        raise UsageError("--set: [model] and [preprocess] are sections; set a key of them")
+    tree["preprocess"] = _preprocess(tree["model"], images, weights) | tree["preprocess"]
+    if weights is not None and not {"mean", "std"} <= tree["preprocess"].keys():
+        raise UsageError(
+            f"{weights.path}: does not say how pixels become its input; give --set preprocess.mean=[R,G,B] and "
+            "--set preprocess.std=[R,G,B], of pixels 0..255"
+        )
+    recipe = parse_recipe(tree, "the recipe for these images")
+    if images.task == "segment" and recipe.train.crop_hw is None:
+        crop_hw = tuple(_stepped(CROP * side) for side in (recipe.preprocess.height, recipe.preprocess.width))
+        return recipe.model_copy(update={"train": recipe.train.model_copy(update={"crop_hw": crop_hw})})
+    return recipe
+
+
+def segmenter_size_hw(size_hw: tuple[int, int]) -> tuple[int, int]:
+    """The input of a segmenter for images of this size: at most LONGEST_SIDE long, in steps that the network takes."""
+    scale = min(1.0, LONGEST_SIDE / max(size_hw))
+    height, width = (_stepped(side * scale) for side in size_hw)
+    return height, width
+
+
+def _epochs(train: Table, count: int) -> int:
+    """The table's epochs, or more where there are few images: each epoch has few steps then."""
+    steps = max(1, count // int(train["batch_size"]))
+    return int(max(train["epochs"], min(MOST_EPOCHS, -(-LEAST_STEPS // steps))))
+
+
+def _stepped(side: float) -> int:
+    return max(SHORTEST_SIDE, STEP * round(side / STEP))
+
+
+def _shorten_warmup(train: Any, overrides: Sequence[str]) -> None:
+    """Of fewer epochs than the table's at most a quarter are a rise, unless that was asked for."""
+    asked: dict[str, Any] = {}
+    apply_overrides(asked, [override for override in overrides if override.startswith("train.")])
+    if isinstance(train, dict) and "warmup_epochs" in train and "warmup_epochs" not in asked.get("train", {}):
+        epochs = train.get("epochs")
+        if isinstance(epochs, int):
+            train["warmup_epochs"] = min(train["warmup_epochs"], epochs / 4)
+
+
+def _network(images: Images, defaults: Table, model: str | None, weights: Weights | None) -> dict[str, Any]:
+    name = model or (weights.model if weights else MODELS[images.task])
+    arguments = dict(defaults) | ({} if weights is None else dict(weights.arguments))
+    if images.task == "segment":
+        arguments.setdefault("resolution_hw", list(segmenter_size_hw(images.size_hw or (LONGEST_SIDE, LONGEST_SIDE))))
+    else:
+        arguments.setdefault("resolution", RESOLUTION)
+    return {"name": name, **arguments, "classes": images.classes}
+
+
+def _preprocess(model: Table, images: Images, weights: Weights | None) -> dict[str, Any]:
+    """All of [preprocess] that follows; a file of weights that says nothing of mean and std leaves them out."""
+    size_hw = model.get("resolution_hw") or [model.get("resolution", RESOLUTION)] * 2
+    if not isinstance(size_hw, list) or len(size_hw) != 2:
+        raise UsageError(f"--set model.resolution_hw={size_hw}: give [height, width]")
+    height, width = size_hw
+    pixels = SYMMETRIC if weights is None else weights.preprocess
+    return {"colour_order": "rgb", **GEOMETRY[images.task], **pixels, "height": height, "width": width}

@@ -1,1 +1,0 @@
-"""One thin module per verb of the command line: parse, call the library, print."""

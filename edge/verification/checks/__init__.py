@@ -1,0 +1,1 @@
+"""The checks of `edge verify`, and what they look at."""

@@ -1,0 +1,78 @@
+"""Checks 2 and 4: every runtime against the reference on the same images, and everyone against the float parent."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.artifact.manifest import ModelFile
+from edge.evaluation.fidelity import integer_difference, real_difference
+from edge.predictor.selftest import difference, model_input
+from edge.verification.checks.accuracy import Participant
+from edge.verification.checks.images import Images
+from edge.verification.checks.parent import Parent
+from edge.verification.checks.runtimes import Runtime
+from edge.verification.checks.subject import Subject, in_form_of
+from edge.vision.postprocess import dequantize
+
+Array = npt.NDArray[Any]
+PIXELS_PER_BATCH = 8 * 224 * 224
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Everything that ran on the images."""
+
+    runtimes: Sequence[Runtime]
+    reference: Participant
+    parent: Participant | None
+
+
+def compare_on_images(
+    subject: Subject, images: Images, runtimes: Sequence[Runtime], parent: Parent | None, advance: Callable[[int], None]
+) -> Comparison:
+    """Run the reference, every runtime and the parent on every image; what they answer is counted, not kept."""
+    preprocess = subject.artifact.manifest.preprocess
+    name = "integer simulation" if subject.is_integer else "float reference"
+    reference = Participant(name, images)
+    float_parent = Participant("float parent", images) if parent is not None else None
+    size = max(1, min(8, PIXELS_PER_BATCH // (preprocess.height * preprocess.width)))
+    for indices, pixels in images.batches(size):
+        outputs = subject.reference.run([model_input(pixels, subject.source, preprocess)])
+        raw = {runtime.file.path: model_input(pixels, runtime.file, preprocess) for runtime in runtimes}
+        for row, index in enumerate(indices):
+            one = slice(row, row + 1)
+            expected = [output[one] for output in outputs]
+            reference.add(index, expected[0], subject.source.outputs[0])
+            for runtime in runtimes:
+                _compare_one(runtime, subject.source, expected, raw[runtime.file.path][one], index)
+            if parent is not None and float_parent is not None:
+                float_parent.add(index, parent.answer(pixels[one]), parent.info)
+                for participant in (reference, *(runtime.participant for runtime in runtimes)):
+                    participant.compare(float_parent, index)
+                float_parent.decided.pop(index, None)
+            for participant in (reference, *(runtime.participant for runtime in runtimes)):
+                participant.decided.pop(index, None)
+        advance(len(indices))
+    return Comparison(runtimes=runtimes, reference=reference, parent=float_parent)
+
+
+def _compare_one(runtime: Runtime, source: ModelFile, expected: Sequence[Array], raw: Array, index: int) -> None:
+    found = runtime.session.run([np.ascontiguousarray(raw)])
+    runtime.participant.add(index, found[0], runtime.file.outputs[0])
+    for k, output in enumerate(found):
+        told = runtime.file.outputs[k]
+        if told.scale is not None and source.outputs[k].scale is None:
+            # Another tool chose these integers: only the real numbers that they stand for can be compared.
+            real = told.model_copy(update={"dtype": "float32", "scale": None, "zero_point": None})
+            answer = in_form_of(expected[k], source.outputs[k], real)
+            runtime.reals += real_difference(answer, dequantize(output, told.scale, told.zero_point))
+            continue
+        answer = in_form_of(expected[k], source.outputs[k], runtime.file.outputs[k])
+        runtime.largest = max(runtime.largest, difference(answer, output, runtime.file.outputs[k]))
+        if answer.dtype.kind == "f":
+            runtime.reals += real_difference(answer, output)
+        else:
+            runtime.integers += integer_difference(answer, output)

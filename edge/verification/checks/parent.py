@@ -1,0 +1,175 @@
+"""The float parent: a checkpoint, a float artifact or a float ONNX file, found by the provenance or named."""
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from edge.artifact.answer_form import score_count
+from edge.artifact.manifest import Artifact, Meaning, TensorInfo, file_sha256, open_artifact
+from edge.errors import ModelFileError, UsageError
+from edge.execution.float_run import FloatRun
+from edge.files.bounded_file import is_dir, is_file
+from edge.graph.analyses.output_meaning import Proof, proof_of
+from edge.graph.graph import Graph
+from edge.graph.importers.onnx.parsing.file import model_sha256, open_inputs
+from edge.graph.importers.onnx.reader import read_onnx
+from edge.quantization.qat.freeze import float_graph
+from edge.training.checkpoint import read_checkpoint, restore_module
+from edge.verification.checks.onnx_reference import OnnxReference
+from edge.vision.preprocess import Preprocess, normalize
+
+Array = npt.NDArray[Any]
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parent:
+    """A float model: uint8 (1, height, width, 3) as `resize` returns them in, its first output as described out.
+
+    Attributes:
+        graph: makes its float graph, for the real weights.
+    """
+
+    name: str
+    info: TensorInfo
+    answer: Callable[[Pixels], Array]
+    graph: Callable[[], Graph]
+
+
+def find_parent(artifact: Artifact, named: Path | None) -> Parent | None:
+    """The parent that is named, else the one of the provenance if it is still there; None if there is none.
+
+    Raises:
+        UsageError: the named one is not a float model of the same preprocessing, or the provenance's has another hash.
+    """
+    if named is not None:
+        return _open(named, artifact)
+    provenance = artifact.manifest.provenance
+    if provenance.parent_path is None:
+        return None
+    path = Path(os.path.realpath(artifact.folder / provenance.parent_path))
+    if not is_file(path):
+        return None
+    if provenance.parent_sha256 is not None and (found := _sha256(path)) != provenance.parent_sha256:
+        raise UsageError(
+            f"{path}: the float parent has changed (sha256 {found[:12]}..., {provenance.parent_sha256[:12]}... in the "
+            "provenance); name the right one with --parent"
+        )
+    return _open(path, artifact)
+
+
+def _sha256(path: Path) -> str:
+    """Of a checkpoint, or of an ONNX model with the data beside it; of the bytes where it is no such model any more."""
+    try:
+        return model_sha256(path) if path.suffix == ".onnx" else file_sha256(path)
+    except ModelFileError:
+        return file_sha256(path)
+
+
+def _open(path: Path, artifact: Artifact) -> Parent:
+    preprocess = artifact.manifest.preprocess
+    if is_dir(path):
+        return _from_artifact(path, preprocess)
+    if path.suffix == ".safetensors":
+        return _from_checkpoint(path, artifact)
+    if path.suffix == ".onnx":
+        return _from_onnx(path, preprocess, artifact)
+    raise UsageError(f"{path}: a float parent is an artifact folder, a checkpoint or an .onnx file")
+
+
+def _from_artifact(path: Path, preprocess: Preprocess) -> Parent:
+    other = open_artifact(path)
+    if other.manifest.precision != "float32":
+        raise UsageError(f"{path}: is an INT8 artifact; the parent must be float")
+    if other.manifest.preprocess != preprocess:
+        raise UsageError(f"{path}: preprocesses images otherwise than the artifact; accuracies cannot be compared")
+    files = [file for file in other.manifest.files if file.format == "onnx"]
+    if not files:
+        raise UsageError(f"{path}: holds no ONNX file that could be executed as the parent")
+    run = FloatRun(read_onnx(other.read(files[0].path)))
+    return Parent(
+        name=str(path),
+        info=files[0].outputs[0],
+        answer=lambda pixels: run.run([_nchw(pixels, preprocess)])[0],
+        graph=lambda: run.graph,
+    )
+
+
+def _from_onnx(path: Path, preprocess: Preprocess, artifact: Artifact) -> Parent:
+    graph = _read_parent(path, artifact)
+    shape = graph.tensors[graph.outputs[0]].shape
+    channels_last = graph.tensors[graph.inputs[0]].shape == (1, preprocess.height, preprocess.width, 3)
+    # What came by onnx2tf may hold operators without a formula here.
+    run = OnnxReference(path) if artifact.manifest.provenance.road == "onnx2tf" else FloatRun(graph)
+    info = _answer_info(shape, artifact, proof_of(graph, graph.outputs[0]))
+
+    def answer(pixels: Pixels) -> Array:
+        given = normalize(pixels, preprocess) if channels_last else _nchw(pixels, preprocess)
+        return run.run([np.ascontiguousarray(given, np.float32)])[0]
+
+    return Parent(name=str(path), info=info, answer=answer, graph=lambda: graph)
+
+
+def _read_parent(path: Path, artifact: Artifact) -> Graph:
+    """The file's graph; sizes that it leaves open are those of the artifact's input of the same name."""
+    files = sorted(artifact.manifest.files, key=lambda file: (file.role != "source", file.format != "onnx"))
+    known = {given.name: given.shape for given in files[0].inputs}
+    return read_onnx(path, batch=1, shapes={name: known[name] for name in open_inputs(path) if name in known})
+
+
+def _from_checkpoint(path: Path, artifact: Artifact) -> Parent:
+    checkpoint = read_checkpoint(path)
+    if checkpoint.kind != "float":
+        raise UsageError(f"{path}: is a {checkpoint.kind} checkpoint; the parent must be float")
+    preprocess = artifact.manifest.preprocess
+    if checkpoint.recipe.preprocess != preprocess:
+        raise UsageError(f"{path}: preprocesses images otherwise than the artifact; accuracies cannot be compared")
+    module = restore_module(checkpoint).eval()
+
+    def answer(pixels: Pixels) -> Array:
+        with torch.no_grad():
+            output: torch.Tensor = module(torch.from_numpy(_nchw(pixels, preprocess)))
+        return output.numpy()
+
+    blank = np.zeros((1, preprocess.height, preprocess.width, 3), np.uint8)
+    return Parent(
+        name=str(path),
+        info=_answer_info(answer(blank).shape, artifact),
+        answer=answer,
+        graph=lambda: float_graph(module, torch.zeros(1, 3, preprocess.height, preprocess.width)),
+    )
+
+
+def _nchw(pixels: Pixels, preprocess: Preprocess) -> npt.NDArray[np.float32]:
+    return np.ascontiguousarray(normalize(pixels, preprocess).transpose(0, 3, 1, 2))
+
+
+def _answer_info(shape: tuple[int, ...], artifact: Artifact, proof: Proof | None = None) -> TensorInfo:
+    """What the parent's first output means: what its graph proves, logits otherwise; scores as the artifact's.
+
+    Raises:
+        UsageError: the parent has other classes than the artifact.
+    """
+    layout = {2: "nc", 3: "nhw", 4: "nchw"}.get(len(shape), "flat")
+    own = artifact.manifest.files[0].outputs[0]
+    meaning: Meaning = "class_map" if layout == "nhw" else "logits"
+    if proof is not None and proof.values is not None:
+        meaning = proof.values
+    elif proof is not None and own.meaning != "class_map":
+        meaning = own.meaning  # what the card said of the same end
+    if meaning != "class_map" and own.meaning != "class_map":
+        classes = score_count(artifact.manifest.task, own)
+        if layout == "nchw" and classes == shape[3] != shape[1]:
+            layout = "nhwc"
+        found = math.prod(shape) if artifact.manifest.task == "classify" else shape[3 if layout == "nhwc" else 1]
+        if found != classes:
+            raise UsageError(f"the float parent has {found} classes, the artifact {classes}")
+    scores = own.scores if own.meaning != "class_map" else "exclusive"
+    return TensorInfo(name="output", shape=shape, dtype="float32", layout=layout, meaning=meaning, scores=scores)

@@ -1,0 +1,93 @@
+"""An artifact opened for verification: the graphs of its files, and how one file's arrays become another's."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.artifact.manifest import Artifact, ModelFile, TensorInfo
+from edge.engines.inputs import port_difference
+from edge.engines.null import port_of
+from edge.engines.torch.engine import port_of_tensor
+from edge.errors import ArtifactError
+from edge.execution.float_run import FloatRun
+from edge.execution.integer import IntegerSimulation
+from edge.graph.graph import Graph
+from edge.graph.importers.onnx.reader import read_onnx
+from edge.graph.importers.tflite.reader import read_tflite
+from edge.verification.checks.onnx_reference import OnnxReference
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """An artifact with the graph of every file.
+
+    Attributes:
+        source: the manifest entry of the file that the others were written from: `source.onnx`, or the float ONNX. An
+            artifact stripped for a device has neither; then its run file is executed as it reads.
+        graphs: file name -> its graph.
+        reference: executes the source: the integer simulation, or float32. ONNX Runtime does for onnx2tf's artifacts,
+            which may hold operators without a formula here.
+    """
+
+    artifact: Artifact
+    source: ModelFile
+    graphs: Mapping[str, Graph]
+    reference: IntegerSimulation | FloatRun | OnnxReference
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether the files are held to the integer simulation; not so where another tool chose the integers."""
+        return isinstance(self.reference, IntegerSimulation)
+
+    @property
+    def run_files(self) -> tuple[ModelFile, ...]:
+        """The files that devices run."""
+        return tuple(file for file in self.artifact.manifest.files if file.role == "run")
+
+
+def open_subject(artifact: Artifact) -> Subject:
+    """Read every file of an artifact.
+
+    Raises:
+        ModelFileError: a file that does not hold. UnsupportedError: an operator that has no formula, by name.
+    """
+    files = artifact.manifest.files
+    sources = sorted(files, key=lambda file: (file.role != "source", file.format != "onnx"))
+    graphs = {}
+    for file in files:
+        data = artifact.read(file.path)
+        graph = read_onnx(data) if file.format == "onnx" else read_tflite(data)
+        _require_as_told(artifact, file, graph)
+        graphs[file.path] = graph
+    source = sources[0]
+    graph = graphs[source.path]
+    return Subject(artifact=artifact, source=source, graphs=graphs, reference=_reference(artifact, source, graph))
+
+
+def _require_as_told(artifact: Artifact, file: ModelFile, graph: Graph) -> None:
+    """Refuse (ArtifactError) a file whose inputs and outputs are not those of the manifest, ONNX files' scales too."""
+    for kind, told, names in (("inputs", file.inputs, graph.inputs), ("outputs", file.outputs, graph.outputs)):
+        found = [port_of_tensor(graph.tensors[name]) for name in names]
+        problem = port_difference(kind, [port_of(tensor) for tensor in told], found, scales_told=True)
+        if problem is not None:
+            raise ArtifactError(artifact.folder / file.path, problem)
+
+
+def _reference(artifact: Artifact, source: ModelFile, graph: Graph) -> IntegerSimulation | FloatRun | OnnxReference:
+    if artifact.manifest.provenance.road == "onnx2tf" and source.format == "onnx":
+        return OnnxReference(artifact.file(source.path))
+    return FloatRun(graph) if artifact.manifest.precision == "float32" else IntegerSimulation(graph)
+
+
+def in_form_of(array: Array, before: TensorInfo, after: TensorInfo) -> Array:
+    """One file's output in another file's layout, dtype and zero point: the same real values."""
+    if before.layout == "nchw" and after.layout == "nhwc":
+        array = array.transpose(0, 2, 3, 1)
+    if before.zero_point is not None and after.zero_point is not None and before.zero_point != after.zero_point:
+        array = array.astype(np.int32) + (after.zero_point - before.zero_point)
+    return np.ascontiguousarray(array.astype(after.dtype))

@@ -1,0 +1,80 @@
+"""Why an artifact is less accurate than its float parent: the ranking of its layers, a closer look, what to try."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge.artifact.manifest import Artifact
+from edge.artifact.verdict import AtFault, Check
+from edge.errors import UsageError
+from edge.verification.checks.images import choose_images
+from edge.verification.checks.parent import find_parent
+from edge.verification.checks.subject import open_subject
+from edge.verification.sensitivity.advice import Suggestion, advise, stands_out
+from edge.verification.sensitivity.layer_facts import gather_facts
+from edge.verification.sensitivity.ranking import LayerCost, Ranking, float_input, rank_layers
+from edge.verification.verify import Request
+
+CLOSER_LOOK = 5
+"""Layers that facts are gathered about: the costliest, either way."""
+CLOSER_IMAGES = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """How long to look: at most so many images, and no further batch once so many seconds have passed."""
+
+    samples: int = 16
+    limit_s: float = 120.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examination:
+    """The ranking, and suggestions for its costliest layers."""
+
+    ranking: Ranking
+    suggestions: tuple[Suggestion, ...]
+
+    def at_fault(self, check: Check) -> tuple[AtFault, ...]:
+        """The layer that costs most alone, and the one whose return to float recovers most, if that is another."""
+        layers = self.ranking.layers
+        named = [min(layers, key=lambda cost: cost.alone_rank), min(layers, key=lambda cost: cost.without_rank)]
+        return tuple(
+            AtFault(check=check, operator=cost.layer.name, kind=cost.layer.kind, reason=_reason(cost, len(layers)))
+            for cost in dict.fromkeys(named)
+        )
+
+
+def examine(
+    artifact: Artifact, request: Request, effort: Effort, advance: Callable[[int], None] = lambda count: None
+) -> Examination:
+    """Rank the layers of an INT8 artifact on the images of a request, and look closer at the costliest.
+
+    Raises:
+        UsageError: a float artifact. UnsupportedError: an operator without a float formula, by name.
+    """
+    subject = open_subject(artifact)
+    if not subject.is_integer:
+        raise UsageError(f"{artifact.folder}: is a float artifact; there is no quantization to rank layers by")
+    images = choose_images(artifact, request.split, request.samples)
+    parent = find_parent(artifact, request.parent)
+    graph = None if parent is None else parent.graph()
+    ranking = rank_layers(subject, images, graph, samples=effort.samples, limit_s=effort.limit_s, advance=advance)
+    worst = sorted(ranking.layers, key=lambda cost: -_worst_share(cost))[:CLOSER_LOOK]
+    batches = [float_input(subject, np.stack([images.pixels(index)])) for index in ranking.images[:CLOSER_IMAGES]]
+    facts = gather_facts(ranking.network, [cost.layer for cost in worst], batches, advance)
+    return Examination(ranking=ranking, suggestions=tuple(advise(artifact, ranking.layers, facts)))
+
+
+def _worst_share(cost: LayerCost) -> float:
+    return max(cost.alone_noise_share, cost.recovered_share)
+
+
+def _reason(cost: LayerCost, count: int) -> str:
+    both = "" if stands_out(cost) else "; it does not stand out both ways"
+    return (
+        f"alone it makes {cost.alone_noise_share:.1%} of the noise that all {count} layers make (place "
+        f"{cost.alone_rank}); left in float, {cost.recovered_share:.1%} of it is gone (place {cost.without_rank})"
+        f"{both}"
+    )

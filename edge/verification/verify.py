@@ -1,0 +1,143 @@
+"""`edge verify` as a function: all checks of one artifact, and the verdict."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from edge.artifact.manifest import Accuracy, Artifact, Fidelity
+from edge.artifact.thresholds import Limits
+from edge.artifact.verdict import Finding, Verdict, verdict
+from edge.data.splits import Split
+from edge.errors import UsageError
+from edge.verification.checks.blame import blame
+from edge.verification.checks.bounds import measured_bounds
+from edge.verification.checks.end_to_end import compare_on_images
+from edge.verification.checks.findings import (
+    accuracy_findings,
+    end_to_end_finding,
+    self_test_findings,
+    size_findings,
+)
+from edge.verification.checks.images import Images, choose_images
+from edge.verification.checks.manifest_entries import accuracy_entries, fidelity_entry
+from edge.verification.checks.operators import OperatorResult, check_operators
+from edge.verification.checks.parameters import check_parameters
+from edge.verification.checks.parent import Parent, find_parent
+from edge.verification.checks.runtimes import Runtime, RuntimeChoice, open_runtimes
+from edge.verification.checks.subject import Subject, open_subject
+
+Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What to verify on, and what is asked of it.
+
+    Attributes:
+        split: images, labelled or not; None takes the self-test's. samples: how many of them; None all.
+        runtimes: engines, kernel sets and other Pythons; the default ones unless said otherwise.
+        parent: path of the float parent; None takes the one in the provenance.
+        operator_samples: images that every operator is run on alone; 0 leaves the check out.
+        limits: what must be reached; see `edge.artifact.thresholds`.
+        latency: findings about measurements, made where measurements are read or taken.
+        bounds: also measure the self-test, for the differences that a manifest allows.
+    """
+
+    split: Split | None = None
+    samples: int | None = None
+    runtimes: RuntimeChoice = field(default_factory=RuntimeChoice)
+    parent: Path | None = None
+    operator_samples: int = 2
+    limits: Limits = field(default_factory=Limits)
+    latency: tuple[Finding, ...] = ()
+    bounds: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """The verdict with what it rests on.
+
+    Attributes:
+        images: how many, `origin`: from where, `looked_at`: both in words, and how many were asked for if more.
+        skipped_damaged: how many images of the split were left out because they cannot be used.
+        operators: subject -> what every operator showed alone.
+        fidelity, accuracy, bounds: entries for the manifest.
+    """
+
+    verdict: Verdict
+    limits: Limits
+    images: int
+    skipped_damaged: int
+    origin: str
+    looked_at: str
+    parent: str | None
+    operators: dict[str, list[OperatorResult]]
+    fidelity: tuple[Fidelity, ...]
+    accuracy: tuple[Accuracy, ...]
+    bounds: Mapping[str, Mapping[str, float]]
+
+
+def verify(artifact: Artifact, request: Request, advance: Advance = lambda count: None) -> Report:
+    """Check an artifact: parameters, end to end, operator by operator, accuracy against the float parent, budgets.
+
+    Raises:
+        UsageError: a request that does not fit the artifact. EngineError: a runtime that is missing or refuses a file.
+        UnsupportedError: an operator that has no formula, by name. FileError: a file that does not hold.
+    """
+    subject = open_subject(artifact)
+    images = choose_images(artifact, request.split, request.samples)
+    parent = find_parent(artifact, request.parent)
+    _require_what_is_judged(request.limits, images, parent)
+    with ExitStack() as stack:
+        runtimes = open_runtimes(subject, images, request.runtimes, stack)
+        findings = self_test_findings(artifact, runtimes, recorded=request.bounds)
+        findings += check_parameters(subject)
+        comparison = compare_on_images(subject, images, runtimes, parent, advance)
+        findings += [end_to_end_finding(subject, runtime, images, request.limits) for runtime in runtimes]
+        alone = _operators_alone(subject, images, runtimes, request.operator_samples, advance)
+        bounds = measured_bounds(artifact, runtimes, images) if request.bounds and subject.is_integer else {}
+    findings += [finding for finding, _ in alone]
+    operators = {finding.subject: results for finding, results in alone}
+    findings += accuracy_findings(comparison, images, request.limits)
+    findings += size_findings(subject, request.limits)
+    findings += request.latency
+    return Report(
+        verdict=verdict(findings, blame(findings, subject, operators)),
+        limits=request.limits,
+        images=images.count,
+        skipped_damaged=images.skipped_damaged,
+        origin=images.origin,
+        looked_at=images.wording,
+        parent=None if parent is None else parent.name,
+        operators=operators,
+        fidelity=tuple(fidelity_entry(runtime, images) for runtime in runtimes if subject.is_integer),
+        accuracy=accuracy_entries(comparison, images),
+        bounds=bounds,
+    )
+
+
+def _operators_alone(
+    subject: Subject, images: Images, runtimes: Sequence[Runtime], samples: int, advance: Advance
+) -> list[tuple[Finding, list[OperatorResult]]]:
+    """Every operator in every runtime on the first images; nothing for float files or without images."""
+    if not subject.is_integer or not samples:
+        return []
+    pixels = np.stack([images.pixels(index) for index in range(min(samples, images.count))])
+    return [check_operators(subject, runtime, pixels, advance) for runtime in runtimes]
+
+
+def _require_what_is_judged(limits: Limits, images: Images, parent: Parent | None) -> None:
+    """Refuse (UsageError) a floor named on the command line that these images and this parent cannot show."""
+    asked: list[Literal["accuracy_floor", "agreement_floor"]] = ["accuracy_floor", "agreement_floor"]
+    for name in asked:
+        if limits.origins.get(name) != "command line":
+            continue
+        option = f"--{name.replace('_', '-')}"
+        if parent is None:
+            raise UsageError(f"{option} compares with the float parent, which is not at hand; name it with --parent")
+        if name == "accuracy_floor" and not images.labelled:
+            raise UsageError(f"{option} needs labelled images; give --split, or --images with --labels or --masks")
