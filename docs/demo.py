@@ -20,7 +20,7 @@ from edge.engines.python_child import THIS_PYTHON, code_arguments
 from edge.evaluation.baseline import linear_on_pixels, majority_class, mean_mask_score
 
 OUT = Path("demo_out")
-EDGE = [THIS_PYTHON, *code_arguments("from edge.cli.main import run; run()")]
+EDGE = [THIS_PYTHON, *code_arguments("from edge.__main__ import run; run()")]
 LARGEST_DROP = 0.01
 # network -> task of the generated set, metric
 NETWORKS = {"mobilenet_v2": ("classify", "top1"), "fast_scnn": ("segment", "miou")}

@@ -4,7 +4,6 @@ import hashlib
 import io
 import os
 import random
-import re
 import shutil
 import signal
 import sys
@@ -16,6 +15,7 @@ import numpy as np
 import pytest
 
 from tests.support.examples import use_profile
+from tests.support.light import PLACES, imports_light
 
 # ONNX Runtime tells its publisher of every use; tests that import it themselves must not.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -28,44 +28,11 @@ use_profile()
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
 MakeArtifact = Callable[..., Path]
-# Tests of what a device runs. `pytest -m light` opens no other file, and of these none that imports what it lacks.
-LIGHT = (
-    "device_bench",
-    "edge/artifact",
-    "edge/camera",
-    "edge/cli/test_probe.py",
-    "edge/cli/test_recipes.py",
-    "edge/data",
-    "edge/engines",
-    "edge/evaluation",
-    "edge/files",
-    "edge/graph/analyses/test_cost.py",
-    "edge/predictor",
-    "edge/recipe",
-    "edge/test_atomic.py",
-    "edge/test_errors.py",
-    "edge/test_installation.py",
-    "edge/test_light.py",
-    "edge/test_terminal.py",
-    "edge/training/test_own_recipe.py",
-    "edge/vision",
-)
+# Tests of what a device runs: beside the light modules, as the contracts of pyproject.toml name them, and these.
+# `pytest -m light` opens no other file, and of these none that imports what it lacks.
+LIGHT_BESIDES = ("edge/cli/test_probe.py", "edge/test_light.py")
 # Imported by the call itself: duckdb; an environment of another runtime.
 NEEDS_MORE = ("device_bench/report", "edge/engines/test_tflite_runtime.py")
-HEAVY = (
-    "converters",
-    "edge.engines.torch",
-    "edge.execution",
-    "edge.graph",
-    "edge.models",
-    "edge.quantization",
-    "edge.training",
-    "edge.verification",
-    "onnx",
-    "safetensors",
-    "torch",
-)
-IMPORTED = re.compile(r"^(?:from|import) ([\w.]+)", re.MULTILINE)
 
 
 def is_light(path: Path) -> bool:
@@ -75,10 +42,9 @@ def is_light(path: Path) -> bool:
     def under(names: tuple[str, ...]) -> bool:
         return any(within == name or within.startswith(f"{name}/") for name in names)
 
-    if not under(LIGHT) or under(NEEDS_MORE):
+    if not under((*PLACES, *LIGHT_BESIDES)) or under(NEEDS_MORE):
         return False
-    imported = IMPORTED.findall(path.read_text()) if path.is_file() else []
-    return not any(name == heavy or name.startswith(f"{heavy}.") for name in imported for heavy in HEAVY)
+    return not path.is_file() or imports_light(path)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -87,7 +53,9 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
         return None
     if collection_path.is_file() and collection_path.suffix != ".py":
         return None
-    leads = any((TESTS / name).is_relative_to(collection_path) for name in LIGHT)  # a folder above one of them
+    leads = any(
+        (TESTS / name).is_relative_to(collection_path) for name in (*PLACES, *LIGHT_BESIDES)
+    )  # a folder above one of them
     return None if leads or is_light(collection_path) else True
 
 

@@ -6,9 +6,10 @@ from statistics import mean, median
 
 from device_bench.explain.answer import ExplainedAnswer, TimedGroup
 from device_bench.explain.onnx_nodes import timed_groups
+from device_bench.explain.operator_facts import OperatorFacts
 from device_bench.explain.payoffs import Seen
 from device_bench.explain.peaks import peaks
-from device_bench.explain.roofline import OperatorFacts, explain
+from device_bench.explain.roofline import explain
 from device_bench.explain.spec import ExplainSpec
 from device_bench.explain.step_times import step_times
 from device_bench.records.explanation import Explanation

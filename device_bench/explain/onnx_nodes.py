@@ -10,7 +10,7 @@ import numpy.typing as npt
 from device_bench.explain.onnx_answer import Profiled, ProfiledNode, read_profiled
 from device_bench.explain.onnx_mapping import ROUNDING, FileNode, Group, RunNode, group_nodes
 from device_bench.explain.onnx_overhead import ROUNDED_OFF_NS, ProfileCost, profile_cost
-from device_bench.explain.roofline import OperatorFacts
+from device_bench.explain.operator_facts import OperatorFacts
 from device_bench.explain.step_times import StepTime
 
 RESAMPLES, SEED = 400, 20

@@ -2,12 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from device_bench.explain.operator_facts import OperatorFacts
 from device_bench.records.explanation import Change, ExplainedOperator
-
-if TYPE_CHECKING:
-    from device_bench.explain.roofline import OperatorFacts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +33,7 @@ def thread_changes(seen: Seen) -> list[Change]:
     return [Change(sentence=f"--threads {best}", gain=1 - seen.threads_ns[best] / used, how=how)]
 
 
-def smaller_class_map(facts: Sequence["OperatorFacts"], operators: Sequence[ExplainedOperator]) -> list[Change]:
+def smaller_class_map(facts: Sequence[OperatorFacts], operators: Sequence[ExplainedOperator]) -> list[Change]:
     """An ArgMax right behind a Resize: classes can be chosen before the map is made large."""
     found = []
     for place in range(1, len(facts)):

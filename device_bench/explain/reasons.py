@@ -2,13 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
+from device_bench.explain.operator_facts import OperatorFacts
 from device_bench.explain.payoffs import Seen, smaller_class_map, thread_changes
 from device_bench.records.explanation import Change, ExplainedOperator, Reason
-
-if TYPE_CHECKING:
-    from device_bench.explain.roofline import OperatorFacts
 
 SMALLEST_SHARE = 0.001  # of the whole time; below it a reason is none
 SMALLEST_GAIN = 0.005  # of the whole time; less is noise
@@ -17,7 +14,7 @@ OUT_OF_PROPORTION = 1.25  # times its share of the multiply-adds
 BOUNDARY = ("Quantize", "Dequantize", "QuantizeLinear", "DequantizeLinear")  # the latter: put in by ONNX Runtime
 MOVING = ("Transpose", "ReorderInput", "ReorderOutput")
 WEIGHTED = ("Conv", "Gemm", "ConvTranspose", "MatMul")
-Belongs = Callable[["OperatorFacts"], bool]
+Belongs = Callable[[OperatorFacts], bool]
 
 # name -> (which operators, what is said of them, the change that removes them or None)
 CLASSES: Mapping[str, tuple[Belongs, str, str | None]] = MappingProxyType(
@@ -40,7 +37,7 @@ CLASSES: Mapping[str, tuple[Belongs, str, str | None]] = MappingProxyType(
 
 
 def reasons(
-    facts: Sequence["OperatorFacts"], operators: Sequence[ExplainedOperator], seen: Seen, whole_ns: int
+    facts: Sequence[OperatorFacts], operators: Sequence[ExplainedOperator], seen: Seen, whole_ns: int
 ) -> tuple[Reason, ...]:
     """Every class of operators that stands in the model, and every cost of running it, the largest share first.
 
@@ -62,7 +59,7 @@ def reasons(
     return tuple(sorted(found, key=lambda reason: -reason.share_time))
 
 
-def changes(facts: Sequence["OperatorFacts"], operators: Sequence[ExplainedOperator], seen: Seen) -> tuple[Change, ...]:
+def changes(facts: Sequence[OperatorFacts], operators: Sequence[ExplainedOperator], seen: Seen) -> tuple[Change, ...]:
     """The three that would save most; those below SMALLEST_GAIN are left away."""
     found = [*_removals(facts, operators), *smaller_class_map(facts, operators), *thread_changes(seen)]
     paying = [change for change in found if change.gain >= SMALLEST_GAIN]
@@ -73,7 +70,7 @@ def _reason(name: str, sentence: str, share: float) -> Reason:
     return Reason(name=name, sentence=sentence, share_time=share)
 
 
-def _float_operators(facts: Sequence["OperatorFacts"], operators: Sequence[ExplainedOperator]) -> list[Reason]:
+def _float_operators(facts: Sequence[OperatorFacts], operators: Sequence[ExplainedOperator]) -> list[Reason]:
     if not any(fact.precision in ("int8", "uint8") for fact in facts):
         return []
     shares = [
@@ -101,7 +98,7 @@ def _outside_the_delegate(operators: Sequence[ExplainedOperator], seen: Seen) ->
     return [_reason("delegate", words, share)]
 
 
-def _ends(facts: Sequence["OperatorFacts"], operators: Sequence[ExplainedOperator]) -> list[Reason]:
+def _ends(facts: Sequence[OperatorFacts], operators: Sequence[ExplainedOperator]) -> list[Reason]:
     """The first and the last weighted operator, where one takes more time than its multiply-adds would."""
     weighted = [
         operator
@@ -136,7 +133,7 @@ def _threads(seen: Seen) -> list[Reason]:
     return [_reason("threads", words, lost)]
 
 
-def _removals(facts: Sequence["OperatorFacts"], operators: Sequence[ExplainedOperator]) -> list[Change]:
+def _removals(facts: Sequence[OperatorFacts], operators: Sequence[ExplainedOperator]) -> list[Change]:
     found = []
     for belongs, words, change in CLASSES.values():
         shares = [operator.share_time for fact, operator in zip(facts, operators, strict=True) if belongs(fact)]

@@ -1,8 +1,8 @@
 """Timed operators against what this machine can do: shares, intensity, bound, fraction of the attainable rate."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from device_bench.explain.operator_facts import OperatorFacts
 from device_bench.explain.payoffs import Seen
 from device_bench.explain.reasons import changes, reasons
 from device_bench.explain.step_times import StepTime
@@ -12,31 +12,6 @@ NANOSECONDS = 1e9
 INT8_PEAK, FLOAT_PEAK = ("int8_multiply_adds_per_s", "int8"), ("float_multiply_adds_per_s", "float")
 LARGE = 0.02  # of the whole time
 WIDEST = 0.5  # of its time: an operator whose interval is wider gets no rate
-
-
-@dataclass(frozen=True, kw_only=True)
-class OperatorFacts:
-    """What the file says of one operator.
-
-    Attributes:
-        precision: dtype of its first output. multiply_adds: None without a rule. bytes_moved: inputs, constants and
-            outputs, each once. channels: of its first output. depthwise: a convolution of one channel each.
-        input_share: values of its first input divided by values of its first output.
-        others: names of the file's operators that run as one with it. inserted: a node that the runtime put in; the
-            file has no such operator. delegated: whether a delegate runs it, None where that is not known.
-    """
-
-    name: str
-    kind: str
-    precision: str
-    multiply_adds: int | None
-    bytes_moved: int
-    channels: int
-    depthwise: bool
-    input_share: float
-    others: tuple[str, ...] = ()
-    inserted: bool = False
-    delegated: bool | None = None
 
 
 def explain(

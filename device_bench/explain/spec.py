@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from device_bench.explain.onnx_nodes import OnnxPlan
-from device_bench.explain.roofline import OperatorFacts
+from device_bench.explain.operator_facts import OperatorFacts
 
 Method = Literal["measured-operators", "onnxruntime-profile"]
 ROUNDS = 25

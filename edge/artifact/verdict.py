@@ -6,7 +6,6 @@ from math import ceil
 from typing import Any, Literal
 
 from edge.artifact.units import size_text
-from edge.evaluation.chance import Chance
 
 Check = Literal[
     "parameters", "self-test", "end to end", "operators", "chance", "accuracy", "agreement", "latency", "size"
@@ -127,21 +126,6 @@ def accuracy_finding(
     if not passed:
         detail += f"; {value / parent:.2%} of the parent's kept, at least {floor:.2%} asked"
     return Finding(check="accuracy", subject=subject, passed=passed, detail=detail, data=data)
-
-
-def chance_finding(subject: str, metric: str, value: float, lower: float, chance: Chance, images: int) -> Finding:
-    """Judge whether a model knows anything: the lower end of its metric's 95 % interval lies above chance.
-
-    Args:
-        value, lower: the metric and the lower end, in [0, 1].
-    """
-    passed = lower > chance.value
-    at_least = "" if lower == value else f", at least {lower:.2%} (95 %)"
-    detail = f"{metric} {value:.2%}{at_least}; {chance.how} reaches {chance.value:.2%}"
-    if not passed:
-        detail += f": {images} images do not show that it knows more than that"
-    data = {"metric": metric, "value": value, "lower": lower, "chance": chance.value}
-    return Finding(check="chance", subject=subject, passed=passed, detail=detail, data=data)
 
 
 def agreement_finding(subject: str, agreement: float, floor: float, unit: str) -> Finding:

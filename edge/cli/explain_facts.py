@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from device_bench.explain.onnx_mapping import FileNode
 from device_bench.explain.onnx_nodes import OnnxPlan, OperatorTensors
-from device_bench.explain.roofline import OperatorFacts
+from device_bench.explain.operator_facts import OperatorFacts
 from device_bench.explain.spec import ExplainSpec, PeakFile
 from device_bench.jobs.subjects import Subject
 from edge.engines.onnx_providers import PROVIDERS

@@ -149,10 +149,3 @@ def out_of_memory(error: BaseException) -> bool:
     if type(error).__module__ == "cv2":
         return "Insufficient memory" in str(error)
     return isinstance(error, MemoryError)
-
-
-def run() -> None:
-    """The `edge` command, for those who have imported this module already; its entry point is `edge.__main__`."""
-    from edge import __main__
-
-    __main__.run()

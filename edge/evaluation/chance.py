@@ -7,6 +7,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.artifact.verdict import Finding
 from edge.data.splits import Split
 from edge.evaluation.baseline import majority_class, other_half_score
 from edge.evaluation.multi_label import Truths, mean_average_precision
@@ -87,3 +88,18 @@ def mean_average_precision_by_chance(truth: Truths) -> float:
     random = np.random.default_rng(SEED)
     drawn = [random.random(truth.shape, np.float32) for _ in range(RESAMPLES)]
     return float(np.quantile([mean_average_precision(values, truth) for values in drawn], 0.975))
+
+
+def chance_finding(subject: str, metric: str, value: float, lower: float, chance: Chance, images: int) -> Finding:
+    """Judge whether a model knows anything: the lower end of its metric's 95 % interval lies above chance.
+
+    Args:
+        value, lower: the metric and the lower end, in [0, 1].
+    """
+    passed = lower > chance.value
+    at_least = "" if lower == value else f", at least {lower:.2%} (95 %)"
+    detail = f"{metric} {value:.2%}{at_least}; {chance.how} reaches {chance.value:.2%}"
+    if not passed:
+        detail += f": {images} images do not show that it knows more than that"
+    data = {"metric": metric, "value": value, "lower": lower, "chance": chance.value}
+    return Finding(check="chance", subject=subject, passed=passed, detail=detail, data=data)

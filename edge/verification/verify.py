@@ -24,7 +24,8 @@ from edge.verification.checks.findings import (
 )
 from edge.verification.checks.images import Images, choose_images
 from edge.verification.checks.manifest_entries import accuracy_entries, fidelity_entry
-from edge.verification.checks.operators import OperatorResult, check_operators
+from edge.verification.checks.operator_kinds import OperatorResult
+from edge.verification.checks.operators import check_operators
 from edge.verification.checks.parameters import check_parameters
 from edge.verification.checks.parent import Parent, find_parent
 from edge.verification.checks.runtimes import Runtime, RuntimeChoice, open_runtimes

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from edge.artifact.verdict import AtFault, Finding
 from edge.graph.analyses.counts import OperatorCost, count_graph
 from edge.graph.graph import Graph
-from edge.verification.checks.operators import OperatorResult
+from edge.verification.checks.operator_kinds import OperatorResult
 from edge.verification.checks.subject import Subject
 
 HEAVIEST = 3

@@ -5,15 +5,8 @@ from dataclasses import replace
 
 from edge.artifact.manifest import Artifact
 from edge.artifact.thresholds import Limits
-from edge.artifact.verdict import (
-    NO_PARENT,
-    Finding,
-    accuracy_finding,
-    agreement_finding,
-    chance_finding,
-    size_finding,
-)
-from edge.evaluation.chance import chance_of
+from edge.artifact.verdict import NO_PARENT, Finding, accuracy_finding, agreement_finding, size_finding
+from edge.evaluation.chance import chance_finding, chance_of
 from edge.predictor.selftest import run_selftest
 from edge.verification.checks.accuracy import MULTI_LABEL, Participant, metric_of
 from edge.verification.checks.end_to_end import Comparison

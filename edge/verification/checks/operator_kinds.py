@@ -1,13 +1,20 @@
 """What the operators of one kind showed together: which kinds are not bit-exact, how often, and by how much."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import Any
 
 from edge.evaluation.fidelity import Difference
+from edge.graph.graph import Operator
 
-if TYPE_CHECKING:
-    from edge.verification.checks.operators import OperatorResult
+
+@dataclass(kw_only=True)
+class OperatorResult:
+    """One operator in one engine."""
+
+    operator: Operator
+    kernels: str
+    difference: Difference = field(default_factory=Difference)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +54,7 @@ class KindResult:
         }
 
 
-def by_kind(results: Sequence["OperatorResult"]) -> list[KindResult]:
+def by_kind(results: Sequence[OperatorResult]) -> list[KindResult]:
     """Operators gathered by kind and by the kernels that ran them, the least exact first."""
     groups: dict[tuple[str, str], list[OperatorResult]] = {}
     for result in results:

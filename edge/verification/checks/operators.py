@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,29 +10,20 @@ import numpy.typing as npt
 
 from edge.artifact.verdict import Finding
 from edge.engines.engine import Session
-from edge.evaluation.fidelity import Difference, integer_difference
+from edge.evaluation.fidelity import integer_difference
 from edge.execution.integer import IntegerSimulation
 from edge.files.leftovers import temporary_folder
 from edge.graph.graph import Graph, Operator
 from edge.graph.importers.onnx.cut import OnnxCutter
 from edge.graph.importers.tflite.cut import TfliteCutter
 from edge.predictor.selftest import model_input
-from edge.verification.checks.operator_kinds import by_kind
+from edge.verification.checks.operator_kinds import OperatorResult, by_kind
 from edge.verification.checks.parameters import INT8_TO_UINT8
 from edge.verification.checks.runtimes import Runtime
 from edge.verification.checks.subject import Subject
 
 Array = npt.NDArray[Any]
 Activations = Mapping[str, Array]
-
-
-@dataclass(kw_only=True)
-class OperatorResult:
-    """One operator in one engine."""
-
-    operator: Operator
-    kernels: str
-    difference: Difference = field(default_factory=Difference)
 
 
 def allowed_quanta(runtime: Runtime) -> int:

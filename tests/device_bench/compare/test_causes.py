@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from device_bench.compare.causes import MOST_OPERATORS, causes
+from device_bench.explain.operator_facts import OperatorFacts
 from device_bench.explain.payoffs import Seen
-from device_bench.explain.roofline import OperatorFacts, explain
+from device_bench.explain.roofline import explain
 from device_bench.explain.step_times import StepTime
 from device_bench.records.explanation import Bandwidth, Explanation, Peaks
 from device_bench.records.record import Record

@@ -9,9 +9,10 @@ import pytest
 from device_bench.agent.turns import in_turn
 from device_bench.explain.answer import ExplainedAnswer
 from device_bench.explain.assemble import explanation
+from device_bench.explain.operator_facts import OperatorFacts
 from device_bench.explain.payoffs import Seen
 from device_bench.explain.peaks import peaks
-from device_bench.explain.roofline import OperatorFacts, explain
+from device_bench.explain.roofline import explain
 from device_bench.explain.spec import ExplainSpec, PeakFile
 from device_bench.explain.step_times import StepTime, step_times
 from device_bench.records.explanation import Bandwidth, Explanation, Peaks

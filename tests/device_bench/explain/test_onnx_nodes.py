@@ -15,8 +15,9 @@ from converters.onnxruntime.form import onnxruntime_form
 from device_bench.agent.onnx_profile import profile_onnx
 from device_bench.explain.onnx_mapping import FileNode, Group, RunNode, group_nodes
 from device_bench.explain.onnx_nodes import OnnxPlan, TimedGroups, timed_groups
+from device_bench.explain.operator_facts import OperatorFacts
 from device_bench.explain.payoffs import Seen
-from device_bench.explain.roofline import OperatorFacts, explain
+from device_bench.explain.roofline import explain
 from device_bench.records.explanation import Bandwidth, Peaks
 from edge.cli.explain_facts import onnx_facts
 from edge.engines.onnx_session import open_onnxruntime

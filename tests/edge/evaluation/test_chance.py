@@ -5,10 +5,16 @@ from functools import partial
 import numpy as np
 import pytest
 
-from edge.artifact.verdict import chance_finding, verdict
+from edge.artifact.verdict import verdict
 from edge.data.splits import Sample, Split
 from edge.evaluation.baseline import other_half_score
-from edge.evaluation.chance import chance_of, mean_average_precision_by_chance, mean_iou_lower, wilson_lower
+from edge.evaluation.chance import (
+    chance_finding,
+    chance_of,
+    mean_average_precision_by_chance,
+    mean_iou_lower,
+    wilson_lower,
+)
 from edge.evaluation.multi_label import mean_average_precision
 
 

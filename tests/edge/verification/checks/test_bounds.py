@@ -4,8 +4,7 @@ from edge.evaluation.fidelity import Difference
 from edge.graph.graph import Operator
 from edge.predictor.selftest import ANY_KERNELS, EXACT_KERNELS
 from edge.verification.checks.bounds import merged_bounds
-from edge.verification.checks.operator_kinds import by_kind
-from edge.verification.checks.operators import OperatorResult
+from edge.verification.checks.operator_kinds import OperatorResult, by_kind
 
 
 def test_bounds_grow_to_what_was_measured_and_never_shrink() -> None:
