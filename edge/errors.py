@@ -124,7 +124,7 @@ def one_line(message: str) -> str:
     """A message as one printable line: names in it come from files, and may hold anything.
 
     White space becomes single spaces, other characters that cannot be printed their escapes (`\\x1b`). Of a line of
-    over LONGEST_LINE characters the middle is left out.
+    over LONGEST_LINE characters the middle is omitted.
     """
     line = printable(" ".join(message.split()))
     if len(line) <= LONGEST_LINE:

@@ -58,7 +58,7 @@ def open_calibration(
 
 
 def calibration_of(split: Split, images: int | None, ranges: Estimator, *, skip_damaged: bool = False) -> Calibration:
-    """A calibration whose images were looked at; damaged ones are refused, or left out with `skip_damaged`."""
+    """A calibration whose images were looked at; damaged ones are refused, or omitted with `skip_damaged`."""
     chosen = Calibration(split=split, images=images).chosen()
     return Calibration(split=without_damaged(chosen, skip=skip_damaged), ranges=ranges)
 

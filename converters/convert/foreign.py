@@ -17,7 +17,7 @@ from edge.graph.graph import Graph
 from edge.graph.importers.onnx.operators.qoperator import DYNAMIC
 from edge.graph.importers.onnx.reader import read_onnx
 from edge.quantization.ptq.bias_rounding import LAYERS, BiasRounding, bias_roundings
-from edge.quantization.ptq.float_twin import float_twin
+from edge.quantization.ptq.float_reference import float_reference
 from edge.quantization.ptq.insert_parameters import insert_parameters
 from edge.quantization.ptq.missing_ranges import Derived, Range, derive, is_partly_quantized
 from edge.quantization.ptq.per_channel_activations import per_channel_activations
@@ -52,7 +52,7 @@ class Foreign:
         weights = [self.graph.tensors[name] for name in {operator.inputs[1] for operator in layers}]
         count = sum(int(np.count_nonzero(weight.data == -128)) for weight in weights if weight.dtype == "int8")
         if count:
-            said.append(f"{count} weights are -128, which TFLite's specification leaves out of int8 weights; kept")
+            said.append(f"{count} weights are -128, which TFLite's specification omits of int8 weights; kept")
         if any(may_overflow(weight) for weight in weights):
             said.append(
                 "two weights of -128 in one output channel overflow in XNNPACK's kernels for aarch64 without dot "
@@ -103,7 +103,7 @@ def read_foreign(
 
         def from_images(names: tuple[str, ...]) -> dict[str, Range]:
             assert calibration is not None and preprocess is not None
-            return dict(activation_ranges(float_twin(graph), names, calibration, preprocess))
+            return dict(activation_ranges(float_reference(graph), names, calibration, preprocess))
 
         levels = None if preprocess is None else input_range(normalize_table(preprocess))
         known, found = derive(

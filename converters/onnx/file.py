@@ -9,14 +9,14 @@ import onnx
 from onnx import ValueInfoProto
 
 from converters.onnx.names import NamesApart
-from converters.onnx.operators.emitter import INT16_OPSET, OPSET, Emitter
+from converters.onnx.operators.builder import INT16_OPSET, OPSET, Builder
 from converters.onnx.operators.node import Writer
 from converters.onnx.operators.table import WRITERS
 from edge.engines.onnx_scales import KEY
 from edge.errors import UnsupportedError
 from edge.graph.graph import Graph
-from edge.graph.importers.onnx.parsing.draft import NOT_CANONICAL
 from edge.graph.importers.onnx.parsing.file import ELEMENT_OF
+from edge.graph.importers.onnx.parsing.importer import NOT_CANONICAL
 
 # operator set -> the IR version it came with
 IR_VERSIONS = MappingProxyType({OPSET: 8, INT16_OPSET: 10})
@@ -50,7 +50,7 @@ def write_model(graph: Graph, writers: Mapping[str, Writer]) -> bytes:
                 "`edge convert --via onnx2tf` may have a way for it, in float"
             )
     apart = NamesApart(graph)
-    out = Emitter(graph=apart.graph)
+    out = Builder(graph=apart.graph)
     for operator in apart.graph.operators:
         writers[operator.kind](out, operator)
     for name in apart.graph.outputs:

@@ -12,7 +12,7 @@ import numpy as np
 from onnx import TensorProto
 
 from converters.onnx.file import write_model
-from converters.onnx.operators.emitter import Emitter
+from converters.onnx.operators.builder import Builder
 from converters.onnx.operators.node import Writer
 from converters.onnx.operators.pooling import pool_attributes
 from converters.onnx.operators.table import WRITERS
@@ -46,7 +46,7 @@ def clamp_limits(tensor: Tensor, activation: str) -> tuple[int, int]:
     return low, high
 
 
-def _clamped(out: Emitter, operator: Operator) -> None:
+def _clamped(out: Builder, operator: Operator) -> None:
     """An operator whose rectifier clamps integers: nothing where the type does it already, else a Clip after it."""
     activation = operator.attributes["activation"]
     tensor = out.graph.tensors[operator.outputs[0]]
@@ -66,12 +66,12 @@ def _clamped(out: Emitter, operator: Operator) -> None:
     _clip(out, free, tensor.name, (low, high), tensor.dtype, f"{operator.name}/{activation}")
 
 
-def _clip(out: Emitter, source: str, target: str, limits: tuple[int, int], dtype: str, name: str) -> None:
+def _clip(out: Builder, source: str, target: str, limits: tuple[int, int], dtype: str, name: str) -> None:
     bounds = [out.constant(f"constant_{dtype}_{value}", np.array(value, dtype)) for value in limits]
     out.node("Clip", (source, *bounds), (target,), name)
 
 
-def _average_pool(out: Emitter, operator: Operator) -> None:
+def _average_pool(out: Builder, operator: Operator) -> None:
     """An average pool over int8 as floats, ties rounded away from zero, in uint8 (see `fuse_rounding.AWAY_FROM_ZERO`).
 
     ONNX Runtime's own integer average pool rounds ties to even. Means of over 2048 values, and such that count padding,

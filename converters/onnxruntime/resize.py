@@ -9,17 +9,17 @@ from math import log2, prod
 import numpy as np
 from onnx import TensorProto
 
-from converters.onnx.operators.emitter import Emitter
+from converters.onnx.operators.builder import Builder
 from converters.onnx.operators.pooling import resize, resize_attributes, resize_sizes
 from edge.graph.graph import Operator
-from edge.graph.passes.written_out import HALF
+from edge.graph.passes.recompose import HALF
 from edge.vision.bilinear import bilinear_matrix
 
 # A map enlarged or reduced so many times, a power of two, has weights of at most 7 bits: float32 holds every product.
 LARGEST_LOG2_RATIO = 6
 
 
-def write_resize(out: Emitter, operator: Operator) -> None:
+def write_resize(out: Builder, operator: Operator) -> None:
     """Write a Resize; a linear one over uint8 activations exactly, any other as the QDQ form does."""
     source, target = out.graph.tensors[operator.inputs[0]], out.graph.tensors[operator.outputs[0]]
     if operator.attributes["mode"] != "linear" or target.dtype != "uint8":
@@ -35,7 +35,7 @@ def _is_power_of_two(before: tuple[int, ...], after: tuple[int, ...]) -> bool:
     return all(ratio.is_integer() and abs(ratio) <= LARGEST_LOG2_RATIO for ratio in ratios)
 
 
-def _in_float32(out: Emitter, operator: Operator) -> None:
+def _in_float32(out: Builder, operator: Operator) -> None:
     """Cast, Resize, Add 0.5, Cast (see `edge.graph.passes.fuse_rounding`)."""
     name = operator.outputs[0]
     _cast(out, out.raw(operator.inputs[0]), f"{name}/integers", f"{operator.name}/cast", TensorProto.FLOAT)
@@ -45,7 +45,7 @@ def _in_float32(out: Emitter, operator: Operator) -> None:
     _cast(out, f"{name}/half_up", name, f"{operator.name}/truncate", TensorProto.UINT8)
 
 
-def _as_matrices(out: Emitter, operator: Operator) -> None:
+def _as_matrices(out: Builder, operator: Operator) -> None:
     """Along the height in float32 (8 + 11 bits), along the width in float64 (11 more), plus one half, truncated."""
     name, coordinates = operator.outputs[0], operator.attributes["coordinates"]
     before, after = (out.graph.tensors[each].shape for each in (operator.inputs[0], name))
@@ -63,5 +63,5 @@ def _as_matrices(out: Emitter, operator: Operator) -> None:
     out.node("Reshape", (f"{name}/truncated", resize_sizes(out, operator)), (name,), f"{operator.name}/shape")
 
 
-def _cast(out: Emitter, source: str, target: str, name: str, to: int) -> None:
+def _cast(out: Builder, source: str, target: str, name: str, to: int) -> None:
     out.node("Cast", (source,), (target,), name, to=to)

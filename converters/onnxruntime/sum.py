@@ -12,17 +12,17 @@ import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto
 
-from converters.onnx.operators.emitter import Emitter
+from converters.onnx.operators.builder import Builder
 from converters.onnx.operators.node import Writer, same_name
 from edge.graph.graph import Graph, Operator, Tensor
-from edge.graph.passes.written_out import LIMITS, SumConstants, sum_constants
+from edge.graph.passes.recompose import LIMITS, SumConstants, sum_constants
 
 Values = npt.NDArray[np.float32]
 # Kinds that may be written without a QuantizeLinear or DequantizeLinear that says their tensors' parameters.
 MAY_SAY_NOTHING = frozenset({"Add", "Sub", "Resize", "AveragePool", "ArgMax"})
 
 
-def write_sum(out: Emitter, operator: Operator) -> None:
+def write_sum(out: Builder, operator: Operator) -> None:
     """Write an Add or Sub without its rectifier: two uint8 activations exactly, anything else as the QDQ form does."""
     constants = exact_constants(out.graph, operator)
     if constants is None or _kernel_is_exact(out.graph, operator, constants):

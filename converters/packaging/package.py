@@ -16,7 +16,7 @@ from converters.packaging.integer_only import require_integer_only
 from converters.packaging.metadata import with_metadata
 from converters.packaging.stored_weights import Form, onnx_with_stored_weights, tflite_with_stored_weights
 from converters.passes.layout.nhwc import to_nhwc
-from converters.passes.lower_integer import lower_integer
+from converters.passes.legalize import legalize
 from converters.passes.tie_parameters import tie_parameters
 from converters.passes.uint8_boundaries import uint8_boundaries
 from converters.tflite.writer import tflite_bytes
@@ -119,7 +119,7 @@ def write_model_files(graph: Graph, description: Description, *, allow_float: fr
         UsageError: the model is none that a predictor could answer with; see `answer_info`.
     """
     precision = precision_of(graph)
-    source = onnx_bytes(lower_integer(tie_parameters(graph)))
+    source = onnx_bytes(legalize(tie_parameters(graph)))
     if description.weights is not None:
         if precision != "float32":
             raise UsageError(f"--weights {description.weights} is for float models; this one is {precision}")
@@ -130,7 +130,7 @@ def write_model_files(graph: Graph, description: Description, *, allow_float: fr
     if precision != "float32":
         require_integer_only(nhwc, allowed=allow_float)
     if description.io == "uint8" and description.keep_nchw_io:
-        raise UsageError("--io uint8 is for task libraries, which feed NHWC; leave out --keep-nchw-io")
+        raise UsageError("--io uint8 is for task libraries, which feed NHWC; omit --keep-nchw-io")
     if description.io == "uint8":
         nhwc = uint8_boundaries(nhwc, description.preprocess)
     tflite = tflite_bytes(nhwc, description=f"edge-deploy {precision}")

@@ -8,10 +8,10 @@ from converters.passes.fold_pad import fold_pad
 from converters.passes.fuse_depth_to_space import fuse_depth_to_space
 from converters.passes.integer_batch_norm import integer_batch_norm
 from converters.passes.integer_boundaries import integer_boundaries
-from converters.passes.lower_average_pool import lower_average_pool
-from converters.passes.lower_conv_transpose import lower_conv_transpose
-from converters.passes.lower_depth_to_space import lower_depth_to_space
-from converters.passes.lower_integer import lower_integer
+from converters.passes.legalize import legalize
+from converters.passes.legalize_average_pool import legalize_average_pool
+from converters.passes.legalize_conv_transpose import legalize_conv_transpose
+from converters.passes.legalize_depth_to_space import legalize_depth_to_space
 from converters.passes.reciprocal_constants import reciprocal_constants
 from converters.passes.tie_parameters import tie_parameters
 from converters.passes.unshare_constants import unshare_constants
@@ -25,8 +25,8 @@ def canonical(graph: Graph) -> Graph:
     Channels-last inputs and outputs of exported TensorFlow models become NCHW (see `channels_first_boundaries`).
     A model whose weights have zero points that int8 kernels cannot hold becomes uint8 (see `asymmetric_weights`).
     Forms that TFLite lacks become such as it has, with the same values: groups and dilations of a ConvTranspose, CRD
-    DepthToSpace, padding of average pools (`lower_conv_transpose`, `lower_depth_to_space`, `lower_average_pool`).
-    Integer operators that TFLite lacks become such as it has (see `lower_integer`).
+    DepthToSpace, padding of average pools, integer operators that it lacks (`legalize_conv_transpose`,
+    `legalize_depth_to_space`, `legalize_average_pool`, `legalize`).
 
     Requires: an NCHW graph, as `read_onnx` gives it.
     Ensures: the same model (tying adds a rounding where a foreign file needs it, see `tie_parameters`). A graph of our
@@ -36,6 +36,6 @@ def canonical(graph: Graph) -> Graph:
     if any(operator.kind == "BatchNorm" for operator in graph.operators):
         graph = fold_batch_norm(collapse_qdq(integer_batch_norm(graph)))
     graph = fold_pad(graph)
-    graph = lower_average_pool(lower_conv_transpose(lower_depth_to_space(graph)))
+    graph = legalize_average_pool(legalize_conv_transpose(legalize_depth_to_space(graph)))
     graph = integer_boundaries(tie_parameters(canonical_int8(graph)))
-    return lower_integer(asymmetric_weights(channels_first_boundaries(graph)))
+    return legalize(asymmetric_weights(channels_first_boundaries(graph)))

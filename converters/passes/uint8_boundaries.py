@@ -18,7 +18,7 @@ SHIFT = 128
 
 
 @dataclass(kw_only=True)
-class _Draft:
+class _Builder:
     """Operators and tensors that are put around a graph."""
 
     taken: set[str]
@@ -64,14 +64,14 @@ def uint8_boundaries(graph: Graph, preprocess: Preprocess) -> Graph:
         raise UsageError(f"--io uint8: input '{given.name}' is {given.shape}; expected one (1, height, width, 3)")
     if preprocess.colour_order != "rgb":
         raise UsageError("--io uint8: task libraries deliver RGB, and this model takes BGR")
-    draft = _Draft(taken=set(graph.tensors), tensors=dict(graph.tensors))
-    pixels = _input(draft, given, given.quantization, preprocess)
-    draft.operators += graph.operators
-    outputs = tuple(_output(draft, graph.tensors[name]) for name in graph.outputs)
-    return rebuild(graph, draft.operators, draft.tensors, inputs=(pixels,), outputs=outputs)
+    builder = _Builder(taken=set(graph.tensors), tensors=dict(graph.tensors))
+    pixels = _input(builder, given, given.quantization, preprocess)
+    builder.operators += graph.operators
+    outputs = tuple(_output(builder, graph.tensors[name]) for name in graph.outputs)
+    return rebuild(graph, builder.operators, builder.tensors, inputs=(pixels,), outputs=outputs)
 
 
-def _input(draft: _Draft, given: Tensor, parameters: Quantization, preprocess: Preprocess) -> str:
+def _input(builder: _Builder, given: Tensor, parameters: Quantization, preprocess: Preprocess) -> str:
     scale, zero_point = float(parameters.scale[0]), int(parameters.zero_point[0])
     if given.dtype == "uint8":
         table = quantize_table(preprocess, scale, zero_point, "uint8")  # (3, 256)
@@ -80,46 +80,46 @@ def _input(draft: _Draft, given: Tensor, parameters: Quantization, preprocess: P
     else:
         table = quantize_table(preprocess, scale, zero_point, "int8")
     if given.dtype == "int8" and (table == np.arange(-SHIFT, SHIFT)).all():
-        pixels = draft.tensor("pixels", given.shape, "uint8", _shifted(parameters))
-        draft.operator("Quantize", (pixels,), given.name)
+        pixels = builder.tensor("pixels", given.shape, "uint8", _shifted(parameters))
+        builder.operator("Quantize", (pixels,), given.name)
         return pixels
-    pixels = draft.tensor("pixels", given.shape, "uint8")
+    pixels = builder.tensor("pixels", given.shape, "uint8")
     if (table == table[0]).all():
-        _look_up(draft, pixels, given.shape, table[0], parameters, given.name)
+        _look_up(builder, pixels, given.shape, table[0], parameters, given.name)
         return pixels
     n, height, width, _ = given.shape
     planes = []
     for channel in range(3):
-        plane = draft.tensor(f"pixels_{channel}", (n, height, width, 1), "uint8")
+        plane = builder.tensor(f"pixels_{channel}", (n, height, width, 1), "uint8")
         begin, end = (0, 0, 0, channel), (n, height, width, channel + 1)
-        draft.operator("Slice", (pixels,), plane, begin=begin, end=end, strides=(1, 1, 1, 1))
-        looked_up = draft.tensor(f"{given.name}_{channel}", (n, height, width, 1), given.dtype, parameters)
-        _look_up(draft, plane, (n, height, width, 1), table[channel], parameters, looked_up)
+        builder.operator("Slice", (pixels,), plane, begin=begin, end=end, strides=(1, 1, 1, 1))
+        looked_up = builder.tensor(f"{given.name}_{channel}", (n, height, width, 1), given.dtype, parameters)
+        _look_up(builder, plane, (n, height, width, 1), table[channel], parameters, looked_up)
         planes.append(looked_up)
-    draft.operator("Concat", tuple(planes), given.name, axis=3)
+    builder.operator("Concat", tuple(planes), given.name, axis=3)
     return pixels
 
 
 def _look_up(
-    draft: _Draft,
+    builder: _Builder,
     pixels: str,
     shape: tuple[int, ...],
     table: Quantized,
     parameters: Quantization,
     result: str,
 ) -> None:
-    indices = draft.tensor(f"{pixels}_as_indices", shape, "int32")
-    draft.operator("Cast", (pixels,), indices)
-    draft.operator("Gather", (draft.constant(f"{result}_table", table, parameters), indices), result, axis=0)
+    indices = builder.tensor(f"{pixels}_as_indices", shape, "int32")
+    builder.operator("Cast", (pixels,), indices)
+    builder.operator("Gather", (builder.constant(f"{result}_table", table, parameters), indices), result, axis=0)
 
 
-def _output(draft: _Draft, answer: Tensor) -> str:
+def _output(builder: _Builder, answer: Tensor) -> str:
     if answer.dtype == "uint8" or (answer.quantization is None and answer.dtype in ("int32", "int64")):
         return answer.name
     if answer.dtype != "int8" or answer.quantization is None:
         raise UnsupportedError(f"--io uint8: output '{answer.name}' is {answer.dtype}; expected int8 or a class map")
-    name = draft.tensor(f"{answer.name}_uint8", answer.shape, "uint8", _shifted(answer.quantization))
-    draft.operator("Quantize", (answer.name,), name)
+    name = builder.tensor(f"{answer.name}_uint8", answer.shape, "uint8", _shifted(answer.quantization))
+    builder.operator("Quantize", (answer.name,), name)
     return name
 
 

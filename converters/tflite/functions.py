@@ -104,7 +104,7 @@ def write_hard_sigmoid(builder: FileBuilder, operator: Operator) -> None:
     x = builder.graph.tensors[operator.inputs[0]]
     if is_quantized(x):
         raise UnsupportedError(
-            f"HardSigmoid '{operator.name}': TFLite has no integer kernel; lower_integer makes a convolution of it"
+            f"HardSigmoid '{operator.name}': TFLite has no integer kernel; legalize makes a convolution of it"
         )
     current = builder.tensor(x.name)
     for code, role, value in (("MUL", "scaled", "alpha"), ("ADD", "moved", "beta")):

@@ -29,11 +29,11 @@ def write_gather(builder: FileBuilder, operator: Operator) -> None:
 
 
 def write_depth_to_space(builder: FileBuilder, operator: Operator) -> None:
-    """Write a DCR depth-to-space; `converters.passes.lower_depth_to_space` turns CRD into it."""
+    """Write a DCR depth-to-space; `converters.passes.legalize_depth_to_space` turns CRD into it."""
     if operator.attributes["mode"] != "DCR":
         raise UnsupportedError(
             f"DepthToSpace '{operator.name}': mode {operator.attributes['mode']}; TFLite knows DCR, "
-            "lower_depth_to_space makes it of CRD"
+            "legalize_depth_to_space makes it of CRD"
         )
     _write_blocks(builder, operator, "DEPTH_TO_SPACE", "DepthToSpaceOptions")
 

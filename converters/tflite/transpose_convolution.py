@@ -15,7 +15,7 @@ FUSED_VERSION, BIAS_VERSION = 4, 3
 def write_conv_transpose(builder: FileBuilder, operator: Operator) -> None:
     """Write a transposed convolution.
 
-    Refuses (UnsupportedError) groups and dilations, which `converters.passes.lower_conv_transpose` rewrites, and
+    Refuses (UnsupportedError) groups and dilations, which `converters.passes.legalize_conv_transpose` rewrites, and
     an output that reaches further than the windows do.
     """
     graph, given = builder.graph, operator.attributes
@@ -26,7 +26,7 @@ def write_conv_transpose(builder: FileBuilder, operator: Operator) -> None:
     if given["group"] != 1 or tuple(given["dilations"]) != (1, 1):
         raise UnsupportedError(
             f"{where}: group {given['group']}, dilations {tuple(given['dilations'])}; TRANSPOSE_CONV has neither, "
-            "lower_conv_transpose rewrites them"
+            "legalize_conv_transpose rewrites them"
         )
     require_weights(graph, operator)
     size_hw, kernel_hw = builder.shape(operator.inputs[0])[1:3], weight.shape[2:]

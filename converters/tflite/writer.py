@@ -37,7 +37,7 @@ from converters.tflite.resize import write_resize
 from converters.tflite.transpose_convolution import write_conv_transpose
 from edge.errors import UnsupportedError
 from edge.graph.graph import Graph, Operator
-from edge.graph.importers.onnx.parsing.draft import NOT_CANONICAL
+from edge.graph.importers.onnx.parsing.importer import NOT_CANONICAL
 
 WRITERS: Mapping[str, Callable[[FileBuilder, Operator], None]] = MappingProxyType(
     {

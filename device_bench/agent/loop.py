@@ -169,7 +169,7 @@ def measure(
     progress: Progress | None = None,
     begins: Callable[[int], None] | None = None,
 ) -> list[Samples]:
-    """Measure subjects in turn, block by block. One that fails is left out from there on; the others are measured.
+    """Measure subjects in turn, block by block. One that fails is omitted from there on; the others are measured.
 
     Args:
         begins: called with a subject's place before its warm-up.

@@ -72,7 +72,7 @@ def profile_file(
     """Profile one file: two sessions in turn, one with the profile and one without, so that its cost can be told.
 
     Every timed run follows an untimed one of the same session, which brings its data into the caches, and with several
-    threads as many as it takes until they have settled; the untimed ones are in the profile too and are left out of the
+    threads as many as it takes until they have settled; the untimed ones are in the profile too and are omitted of the
     answer.
 
     Args:

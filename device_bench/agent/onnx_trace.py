@@ -103,7 +103,7 @@ def _over_runs(by_run: Sequence[Sequence[Mapping[str, Any]]]) -> list[TracedNode
 
 
 def _outermost(events: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The events in order of their start, those within another one left out."""
+    """The events in order of their start, those within another one omitted."""
     kept: list[Mapping[str, Any]] = []
     last_end = -1
     for start, end, place in sorted((*_span(event), place) for place, event in enumerate(events)):

@@ -88,7 +88,7 @@ def bench(
 def measure_job(job: Job, target: Target, command: str, progress: Progress | None = None) -> Collected:
     """Run a job on a target: a record or an error for every subject, the model files named as the user did.
 
-    A subject that ends the process there is left out, and the others are measured without it.
+    A subject that ends the process there is omitted, and the others are measured without it.
 
     Raises:
         EngineError, UsageError: nothing was measured.

@@ -1,4 +1,4 @@
-"""What is said below a table of records: what speaks against their figures, what to do about it, what to know."""
+"""What is said below a table of records: what casts doubt on their figures, what to do about it, what to know."""
 
 from collections.abc import Sequence
 

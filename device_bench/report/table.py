@@ -97,7 +97,7 @@ def latency_table(records: Sequence[Record]) -> Table:
 
 
 def state_text(record: Record) -> str:
-    """`clean`, or the kinds of what speaks against the figures, each once."""
+    """`clean`, or the kinds of what casts doubt on the figures, each once."""
     return " ".join(dict.fromkeys(taint.kind for taint in record.taints)) or "clean"
 
 

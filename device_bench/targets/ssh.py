@@ -12,8 +12,8 @@ from typing import Any
 from device_bench.jobs.job import Job
 from device_bench.records.record_types import Strict
 from device_bench.targets.answers import believed, probed
+from device_bench.targets.job_server_process import JobServerProcess, job_server_archive
 from device_bench.targets.ssh_client import Address, ConnectionCut, parse_address
-from device_bench.targets.station_process import StationProcess, station_archive
 from device_bench.targets.target import Progress, TargetOptions
 from edge.errors import EngineError, UsageError
 
@@ -53,8 +53,8 @@ class SshTarget:
     ) -> None:
         self._address, self._python, self._timeout_s, self._resume = address, python, timeout_s, resume
         self._reconnect_seconds = reconnect_seconds
-        self._archive = station_archive()
-        self._connection: StationProcess | None = None
+        self._archive = job_server_archive()
+        self._connection: JobServerProcess | None = None
         self._job_id = ""
         self._stopped = threading.Event()
         self._asked = False  # whether this job's start was sent: from then on it is attached to, never begun again
@@ -101,7 +101,7 @@ class SshTarget:
         if not self._asked:
             return
         try:
-            with StationProcess(self._address, self._archive, python=self._python) as other:
+            with JobServerProcess(self._address, self._archive, python=self._python) as other:
                 for _ in range(STOP_TRIES):  # its start may just be under way there
                     if other.ask({"do": "stop", "id": self._job_id}).get("stopped"):
                         break
@@ -149,7 +149,7 @@ class SshTarget:
         self._forget(connection, job)
         return answer
 
-    def _forget(self, connection: StationProcess, job: Job) -> None:
+    def _forget(self, connection: JobServerProcess, job: Job) -> None:
         """Remove the job there; where the connection is just lost it stays, and --remove-agent removes it."""
         try:
             connection.ask({"do": "forget", "id": job.id})
@@ -171,11 +171,11 @@ class SshTarget:
     def _ask(self, request: Mapping[str, Any], payload: bytes = b"") -> dict[str, Any]:
         return self._connected().ask(request, payload)
 
-    def _connected(self) -> StationProcess:
+    def _connected(self) -> JobServerProcess:
         if self._stopped.is_set():
             raise EngineError(f"{self.name}: interrupted")
         if self._connection is None:
-            self._connection = StationProcess(self._address, self._archive, python=self._python)
+            self._connection = JobServerProcess(self._address, self._archive, python=self._python)
         return self._connection
 
 

@@ -69,7 +69,7 @@ class Scheme(BaseModel):
 
     Weights: int8, symmetric, one scale per output channel, in [-127, 127]. Activations: int8, asymmetric, per tensor,
     float zero exactly representable; or int16, symmetric, in [-32767, 32767]. Bias: int32, scale = input scale *
-    weight scale, zero point 0, no clipping. `activation_symmetric` follows from the bits where it is left out.
+    weight scale, zero point 0, no clipping. `activation_symmetric` follows from the bits where it is omitted.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)

@@ -21,7 +21,7 @@ which is one accident of the machine."""
 
 
 class Thresholds(BaseModel):
-    """The `[verdict]` section of a recipe, and what the command line says: every key may be left out.
+    """The `[verdict]` section of a recipe, and what the command line says: every key may be omitted.
 
     Attributes:
         accuracy_floor: least accuracy (top-1, mean IoU) as a share of the float parent's on the same images.

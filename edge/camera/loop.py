@@ -117,7 +117,7 @@ def _enlarged(image: Pixels, factor: int, interpolation: int) -> Pixels:
 
 
 def class_shares(prediction: SegmentPrediction) -> dict[str, float]:
-    """Share of the frame that every class covers, the largest first; classes that are absent are left out."""
+    """Share of the frame that every class covers, the largest first; classes that are absent are omitted."""
     counts = np.bincount(prediction.class_map.ravel(), minlength=256)[: len(prediction.names)]
     order = [int(index) for index in np.argsort(-counts, kind="stable") if counts[index]]
     return {prediction.names[index]: float(counts[index]) / prediction.class_map.size for index in order}

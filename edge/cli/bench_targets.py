@@ -100,7 +100,7 @@ OWNERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 def chosen(on: Sequence[str], options: dict[str, Any], *, measures: bool = True) -> list[TargetOptions]:
     """For every target named, what the options say about it; an option that means nothing to any is refused.
 
-    Options that the verb does not have are as if left out.
+    Options that the verb does not have are as if omitted.
     """
     kinds = [name.split(":", 1)[0] for name in on]
     for option, owners in OWNERS.items():

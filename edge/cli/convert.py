@@ -31,7 +31,7 @@ from edge.errors import UsageError
 @click.option(
     "--card", type=click.Path(path_type=Path), help="Card of a foreign ONNX file: task, preprocessing, labels."
 )
-@click.option("--name", default=None, help="Name in the manifest; the output folder's name if left out.")
+@click.option("--name", default=None, help="Name in the manifest; the output folder's name if omitted.")
 @click.option("--allow-float", default="", help="Operator kinds that may stay in float in an INT8 file: Softmax,...")
 @click.option(
     "--io", type=click.Choice(["uint8"]), help="Pixels in, uint8 out: what task libraries load (INT8 models)."
@@ -42,7 +42,7 @@ from edge.errors import UsageError
     help="Images for ranges that a foreign quantized file leaves open: FILE.split.json or KIND:ROOT:PART.",
 )
 @click.option(
-    "-n", "--samples", default=None, type=whole(1), help="Use this many of them, evenly spread; all if left out."
+    "-n", "--samples", default=None, type=whole(1), help="Use this many of them, evenly spread; all if omitted."
 )
 @click.option(
     "--ranges",

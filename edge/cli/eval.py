@@ -47,7 +47,7 @@ class _Opened:
 @click.argument("subject", metavar="CHECKPOINT|ARTIFACT", type=click.Path(path_type=Path))
 @split_options
 @click.option("-n", "--samples", type=whole(1), help="Look at the first N images only.")
-@click.option("--engine", help="What runs an artifact; the preferred installed one if left out.")
+@click.option("--engine", help="What runs an artifact; the preferred installed one if omitted.")
 @click.option("--threads", type=THREADS, default=1, show_default=True, help="Processor threads.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 def command(
@@ -156,7 +156,7 @@ def _checkpoint(path: Path, engine: str | None, threads: int) -> _Opened:
 
 
 def _print(subject: str, split: Split, metrics: dict[str, Any]) -> None:
-    skipped = f", {metrics['skipped_damaged']} damaged left out" if metrics["skipped_damaged"] else ""
+    skipped = f", {metrics['skipped_damaged']} damaged omitted" if metrics["skipped_damaged"] else ""
     say(f"{subject}; {split.origin}, {metrics['images']} images{skipped}")
     table = Table()
     table.add_column("metric")

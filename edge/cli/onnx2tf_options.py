@@ -45,7 +45,7 @@ def convert_there(
 
     named = [option for option, value in writer_options.items() if value]
     if named:
-        raise UsageError(f"{', '.join(named)}: only for this product's own writer; leave out --via onnx2tf")
+        raise UsageError(f"{', '.join(named)}: only for this product's own writer; omit --via onnx2tf")
     if output.suffix == ".tflite":
         raise UsageError(f"--via onnx2tf writes an artifact; {output} is a TFLite file alone, name a folder")
     artifact = convert_via_onnx2tf(

@@ -51,7 +51,7 @@ OWN = ("labels", "masks", "classes", "model", "val_images", "val_labels", "val_m
 @click.option("--phase", type=click.Choice(["all", "float", "qat"]), default="all", show_default=True)
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the recipe: train.batch_size=8.")
 @click.option("--data-root", help="With RECIPE: where the data lie, in place of its data.root.")
-@click.option("--threads", type=THREADS, help="Processor threads; all cores if left out.")
+@click.option("--threads", type=THREADS, help="Processor threads; all cores if omitted.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object at the end.")
 def command(
     recipe: str | None,
@@ -112,13 +112,13 @@ def _refuse_both(recipe: str | None, data_root: str | None, **own: Any) -> None:
     images = own["images"]
     if images is not None:
         if recipe is not None:
-            raise UsageError(f"--images is in place of a recipe; leave out '{recipe}' or --images")
+            raise UsageError(f"--images is in place of a recipe; omit '{recipe}' or --images")
         if data_root is not None:
             raise UsageError("--data-root is of a recipe; --images says where the images are")
         if own["val_images"] is None and (own["val_labels"] or own["val_masks"]):
             raise UsageError("--val-labels and --val-masks go with --val-images")
         if own["val_images"] is not None and own["holdout"] is not None:
-            raise UsageError("--val-images is what is validated on; leave out --holdout")
+            raise UsageError("--val-images is what is validated on; omit --holdout")
         return
     given = [f"--{name.replace('_', '-')}" for name in OWN if own[name] is not None]
     if given:

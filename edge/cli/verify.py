@@ -50,7 +50,7 @@ RANKED = ("accuracy", "agreement")
 @click.option("--operator-samples", default=2, show_default=True, type=whole(0), help="0: leave it out.")
 @click.option("--record", "recorded", is_flag=True, help="Write figures and allowed differences into the manifest.")
 @click.option(
-    "--rank/--no-rank", "rank", default=None, help="Rank layers by cost; if left out: when accuracy or agreement fails."
+    "--rank/--no-rank", "rank", default=None, help="Rank layers by cost; if omitted: when accuracy or agreement fails."
 )
 @click.option("--rank-samples", default=16, show_default=True, type=whole(1), help="Images to rank on.")
 @click.option(

@@ -75,7 +75,7 @@ def _label_notes(split: Split) -> list[str]:
 
 
 def class_shares(split: Split) -> NDArray[np.float64]:
-    """Share of labelled pixels per class, float64 (classes,), void left out; refused (DataError): void alone."""
+    """Share of labelled pixels per class, float64 (classes,), void omitted; refused (DataError): void alone."""
     counts = np.zeros(256, dtype=np.int64)
     for index in range(len(split)):
         counts += np.bincount(split.mask(index).ravel(), minlength=256)

@@ -1,4 +1,4 @@
-"""Images that cannot be used: found before long work begins, all named at once, left out where that is asked for."""
+"""Images that cannot be used: found before long work begins, all named at once, omitted where that is asked for."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from edge.errors import DataError, first_of
 from edge.files.quiet import quiet_native_log
 from edge.terminal import tell
 
-SKIP = "--skip-damaged (in a recipe: [data] skip_damaged = true) leaves out what is damaged"
+SKIP = "--skip-damaged (in a recipe: [data] skip_damaged = true) omits what is damaged"
 _TOGETHER = 64
 _TELL_S = 10.0
 # Of libjpeg's lines those that say that a part of the image is not what was photographed; others are harmless.
@@ -26,7 +26,7 @@ def without_damaged(split: Split, *, skip: bool = False) -> Split:
     Images are decoded at an eighth of their size, which takes about half of the time of reading them.
 
     Args:
-        skip: leave out what cannot be used, name it on standard error and count it in `skipped_damaged`.
+        skip: omit what cannot be used, name it on standard error and count it in `skipped_damaged`.
 
     Raises:
         DataError: something cannot be used (all is named), or with `skip` nothing can.
@@ -45,7 +45,7 @@ def without_damaged(split: Split, *, skip: bool = False) -> Split:
         raise DataError(split.origin, f"{len(named)} of {len(split)} images cannot be used: {told}. {SKIP}")
     if len(named) == len(split):
         raise DataError(split.origin, f"none of {len(split)} images can be used: {told}")
-    tell(f"{split.origin}: {len(named)} of {len(split)} images are left out: {told}")
+    tell(f"{split.origin}: {len(named)} of {len(split)} images are omitted: {told}")
     usable = [index for index in range(len(split)) if index not in problems]
     return replace(split.subset(usable), skipped_damaged=split.skipped_damaged + len(named))
 

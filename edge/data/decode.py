@@ -80,7 +80,7 @@ def read_image(path: Path, sha256: str | None = None) -> Pixels:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The image files directly in a folder, sorted by name; hidden files and other suffixes are left out.
+    """The image files directly in a folder, sorted by name; hidden files and other suffixes are omitted.
 
     HEIC and raw files are among them, which nothing here reads: reading one says so.
     """

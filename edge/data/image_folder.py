@@ -29,7 +29,7 @@ def image_folder(folder: Path, labels: Path | None = None, classes: ClassNames |
         folder: with `labels`, what the label file's names are relative to; without, a folder of class folders
             (classes in sorted order, unless `classes` gives theirs; images may lie deeper in them), or of images alone:
             a split without targets.
-        labels: the label file; its order is the split's order, images it does not list are left out.
+        labels: the label file; its order is the split's order, images it does not list are omitted.
         classes: names by index; None: class names in sorted order, or for index labels the numbers up to the highest.
 
     Refused: listed images that are missing or listed under two classes, a name outside the folder, an unknown class, a
@@ -133,7 +133,7 @@ def _samples(
     notes = [f"{repeated} lines repeat an image and its class; each image is taken once"] if repeated else []
     if without := images.without(set(found)):
         named = first_of([path.as_posix() for path in without])
-        notes.append(f"{len(without)} images of {folder} have no line and are left out: {named}")
+        notes.append(f"{len(without)} images of {folder} have no line and are omitted: {named}")
     samples = [Sample(name=path.as_posix(), image=folder / path, target=target) for path, (_, target) in found.items()]
     return tuple(samples), notes
 

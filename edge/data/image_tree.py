@@ -20,7 +20,7 @@ _PARTS = {
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """The folders and links to folders directly in a folder, by name; hidden ones and leavings are left out."""
+    """The folders and links to folders directly in a folder, by name; hidden ones and leavings are omitted."""
     return [
         entry
         for entry in folder_entries(folder, error=DataError)

@@ -46,7 +46,7 @@ def read_label_table(path: Path, classes: ClassNames | None = None) -> LabelTabl
     """Read a file of independent labels; None where it is a file of one class per image.
 
     Args:
-        classes: the labels, in this order: of a table their columns are taken and all others left out, of a column of
+        classes: the labels, in this order: of a table their columns are taken and all others omitted, of a column of
             names no other is allowed. None: all columns in their order, or all names sorted.
 
     Refused (DataError): a table without a line of column names, a value that is no 0, 1 or unknown, a line of another

@@ -22,7 +22,7 @@ _BEGINNING = re.compile(r"[-\w. ]*[^\W\d_]\w*[-_. ]")
 
 
 def mask_pairs(images: Path, masks: Path) -> list[tuple[Path, Path]]:
-    """Every image of a folder with its mask, in the order of the images' names; other masks are left out.
+    """Every image of a folder with its mask, in the order of the images' names; other masks are omitted.
 
     Refused (DataError): both in one folder, images without a mask (all of them named), two masks for an image, masks
     whose names could be meant in more than one way.
@@ -51,7 +51,7 @@ def mask_pairs(images: Path, masks: Path) -> list[tuple[Path, Path]]:
 
 
 def _names(pictures: Sequence[Path], masks: Path, by_stem: dict[str, list[Path]]) -> dict[Path, str]:
-    """The mask's name without its suffix, by image; an image whose mask is missing may be left out."""
+    """The mask's name without its suffix, by image; an image whose mask is missing may be omitted."""
     for named in ({image: image.stem for image in pictures}, {image: image.name for image in pictures}):
         if any(name in by_stem for name in named.values()):
             return named

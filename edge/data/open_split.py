@@ -42,7 +42,7 @@ def open_split(
         split: a pinned split file, or KIND:ROOT:PART.
         classes: a class file or names for `images`; a split brings its own.
         option: what the request calls `split`, for the messages.
-        skip_damaged: of a recipe's split, which is looked at here: leave out damaged images (`edge.data.damaged`).
+        skip_damaged: of a recipe's split, which is looked at here: omit damaged images (`edge.data.damaged`).
 
     Refused: both `images` and `split`, neither, `labels` or `masks` without `images`, both of them, an unknown kind.
     """
@@ -50,7 +50,7 @@ def open_split(
     if split is not None:
         clash = [f"--{name}" for name, value in {"images": images, **given}.items() if value is not None]
         if clash:
-            raise UsageError(f"{option} says everything about a split; leave out {', '.join(clash)}")
+            raise UsageError(f"{option} says everything about a split; omit {', '.join(clash)}")
         return _named_split(str(split), option, skip_damaged)
     if images is None:
         alone = [f"--{name}" for name, value in given.items() if value is not None]

@@ -6,9 +6,9 @@
       "format": "edge-split", "version": 1,
       "task": "classify" | "segment" | "images",
       "classes": ["sky", ...], "palette": [[70, 130, 180], ...],
-      "scores": "independent",                            left out where the classes exclude each other
+      "scores": "independent",                            omitted where the classes exclude each other
       "ignore_index": 255 | null, "mask_table": [256 integers] | null,
-      "mask_colours": [[70, 130, 180, 0], ...],  red, green, blue, class; left out where the palette says it
+      "mask_colours": [[70, 130, 180, 0], ...],  red, green, blue, class; omitted where the palette says it
       "sha256": "...",                                    the split's hash; refused when it is not that of the samples
       "samples": [
         {"name": "a.png", "image": "images/a.png", "image_sha256": "...", "label": 3},

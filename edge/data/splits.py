@@ -68,8 +68,8 @@ class Split:
             are class indices.
         mask_colours: (red, green, blue, class index or void) of masks of colours; empty: the palette says it.
         origin: where it came from, for messages.
-        notes: what was left out or assumed when it was opened, a line each, for a person to know.
-        skipped_damaged: how many images were left out because they cannot be used (`edge.data.damaged`).
+        notes: what was omitted or assumed when it was opened, a line each, for a person to know.
+        skipped_damaged: how many images were omitted because they cannot be used (`edge.data.damaged`).
     """
 
     samples: tuple[Sample, ...]

@@ -81,7 +81,7 @@ def read_object(data: bytes, what: str) -> dict[str, Any]:
         found = json.loads(data)
     except (ValueError, RecursionError) as error:
         reason = "nested too deep" if isinstance(error, RecursionError) else str(error)
-        raise EngineError(f"{what} is no JSON: {reason}") from error
+        raise EngineError(f"{what} is not JSON: {reason}") from error
     if not isinstance(found, dict):
         raise EngineError(f"{what} is no object but {type(found).__name__}")
     level: list[Any] = [found]

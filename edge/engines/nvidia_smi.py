@@ -57,7 +57,7 @@ def read_gpus(ask: Ask | None = None) -> tuple[Gpu, ...]:
 
 
 def parse_gpus(text: str) -> tuple[Gpu, ...]:
-    """The answer to QUERY as CSV without units; rows that are no such answer are left out."""
+    """The answer to QUERY as CSV without units; rows that are no such answer are omitted."""
     rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text))]
     return tuple(_gpu(row) for row in rows if len(row) == len(QUERY) and row[0].isdecimal())
 

@@ -45,7 +45,7 @@ def accuracy(
         Classification: `top1`, `top5`, `balanced_accuracy` in [0, 1]; of independent labels `mean_average_precision`,
         `label_accuracy` and `labels` by name (see `label_figures`).
         Segmentation: `miou` and `pixel_accuracy` in [0, 1], and `iou` by class name (None where a class
-        occurs neither in truth nor answer). All: `images`, `skipped_damaged` (how many were left out), `split_sha256`.
+        occurs neither in truth nor answer). All: `images`, `skipped_damaged` (how many were omitted), `split_sha256`.
 
     Raises:
         UsageError: the split has no labels or masks. DataError: its labels are independent, and the scores are not.

@@ -28,7 +28,7 @@ class SegmentationScore:
 class ConfusionMatrix:
     """Pixel counts by (true class, predicted class), added to with each image.
 
-    Pixels whose truth is `ignore_index` are left out. A prediction must be a class everywhere else.
+    Pixels whose truth is `ignore_index` are omitted. A prediction must be a class everywhere else.
     """
 
     def __init__(self, classes: int, ignore_index: int | None = None) -> None:

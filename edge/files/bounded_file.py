@@ -91,7 +91,7 @@ def read_text(path: Name, *, most_bytes: int, what: str = "file", error: type[Fi
 
 
 def decoded(data: bytes, path: Name, error: type[FileError] = FileError) -> str:
-    """UTF-8 text, a byte order mark left out. Refuses (`error`) other bytes; `path` is for the message alone."""
+    """UTF-8 text, a byte order mark omitted. Refuses (`error`) other bytes; `path` is for the message alone."""
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as problem:

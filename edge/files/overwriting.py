@@ -25,7 +25,7 @@ def refuse_inputs(option: str, output: Path, *inputs: Path | str | None, folder:
 
     Args:
         option: for the message: `--out`.
-        inputs: what is no path of anything is left out, as None is.
+        inputs: what is no path of anything is omitted, as None is.
         folder: the output is a folder that is replaced whole: one that holds an input, or lies in one, is refused too.
     """
     place = Path(os.path.realpath(output))

@@ -20,7 +20,7 @@ UNCOUNTED = (
 
 
 def count_module(model: nn.Module) -> Cost:
-    """Count one image's pass through `forward`, batch norm unfolded, layers that `forward` skips left out.
+    """Count one image's pass through `forward`, batch norm unfolded, layers that `forward` skips omitted.
 
     Auxiliary heads are such layers. Nothing is computed: the pass runs on the meta device, on shapes alone. A layer
     without a rule is named in the result, never counted as zero; its parameters count.

@@ -64,7 +64,7 @@ class Data(Section):
     Relative paths start at the working directory. `cache` keeps the training images decoded in memory.
 
     `holdout`, in place of `val`: that share of `train` is validated on and not trained on, the same images whenever
-    they are asked for (`edge.data.hold_out`); another `holdout_seed` holds out others. `skip_damaged` leaves out, by
+    they are asked for (`edge.data.hold_out`); another `holdout_seed` holds out others. `skip_damaged` omits, by
     name, images and masks that cannot be used, which are refused otherwise (`edge.data.damaged`).
     """
 
@@ -124,9 +124,9 @@ class Phase(Section):
             the class's share), `sqrt_frequency` (its square root), `log_frequency` (1 / ln(1.02 + share), ENet).
         positive_weights: of independent labels, the weight of the term of a label that holds: by label, or from the
             training labels: `frequency` (negatives over positives) or `sqrt_frequency` (its square root).
-        loss_stride: a segmenter's loss is computed on every so manieth pixel along both axes.
+        loss_stride: a segmenter's loss is computed on every n-th pixel along both axes.
         bf16: bfloat16 autocast of the forward pass.
-        drop_partial: leave out the last, smaller batch of an epoch.
+        drop_partial: omit the last, smaller batch of an epoch.
         freeze_batch_norm_epoch: the first epoch (0 is the first) with frozen statistics of batch norm. None: none in
             the float phase, half of the epochs in QAT, and 0 in both for weights whose batch norm was folded; where
             those are to train with live statistics, they are first given the statistics of the training images.

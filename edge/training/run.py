@@ -130,13 +130,13 @@ def _open_run(request: Request) -> Position:
     state = folder / STATE_NAME
     if not exists(state):
         if request.resume:
-            raise CheckpointError(state, "no such file: there is nothing to resume; leave out --resume")
+            raise CheckpointError(state, "no such file: there is nothing to resume; omit --resume")
         phase: Literal["float", "qat"] = "qat" if request.phases == "qat" or request.init else "float"
         return Position(phase=phase, recipe=plain, threads=torch.get_num_threads())
     position = read_position(state)
     if request.resume:
         if request.init is not None:
-            raise UsageError("--resume goes on with the run in the folder; leave out --init")
+            raise UsageError("--resume goes on with the run in the folder; omit --init")
         if changed := _changed(position.recipe, plain, ""):
             raise UsageError(f"{folder}: the recipe has changed since this run began: {changed}; choose another folder")
         return position

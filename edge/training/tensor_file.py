@@ -65,7 +65,7 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any], s
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(source, f"is not a checkpoint: its content is no JSON: {error}") from error
+        raise CheckpointError(source, f"is not a checkpoint: its content is not JSON: {error}") from error
     if not isinstance(content, dict):
         raise CheckpointError(source, "is not a checkpoint: its content is no table")
     return tensors, content, hashlib.sha256(data).hexdigest()
@@ -90,7 +90,7 @@ def _metadata(data: bytes, source: Path) -> dict[str, str]:
     try:
         header = json.loads(data[_LENGTH_BYTES : _LENGTH_BYTES + length])
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(source, "is not a checkpoint, or is damaged: its header is no JSON") from error
+        raise CheckpointError(source, "is not a checkpoint, or is damaged: its header is not JSON") from error
     metadata = header.get("__metadata__") if isinstance(header, dict) else None
     if not isinstance(metadata, dict) or not {"content", "sha256"} <= metadata.keys():
         raise CheckpointError(source, "is a safetensors file but no checkpoint of this product")

@@ -64,7 +64,7 @@ class Report:
 
     Attributes:
         images: how many, `origin`: from where, `looked_at`: both in words, and how many were asked for if more.
-        skipped_damaged: how many images of the split were left out because they cannot be used.
+        skipped_damaged: how many images of the split were omitted because they cannot be used.
         operators: subject -> what every operator showed alone.
         fidelity, accuracy, bounds: entries for the manifest.
     """

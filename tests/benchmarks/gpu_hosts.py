@@ -99,7 +99,7 @@ def model_input(session: Session) -> list[Array]:
 
 
 def open_all(folder: Path, model: str, specs: Sequence[str], threads: int) -> list[Opened]:
-    """Open a model with every engine; one that cannot run it here is one line on standard error, and left out."""
+    """Open a model with every engine; one that cannot run it here is one line on standard error, and omitted."""
     expected: Array | None = None
     opened = []
     for spec in ("onnxruntime:mlas", *(spec for spec in specs if spec != "onnxruntime:mlas")):

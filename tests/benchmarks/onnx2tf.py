@@ -27,7 +27,7 @@ from converters.onnx2tf.environment import find_python
 from converters.onnx2tf.isolated import run_onnx2tf
 from edge.engines.python_child import THIS_PYTHON, code_arguments
 from edge.models.registry import build
-from edge.quantization.qat.lower import float_graph
+from edge.quantization.qat.capture import float_graph
 
 WRITER = """
 import sys

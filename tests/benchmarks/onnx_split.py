@@ -18,7 +18,7 @@ import numpy as np
 
 from edge.engines.onnx_session import open_onnxruntime
 from edge.graph.graph import Graph, Operator
-from edge.graph.importers.onnx.cut import OnnxCutter
+from edge.graph.importers.onnx.extract import OnnxExtractor
 from edge.graph.importers.onnx.reader import read_onnx
 from tests.benchmarks.split_check import medians_ns, print_split, told_ns
 
@@ -38,11 +38,11 @@ def main() -> None:
 def cut_times_ns(model: Path, rounds: int) -> dict[str, float]:
     """Nanoseconds of every operator that keeps its input's size and has one input, as a difference of two cuts."""
     graph = read_onnx(model, batch=1)
-    cutter = OnnxCutter(model.read_bytes(), graph)
+    extractor = OnnxExtractor(model.read_bytes(), graph)
     pairs = _pairs(graph)
     with tempfile.TemporaryDirectory() as folder:
         calls = [
-            _call(cutter, graph, before, last, Path(folder) / f"{place}.onnx")
+            _call(extractor, graph, before, last, Path(folder) / f"{place}.onnx")
             for place, (before, operator) in enumerate(pairs)
             for last in (before, operator)
         ]
@@ -63,8 +63,8 @@ def _pairs(graph: Graph) -> list[tuple[Operator, Operator]]:
     return found
 
 
-def _call(cutter: OnnxCutter, graph: Graph, first: Operator, last: Operator, path: Path) -> Callable[[], Any]:
-    path.write_bytes(cutter.cut([first.inputs[0]], last.outputs))
+def _call(extractor: OnnxExtractor, graph: Graph, first: Operator, last: Operator, path: Path) -> Callable[[], Any]:
+    path.write_bytes(extractor.extract([first.inputs[0]], last.outputs))
     session = open_onnxruntime(path)
     values = np.random.default_rng(0).integers(0, 255, session.inputs[0].shape)
     inputs = [values.astype(session.inputs[0].dtype)]

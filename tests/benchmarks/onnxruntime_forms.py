@@ -27,7 +27,7 @@ from converters.passes.canonical_int8 import uint8_activations
 from edge.engines.onnxruntime_module import onnxruntime_module
 from edge.execution.integer import IntegerSimulation
 from edge.graph.graph import Graph
-from edge.graph.importers.onnx.cut import OnnxCutter
+from edge.graph.importers.onnx.extract import OnnxExtractor
 from edge.graph.importers.onnx.reader import read_onnx
 from edge.models.registry import build
 from edge.quantization.ptq.calibrate import calibrate
@@ -116,10 +116,10 @@ def compare_operators(table: Table, name: str, graph: Graph, image: npt.NDArray[
     expected = IntegerSimulation(graph).run_all([image])
     totals: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
     data = onnxruntime_form(graph)
-    cutter = OnnxCutter(data, read_onnx(data))
+    extractor = OnnxExtractor(data, read_onnx(data))
     for operator in graph.operators:
         inputs = tuple(source for source in operator.inputs if source and graph.tensors[source].data is None)
-        session, _ = open_session(cutter.cut(inputs, operator.outputs))
+        session, _ = open_session(extractor.extract(inputs, operator.outputs))
         found = run(session, [np.asarray(expected[source]) for source in inputs])
         difference = np.abs(found - np.asarray(expected[operator.outputs[0]]).astype(np.int64))
         total = totals[operator.kind]

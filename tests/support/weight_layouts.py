@@ -7,7 +7,7 @@ from edge.models.layouts import LAYOUTS, own_names
 
 
 def renamed(model: nn.Module, layout: str) -> dict[str, torch.Tensor]:
-    """A network's weights under the names of a layout, its batch norms left out where the layout has none."""
+    """A network's weights under the names of a layout, its batch norms omitted where the layout has none."""
     names = LAYOUTS[layout].names(model)
     assert names is not None
     tensors = {}

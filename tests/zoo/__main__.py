@@ -19,7 +19,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m tests.zoo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--part", action="append", help="small, or the name of a part; all if left out")
+    parser.add_argument("--part", action="append", help="small, or the name of a part; all if omitted")
     parser.add_argument("--keep", type=Path, help="write the files here and leave them")
     given = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"  # sums of floats depend on how they are divided

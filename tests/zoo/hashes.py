@@ -1,4 +1,4 @@
-"""The hash of a written file by what it says: times, commands and versions left out."""
+"""The hash of a written file by what it says: times, commands and versions omitted."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ def content_sha256(path: Path) -> str:
     """SHA-256 of a file; of a JSON file, a checkpoint and an archive of arrays the hash of their content.
 
     JSON (`.json`, `.jsonl`) without OF_THE_MAKING and with sorted keys; `.safetensors` and `.npz` by name, dtype, shape
-    and bytes of every array, with a checkpoint's JSON metadata, but not its own hash over what is left out here.
+    and bytes of every array, with a checkpoint's JSON metadata, but not its own hash over what is omitted here.
     """
     if path.suffix == ".json":
         return _sha256(_plain(json.loads(path.read_text("utf-8"))))

@@ -8,24 +8,24 @@ import math
 
 import numpy as np
 
-from converters.onnx.operators.emitter import Emitter
+from converters.onnx.operators.builder import Builder
 from converters.onnx.operators.node import computed, reals
 from edge.graph.graph import Operator
 
 
-def slope(out: Emitter, operator: Operator) -> None:
+def slope(out: Builder, operator: Operator) -> None:
     """LeakyRelu and Elu."""
     computed(out, operator, operator.kind, reals(out, operator), alpha=operator.attributes["alpha"])
 
 
-def rsqrt(out: Emitter, operator: Operator) -> None:
+def rsqrt(out: Builder, operator: Operator) -> None:
     """Sqrt and its Reciprocal."""
     root = f"{operator.outputs[0]}/root"
     out.node("Sqrt", reals(out, operator), (root,), f"{operator.name}/sqrt")
     computed(out, operator, "Reciprocal", (root,))
 
 
-def gelu(out: Emitter, operator: Operator) -> None:
+def gelu(out: Builder, operator: Operator) -> None:
     """0.5 x (1 + erf(x / sqrt 2)), or tanh's formula."""
     (x,), name = reals(out, operator), operator.outputs[0]
 
@@ -44,17 +44,17 @@ def gelu(out: Emitter, operator: Operator) -> None:
     computed(out, operator, "Mul", (product, out.scalar(0.5)))
 
 
-def along_axis(out: Emitter, operator: Operator) -> None:
+def along_axis(out: Builder, operator: Operator) -> None:
     """LogSoftmax."""
     computed(out, operator, operator.kind, reals(out, operator), axis=operator.attributes["axis"])
 
 
-def l2_norm(out: Emitter, operator: Operator) -> None:
+def l2_norm(out: Builder, operator: Operator) -> None:
     """LpNormalization with p = 2."""
     computed(out, operator, "LpNormalization", reals(out, operator), axis=operator.attributes["axis"], p=2)
 
 
-def reduction(out: Emitter, operator: Operator) -> None:
+def reduction(out: Builder, operator: Operator) -> None:
     """ReduceMax and ReduceMin with the axes as attribute, ReduceSum with them as input."""
     given = operator.attributes
     keepdims = int(given["keepdims"])

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from converters.onnx.operators.emitter import Emitter
+from converters.onnx.operators.builder import Builder
 from converters.onnx.operators.node import computed, reals
 from edge.errors import UnsupportedError
 from edge.graph.graph import Operator, Tensor
 from edge.graph.ops.padding import transposed_full_size
 
 
-def conv(out: Emitter, operator: Operator) -> None:
+def conv(out: Builder, operator: Operator) -> None:
     """Conv."""
     given = operator.attributes
     kernel = out.graph.tensors[operator.inputs[1]].shape[2:]
@@ -28,7 +28,7 @@ def conv(out: Emitter, operator: Operator) -> None:
     )
 
 
-def gemm(out: Emitter, operator: Operator) -> None:
+def gemm(out: Builder, operator: Operator) -> None:
     """Gemm of rows; over more axes MatMul and Add, as ONNX has its Gemm for rank 2 only."""
     if len(out.graph.tensors[operator.inputs[0]].shape) == 2:
         computed(out, operator, "Gemm", reals(out, operator), transB=1)
@@ -42,13 +42,13 @@ def gemm(out: Emitter, operator: Operator) -> None:
     out.finish(operator)
 
 
-def conv_transpose(out: Emitter, operator: Operator) -> None:
+def conv_transpose(out: Builder, operator: Operator) -> None:
     """ConvTranspose, whose weight is (I, O, kh, kw) in ONNX. Refuses (UnsupportedError) groups of integers."""
     given = operator.attributes
     x, weight, target = (out.graph.tensors[name] for name in (*operator.inputs[:2], operator.outputs[0]))
     if given["group"] != 1 and weight.quantization is not None:
         raise UnsupportedError(
-            f"ConvTranspose '{operator.name}': {given['group']} groups of integers; lower_conv_transpose splits them"
+            f"ConvTranspose '{operator.name}': {given['group']} groups of integers; legalize_conv_transpose splits them"
         )
     full = transposed_full_size(x.shape[2:], weight.shape[2:], given["strides"], given["dilations"])
     top, left, bottom, right = given["pads"]
@@ -70,7 +70,7 @@ def conv_transpose(out: Emitter, operator: Operator) -> None:
     )
 
 
-def _turned(out: Emitter, name: str, group: int = 1) -> str:
+def _turned(out: Builder, name: str, group: int = 1) -> str:
     """The real values of a weight (O, I / group, ...) as (I, O / group, ...), stored so, as `NAME/transposed`."""
     weight = out.graph.tensors[name]
     assert weight.data is not None
@@ -86,6 +86,6 @@ def _turned(out: Emitter, name: str, group: int = 1) -> str:
     return out.real(turned)
 
 
-def batch_norm(out: Emitter, operator: Operator) -> None:
+def batch_norm(out: Builder, operator: Operator) -> None:
     """BatchNormalization."""
     computed(out, operator, "BatchNormalization", reals(out, operator), epsilon=operator.attributes["epsilon"])

@@ -2,17 +2,17 @@
 
 import numpy as np
 
-from converters.onnx.operators.emitter import Emitter
+from converters.onnx.operators.builder import Builder
 from converters.onnx.operators.node import computed, reals
 from edge.graph.graph import Operator
 
 
-def concat(out: Emitter, operator: Operator) -> None:
+def concat(out: Builder, operator: Operator) -> None:
     """Concat."""
     computed(out, operator, "Concat", reals(out, operator), axis=operator.attributes["axis"])
 
 
-def pad(out: Emitter, operator: Operator) -> None:
+def pad(out: Builder, operator: Operator) -> None:
     """Pad with a constant."""
     before, after = zip(*operator.attributes["pads"], strict=True)
     pads = out.constant(f"{operator.outputs[0]}/pads", np.array([*before, *after], np.int64))
@@ -20,18 +20,18 @@ def pad(out: Emitter, operator: Operator) -> None:
     computed(out, operator, "Pad", (*reals(out, operator), pads, value), mode="constant")
 
 
-def reshape(out: Emitter, operator: Operator) -> None:
+def reshape(out: Builder, operator: Operator) -> None:
     """Reshape to a constant shape."""
     shape = out.constant(f"{operator.outputs[0]}/shape", np.array(operator.attributes["shape"], np.int64))
     computed(out, operator, "Reshape", (*reals(out, operator), shape))
 
 
-def transpose(out: Emitter, operator: Operator) -> None:
+def transpose(out: Builder, operator: Operator) -> None:
     """Transpose."""
     computed(out, operator, "Transpose", reals(out, operator), perm=operator.attributes["perm"])
 
 
-def slice_(out: Emitter, operator: Operator) -> None:
+def slice_(out: Builder, operator: Operator) -> None:
     """Slice with constant limits."""
     given, name = operator.attributes, operator.outputs[0]
     sizes = out.graph.tensors[operator.inputs[0]].shape

@@ -2,18 +2,18 @@
 
 import numpy as np
 
-from converters.onnx.operators.emitter import Emitter
+from converters.onnx.operators.builder import Builder
 from converters.onnx.operators.node import computed, reals
 from edge.graph.graph import Operator
 from edge.graph.importers.onnx.parsing.file import ELEMENT_OF
 
 
-def softmax(out: Emitter, operator: Operator) -> None:
+def softmax(out: Builder, operator: Operator) -> None:
     """Softmax."""
     computed(out, operator, "Softmax", reals(out, operator), axis=operator.attributes["axis"])
 
 
-def arg_max(out: Emitter, operator: Operator) -> None:
+def arg_max(out: Builder, operator: Operator) -> None:
     """Over the integers themselves: they are in the order of the real values. ONNX gives int64, a Cast the rest."""
     name = operator.outputs[0]
     dtype = out.graph.tensors[name].dtype
@@ -27,8 +27,8 @@ def arg_max(out: Emitter, operator: Operator) -> None:
         out.node("Cast", (index,), (name,), f"{operator.name}/cast", to=ELEMENT_OF[dtype])
 
 
-def clip(out: Emitter, operator: Operator) -> None:
-    """Clip and Relu6; infinite limits are left out."""
+def clip(out: Builder, operator: Operator) -> None:
+    """Clip and Relu6; infinite limits are omitted."""
     low, high = (0.0, 6.0) if operator.kind == "Relu6" else (operator.attributes["min"], operator.attributes["max"])
     limits = [out.scalar(value) if np.isfinite(value) else "" for value in (low, high)]
     while limits and not limits[-1]:
@@ -36,17 +36,17 @@ def clip(out: Emitter, operator: Operator) -> None:
     computed(out, operator, "Clip", (*reals(out, operator), *limits))
 
 
-def hard_sigmoid(out: Emitter, operator: Operator) -> None:
+def hard_sigmoid(out: Builder, operator: Operator) -> None:
     """HardSigmoid."""
     given = operator.attributes
     computed(out, operator, "HardSigmoid", reals(out, operator), alpha=given["alpha"], beta=given["beta"])
 
 
-def quantize(out: Emitter, operator: Operator) -> None:
+def quantize(out: Builder, operator: Operator) -> None:
     """QuantizeLinear."""
     out.quantize(out.real(operator.inputs[0]), operator.outputs[0])
 
 
-def dequantize(out: Emitter, operator: Operator) -> None:
+def dequantize(out: Builder, operator: Operator) -> None:
     """DequantizeLinear."""
     out.dequantize(operator.inputs[0], operator.outputs[0])

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from converters.onnx.operators.emitter import Emitter
+from converters.onnx.operators.builder import Builder
 from converters.onnx.operators.node import computed, reals
 from edge.errors import UnsupportedError
 from edge.graph.graph import Operator
@@ -20,12 +20,12 @@ def pool_attributes(operator: Operator) -> dict[str, Any]:
     return attributes
 
 
-def pool(out: Emitter, operator: Operator) -> None:
+def pool(out: Builder, operator: Operator) -> None:
     """AveragePool and MaxPool."""
     computed(out, operator, operator.kind, reals(out, operator), **pool_attributes(operator))
 
 
-def mean(out: Emitter, operator: Operator) -> None:
+def mean(out: Builder, operator: Operator) -> None:
     """GlobalAveragePool where it is one, else ReduceMean."""
     given = operator.attributes
     rank = len(out.graph.tensors[operator.inputs[0]].shape)
@@ -42,13 +42,13 @@ def resize_attributes(operator: Operator) -> dict[str, str]:
     return {"mode": given["mode"], "coordinate_transformation_mode": given["coordinates"]}
 
 
-def resize_sizes(out: Emitter, operator: Operator) -> str:
+def resize_sizes(out: Builder, operator: Operator) -> str:
     """The Resize node's input of output sizes (n, c, h, w)."""
     name = operator.outputs[0]
     return out.constant(f"{name}/sizes", np.array(out.graph.tensors[name].shape, np.int64))
 
 
-def resize(out: Emitter, operator: Operator) -> None:
+def resize(out: Builder, operator: Operator) -> None:
     """Resize to stated sizes; a nearest one by scales where only those take the pixels of TFLite's kernel.
 
     Refuses (UnsupportedError) a nearest resize that no ONNX Resize computes.

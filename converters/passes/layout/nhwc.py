@@ -9,7 +9,7 @@ from converters.passes.layout.absorb import ARITHMETIC, POINTWISE
 from converters.passes.layout.axis_order import TO_NHWC, Layout, NeededTranspose, Perm, natural_order
 from edge.errors import UnsupportedError
 from edge.graph.graph import Graph, Operator
-from edge.graph.importers.onnx.parsing.draft import NOT_CANONICAL
+from edge.graph.importers.onnx.parsing.importer import NOT_CANONICAL
 from edge.graph.passes.rewrite import constant_like, rebuild
 
 

@@ -100,7 +100,7 @@ def cost_of(graph: Graph) -> Cost:
 
 
 def trained_constants(graph: Graph, operator: Operator) -> list[Tensor]:
-    """An operator's constants that hold real numbers (float or quantized), each once, statistics left out."""
+    """An operator's constants that hold real numbers (float or quantized), each once, statistics omitted."""
     skipped = UNTRAINED_INPUTS.get(operator.kind, ())
     names = dict.fromkeys(name for position, name in enumerate(operator.inputs) if name and position not in skipped)
     tensors = [graph.tensors[name] for name in names]

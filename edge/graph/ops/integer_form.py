@@ -17,7 +17,7 @@ INT16_KINDS = frozenset(
     }
 )
 
-# Kinds that `lower_integer` takes through a coarser tensor where their scales leave the table of limits.
+# Kinds that `legalize` takes through a coarser tensor where their scales leave the table of limits.
 COARSER = ("Add", "Sub", "Mul")
 
 Rule = Callable[[Operator, Mapping[str, Tensor]], str]

@@ -39,7 +39,7 @@ def collapse_qdq(graph: Graph) -> Graph:
     with scale s_in * s_w.
     """
     graph = _merge_equal_quantizes(graph)
-    graph = _lift_quantize(graph)
+    graph = _hoist_quantize(graph)
     graph = _sink_dequantize(graph)
     graph = _collapse(graph)
     graph = _requantize(graph)
@@ -69,7 +69,7 @@ def _same(left: Tensor, right: Tensor) -> bool:
     return left.dtype == right.dtype and left.quantization is not None and left.quantization.same_as(right.quantization)
 
 
-def _lift_quantize(graph: Graph) -> Graph:
+def _hoist_quantize(graph: Graph) -> Graph:
     """Move a Quantize above a moving operator: Conv, Reshape, Quantize becomes Conv, Quantize, Reshape."""
     tensors = dict(graph.tensors)
     operators = list(graph.operators)
@@ -88,12 +88,12 @@ def _lift_quantize(graph: Graph) -> Graph:
             if len(below) != 1 or below[0] is None or below[0].kind != "Quantize" or len(readers[source]) != 1:
                 continue
             integers = tensors[below[0].outputs[0]]
-            lifted = fresh_name(f"{source}/quantized", tensors)
-            tensors[lifted] = replace(integers, name=lifted, shape=tensors[source].shape)
-            operators[index] = replace(operator, inputs=(lifted,), outputs=below[0].outputs)
-            operators[operators.index(below[0])] = replace(below[0], inputs=(source,), outputs=(lifted,))
+            hoisted = fresh_name(f"{source}/quantized", tensors)
+            tensors[hoisted] = replace(integers, name=hoisted, shape=tensors[source].shape)
+            operators[index] = replace(operator, inputs=(hoisted,), outputs=below[0].outputs)
+            operators[operators.index(below[0])] = replace(below[0], inputs=(source,), outputs=(hoisted,))
             lowered = operators.pop(operators.index(operators[index]))
-            place = next(i for i, entry in enumerate(operators) if lifted in entry.outputs)
+            place = next(i for i, entry in enumerate(operators) if hoisted in entry.outputs)
             quantizer = operators.pop(place)
             operators[index:index] = [quantizer, lowered]
             changed = True

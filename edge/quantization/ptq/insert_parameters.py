@@ -1,4 +1,4 @@
-"""Putting the parameters that a foreign model lacks into it, as the Quantize and Dequantize that its tool left out."""
+"""Putting the parameters that a foreign model lacks into it, as the Quantize and Dequantize that its tool omitted."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace

@@ -1,204 +1,171 @@
-"""Capture: a module traced by torch.fx in evaluation mode, run once, with what every call gave and what it overwrote.
+"""Capture a torch module as a float graph, keeping hold of the layers that its convolutions and products came from.
 
-torch.fx records values, not storage: `relu_(y)` is a call like any other, and what reads `y` behind it seems to read
-the value before. The run therefore watches the tensors' version counters and keeps, for every node that wrote in
-place, the earlier nodes whose memory it wrote to.
+The module is traced by torch.fx in evaluation mode and run once on a random image (`edge.quantization.qat.trace`);
+every traced call with a tensor result becomes one operator by the tables of `edge.quantization.qat.capture_calls`, or
+is refused by name. Dropout and identities vanish, batch norm folds into the layer before it, rectifiers fuse. What
+comes out is compared with the module itself (`edge.quantization.qat.capture_proof`).
 """
 
-import copy
-import operator
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import fx, nn
-from torch.utils._pytree import tree_leaves
 
 from edge.errors import UnsupportedError
-from edge.models.blocks import SamePadConv2d
+from edge.graph.graph import Graph, Operator, Tensor
+from edge.graph.passes.fuse_activations import fuse_activations
+from edge.quantization.qat.capturable import require_capturable
+from edge.quantization.qat.capture_calls import FUNCTIONS, METHODS, MODULES
+from edge.quantization.qat.capture_proof import CallResults, prove_capture
+from edge.quantization.qat.graph_capture import GraphCapture
+from edge.quantization.qat.layers import FoldedLayer
+from edge.quantization.qat.trace import ModuleCall, Trace, line, trace
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModuleCall:
-    """One call of a module in the trace.
+class Captured:
+    """A float graph (nchw, batch norm folded, float32) and its trainable layers.
 
     Attributes:
-        path: the module's first name in the model; the module is a leaf or was traced through.
-        results: the node of each value that it returned; None for a value that is no traced one.
-        last: the last node traced before it returned.
+        layers: layer key -> layer; independent copies of the model's.
+        layer_of: name of each Conv or Gemm -> layer key. A layer that the model calls twice stands behind two.
+        single_output: the model returned one tensor, not a tuple.
     """
 
-    path: str
-    results: tuple[fx.Node | None, ...]
-    last: fx.Node
+    graph: Graph
+    layers: Mapping[str, FoldedLayer]
+    layer_of: Mapping[str, str]
+    single_output: bool
 
 
-@dataclass(frozen=True, kw_only=True)
-class Capture:
-    """A traced module.
+def capture(model: nn.Module, example: torch.Tensor, *, name: str = "model") -> Captured:
+    """Capture a model for the input size of `example`; the model is not changed.
 
-    Attributes:
-        model: the float32 copy that was traced, in evaluation mode.
-        graph: its calls.
-        calls: every call of a module, in the order in which they returned.
-        values: what each node gave for the example.
-        overwritten: node that wrote in place -> the earlier nodes whose values share the memory that it wrote to.
-    """
-
-    model: nn.Module
-    graph: fx.Graph
-    calls: Sequence[ModuleCall]
-    values: dict[fx.Node, Any]
-    overwritten: dict[fx.Node, tuple[fx.Node, ...]]
-
-
-IN_PLACE: Mapping[Any, str] = {
-    getattr(operator, f"i{name}"): name
-    for name in (
-        "add",
-        "and",
-        "floordiv",
-        "lshift",
-        "matmul",
-        "mod",
-        "mul",
-        "or",
-        "pow",
-        "rshift",
-        "sub",
-        "truediv",
-        "xor",
-    )
-}
-"""The functions of `+=` and its like -> the names of the operators without the equals sign."""
-
-
-class _Proxy(fx.Proxy):
-    """A stand-in that records `+=` and writing by index; torch.fx's own takes `y += z` for `y = y + z`."""
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        self.tracer.create_proxy("call_function", operator.setitem, (self, index, value), {})
-
-
-def _recorded(function: Any) -> Any:
-    return lambda self, other: self.tracer.create_proxy("call_function", function, (self, other), {})
-
-
-for _function in IN_PLACE:
-    setattr(_Proxy, f"__{_function.__name__}__", _recorded(_function))
-
-
-class _Tracer(fx.Tracer):
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls: list[ModuleCall] = []
-        self.inside: list[str] = []
-
-    def proxy(self, node: fx.Node) -> fx.Proxy:
-        return _Proxy(node, self)
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return type(m) is SamePadConv2d or super().is_leaf_module(m, module_qualified_name)
-
-    def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
-        self.inside.append(self.path_of_module(m))
-        result = super().call_module(m, forward, args, kwargs)
-        results = tuple(leaf.node if isinstance(leaf, fx.Proxy) else None for leaf in tree_leaves(result))
-        self.calls.append(ModuleCall(path=self.inside.pop(), results=results, last=next(reversed(self.graph.nodes))))
-        return result
-
-
-class _Recorder(fx.Interpreter):
-    """Runs a trace, keeps every node's value and sees what it overwrites."""
-
-    def __init__(self, model: nn.Module, graph: fx.Graph) -> None:
-        super().__init__(model, garbage_collect_values=False, graph=graph)
-        self.values: dict[fx.Node, Any] = {}
-        self.overwritten: dict[fx.Node, tuple[fx.Node, ...]] = {}
-
-    def run_node(self, n: fx.Node) -> Any:
-        read = [tensor for node in n.all_input_nodes for tensor in tensors_of(self.values[node])]
-        versions = [tensor._version for tensor in read]
-        value = super().run_node(n)
-        written = {_memory(tensor) for tensor, version in zip(read, versions, strict=True) if tensor._version > version}
-        if written:
-            self.overwritten[n] = tuple(
-                node
-                for node, earlier in self.values.items()
-                if any(_memory(tensor) in written for tensor in tensors_of(earlier))
-            )
-        self.values[n] = value
-        return value
-
-
-def capture(model: nn.Module, example: torch.Tensor) -> Capture:
-    """Trace a copy of a model and run it once; the model is not changed.
+    Args:
+        model: any module that torch.fx can trace, with one image input.
+        example: float32 (1, 3, h, w), any values.
 
     Raises:
-        UnsupportedError: it cannot be copied, traced (control flow that depends on data, writing by index), or run on
-            the example's shape.
+        UnsupportedError: an operation that has no operator here (named with its node), control flow that depends on
+            data, an input of another form, a module that is not plain (`require_capturable`), or one that computes
+            something else than what was captured, by the name of the first module that differs.
     """
-    twin = float_twin(model)
-    tracer = _Tracer()
+    if example.dim() < 2 or example.shape[0] != 1:
+        raise UnsupportedError(f"the example has shape {tuple(example.shape)}; one image (1, channels, h, w) is needed")
+    require_capturable(model)
+    with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.autocast("cpu", enabled=False):
+        image = torch.randn(example.shape, generator=torch.Generator().manual_seed(0))
+        traced = trace(model, image)
+        into = GraphCapture(traced)
+        single, outputs, results = _capture_all(into, traced)
+        graph = _graph(into, outputs, name)
+        traced.values.clear()  # not needed beside the values of the proof
+        prove_capture(model, graph, into.layers, into.layer_of, results)
+    return Captured(graph=graph, layers=into.layers, layer_of=into.layer_of, single_output=single)
+
+
+def float_graph(model: nn.Module, example: torch.Tensor, *, name: str = "model") -> Graph:
+    """The float32 graph (nchw) of a model, batch norm folded, rectifiers fused. Refusals as `capture`."""
+    return capture(model, example, name=name).graph
+
+
+def _capture_all(into: GraphCapture, traced: Trace) -> tuple[bool, tuple[str, ...], CallResults]:
+    """Capture every node: whether there is one output, the outputs' names, the activations that modules return."""
+    returning: dict[fx.Node, list[ModuleCall]] = {}
+    for call in traced.calls:
+        returning.setdefault(call.last, []).append(call)
+    results: dict[tuple[str, int], tuple[str | None, ...]] = {}
+    counts: Counter[str] = Counter()
+    single = True
+    outputs: tuple[str, ...] = ()
+    for node in traced.graph.nodes:
+        if node.op == "output":
+            single, outputs = _outputs(into, node)
+            continue
+        _capture_node(into, node)
+        into.overwrite(node)
+        for call in returning.get(node, ()):
+            results[call.path, counts[call.path]] = tuple(map(into.current, call.results))
+            counts[call.path] += 1
+    return single, outputs, results
+
+
+def _capture_node(into: GraphCapture, node: fx.Node) -> None:
+    if node.op == "placeholder":
+        into.add_input(node)
+        return
+    value = into.values[node]
+    reads = any(into.is_activation(argument) for argument in node.all_input_nodes)
+    if reads and node.target in ("item", "tolist"):
+        raise UnsupportedError(f"{into.name_of(node)} reads a tensor's values into Python, which cannot be captured")
+    if not reads or not _holds_tensor(value):
+        return  # a size, or a constant: its value is read where it is used
+    arguments, keywords = into.resolve(node.args), into.resolve(node.kwargs)
+    if node.op == "call_module":
+        module = into.module(node)
+        rule = MODULES.get(type(module))
+        what = type(module).__name__
+        arguments = (module, *arguments)
+    else:
+        table: Mapping[Any, Any] = FUNCTIONS if node.op == "call_function" else METHODS
+        rule = table.get(node.target)
+        what = str(getattr(node.target, "__name__", node.target))
+    if rule is None:
+        raise UnsupportedError(f"{what} ({into.name_of(node)}) cannot be quantized; replace it in the model")
+    if keywords.pop("out", None) is not None:
+        raise UnsupportedError(f"{what} ({into.name_of(node)}) writes to out=, which cannot be captured; leave it out")
     try:
-        graph = tracer.trace(twin)
-    except Exception as error:  # the module's own code runs here, on stand-ins for tensors
-        where = f" in {tracer.inside[-1]}" if tracer.inside else ""
-        raise UnsupportedError(
-            f"{type(model).__name__} cannot be traced by torch.fx{where}: {line(error)}; "
-            "remove control flow and loops that depend on tensors or their shapes"
-        ) from error
-    _require_one_input(graph)
-    recorder = _Recorder(twin, graph)
-    with torch.no_grad():
-        try:
-            recorder.run(example.clone())
-        except Exception as error:  # as above
-            raise UnsupportedError(f"the model does not run on {tuple(example.shape)}: {line(error)}") from error
-    return Capture(
-        model=twin, graph=graph, calls=tracer.calls, values=recorder.values, overwritten=recorder.overwritten
+        rule(into, node, *arguments, **keywords)
+    except (TypeError, ValueError, LookupError, AttributeError) as error:  # arguments of a form that no rule expects
+        raise UnsupportedError(f"{what} ({into.name_of(node)}) is called in an unknown way: {line(error)}") from error
+
+
+def _holds_tensor(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) or (
+        isinstance(value, tuple | list) and any(isinstance(item, torch.Tensor) for item in value)
     )
 
 
-def _require_one_input(graph: fx.Graph) -> None:
-    given = [node for node in graph.nodes if node.op == "placeholder"]
-    stars = {node for node in given if str(node.target).startswith("*")}
-    used = {node for node in given if node.users or not (node.args or node in stars)}  # args: a default
-    wrong = [str(node.target) for node in given if node in used and (node is not given[0] or node in stars)]
-    if wrong:
-        raise UnsupportedError(
-            f"forward takes '{wrong[0]}' beside one image; hand over a module whose forward takes the image alone"
-        )
+def _outputs(into: GraphCapture, node: fx.Node) -> tuple[bool, tuple[str, ...]]:
+    result = into.resolve(node.args[0])
+    single = not isinstance(result, tuple | list)
+    names = (result,) if single else tuple(result)
+    if not names or not all(isinstance(name, str) for name in names):
+        raise UnsupportedError("the model must return a tensor or a tuple of tensors that depend on its input")
+    return single, names
 
 
-def float_twin(model: nn.Module) -> nn.Module:
-    """A float32 copy on the CPU in evaluation mode. Refuses (UnsupportedError) a model that cannot be copied."""
-    try:
-        return copy.deepcopy(model).cpu().float().eval()
-    except Exception as error:  # whatever the model's attributes are
-        raise UnsupportedError(f"{type(model).__name__} cannot be copied: {line(error)}") from error
-
-
-def tensors_of(value: Any) -> list[torch.Tensor]:
-    """The tensors in a value that may be a tuple, list or dict of them."""
-    return [leaf for leaf in tree_leaves(value) if isinstance(leaf, torch.Tensor)]
-
-
-def same_view(one: Any, other: Any) -> bool:
-    """Whether two values are one and the same part of one memory, so that they hold the same numbers for ever."""
-    return (
-        isinstance(one, torch.Tensor)
-        and isinstance(other, torch.Tensor)
-        and (one.data_ptr(), one.shape, one.stride(), one.dtype)
-        == (other.data_ptr(), other.shape, other.stride(), other.dtype)
+def _graph(into: GraphCapture, outputs: tuple[str, ...], name: str) -> Graph:
+    tensors = {tensor.name: tensor for tensor in into.tensors}
+    graph = Graph(
+        name=name,
+        layout="nchw",
+        operators=tuple(into.operators),
+        tensors=tensors,
+        inputs=tuple(into.inputs),
+        outputs=outputs,
     )
+    return fuse_activations(_without_unused(graph))
 
 
-def line(error: BaseException) -> str:
-    """An error's message in one line."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
-
-
-def _memory(tensor: torch.Tensor) -> int:
-    return tensor.untyped_storage().data_ptr()
+def _without_unused(graph: Graph) -> Graph:
+    """Drop operators whose results nothing reads."""
+    needed = set(graph.outputs)
+    kept: list[Operator] = []
+    for operator in reversed(graph.operators):
+        if needed.intersection(operator.outputs):
+            kept.append(operator)
+            needed.update(operator.inputs)
+    needed.update(graph.inputs)
+    tensors: dict[str, Tensor] = {key: tensor for key, tensor in graph.tensors.items() if key in needed}
+    return Graph(
+        name=graph.name,
+        layout=graph.layout,
+        operators=tuple(reversed(kept)),
+        tensors=tensors,
+        inputs=graph.inputs,
+        outputs=graph.outputs,
+    )

@@ -1,4 +1,4 @@
-"""The proof of a capture: the lowered graph and the module itself, run on the same random input, call by call.
+"""The proof of a capture: the captured graph and the module itself, run on the same random input, call by call.
 
 Both run in float64, where rounding is nine orders of magnitude smaller than any difference of meaning, so that batch
 norm folded into weights is not mistaken for a fault, nor a fault for rounding.
@@ -16,8 +16,8 @@ from torch.utils._pytree import tree_leaves
 from edge.errors import UnsupportedError
 from edge.execution.kernels.qat_operators import rectify, run_operator
 from edge.graph.graph import Graph
-from edge.quantization.qat.capture import float_twin, line, tensors_of
 from edge.quantization.qat.layers import FoldedLayer
+from edge.quantization.qat.trace import float_copy, line, tensors_of
 
 RELATIVE = 1e-7
 """Largest difference, as a share of the tensor's largest value."""
@@ -39,8 +39,8 @@ def prove_capture(
 
     Args:
         model: the module as it was given; not changed.
-        graph, layers, layer_of: see `edge.quantization.qat.lower.Lowered`.
-        results: which activations the modules' calls return; activations that were fused away are left out.
+        graph, layers, layer_of: see `edge.quantization.qat.capture.Captured`.
+        results: which activations the modules' calls return; activations that were fused away are omitted.
 
     Raises:
         UnsupportedError: a difference beyond rounding, by the name of the first module that differs.
@@ -50,7 +50,7 @@ def prove_capture(
     x = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     values = _run(graph, layers, layer_of, x)
     largest = max(float(value.abs().nan_to_num(posinf=0.0).max()) for value in values.values() if value.numel())
-    twin = float_twin(model).double()
+    reference = float_copy(model).double()
     differing: list[str] = []
     calls: Counter[str] = Counter()
 
@@ -69,17 +69,19 @@ def prove_capture(
 
         return called
 
-    for path, module in twin.named_modules():
+    for path, module in reference.named_modules():
         if path:
             module.register_forward_hook(hook(path))
-    before = _buffer_versions(twin)
-    output = _run_module(twin, x)
-    compare("", twin, output, graph.outputs)
-    missed = [f"{path} ({type(twin.get_submodule(path)).__name__})" for path, count in results if calls[path] <= count]
+    before = _buffer_versions(reference)
+    output = _run_module(reference, x)
+    compare("", reference, output, graph.outputs)
+    missed = [
+        f"{path} ({type(reference.get_submodule(path)).__name__})" for path, count in results if calls[path] <= count
+    ]
     suspects = [*differing, *missed]
-    if (suspects or _buffer_versions(twin) != before) and not _alike(_run_module(twin, x), output):
+    if (suspects or _buffer_versions(reference) != before) and not _alike(_run_module(reference, x), output):
         raise UnsupportedError(
-            f"{(*suspects, type(twin).__name__)[0]} gives other values at every call in evaluation mode; "
+            f"{(*suspects, type(reference).__name__)[0]} gives other values at every call in evaluation mode; "
             "turn off what is random or keeps state"
         )
     if suspects:

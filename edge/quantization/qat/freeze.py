@@ -5,8 +5,8 @@ import torch
 
 from edge.errors import EdgeError
 from edge.graph.graph import Graph, Tensor
+from edge.quantization.qat.capture import float_graph
 from edge.quantization.qat.layers import FoldedLayer
-from edge.quantization.qat.lower import float_graph
 from edge.quantization.qat.prepare import QuantizedModel
 from edge.quantization.quantize_graph import quantize_graph
 

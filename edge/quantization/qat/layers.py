@@ -33,7 +33,7 @@ class FoldedLayer(nn.Module):
         if self.norm is None:
             return weight, bias
         norm = self.norm
-        assert norm.running_mean is not None and norm.running_var is not None  # refused when lowered
+        assert norm.running_mean is not None and norm.running_var is not None  # refused at capture
         factor = torch.rsqrt(norm.running_var + norm.eps)
         if norm.affine:
             factor = factor * norm.weight
@@ -54,7 +54,7 @@ class FoldedLayer(nn.Module):
             if self.layer.bias is not None:
                 self.layer.bias.copy_(bias)
             return
-        assert norm.running_mean is not None and norm.running_var is not None  # refused when lowered
+        assert norm.running_mean is not None and norm.running_var is not None  # refused at capture
         factor = torch.rsqrt(norm.running_var + norm.eps)
         factor = factor * norm.weight if norm.affine else factor
         column = factor.reshape(-1, *(1,) * (weight.dim() - 1))

@@ -21,9 +21,9 @@ from edge.execution.kernels.qat_operators import rectify, run_operator
 from edge.graph.graph import Graph, Operator
 from edge.graph.ops.kernel_limits import Scales, smallest_output_scale
 from edge.quantization.qat.activation_quantizer import ActivationQuantizer
+from edge.quantization.qat.capture import Captured, capture
 from edge.quantization.qat.fake_quant import weight_scales
 from edge.quantization.qat.layers import FoldedLayer
-from edge.quantization.qat.lower import Lowered, lower
 from edge.quantization.ties import range_groups
 
 
@@ -76,19 +76,19 @@ class QuantizedModel(nn.Module):
         observing, fake_quantizing, freeze_bn: the phase, see `set_phase`.
     """
 
-    def __init__(self, lowered: Lowered, scheme: Scheme, options: QatOptions) -> None:
+    def __init__(self, captured: Captured, scheme: Scheme, options: QatOptions) -> None:
         super().__init__()
-        self.graph: Graph = lowered.graph
+        self.graph: Graph = captured.graph
         self.scheme = scheme
         self.options = options
         self.observing, self.fake_quantizing, self.freeze_bn = True, False, False
-        self.single_output = lowered.single_output
-        keys = {path: state_key(path) for path in lowered.layers}
-        self.layers = NamedModules({keys[path]: layer for path, layer in lowered.layers.items()})
-        self.layer_of = {name: keys[path] for name, path in lowered.layer_of.items()}
+        self.single_output = captured.single_output
+        keys = {path: state_key(path) for path in captured.layers}
+        self.layers = NamedModules({keys[path]: layer for path, layer in captured.layers.items()})
+        self.layer_of = {name: keys[path] for name, path in captured.layer_of.items()}
         self.quantizers = NamedModules()
         self.group_of: dict[str, str] = {}
-        for group in range_groups(lowered.graph, scheme):
+        for group in range_groups(captured.graph, scheme):
             fixed = options.input_range if set(group.tensors) & set(self.graph.inputs) else None
             key = state_key(group.name)
             self.quantizers[key] = ActivationQuantizer(
@@ -190,7 +190,7 @@ def prepare_qat(
     Raises:
         UnsupportedError: an operation that has no operator or no integer kernel, named with its node; a module that
             is not plain (compiled, scripted, wrapped, lazy, with hooks or computed weights); or a captured graph that
-            computes something else than the model, by the first module that differs (`edge.quantization.qat.lower`).
+            computes something else than the model, by the first module that differs (`edge.quantization.qat.capture`).
         UsageError: learned ranges of int16 activations, whose 65,535 steps leave nothing to learn.
     """
     scheme, options = scheme or Scheme(), options or QatOptions()
@@ -198,8 +198,8 @@ def prepare_qat(
         raise UnsupportedError(f"{type(model).__name__} is prepared already; prepare the float model")
     if scheme.activation_bits == 16 and options.ranges == "learned":
         raise UsageError("ranges = 'learned' is for int8 activations; take 'moving_average' with activation_bits 16")
-    lowered = lower(model, example)
-    prepared = QuantizedModel(lowered, scheme, options)
+    captured = capture(model, example)
+    prepared = QuantizedModel(captured, scheme, options)
     return prepared.train(model.training)
 
 

@@ -40,14 +40,14 @@ class Images:
 
     @property
     def wording(self) -> str:
-        """How many, of what, when there were fewer than asked for, and how many were left out."""
+        """How many, of what, when there were fewer than asked for, and how many were omitted."""
         fewer = f" ({self.asked} were asked for)" if self.asked is not None and self.asked > self.count else ""
-        skipped = f", {self.skipped_damaged} damaged left out" if self.skipped_damaged else ""
+        skipped = f", {self.skipped_damaged} damaged omitted" if self.skipped_damaged else ""
         return f"{self.count} images of {self.origin}{fewer}{skipped}"
 
     @property
     def skipped_damaged(self) -> int:
-        """How many images were left out because they cannot be used."""
+        """How many images were omitted because they cannot be used."""
         return 0 if self.split is None else self.split.skipped_damaged
 
     def batches(self, size: int = 1) -> Iterator[tuple[list[int], Pixels]]:

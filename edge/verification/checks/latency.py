@@ -16,7 +16,7 @@ class LatencyMeasured:
         percentiles_ns: percentile (50, 90, 99) -> nanoseconds, over `runs` inferences.
         self_tested: whether the runtime proved that it computes the right thing before it was timed.
         emulated: the emulator, None on a real processor.
-        disturbances: what in the machine's state speaks against the figure; one sentence each.
+        disturbances: what in the machine's state casts doubt on the figure; one sentence each.
     """
 
     subject: str

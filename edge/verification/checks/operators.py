@@ -14,8 +14,8 @@ from edge.evaluation.fidelity import integer_difference
 from edge.execution.integer import IntegerSimulation
 from edge.files.leftovers import temporary_folder
 from edge.graph.graph import Graph, Operator
-from edge.graph.importers.onnx.cut import OnnxCutter
-from edge.graph.importers.tflite.cut import TfliteCutter
+from edge.graph.importers.onnx.extract import OnnxExtractor
+from edge.graph.importers.tflite.extract import TfliteExtractor
 from edge.predictor.selftest import model_input
 from edge.verification.checks.operator_kinds import OperatorResult, by_kind
 from edge.verification.checks.parameters import INT8_TO_UINT8
@@ -88,7 +88,7 @@ def _sessions(
 ) -> Iterator[tuple[Operator, Session]]:
     """Each operator as a model of its own, opened; operators that are not integer throughout are named in `skipped`."""
     data = subject.artifact.file(runtime.file.path).read_bytes()
-    cut = _cutter(data, graph, runtime.file.format)
+    extract = _extractor(data, graph, runtime.file.format)
     with temporary_folder() as folder:
         for index, operator in enumerate(_operators(subject, runtime)):
             names = [*_inputs(graph, operator), *operator.outputs]
@@ -96,7 +96,7 @@ def _sessions(
                 skipped.append(f"{operator.kind} '{operator.name}'")
                 continue
             path = Path(folder) / f"operator_{index}.{runtime.file.format}"
-            path.write_bytes(cut(index, operator))
+            path.write_bytes(extract(index, operator))
             yield operator, runtime.open(path)
             path.unlink()
 
@@ -110,12 +110,12 @@ def _operators(subject: Subject, runtime: Runtime) -> Sequence[Operator]:
     return subject.graphs[name].operators
 
 
-def _cutter(data: bytes, graph: Graph, form: str) -> Callable[[int, Operator], bytes]:
+def _extractor(data: bytes, graph: Graph, form: str) -> Callable[[int, Operator], bytes]:
     if form == "tflite":
-        tflite = TfliteCutter(data)
-        return lambda index, operator: tflite.cut(index)
-    onnx = OnnxCutter(data, graph)
-    return lambda index, operator: onnx.cut(_inputs(graph, operator), operator.outputs)
+        tflite = TfliteExtractor(data)
+        return lambda index, operator: tflite.extract(index)
+    onnx = OnnxExtractor(data, graph)
+    return lambda index, operator: onnx.extract(_inputs(graph, operator), operator.outputs)
 
 
 def _finding(

@@ -66,7 +66,7 @@ def compared(name: str, source_name: str, source: Graph, graph: Graph) -> Findin
 def same_values(graph: Graph) -> dict[str, list[str]]:
     """Every quantized activation that an operator writes, and those that hold its values in another order or shape.
 
-    A writer may leave out an operator of REMOVABLE: what it wrote is then read from one of the others, which must have
+    A writer may omit an operator of REMOVABLE: what it wrote is then read from one of the others, which must have
     its parameters.
     """
     groups: dict[str, list[str]] = {name: [name] for name in graph.inputs}

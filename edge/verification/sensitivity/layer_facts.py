@@ -13,7 +13,7 @@ from edge.graph.graph import channel_axis
 from edge.verification.sensitivity.mixed import FLOAT, Grid, Layer, MixedNetwork, Part
 
 MOST_VALUES = 200_000
-"""Of one activation and image, for its percentiles: every so manieth value, from the first."""
+"""Of one activation and image, for its percentiles: every n-th value, from the first."""
 NARROW_QUANTA = 16
 MIDDLE = 99.9
 """Percent of the values that the middle of a distribution holds; half the rest lies beyond each of its ends."""

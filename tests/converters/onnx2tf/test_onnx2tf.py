@@ -25,7 +25,7 @@ from edge.engines.engine import open_session
 from edge.errors import EngineError, UnsupportedError
 from edge.graph.importers.tflite.reader import read_tflite
 from edge.models.registry import build
-from edge.quantization.qat.lower import float_graph
+from edge.quantization.qat.capture import float_graph
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from edge.data.scene import scene
 from edge.models.registry import build
 from edge.predictor.predictor import ClassPrediction, Predictor, SegmentPrediction
 from edge.quantization.ptq.calibrate import calibrate
-from edge.quantization.qat.lower import float_graph
+from edge.quantization.qat.capture import float_graph
 from edge.vision.preprocess import Preprocess, normalize, normalize_table, resize
 
 CLASSES = ("sky", "building", "road", "tree", "person")

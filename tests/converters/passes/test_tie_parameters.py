@@ -7,7 +7,7 @@ from onnx import TensorProto, helper, numpy_helper
 from converters.onnx.file import onnx_bytes
 from converters.passes.fold_batch_norm import fold_batch_norm
 from converters.passes.layout.nhwc import to_nhwc
-from converters.passes.lower_integer import lower_integer
+from converters.passes.legalize import legalize
 from converters.passes.tie_parameters import tie_parameters
 from edge.artifact.scheme import Scheme
 from edge.execution.float_run import run_float
@@ -87,7 +87,7 @@ def test_fixed_outputs_join_others_through_a_requantization(network: tuple[Node,
     graph = two_heads(*network)
     images = np.random.default_rng(0).normal(size=(4, 3, 8, 8)).astype(np.float32)
     quantized = calibrate(graph, [images], scheme=Scheme(activation_bits=bits), estimator="minmax")
-    written = to_nhwc(read_onnx(onnx_bytes(lower_integer(tie_parameters(quantized)))))
+    written = to_nhwc(read_onnx(onnx_bytes(legalize(tie_parameters(quantized)))))
     source, target = (written.tensors[names[0]] for names in (written.inputs, written.outputs))
     assert source.quantization is not None and target.quantization is not None
     x = images[:1].transpose(0, 2, 3, 1)

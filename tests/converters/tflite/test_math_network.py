@@ -12,7 +12,7 @@ from converters.onnxruntime.form import onnxruntime_form
 from converters.packaging.integer_only import require_integer_only
 from converters.passes.canonical import canonical
 from converters.passes.layout.nhwc import to_nhwc
-from converters.passes.lower_integer import lower_integer
+from converters.passes.legalize import legalize
 from edge.errors import UnsupportedError
 from edge.execution.float_run import FloatRun
 from edge.execution.integer import IntegerSimulation
@@ -104,7 +104,7 @@ def litert_and_simulation(graph: Graph, image: Array) -> tuple[Array, Array]:
 def test_a_calibrated_network_is_integer_only_exact_and_near_its_parent(name: str) -> None:
     body, kinds = NETWORKS[name]
     parent = network(body)
-    graph = read_onnx(onnx_bytes(lower_integer(calibrate(parent, [images(16)], estimator="minmax"))))
+    graph = read_onnx(onnx_bytes(legalize(calibrate(parent, [images(16)], estimator="minmax"))))
     assert {operator.kind for operator in graph.operators} == kinds
     require_integer_only(graph)
     for image in images(3):
@@ -116,7 +116,7 @@ def test_a_calibrated_network_is_integer_only_exact_and_near_its_parent(name: st
     found = IntegerSimulation(graph).run([integers(graph, images(3)[:1])])[0]
     error = np.abs((found.astype(np.float64) - quantization.zero_point[0]) * quantization.scale[0] - real)
     assert np.sqrt(np.square(error).mean()) < 0.05 * np.abs(real).max()
-    assert lower_integer(graph) is not None and len(lower_integer(graph).operators) == len(graph.operators)
+    assert legalize(graph) is not None and len(legalize(graph).operators) == len(graph.operators)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -124,7 +124,7 @@ def test_onnxruntime_runs_the_same_network_within_two_quanta(name: str) -> None:
     import onnxruntime
 
     parent = network(NETWORKS[name][0])
-    graph = read_onnx(onnx_bytes(lower_integer(calibrate(parent, [images(16)], estimator="minmax"))))
+    graph = read_onnx(onnx_bytes(legalize(calibrate(parent, [images(16)], estimator="minmax"))))
     session = onnxruntime.InferenceSession(onnxruntime_form(graph), providers=["CPUExecutionProvider"])
     raw = integers(graph, images(1))
     (port,) = session.get_inputs()
@@ -138,7 +138,7 @@ def test_onnxruntime_loads_a_tensor_that_is_read_as_integers_and_as_reals() -> N
     import onnxruntime
 
     parent = network("c = Conv(x, w, b) p = Pow(c, three) y = Add(p, c)")
-    graph = read_onnx(onnx_bytes(lower_integer(calibrate(parent, [images(8)], estimator="minmax"))))
+    graph = read_onnx(onnx_bytes(legalize(calibrate(parent, [images(8)], estimator="minmax"))))
     kinds = [operator.kind for operator in graph.operators]
     assert kinds == ["Conv", "Dequantize", "Pow", "Quantize", "Add"]
     session = onnxruntime.InferenceSession(onnxruntime_form(graph), providers=["CPUExecutionProvider"])
@@ -147,7 +147,7 @@ def test_onnxruntime_loads_a_tensor_that_is_read_as_integers_and_as_reals() -> N
 
 def test_what_has_no_integer_kernel_is_refused_with_the_reason_or_allowed_by_name() -> None:
     parent = network("a = Conv(x, w, b) s = Sin(a) p = Cos(s) y = Conv(p, v, b)")
-    graph = read_onnx(onnx_bytes(lower_integer(calibrate(parent, [images(8)], estimator="minmax"))))
+    graph = read_onnx(onnx_bytes(legalize(calibrate(parent, [images(8)], estimator="minmax"))))
     assert [o.kind for o in graph.operators] == [
         "Conv", "Dequantize", "Sin", "Quantize", "Dequantize", "Cos", "Quantize", "Conv",
     ]  # fmt: skip

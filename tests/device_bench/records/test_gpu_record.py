@@ -1,4 +1,4 @@
-"""A GPU in a record: its state speaks against a measurement, its copies stand beside the latency."""
+"""A GPU in a record: its state casts doubt on a measurement, its copies stand beside the latency."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace

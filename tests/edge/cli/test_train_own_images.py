@@ -79,7 +79,7 @@ def test_a_run_stopped_before_its_first_state_has_nothing_to_resume(
 ) -> None:
     (tmp_path / "recipe.toml").write_text((road / "run" / "recipe.toml").read_text())
     assert main(["train", "-o", str(tmp_path), "--resume"]) == 1
-    assert "there is nothing to resume; leave out --resume" in capsys.readouterr().err
+    assert "there is nothing to resume; omit --resume" in capsys.readouterr().err
 
 
 def test_an_interrupted_training_says_how_it_goes_on(road: Path, tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_damaged_image_is_named_and_left_out_where_that_is_asked_for(
     (line,) = capsys.readouterr().err.splitlines()
     assert "broken.png" in line and "--skip-damaged" in line
     assert main([*words, "--skip-damaged", "-o", str(tmp_path / "run")]) == 0
-    assert "1 of 25 images are left out" in capsys.readouterr().err
+    assert "1 of 25 images are omitted" in capsys.readouterr().err
     assert "skip_damaged = true" in (tmp_path / "run" / "recipe.toml").read_text()
 
 
@@ -134,7 +134,7 @@ def test_a_damaged_image_is_named_and_left_out_where_that_is_asked_for(
         (["mobilenet_v2_generated", "--labels", "l.txt"], "--labels without --images"),
         (["--images", "{photos}", "--data-root", "x"], "--data-root is of a recipe"),
         (["--images", "{photos}", "--val-labels", "x"], "go with --val-images"),
-        (["--images", "{photos}", "--val-images", "{photos}", "--holdout", "0.3"], "leave out --holdout"),
+        (["--images", "{photos}", "--val-images", "{photos}", "--holdout", "0.3"], "omit --holdout"),
         (["--images", ""], "--images is empty"),
         (["--images", "{photos}", "--val-images", ""], "--val-images is empty"),
         (["--images", "{photos}", "--holdout", "1"], "--holdout is a share below 1"),
@@ -166,7 +166,7 @@ def test_a_folder_that_is_divided_already_is_trained_on_and_validated_on_as_it_i
     assert main([*words, "--skip-damaged"]) == 0
     told = capsys.readouterr().err
     assert "divided already: trains on 'train', validates on 'val'" in told and "is left for `edge eval`" in told
-    assert f"1 of 25 images are left out: {tmp_path}/own/train/class 0/bad.jpg: the file is empty" in told
+    assert f"1 of 25 images are omitted: {tmp_path}/own/train/class 0/bad.jpg: the file is empty" in told
     val = json.loads((tmp_path / "run/metrics.jsonl").read_text().splitlines()[-1])["val"]
     assert (val["images"], val["skipped_damaged"]) == (9, 0)
 

@@ -1,4 +1,4 @@
-"""What cannot be used is all named at once, or left out by name and counted."""
+"""What cannot be used is all named at once, or omitted by name and counted."""
 
 import threading
 from pathlib import Path
@@ -44,7 +44,7 @@ def test_what_is_noted_of_a_split_is_told(tmp_path: Path, capsys: pytest.Capture
 def test_all_are_named_at_once_with_the_cure(tmp_path: Path) -> None:
     split = folder_of(tmp_path)
     (tmp_path / "x/00.jpg").write_bytes(b"")
-    with pytest.raises(DataError, match=r"x/00\.jpg: the file is empty; --skip-damaged .* leaves out what is damaged$"):
+    with pytest.raises(DataError, match=r"x/00\.jpg: the file is empty; --skip-damaged .* omits what is damaged$"):
         without_damaged(split)
     spoil(tmp_path)
     problem = r": 2 of 4 images cannot be used: .*x/00\.jpg: the file is empty; .*y/01\.jpg: not an image, or .*--skip"
@@ -68,7 +68,7 @@ def test_what_is_left_out_is_named_and_counted(tmp_path: Path, capsys: pytest.Ca
     assert [sample.name for sample in usable.samples] == ["x/02.jpg", "y/03.jpg"]
     assert (usable.skipped_damaged, usable.subset([0]).skipped_damaged) == (2, 2)
     (line,) = capsys.readouterr().err.splitlines()
-    assert "2 of 4 images are left out: " in line and "00.jpg" in line and "01.jpg" in line
+    assert "2 of 4 images are omitted: " in line and "00.jpg" in line and "01.jpg" in line
 
 
 def test_nothing_that_can_be_used_is_refused(tmp_path: Path) -> None:

@@ -253,7 +253,7 @@ def test_bad_class_file_is_refused(tmp_path: Path, text: str, problem: str) -> N
     [
         ({}, "give --images or --split"),
         ({"labels": "a"}, "--labels without --images"),
-        ({"images": "a", "split": "b"}, "leave out --images"),
+        ({"images": "a", "split": "b"}, "omit --images"),
         ({"images": "a", "labels": "b", "masks": "c"}, "give one of them"),
         ({"split": "camvd:x:val"}, "unknown kind of split 'camvd'; did you mean 'camvid'"),
         ({"split": "camvid:x"}, "expected KIND:FOLDER:PART"),

@@ -97,5 +97,5 @@ def test_what_is_left_out_or_taken_for_something_is_noted(photographs: Path) -> 
     assert opened(photographs, "lost,fox\n000bec,dog\n000bec,dog\nx,y.png,cat\n").notes == (
         "line 1 (lost, fox) is taken for names of columns",
         "1 lines repeat an image and its class; each image is taken once",
-        f"2 images of {photographs} have no line and are left out: it's é.png, deeper/b c.JPG",
+        f"2 images of {photographs} have no line and are omitted: it's é.png, deeper/b c.JPG",
     )

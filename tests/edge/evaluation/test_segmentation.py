@@ -1,4 +1,4 @@
-"""Intersection over union agrees with closed forms; classes that do not occur are left out of the mean."""
+"""Intersection over union agrees with closed forms; classes that do not occur are omitted of the mean."""
 
 import math
 

@@ -43,7 +43,7 @@ def replaced(artifact: Artifact, folder: Path, name: str, data: bytes) -> Artifa
 
 
 def but_for_chance(report: Report) -> list[Finding]:
-    """What speaks against shipping, but that these networks, which nobody trained, know nothing."""
+    """What casts doubt on shipping, but that these networks, which nobody trained, know nothing."""
     return [finding for finding in report.verdict.faults if finding.check != "chance"]
 
 

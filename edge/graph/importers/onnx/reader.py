@@ -11,19 +11,19 @@ from onnx import NodeProto
 from edge.errors import EdgeError, ModelFileError
 from edge.graph.graph import KINDS, Graph, Operator, Tensor
 from edge.graph.importers.onnx.operators.fold import fold
-from edge.graph.importers.onnx.operators.qoperator import written_out
+from edge.graph.importers.onnx.operators.qoperator import decomposed
 from edge.graph.importers.onnx.operators.table import READERS
-from edge.graph.importers.onnx.parsing.draft import (
+from edge.graph.importers.onnx.parsing.file import OnnxFile, open_onnx
+from edge.graph.importers.onnx.parsing.importer import (
     FOLDING_ALLOWANCE_BYTES,
     NOT_CANONICAL,
-    Draft,
+    Importer,
     Node,
     NotCanonical,
     UnknownType,
     infer_outputs,
     plain_node,
 )
-from edge.graph.importers.onnx.parsing.file import OnnxFile, open_onnx
 from edge.graph.importers.onnx.parsing.opset import read_names
 from edge.graph.importers.onnx.signature import signed_graph
 from edge.graph.importers.onnx.widening import OUTPUT, widen_input, widen_inputs, widen_outputs, widening_note
@@ -31,8 +31,8 @@ from edge.graph.passes.collapse_qdq import MOVING, collapse_qdq
 from edge.graph.passes.fuse_activations import fuse_activations, fuse_bias
 from edge.graph.passes.fuse_functions import fuse_functions
 from edge.graph.passes.fuse_rounding import fuse_rounding
-from edge.graph.passes.lift_from_reshape import lift_from_reshape, merge_reshapes
-from edge.graph.passes.written_out import restore_written_out
+from edge.graph.passes.hoist_from_reshape import hoist_from_reshape, merge_reshapes
+from edge.graph.passes.recompose import recompose
 
 INFERENCE_HINT = "say all sizes with --input-shape, or simplify the file first (onnxsim)"
 EXPLICIT_TRAINING = 14  # the operator set from which BatchNormalization says training_mode
@@ -89,7 +89,7 @@ def read_onnx(
     graph = _literal_graph(file, file.model.graph.name or "graph" if name is None else name)
     try:
         graph = _spread_parameters(fuse_rounding(graph))
-        graph = fuse_functions(merge_reshapes(lift_from_reshape(graph)))
+        graph = fuse_functions(merge_reshapes(hoist_from_reshape(graph)))
         graph = fuse_activations(fuse_bias(graph))
     except EdgeError as error:
         raise ModelFileError(file.label, str(error)) from error
@@ -104,10 +104,10 @@ def read_onnx(
 def _literal_graph(file: OnnxFile, name: str) -> Graph:
     """The nodes one by one, Quantize and Dequantize still as operators."""
     proto = file.model.graph
-    nodes = restore_written_out(file.model)
+    nodes = recompose(file.model)
     outputs = tuple(value.name for value in proto.output)
     uses, readers = _readers(nodes, outputs)
-    draft = Draft(
+    importer = Importer(
         label=file.label,
         opset=file.opset,
         types=dict(file.types),
@@ -123,25 +123,25 @@ def _literal_graph(file: OnnxFile, name: str) -> Graph:
     )
     for constant in proto.initializer:
         try:
-            draft.add_constant(constant.name, onnx.numpy_helper.to_array(constant))
+            importer.add_constant(constant.name, onnx.numpy_helper.to_array(constant))
         except (ValueError, TypeError) as error:
             raise ModelFileError(file.label, f"constant '{constant.name}' cannot be read: {error}") from error
-    inputs = tuple(value.name for value in proto.input if value.name not in draft.tensors)
+    inputs = tuple(value.name for value in proto.input if value.name not in importer.tensors)
     for input_name in inputs:
-        widen_input(draft, input_name)
+        widen_input(importer, input_name)
         try:
-            draft.declare(input_name)
+            importer.declare(input_name)
         except UnknownType:
             raise ModelFileError(file.label, f"input '{input_name}' has an element type that is not read") from None
     for index, node in enumerate(nodes):
-        for part in written_out(draft, node):
-            _read_node(draft, part, index)
-    _require_declared_sizes(file, draft, outputs)
-    graph = signed_graph(draft, name, inputs, outputs)
-    return replace(graph, notes=(*file.notes, *widening_note(draft)))
+        for part in decomposed(importer, node):
+            _read_node(importer, part, index)
+    _require_declared_sizes(file, importer, outputs)
+    graph = signed_graph(importer, name, inputs, outputs)
+    return replace(graph, notes=(*file.notes, *widening_note(importer)))
 
 
-def _require_declared_sizes(file: OnnxFile, draft: Draft, outputs: Sequence[str]) -> None:
+def _require_declared_sizes(file: OnnxFile, importer: Importer, outputs: Sequence[str]) -> None:
     """Refuse (ModelFileError) a file whose Resize operators make another size than it declares for an output.
 
     Which of the two is meant cannot be told: runtimes compute the sizes, exporters write what their framework gave.
@@ -149,7 +149,7 @@ def _require_declared_sizes(file: OnnxFile, draft: Draft, outputs: Sequence[str]
     if all(node.op_type != "Resize" for node in file.model.graph.node):
         return
     for name in outputs:
-        declared, made = (types.get(name, ("", ()))[1] for types in (file.types, draft.types))
+        declared, made = (types.get(name, ("", ()))[1] for types in (file.types, importer.types))
         if declared and made and declared != made:
             raise ModelFileError(
                 file.label,
@@ -169,47 +169,47 @@ def _readers(nodes: Sequence[NodeProto], outputs: Sequence[str]) -> tuple[Counte
     return uses, {name: frozenset(kinds) for name, kinds in readers.items()}
 
 
-def _read_node(draft: Draft, proto: NodeProto, index: int) -> None:
-    node = plain_node(draft, proto, index)
+def _read_node(importer: Importer, proto: NodeProto, index: int) -> None:
+    node = plain_node(importer, proto, index)
     for name in node.inputs:
         if name:
-            draft.tensor(name)
-    node = _without_unread(draft, node)
+            importer.tensor(name)
+    node = _without_unread(importer, node)
     try:
         try:
-            _read_known(draft, proto, node)
+            _read_known(importer, proto, node)
         except NotCanonical as reason:
-            _keep(draft, replace(node, attributes={**node.attributes, NOT_CANONICAL: str(reason)}))
+            _keep(importer, replace(node, attributes={**node.attributes, NOT_CANONICAL: str(reason)}))
     except UnknownType as unknown:
         raise ModelFileError(
-            draft.label,
+            importer.label,
             f"{node.kind} '{node.name}' makes '{unknown}', whose shape or element type cannot be inferred; "
             + ("it is no operator of ONNX itself, export without it" if "." in node.kind else INFERENCE_HINT),
         ) from None
 
 
-def _read_known(draft: Draft, proto: NodeProto, node: Node) -> None:
-    if fold(draft, node):
+def _read_known(importer: Importer, proto: NodeProto, node: Node) -> None:
+    if fold(importer, node):
         return
-    kind = widen_inputs(draft, proto, node)
-    infer_outputs(draft, proto)
+    kind = widen_inputs(importer, proto, node)
+    infer_outputs(importer, proto)
     if kind:
-        widen_outputs(draft, node, proto.output, kind)
-    known = node.kind in READERS and (node.kind in OF_CONSTANTS or not _is_constant(draft, node))
-    (READERS[node.kind] if known else _keep)(draft, node)
+        widen_outputs(importer, node, proto.output, kind)
+    known = node.kind in READERS and (node.kind in OF_CONSTANTS or not _is_constant(importer, node))
+    (READERS[node.kind] if known else _keep)(importer, node)
 
 
-def _without_unread(draft: Draft, node: Node) -> Node:
+def _without_unread(importer: Importer, node: Node) -> Node:
     """The node less its optional outputs that nothing reads, a Dropout's mask for one.
 
     Before operator set 14 the mere presence of further outputs put a BatchNormalization into training mode.
     """
     extra = node.outputs[1:]
-    if not any(extra) or any(draft.uses[name] for name in extra) or "." in node.kind:
+    if not any(extra) or any(importer.uses[name] for name in extra) or "." in node.kind:
         return node
-    if node.kind == "BatchNormalization" and draft.opset < EXPLICIT_TRAINING:
+    if node.kind == "BatchNormalization" and importer.opset < EXPLICIT_TRAINING:
         return node
-    formal = onnx.defs.get_schema(node.kind, draft.opset, "").outputs
+    formal = onnx.defs.get_schema(node.kind, importer.opset, "").outputs
     if any(
         entry.option != onnx.defs.OpSchema.FormalParameterOption.Optional for entry in formal[1 : len(node.outputs)]
     ):
@@ -217,19 +217,19 @@ def _without_unread(draft: Draft, node: Node) -> Node:
     return replace(node, outputs=node.outputs[:1])
 
 
-def _is_constant(draft: Draft, node: Node) -> bool:
+def _is_constant(importer: Importer, node: Node) -> bool:
     """Whether a node reads constants alone; what is left of those after folding has no canonical form."""
-    return all(draft.tensor(name).data is not None for name in node.inputs if name)
+    return all(importer.tensor(name).data is not None for name in node.inputs if name)
 
 
-def _keep(draft: Draft, node: Node) -> None:
+def _keep(importer: Importer, node: Node) -> None:
     """Keep a node that has no canonical form, under its own name, with the outputs that are read or at least known."""
     kind = f"onnx.{node.kind}" if node.kind in KINDS else node.kind
-    outputs = [name for name in node.outputs if name and (draft.uses[name] or name in draft.types)]
+    outputs = [name for name in node.outputs if name and (importer.uses[name] or name in importer.types)]
     for name in outputs:
-        if name not in draft.tensors:
-            draft.declare(name)
-    draft.append(kind, node.name, node.inputs, outputs, node.attributes, node.kind)
+        if name not in importer.tensors:
+            importer.declare(name)
+    importer.append(kind, node.name, node.inputs, outputs, node.attributes, node.kind)
 
 
 def _spread_parameters(graph: Graph) -> Graph:

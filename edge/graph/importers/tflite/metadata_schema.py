@@ -1,8 +1,8 @@
 """The published schema of TFLite metadata (version 1.5.0, file identifier M001) as a table, and its two directions.
 
-Values are plain data: a table is a dict from field name to value, absent fields left out, a union's value is a dict
+Values are plain data: a table is a dict from field name to value, absent fields omitted, a union's value is a dict
 with the one key that names the member. Only the tables that a vision model uses are here; a member of a union that
-is not listed is left out by the reader, never guessed.
+is not listed is omitted by the reader, never guessed.
 """
 
 import struct

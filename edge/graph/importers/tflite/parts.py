@@ -1,6 +1,6 @@
 """Parts of a TFLite file as small changes of it, so that its weights need not travel or lie anywhere a second time.
 
-Where no second machine is asked, `edge.graph.importers.tflite.cut` makes a small file of one operator.
+Where no second machine is asked, `edge.graph.importers.tflite.extract` makes a small file of one operator.
 """
 
 from dataclasses import dataclass

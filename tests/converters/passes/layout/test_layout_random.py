@@ -15,7 +15,7 @@ SHAPE = (1, 4, 6, 2)
 
 
 @dataclass
-class Draft:
+class Builder:
     """A graph that grows by one drawn operator after the other; every result may be read again."""
 
     draw: st.DrawFn
@@ -40,84 +40,84 @@ class Draft:
         )
 
 
-def _conv(draft: Draft) -> None:
-    x = draft.any(rank=4)
+def _conv(builder: Builder) -> None:
+    x = builder.any(rank=4)
     if x is not None:
-        weight = draft.constant((4, x.shape[1], 1, 1))
+        weight = builder.constant((4, x.shape[1], 1, 1))
         shape = (x.shape[0], 4, *x.shape[2:])
         window = {"strides": (1, 1), "pads": (0, 0, 0, 0), "dilations": (1, 1), "group": 1, "activation": "none"}
-        draft.add("Conv", (x.name, weight, ""), shape, **window)
+        builder.add("Conv", (x.name, weight, ""), shape, **window)
 
 
-def _transpose(draft: Draft) -> None:
-    x = draft.any()
+def _transpose(builder: Builder) -> None:
+    x = builder.any()
     assert x is not None
-    perm = tuple(draft.draw(st.permutations(range(len(x.shape)))))
-    draft.add("Transpose", (x.name,), tuple(x.shape[axis] for axis in perm), perm=perm)
+    perm = tuple(builder.draw(st.permutations(range(len(x.shape)))))
+    builder.add("Transpose", (x.name,), tuple(x.shape[axis] for axis in perm), perm=perm)
 
 
-def _reshape(draft: Draft) -> None:
-    x = draft.any()
+def _reshape(builder: Builder) -> None:
+    x = builder.any()
     assert x is not None
     sizes = list(x.shape)
-    for _ in range(draft.draw(st.integers(1, 3))):
-        if len(sizes) > 1 and draft.draw(st.booleans()):
-            place = draft.draw(st.integers(0, len(sizes) - 2))
+    for _ in range(builder.draw(st.integers(1, 3))):
+        if len(sizes) > 1 and builder.draw(st.booleans()):
+            place = builder.draw(st.integers(0, len(sizes) - 2))
             sizes[place : place + 2] = [sizes[place] * sizes[place + 1]]
         elif len(sizes) < 5:
-            place = draft.draw(st.integers(0, len(sizes) - 1))
-            divisor = draft.draw(st.sampled_from([d for d in (1, 2, 3, 4, 6) if sizes[place] % d == 0]))
+            place = builder.draw(st.integers(0, len(sizes) - 1))
+            divisor = builder.draw(st.sampled_from([d for d in (1, 2, 3, 4, 6) if sizes[place] % d == 0]))
             sizes[place : place + 1] = [divisor, sizes[place] // divisor]
-    draft.add("Reshape", (x.name,), tuple(sizes), shape=tuple(sizes))
+    builder.add("Reshape", (x.name,), tuple(sizes), shape=tuple(sizes))
 
 
-def _joined(draft: Draft) -> None:
-    x = draft.any()
+def _joined(builder: Builder) -> None:
+    x = builder.any()
     assert x is not None
-    same = [t.name for t in draft.tensors.values() if t.data is None and t.shape == x.shape]
-    other = draft.draw(st.sampled_from(same))
-    match draft.draw(st.sampled_from(["Add", "Concat", "constant", "lower"])):
+    same = [t.name for t in builder.tensors.values() if t.data is None and t.shape == x.shape]
+    other = builder.draw(st.sampled_from(same))
+    match builder.draw(st.sampled_from(["Add", "Concat", "constant", "lower"])):
         case "Add":
-            draft.add("Add", (x.name, other), x.shape, activation="none")
+            builder.add("Add", (x.name, other), x.shape, activation="none")
         case "Concat":
-            axis = draft.draw(st.integers(0, len(x.shape) - 1))
+            axis = builder.draw(st.integers(0, len(x.shape) - 1))
             shape = tuple(2 * size if place == axis else size for place, size in enumerate(x.shape))
             if np.prod(shape) <= 400:
-                draft.add("Concat", (x.name, other), shape, axis=axis)
+                builder.add("Concat", (x.name, other), shape, axis=axis)
         case "constant":
-            draft.add("Mul", (draft.constant(x.shape[1:]), x.name), x.shape, activation="none")
+            builder.add("Mul", (builder.constant(x.shape[1:]), x.name), x.shape, activation="none")
         case _:
-            axes = tuple(range(draft.draw(st.integers(1, max(1, len(x.shape) - 1)))))
+            axes = tuple(range(builder.draw(st.integers(1, max(1, len(x.shape) - 1)))))
             if len(axes) < len(x.shape):
-                draft.add("Mean", (x.name,), x.shape[len(axes) :], axes=axes, keepdims=False)
-                draft.add("Sub", (x.name, list(draft.tensors)[-1]), x.shape, activation="none")
+                builder.add("Mean", (x.name,), x.shape[len(axes) :], axes=axes, keepdims=False)
+                builder.add("Sub", (x.name, list(builder.tensors)[-1]), x.shape, activation="none")
 
 
-def _along_an_axis(draft: Draft) -> None:
-    x = draft.any()
+def _along_an_axis(builder: Builder) -> None:
+    x = builder.any()
     assert x is not None
-    axis = draft.draw(st.integers(0, len(x.shape) - 1))
-    match draft.draw(st.sampled_from(["Softmax", "Mean", "Slice"])):
+    axis = builder.draw(st.integers(0, len(x.shape) - 1))
+    match builder.draw(st.sampled_from(["Softmax", "Mean", "Slice"])):
         case "Softmax":
-            draft.add("Softmax", (x.name,), x.shape, axis=axis)
+            builder.add("Softmax", (x.name,), x.shape, axis=axis)
         case "Mean":
             shape = tuple(1 if place == axis else size for place, size in enumerate(x.shape))
-            draft.add("Mean", (x.name,), shape, axes=(axis,), keepdims=True)
+            builder.add("Mean", (x.name,), shape, axes=(axis,), keepdims=True)
         case _:
             end = tuple(max(1, size // 2) if place == axis else size for place, size in enumerate(x.shape))
-            draft.add("Slice", (x.name,), end, begin=(0,) * len(end), end=end, strides=(1,) * len(end))
+            builder.add("Slice", (x.name,), end, begin=(0,) * len(end), end=end, strides=(1,) * len(end))
 
 
-def _linear(draft: Draft) -> None:
-    x = draft.any(rank=2)
+def _linear(builder: Builder) -> None:
+    x = builder.any(rank=2)
     if x is not None:
-        draft.add("Gemm", (x.name, draft.constant((6, x.shape[1])), ""), (x.shape[0], 6), activation="none")
+        builder.add("Gemm", (x.name, builder.constant((6, x.shape[1])), ""), (x.shape[0], 6), activation="none")
 
 
-def _relu(draft: Draft) -> None:
-    x = draft.any()
+def _relu(builder: Builder) -> None:
+    x = builder.any()
     assert x is not None
-    draft.add("Relu", (x.name,), x.shape)
+    builder.add("Relu", (x.name,), x.shape)
 
 
 STEPS = (_conv, _transpose, _transpose, _reshape, _reshape, _joined, _along_an_axis, _linear, _relu)
@@ -125,20 +125,20 @@ STEPS = (_conv, _transpose, _transpose, _reshape, _reshape, _joined, _along_an_a
 
 @st.composite
 def graphs(draw: st.DrawFn) -> Graph:
-    draft = Draft(draw=draw)
-    draft.tensors["x"] = Tensor(name="x", shape=SHAPE, dtype="float32")
+    builder = Builder(draw=draw)
+    builder.tensors["x"] = Tensor(name="x", shape=SHAPE, dtype="float32")
     for _ in range(draw(st.integers(2, 12))):
-        draw(st.sampled_from(STEPS))(draft)
-    made = [operator.outputs[0] for operator in draft.operators] or ["x"]
+        draw(st.sampled_from(STEPS))(builder)
+    made = [operator.outputs[0] for operator in builder.operators] or ["x"]
     outputs = tuple(dict.fromkeys([made[-1], draw(st.sampled_from(made))]))
     if "x" in outputs:
-        draft.add("Relu", ("x",), SHAPE)
-        outputs = (list(draft.tensors)[-1],)
+        builder.add("Relu", ("x",), SHAPE)
+        outputs = (list(builder.tensors)[-1],)
     return Graph(
         name="random",
         layout="nchw",
-        operators=tuple(draft.operators),
-        tensors=draft.tensors,
+        operators=tuple(builder.operators),
+        tensors=builder.tensors,
         inputs=("x",),
         outputs=outputs,
     )

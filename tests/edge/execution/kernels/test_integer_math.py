@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from converters.passes.layout.nhwc import to_nhwc
-from converters.passes.lower_integer import lower_integer
+from converters.passes.legalize import legalize
 from edge.execution.integer import IntegerSimulation
 from edge.graph.graph import Graph, Tensor, per_tensor
 from edge.graph.ops.integer_form import integer_fault
@@ -36,7 +36,7 @@ def nchw(
 ) -> Graph:
     """A one-operator NCHW graph, lowered as the writers get it."""
     graph = graph_of(kind, inputs, output, attributes, constants)
-    return lower_integer(Graph(**{**vars(graph), "layout": "nchw"}))
+    return legalize(Graph(**{**vars(graph), "layout": "nchw"}))
 
 
 def assert_exact(graph: Graph, random: Random, inputs: list[Array] | None = None) -> None:
@@ -209,7 +209,7 @@ def test_a_constant_may_stand_on_either_side(kind: str, constant_first: bool, se
         (operator,) = graph.operators
         swapped = type(operator)(**{**vars(operator), "inputs": operator.inputs[::-1]})
         graph = Graph(**{**vars(graph), "operators": (swapped,)})
-    assert_exact(lower_integer(Graph(**{**vars(graph), "layout": "nchw"})), random, [EVERY])
+    assert_exact(legalize(Graph(**{**vars(graph), "layout": "nchw"})), random, [EVERY])
 
 
 @FEW
@@ -327,7 +327,7 @@ def test_what_no_kernel_computes_stays_in_float_between_two_changes_of_numbers(k
         (operator,) = graph.operators
         swapped = type(operator)(**{**vars(operator), "inputs": operator.inputs[::-1]})
         graph = Graph(**{**vars(graph), "operators": (swapped,)})
-    lowered = lower_integer(Graph(**{**vars(graph), "layout": "nchw"}))
+    lowered = legalize(Graph(**{**vars(graph), "layout": "nchw"}))
     assert [operator.kind for operator in lowered.operators] == ["Dequantize", kind, "Quantize"]
     inputs = [np.clip(EVERY, -99, 127)]
     rearranged = to_nhwc(lowered)

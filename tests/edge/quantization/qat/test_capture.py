@@ -1,425 +1,145 @@
-"""A captured network is the module: changes in place, hooks and what a trace loses are followed or refused by name."""
-
-from collections.abc import Callable
-
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
-from torch.nn.utils import parametrizations, prune
-from torch.optim.swa_utils import AveragedModel
 
 from edge.errors import UnsupportedError
-from edge.quantization.qat import lower_calls
-from edge.quantization.qat.lower import lower
-from edge.quantization.qat.prepare import prepare_qat, set_phase
-from tests.support.quantization_networks import trained_statistics
+from edge.execution.float_run import FloatRun
+from edge.models.registry import build
+from edge.quantization.qat.capture import capture
+from edge.quantization.qat.freeze import float_graph
+from tests.support.quantization_networks import SIZE_HW, Branches, TinyResNet, images, trained_statistics
 
-EXAMPLE = torch.zeros(1, 3, 8, 8)
-IMAGES = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+EXAMPLE = torch.zeros(1, 3, *SIZE_HW)
+
+
+def assert_same(model: nn.Module, x: torch.Tensor) -> None:
+    graph = float_graph(model, x[:1])
+    with torch.no_grad():
+        expected = model.eval()(x)
+    (result,) = FloatRun(graph).run([x.numpy()])
+    assert torch.allclose(torch.from_numpy(result), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("network", [TinyResNet, Branches])
+def test_the_float_graph_computes_what_the_module_computes(network: type[nn.Module]) -> None:
+    assert_same(trained_statistics(network()), images(2))
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("mobilenet_v1", {"classes": 4, "width": 0.25, "resolution": 64, "activation": "relu"}),
+        ("mobilenet_v2", {"classes": 4, "width": 0.25, "resolution": 64}),
+        ("fast_scnn", {"classes": 4, "resolution_hw": (64, 96)}),
+    ],
+)
+def test_our_networks_lower_to_what_they_compute(name: str, arguments: dict[str, object]) -> None:
+    model = trained_statistics(build(name, **arguments))
+    shape = model.input_shape
+    assert isinstance(shape, tuple)
+    assert_same(model, torch.randn(1, *shape[1:]))
+
+
+def test_batch_norm_folds_rectifiers_fuse_and_dropout_goes() -> None:
+    graph = float_graph(TinyResNet(), EXAMPLE)
+    kinds = [operator.kind for operator in graph.operators]
+    assert sorted(set(kinds)) == ["Add", "Conv", "Gemm", "MaxPool", "Mean", "Reshape"]
+    stem = graph.operators[0]
+    assert (stem.name, stem.attributes["activation"]) == ("stem.0", "relu")
+    adds = [operator for operator in graph.operators if operator.kind == "Add"]
+    assert [add.attributes["activation"] for add in adds] == ["relu", "relu"]
+
+
+def test_names_are_those_of_the_modules() -> None:
+    graph = float_graph(TinyResNet(), EXAMPLE)
+    names = [operator.name for operator in graph.operators]
+    assert "layer2.shortcut.0" in names and "layer1.add" in names and "fc" in names
+
+
+def test_lowering_leaves_the_model_as_it_was() -> None:
+    model = TinyResNet().train()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    capture(model, EXAMPLE)
+    assert model.training
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 
 
 class Called(nn.Module):
     """A module whose forward is the given function of itself and x."""
 
-    def __init__(self, function: Callable[[nn.Module, Tensor], Tensor]) -> None:
+    def __init__(self, function: object, **parts: nn.Module) -> None:
         super().__init__()
         self.function = function
-        self.a, self.b = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1)
-        self.relu, self.relu6 = nn.ReLU(inplace=True), nn.ReLU6(inplace=True)
-        self.clip, self.drop = nn.Hardtanh(0.0, 6.0, inplace=True), nn.Dropout(0.5, inplace=True)
-        self.norm = nn.BatchNorm2d(4)
+        for name, part in parts.items():
+            self.add_module(name, part)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.function(self, x)
-
-
-def assert_right(model: nn.Module) -> None:
-    model = trained_statistics(model)
-    prepared = prepare_qat(model, EXAMPLE)
-    set_phase(prepared, observing=False, fake_quantizing=False, freeze_bn=True)
-    with torch.no_grad():
-        expected, found = model(IMAGES.clone()), prepared(IMAGES.clone())
-    pairs = zip(expected, found, strict=True) if isinstance(expected, tuple) else [(expected, found)]
-    assert all(torch.allclose(one, other, rtol=1e-5, atol=1e-5) for one, other in pairs)
-
-
-def skip_reads_rectified(self, x):
-    y = self.a(x)
-    return self.b(self.relu(y)) + y
-
-
-def called_for_its_effect(self, x):
-    y = self.a(x)
-    self.relu(y)
-    return self.b(y) + y
-
-
-def by_method(self, x):
-    y = self.a(x)
-    y.relu_()
-    y.add_(self.b(y))
-    y.mul_(y)
-    y.sub_(self.b(y))
-    return y + self.b(y)
-
-
-def by_function(self, x):
-    y = self.a(x)
-    functional.relu6(y, inplace=True)
-    z = self.b(y)
-    torch.sigmoid_(z)
-    torch.relu_(y)
-    functional.hardtanh_(y, 0.0, 6.0)
-    return z + y
-
-
-def augmented(self, x):
-    y = self.a(x)
-    z = y
-    z += self.b(y)
-    z -= self.b(z)
-    z *= y
-    return self.b(z) * y
-
-
-def through_names(self, x):
-    y = self.a(x)
-    d = self.drop(y)
-    self.relu6(d)
-    v = y.view(y.shape).contiguous()
-    self.clip(v)
-    return self.b(d) + y
-
-
-def clone_is_another(self, x):
-    y = self.a(x)
-    c = y.clone()
-    c.relu_()
-    return y * c
-
-
-def norm_before_the_change(self, x):
-    y = self.a(x)
-    z = self.norm(y)
-    y.relu_()
-    return z + self.norm(y)
-
-
-def input_itself(self, x):
-    x.relu_()
-    return self.a(x)
-
-
-def two_outputs(self, x):
-    y = self.a(x)
-    return y, self.b(self.relu(y))
-
-
-def size_arithmetic(self, x):
-    y = self.a(x)
-    height = y.size(2)
-    height //= 2
-    return functional.interpolate(y, size=(height, height))
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.function(self, x)  # type: ignore[operator,no-any-return]
 
 
 @pytest.mark.parametrize(
     "function",
     [
-        skip_reads_rectified,
-        called_for_its_effect,
-        by_method,
-        by_function,
-        augmented,
-        through_names,
-        clone_is_another,
-        norm_before_the_change,
-        input_itself,
-        two_outputs,
-        size_arithmetic,
+        lambda self, x: functional.relu(self.norm(x)),  # batch norm with no layer before it
+        lambda self, x: self.conv(self.conv(x)),  # one layer, called twice
+        lambda self, x: functional.adaptive_avg_pool2d(self.conv(x), (3, 4)),
+        lambda self, x: torch.add(x, self.conv(x)).mean((2, 3)),
+        lambda self, x: functional.max_pool2d(functional.relu(self.conv(x)), 2).flatten(1),
+        lambda self, x: functional.interpolate(self.conv(x), scale_factor=2, mode="nearest"),
+        lambda self, x: functional.avg_pool2d(self.conv(x), 3, 2, 1),  # padding that counts
+        lambda self, x: functional.avg_pool2d(self.conv(x), 3, 1, 1, count_include_pad=False),
+        lambda self, x: functional.pad(self.conv(x), (1, 2, 0, 3)),
+        lambda self, x: self.conv(x) * torch.sigmoid(x) - x,
+        lambda self, x: self.linear(x.mean((2, 3)).reshape(x.shape[0], -1)).softmax(1),
+        lambda self, x: functional.dropout(self.conv(x), 0.5, self.training)[:, :, ::2, 1:],
     ],
 )
-def test_a_change_in_place_is_what_later_readers_see(function: Callable[[nn.Module, Tensor], Tensor]) -> None:
-    assert_right(Called(function))
-
-
-def view_of_a_part(self, x):
-    y = self.a(x)
-    y[:, :2].relu_()
-    return self.b(y)
-
-
-def whole_under_a_view(self, x):
-    y = self.a(x)
-    v = y.flatten(1)
-    y.relu_()
-    return v
-
-
-def by_index(self, x):
-    y = self.a(x)
-    y[:, :2] = 0
-    return y
-
-
-def a_buffer(self, x):
-    y = self.a(x)
-    self.norm.running_mean.mul_(y.mean((2, 3)).view(4))
-    return self.norm(y)
-
-
-def data(self, x):
-    y = self.a(x)
-    y.data.relu_()
-    return y + self.b(y)
-
-
-def state(self, x):
-    self.norm.running_mean.add_(1.0)
-    return self.norm(self.a(x))
+def test_a_usual_way_of_writing_it_lowers(function: object) -> None:
+    parts = {"conv": nn.Conv2d(3, 3, 3, padding=1), "norm": nn.BatchNorm2d(3), "linear": nn.Linear(3, 4)}
+    assert_same(trained_statistics(Called(function, **parts)), images(2))
 
 
 @pytest.mark.parametrize(
     ("function", "problem"),
     [
-        (view_of_a_part, "'relu_' changes in place a part of 'a', which is read afterwards"),
-        (whole_under_a_view, "'relu_' changes in place a part of 'flatten'"),
-        (by_index, "'setitem' changes 'a' in place"),
-        (a_buffer, "the first axis must stay the batch"),
-        (data, r"getattr \(getattr\) cannot be quantized"),
-        (state, "Called gives other values at every call"),
-        (lambda self, x: torch.add(y := self.a(x), self.b(y), out=y), r"add \(add\) writes to out="),
-        (lambda self, x: self.a(x) if x.shape[2] > 4 else x, "Called cannot be traced by torch.fx.*control flow"),
-        (lambda self, x: self.relu(self.a(x)).zero_(), "zero_"),
+        (lambda self, x: functional.gelu(self.conv(x)), r"gelu \(gelu\) cannot be quantized"),
+        (lambda self, x: self.act(x), r"SiLU \(act\) cannot be quantized"),
+        (lambda self, x: self.conv(x) + 1.5, r"Add \(add\) with a constant operand"),
+        (lambda self, x: self.conv(x).clamp(-1, 1), r"clamp \(clamp\) cannot be quantized"),
+        (lambda self, x: self.reflect(x), "reflect: padding mode 'reflect'"),
+        (lambda self, x: functional.interpolate(x, scale_factor=1.3, mode="bilinear"), "does not give whole pixels"),
+        (lambda self, x: functional.adaptive_avg_pool2d(x, 5), "does not divide into"),
+        (lambda self, x: functional.avg_pool2d(x, 2, divisor_override=3), "omit divisor_override"),
+        (lambda self, x: functional.dropout(self.conv(x)), "dropout is active in evaluation mode too"),
+        (lambda self, x: self.conv(x.flatten(2).reshape(3, 24, 32)), "must stay the batch"),
+        (lambda self, x: functional.max_pool2d(x.flatten(2), 1), "is needed"),
+        (lambda self, x: functional.avg_pool2d(x.flatten(2), 1, padding=0), "is needed"),
+        (lambda self, x: functional.interpolate(x.flatten(2), size=99), "is needed"),
+        (lambda self, x: x[:, :, : self.conv(x).mean((2, 3)).argmax(1).item()], "item reads a tensor's values"),
+        (lambda self, x: self.conv(x)[:1], "slicing the first axis, the batch"),
+        (lambda self, x: self.conv(x)[:, :1].permute(1, 0, 2, 3), "the first axis must stay the batch"),
+        (lambda self, x: functional.hardtanh(x), r"a clip to \[-1.0, 1.0\]"),
+        (lambda self, x: x if x.sum() > 0 else -x, "control flow"),
+        (lambda self, x: self.conv(x).reshape(-1, 3), "the first axis must stay the batch"),
+        (lambda self, x: x[:, 0], "indexing with anything but slices"),
+        (lambda self, x: self.conv(x[:, :2]), "the model does not run on"),
     ],
 )
-def test_what_cannot_be_followed_is_refused_by_name(function: object, problem: str) -> None:
+def test_what_cannot_be_quantized_is_refused_by_name(function: object, problem: str) -> None:
+    parts = {
+        "conv": nn.Conv2d(3, 3, 3, padding=1),
+        "act": nn.SiLU(),
+        "reflect": nn.Conv2d(3, 3, 3, padding=1, padding_mode="reflect"),
+    }
     with pytest.raises(UnsupportedError, match=problem):
-        prepare_qat(Called(function).eval(), EXAMPLE)  # type: ignore[arg-type]
+        float_graph(Called(function, **parts), EXAMPLE)
 
 
-def test_a_wrong_rule_is_found_by_the_first_module_that_differs(monkeypatch: pytest.MonkeyPatch) -> None:
-    rules = {**lower_calls.MODULES, nn.ReLU: lower_calls.MODULES[nn.ReLU6]}
-    monkeypatch.setattr("edge.quantization.qat.lower.MODULES", rules)
-    inner = nn.Sequential(nn.Conv2d(4, 4, 1), nn.ReLU(), nn.Conv2d(4, 4, 1))
-    inner[0].weight.data.mul_(100.0)
-    lower(nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU6(), nn.Softmax(1)), EXAMPLE)
-    with pytest.raises(UnsupportedError, match=r"^1\.1 \(ReLU\) was captured as something else"):
-        lower(nn.Sequential(nn.Conv2d(3, 4, 1), inner, nn.Softmax(1)), EXAMPLE)
+def test_a_layer_that_overrides_its_forward_is_not_taken_for_the_plain_one() -> None:
+    class Standardized(nn.Conv2d):
+        def forward(self, input: torch.Tensor) -> torch.Tensor:
+            return functional.conv2d(input, self.weight - self.weight.mean(), self.bias)
 
-
-def test_a_difference_in_a_function_is_named_by_the_module_that_calls_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    rules = {**lower_calls.METHODS, "relu": lower_calls.METHODS["sigmoid"]}
-    monkeypatch.setattr("edge.quantization.qat.lower.METHODS", rules)
-    block = Called(lambda self, x: self.b(self.a(x).relu()))
-    with pytest.raises(UnsupportedError, match=r"^0\.b \(Conv2d\) was captured"):
-        lower(nn.Sequential(block), EXAMPLE)
-
-
-def test_capturing_disturbs_nothing() -> None:
-    model = nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Dropout(0.5)).train()
-    model(IMAGES).sum().backward()
-    state = {name: value.clone() for name, value in model.state_dict().items()}
-    gradient, randomness = model[1].weight.grad.clone(), torch.get_rng_state()
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        prepare_qat(model, EXAMPLE)
-    assert model.training and torch.equal(randomness, torch.get_rng_state())
-    assert torch.equal(gradient, model[1].weight.grad)
-    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
-
-
-def conv() -> nn.Conv2d:
-    return nn.Conv2d(3, 4, 1)
-
-
-def pruned() -> nn.Module:
-    module = conv()
-    prune.l1_unstructured(module, "weight", amount=0.5)
-    return module
-
-
-def hooked(register: str) -> nn.Module:
-    module = conv()
-    getattr(module, register)(lambda *arguments: None)
-    return module
-
-
-def with_attribute(name: str, value: object) -> nn.Module:
-    module = conv()
-    delattr(module, name) if hasattr(module, name) else None
-    setattr(module, name, value)
-    return module
-
-
-def gradient_hook() -> nn.Module:
-    module = conv()
-    module.weight.register_hook(lambda gradient: gradient)
-    return module
-
-
-@pytest.mark.filterwarnings("ignore:.*(weight_norm|torch.jit).*")
-@pytest.mark.parametrize(
-    ("make", "problem"),
-    [
-        (lambda: nn.utils.weight_norm(conv()), r"remove_weight_norm\(module\)"),
-        (lambda: nn.utils.spectral_norm(conv()), r"remove_spectral_norm\(module\)"),
-        (pruned, r"prune\.remove\(module, 'weight'\)"),
-        (lambda: parametrizations.weight_norm(conv()), "remove_parametrizations"),
-        (lambda: parametrizations.spectral_norm(conv()), "remove_parametrizations"),
-        (lambda: hooked("register_forward_pre_hook"), "has a forward pre-hook"),
-        (lambda: hooked("register_forward_hook"), "has a forward hook"),
-        (lambda: hooked("register_full_backward_hook"), "has a backward hook"),
-        (gradient_hook, "a hook on the gradient of 'weight'"),
-        (lambda: with_attribute("weight", torch.ones(4, 3, 1, 1)), "a weight that is no parameter"),
-        (lambda: with_attribute("last", conv()(EXAMPLE)), "keeps a computed tensor, 'last'"),
-        (lambda: with_attribute("kept", [conv()(EXAMPLE)]), "cannot be copied"),
-        (lambda: nn.LazyConv2d(4, 1), "run one batch through the model first"),
-        (lambda: torch.jit.script(nn.ReLU()), "the module it was scripted or traced from"),
-        (lambda: torch.compile(conv()), "take the uncompiled module"),
-        (lambda: nn.DataParallel(conv()), r"take its \.module"),
-        (lambda: AveragedModel(conv()), r"take its \.module"),
-        (lambda: prepare_qat(nn.Sequential(conv()), EXAMPLE), "is prepared already"),
-    ],
-)
-def test_a_module_that_is_not_plain_is_refused_with_what_to_do(make: Callable[[], nn.Module], problem: str) -> None:
-    module = make()
-    for model in (module, nn.Sequential(module, nn.Identity())):
-        with pytest.raises(UnsupportedError, match=problem):
-            prepare_qat(model, EXAMPLE)
-
-
-def test_what_was_baked_in_or_materialized_is_plain() -> None:
-    baked = pruned()
-    prune.remove(baked, "weight")
-    lazy = nn.LazyConv2d(4, 1)
-    lazy(EXAMPLE)
-    compiled_in_place = conv()
-    compiled_in_place.compile(backend="eager")
-    for module in (baked, lazy, compiled_in_place):
-        assert_right(nn.Sequential(module, nn.ReLU()))
-
-
-NAMES = ("keys", "values", "items", "update", "clear", "pop", "graph", "code", "layers", "a/b", "a~b", "x", "weight")
-
-
-class Named(nn.Module):
-    """A sum over convolutions of any names, one of them nested as `a.b`."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.a = nn.Module()
-        self.a.b = conv()
-        for name in NAMES:
-            self.add_module(name, conv())
-
-    def forward(self, values: Tensor) -> Tensor:
-        total = self.a.b(values)
-        for name in NAMES:
-            total = total + getattr(self, name)(values)
-        return total
-
-
-def test_any_name_of_a_module_will_do() -> None:
-    assert_right(Named())
-    model = Named().eval()
-    one, other = prepare_qat(model, EXAMPLE), prepare_qat(Named(), EXAMPLE)
-    assert {"layers.keys.layer.weight", "layers.a/b.layer.weight", "layers.a~1b.layer.weight"} <= set(one.state_dict())
-    other.load_state_dict(one.state_dict())
-    assert torch.equal(other.eval()(IMAGES), one(IMAGES))
-
-
-@pytest.mark.parametrize("name", ["values", "keys", "type", "training", "forward", "clear", "graph"])
-def test_any_name_of_the_argument_will_do(name: str) -> None:
-    made: dict[str, type[nn.Module]] = {}
-    source = f"class Argument(Named):\n    def forward(self, {name}):\n        return self.keys({name})"
-    exec(source, {"Named": Named}, made)
-    assert_right(made["Argument"]())
-
-
-class Shared(nn.Module):
-    """One convolution under two names, one norm behind two convolutions, one rectifier everywhere, tied weights."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.c, self.d, self.e = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)
-        self.again, self.norm, self.relu = self.c, nn.BatchNorm2d(3), nn.ReLU(inplace=True)
-        self.e.weight = self.d.weight
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.relu(self.norm(self.c(x)))
-        y = self.relu(self.norm(self.again(y)))
-        return self.relu(self.norm(self.d(y))) + self.e(y)
-
-
-def test_modules_used_twice_are_shared() -> None:
-    assert_right(Shared())
-    prepared = prepare_qat(Shared(), EXAMPLE)
-    assert prepared.layers["d+norm"].layer.weight is prepared.layers["e"].layer.weight
-    assert prepared.layers["d+norm"].norm is prepared.layers["c+norm"].norm
-
-
-@pytest.mark.parametrize(
-    "model",
-    [
-        nn.Sequential(nn.Flatten(), nn.Linear(192, 8), nn.BatchNorm1d(8), nn.ReLU()),
-        nn.Sequential(nn.Flatten(), nn.Linear(192, 8), nn.ReLU(), nn.BatchNorm1d(8), nn.Linear(8, 2)),
-        nn.Sequential(conv(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.BatchNorm1d(4), nn.Linear(4, 2)),
-        nn.Sequential(conv(), nn.Flatten(2), nn.Linear(64, 8), nn.BatchNorm1d(4), nn.ReLU()),
-        nn.Sequential(nn.Flatten(2), nn.BatchNorm1d(3)),
-    ],
-)
-def test_batch_norm_1d_is_pytorchs_wherever_it_stands(model: nn.Module) -> None:
-    assert_right(model)
-    prepared = prepare_qat(model, EXAMPLE).train()
-    norm = next(module for module in prepared.modules() if isinstance(module, nn.BatchNorm1d))
-    expected = model.train()(IMAGES)
-    assert torch.allclose(prepared(IMAGES), expected, atol=1e-5)
-    theirs = next(module for module in model.modules() if isinstance(module, nn.BatchNorm1d))
-    assert torch.allclose(norm.running_var, theirs.running_var, atol=1e-5)
-
-
-def test_padded_average_pooling_is_prepared_whether_its_pads_count_or_not() -> None:
-    assert_right(nn.Sequential(conv(), nn.AvgPool2d(3, 2, 1)))
-    assert_right(nn.Sequential(conv(), nn.AvgPool2d(3, 1, 1, count_include_pad=False)))  # TensorFlow's SAME
-    assert_right(nn.Sequential(conv(), nn.AvgPool2d(3, 2, 1, count_include_pad=False)))
-
-
-def test_parameters_that_are_frozen_stay_frozen() -> None:
-    model = nn.Sequential(conv(), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 1))
-    model[0].requires_grad_(False)
-    model[1].requires_grad_(False)
-    prepared = prepare_qat(model, EXAMPLE)
-    trained = {name for name, parameter in prepared.named_parameters() if parameter.requires_grad}
-    assert trained == {"layers.3.layer.weight", "layers.3.layer.bias"}
-
-
-class TwoInputs(nn.Module):
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        return x + y
-
-
-class AnotherIfGiven(nn.Module):
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        return x if mask is None else x + mask
-
-
-class AnyNumber(nn.Module):
-    def forward(self, *images: Tensor) -> Tensor:
-        return images[0] + images[0]
-
-
-@pytest.mark.parametrize(
-    ("model", "name"), [(TwoInputs(), "y"), (AnotherIfGiven(), "mask"), (AnyNumber(), r"\*images")]
-)
-def test_arguments_beside_the_image_are_refused_by_name(model: nn.Module, name: str) -> None:
-    with pytest.raises(UnsupportedError, match=f"forward takes '{name}' beside one image"):
-        prepare_qat(model, EXAMPLE)
-
-
-class Unread(nn.Module):
-    def forward(self, x: Tensor, mask: Tensor | None = None, *more: Tensor, **options: bool) -> Tensor:
-        return x + x
-
-
-def test_arguments_that_nothing_reads_may_stay() -> None:
-    assert_right(Unread())
+    with pytest.raises(UnsupportedError, match="conv2d"):
+        float_graph(nn.Sequential(Standardized(3, 4, 1)), EXAMPLE)

@@ -1,4 +1,4 @@
-"""What a writer may leave out is judged by the tensor that it was merged into."""
+"""What a writer may omit is judged by the tensor that it was merged into."""
 
 from dataclasses import replace
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from edge.graph.graph import Tensor
-from edge.graph.importers.onnx.parsing.draft import Draft, Node, NotCanonical
+from edge.graph.importers.onnx.parsing.importer import Importer, Node, NotCanonical
 from edge.graph.passes.rewrite import real_values
 
 # canonical kinds of two operands that take a fused activation
@@ -20,67 +20,67 @@ def attributes_of(kind: str) -> dict[str, Any]:
     return {"activation": "none"} if kind in ACTIVATED else {}
 
 
-def arithmetic(draft: Draft, node: Node) -> None:
+def arithmetic(importer: Importer, node: Node) -> None:
     """Add, Sub, Mul, Div: two inputs of one dtype, broadcast as numpy does."""
-    inputs = [draft.tensor(node.input(index)) for index in range(2)]
+    inputs = [importer.tensor(node.input(index)) for index in range(2)]
     require_reals(inputs)
-    draft.emit(node.kind, node, [tensor.name for tensor in inputs], attributes_of(node.kind))
+    importer.emit(node.kind, node, [tensor.name for tensor in inputs], attributes_of(node.kind))
 
 
-def variadic(draft: Draft, node: Node) -> None:
+def variadic(importer: Importer, node: Node) -> None:
     """Sum, Mean, Max and Min of any number of inputs: one operator of two operands after another."""
     kind = {"Sum": "Add", "Mean": "Add"}.get(node.kind, node.kind)
-    inputs = [draft.tensor(name) for name in node.inputs]
+    inputs = [importer.tensor(name) for name in node.inputs]
     require_reals(inputs)
     if len(inputs) == 1:
-        draft.alias(node.outputs[0], inputs[0].name)
+        importer.alias(node.outputs[0], inputs[0].name)
         return
     mean = node.kind == "Mean"
     current = inputs[0]
     for tensor in inputs[1 : None if mean else -1]:
         shape = np.broadcast_shapes(current.shape, tensor.shape)
-        name = draft.step(kind, node, (current.name, tensor.name), attributes_of(kind), shape, dtype=current.dtype)
-        current = draft.tensor(name)
-    last = scalar(draft, node, 1 / len(inputs)) if mean else inputs[-1].name
+        name = importer.step(kind, node, (current.name, tensor.name), attributes_of(kind), shape, dtype=current.dtype)
+        current = importer.tensor(name)
+    last = scalar(importer, node, 1 / len(inputs)) if mean else inputs[-1].name
     kind = "Mul" if mean else kind
-    draft.emit(kind, node, (current.name, last), attributes_of(kind))
+    importer.emit(kind, node, (current.name, last), attributes_of(kind))
 
 
-def reciprocal(draft: Draft, node: Node) -> None:
+def reciprocal(importer: Importer, node: Node) -> None:
     """1 / x."""
-    x = draft.tensor(node.input(0))
+    x = importer.tensor(node.input(0))
     require_reals([x])
-    draft.emit("Div", node, (scalar(draft, node, 1.0), x.name), attributes_of("Div"))
+    importer.emit("Div", node, (scalar(importer, node, 1.0), x.name), attributes_of("Div"))
 
 
-def power(draft: Draft, node: Node) -> None:
+def power(importer: Importer, node: Node) -> None:
     """Pow: by a constant 1, 2, 0.5, -0.5 or -1 as what it is, else base and exponent of one dtype."""
-    base, exponent = draft.tensor(node.input(0)), draft.tensor(node.input(1))
+    base, exponent = importer.tensor(node.input(0)), importer.tensor(node.input(1))
     require_reals([base])
     constant = float(real_values(exponent).reshape(())) if _is_one_number(exponent) else None
     if len(exponent.shape) > len(base.shape):
         constant = None
     if constant == 1:
-        draft.alias(node.outputs[0], base.name)
+        importer.alias(node.outputs[0], base.name)
     elif constant == 2:
-        draft.emit("Mul", node, (base.name, base.name), attributes_of("Mul"))
+        importer.emit("Mul", node, (base.name, base.name), attributes_of("Mul"))
     elif constant == -1:
-        draft.emit("Div", node, (scalar(draft, node, 1.0), base.name), attributes_of("Div"))
+        importer.emit("Div", node, (scalar(importer, node, 1.0), base.name), attributes_of("Div"))
     elif constant in ROOTS:
-        draft.emit(ROOTS[constant], node, (base.name,), {})
+        importer.emit(ROOTS[constant], node, (base.name,), {})
     elif exponent.data is not None and exponent.quantization is None:
         data = exponent.data.astype(base.dtype)
-        name = draft.add_constant(f"{exponent.name}/{base.dtype}", data, fresh=True)
-        draft.emit("Pow", node, (base.name, name), {})
+        name = importer.add_constant(f"{exponent.name}/{base.dtype}", data, fresh=True)
+        importer.emit("Pow", node, (base.name, name), {})
     elif exponent.dtype == base.dtype:
-        draft.emit("Pow", node, (base.name, exponent.name), {})
+        importer.emit("Pow", node, (base.name, exponent.name), {})
     else:
         raise NotCanonical(f"an exponent of {exponent.dtype}")
 
 
-def scalar(draft: Draft, node: Node, value: float) -> str:
+def scalar(importer: Importer, node: Node, value: float) -> str:
     """A float32 scalar constant that a node needs."""
-    return draft.add_constant(f"{node.outputs[0]}/{value:g}", np.array(value, np.float32), fresh=True)
+    return importer.add_constant(f"{node.outputs[0]}/{value:g}", np.array(value, np.float32), fresh=True)
 
 
 def require_reals(tensors: Sequence[Tensor]) -> None:

@@ -6,21 +6,21 @@ import numpy as np
 
 from edge.graph.graph import Quantization, Tensor
 from edge.graph.importers.onnx.operators.windows import Window, finish, raised, raised_weight, window
-from edge.graph.importers.onnx.parsing.draft import Draft, Node, NotCanonical
+from edge.graph.importers.onnx.parsing.importer import Importer, Node, NotCanonical
 from edge.graph.ops.padding import transposed_full_size
 
 
-def conv(draft: Draft, node: Node) -> None:
+def conv(importer: Importer, node: Node) -> None:
     """Conv over one or two axes with a constant weight; `auto_pad` becomes explicit pads.
 
     Over one axis it stands between two Reshapes: (n, c, length) is (n, c, 1, length).
     """
-    x, weight = draft.tensor(node.input(0)), draft.required_constant(node.input(1))
+    x, weight = importer.tensor(node.input(0)), importer.required_constant(node.input(1))
     _check(node, x, weight)
-    bias = _bias(draft, node.input(2), weight.shape[0])
+    bias = _bias(importer, node.input(2), weight.shape[0])
     seen = window(node, x.shape[2:], weight.shape[2:])
-    inputs = (raised(draft, node, x).name, raised_weight(draft, weight).name, bias)
-    finish(draft, node, "Conv", inputs, _attributes(node, seen), x.dtype)
+    inputs = (raised(importer, node, x).name, raised_weight(importer, weight).name, bias)
+    finish(importer, node, "Conv", inputs, _attributes(node, seen), x.dtype)
 
 
 def _check(node: Node, x: Tensor, weight: Tensor) -> None:
@@ -44,35 +44,35 @@ def _attributes(node: Node, seen: Window) -> dict[str, object]:
     }
 
 
-def _bias(draft: Draft, name: str, channels: int) -> str:
+def _bias(importer: Importer, name: str, channels: int) -> str:
     if not name:
         return ""
-    bias = draft.required_constant(name)
+    bias = importer.required_constant(name)
     if bias.shape != (channels,):
         raise NotCanonical(f"bias of shape {bias.shape}")
     return bias.name
 
 
-def conv_transpose(draft: Draft, node: Node) -> None:
+def conv_transpose(importer: Importer, node: Node) -> None:
     """ConvTranspose over one or two axes with a constant weight (I, O / group, ...), which becomes (O, I / group, ...).
 
     `auto_pad`, `output_shape` and `output_padding` become pads and the output's shape.
     """
-    x, given = draft.tensor(node.input(0)), draft.required_constant(node.input(1))
+    x, given = importer.tensor(node.input(0)), importer.required_constant(node.input(1))
     _check(node, x, given)
     group = int(node.attributes.get("group", 1))
-    weight = raised_weight(draft, _turned(draft, given, group))
-    bias = _bias(draft, node.input(2), weight.shape[0])
+    weight = raised_weight(importer, _turned(importer, given, group))
+    bias = _bias(importer, node.input(2), weight.shape[0])
     known = ("strides", "dilations", "pads")
     plain = replace(node, attributes={key: node.attributes[key] for key in known if key in node.attributes})
     seen = window(plain, x.shape[2:], given.shape[2:])
     size_hw = (1, *x.shape[2:])[-2:]
     full = transposed_full_size(size_hw, seen.kernel, seen.strides, seen.dilations)
     out_hw, starts = _placed(node, seen, size_hw, full)
-    draft.types[node.outputs[0]] = (x.dtype, (x.shape[0], weight.shape[0], *out_hw[2 - len(x.shape[2:]) :]))
+    importer.types[node.outputs[0]] = (x.dtype, (x.shape[0], weight.shape[0], *out_hw[2 - len(x.shape[2:]) :]))
     ends = [max(0, whole - start - kept) for whole, start, kept in zip(full, starts, out_hw, strict=True)]
     attributes = _attributes(node, seen) | {"pads": (*starts, *ends)}
-    finish(draft, node, "ConvTranspose", (raised(draft, node, x).name, weight.name, bias), attributes, x.dtype)
+    finish(importer, node, "ConvTranspose", (raised(importer, node, x).name, weight.name, bias), attributes, x.dtype)
 
 
 def _placed(
@@ -95,7 +95,7 @@ def _placed(
     return out_hw, tuple(total // 2 if mode == "SAME_UPPER" else total - total // 2 for total in totals)
 
 
-def _turned(draft: Draft, weight: Tensor, group: int) -> Tensor:
+def _turned(importer: Importer, weight: Tensor, group: int) -> Tensor:
     """A weight (I, O / group, ...) as (O, I / group, ...), parameters along its outputs with it."""
     assert weight.data is not None
     inputs, outputs, *rest = weight.shape
@@ -112,21 +112,21 @@ def _turned(draft: Draft, weight: Tensor, group: int) -> Tensor:
         quantization = Quantization(
             scale=np.asarray(scale, np.float32), zero_point=np.asarray(zero_point, np.int64), axis=0
         )
-    draft.reserve(weight.shape, weight.data.dtype.itemsize)
+    importer.reserve(weight.shape, weight.data.dtype.itemsize)
     data = weight.data.reshape(group, inputs // group, outputs, *rest).swapaxes(1, 2)
     data = np.ascontiguousarray(data.reshape(group * outputs, inputs // group, *rest))
     name = weight.name.removesuffix("/transposed") if weight.name.endswith("/transposed") else f"{weight.name}/turned"
-    return draft.tensors[draft.add_constant(name, data, quantization, fresh=True)]
+    return importer.tensors[importer.add_constant(name, data, quantization, fresh=True)]
 
 
-def batch_normalization(draft: Draft, node: Node) -> None:
+def batch_normalization(importer: Importer, node: Node) -> None:
     """Inference batch normalization with constant statistics."""
     if node.attributes.get("training_mode", 0) or len(node.outputs) > 1:
         raise NotCanonical("training mode")
-    x = draft.tensor(node.input(0))
+    x = importer.tensor(node.input(0))
     channels = x.shape[1] if len(x.shape) > 1 else 0
-    names = [draft.required_constant(node.input(index)) for index in range(1, 5)]
+    names = [importer.required_constant(node.input(index)) for index in range(1, 5)]
     if any(constant.shape != (channels,) for constant in names):
         raise NotCanonical("statistics of another size than the channels")
     attributes = {"epsilon": float(node.attributes.get("epsilon", 1e-5))}
-    draft.emit("BatchNorm", node, (x.name, *(constant.name for constant in names)), attributes)
+    importer.emit("BatchNorm", node, (x.name, *(constant.name for constant in names)), attributes)

@@ -15,7 +15,7 @@ import onnx
 from onnx import NodeProto
 
 from edge.errors import ModelFileError
-from edge.graph.importers.onnx.parsing.draft import Draft
+from edge.graph.importers.onnx.parsing.importer import Importer
 from edge.graph.passes.rewrite import fresh_name
 
 CONTRIBUTED = "com.microsoft"
@@ -36,8 +36,8 @@ DYNAMIC = frozenset(
 class Parts:
     """The nodes that one integer node is written out as."""
 
-    def __init__(self, draft: Draft, node: NodeProto) -> None:
-        self.draft = draft
+    def __init__(self, importer: Importer, node: NodeProto) -> None:
+        self.importer = importer
         self.node = node
         self.made: list[NodeProto] = []
         self.attributes = {entry.name: onnx.helper.get_attribute_value(entry) for entry in node.attribute}
@@ -49,17 +49,17 @@ class Parts:
 
     def name(self, role: str) -> str:
         """A new tensor name for a role within this node."""
-        name = fresh_name(self.draft.fresh(f"{self.node.output[0]}/{role}"), self._made)
+        name = fresh_name(self.importer.fresh(f"{self.node.output[0]}/{role}"), self._made)
         self._made.add(name)
         return name
 
     def scale(self, index: int) -> np.ndarray[Any, Any]:
         """The values of a scale. Refuses (ModelFileError) one that is computed while running."""
-        name = self.draft.aliases.get(self.input(index), self.input(index))
-        data = self.draft.tensor(name).data if name else None
+        name = self.importer.aliases.get(self.input(index), self.input(index))
+        data = self.importer.tensor(name).data if name else None
         if data is None:
             raise ModelFileError(
-                self.draft.label, f"node '{self.node.name}' ({self.node.op_type}) computes its scale '{name}'"
+                self.importer.label, f"node '{self.node.name}' ({self.node.op_type}) computes its scale '{name}'"
             )
         return data
 
@@ -77,11 +77,11 @@ class Parts:
         """The real values of an int32 bias that is counted in `scale`; '' where it is absent."""
         if not self.input(index):
             return ""
-        data = self.draft.tensor(self.draft.aliases.get(self.input(index), self.input(index)))
+        data = self.importer.tensor(self.importer.aliases.get(self.input(index), self.input(index)))
         scale = np.asarray(scale, np.float32)
         if scale.size == 1 or len(data.shape) != 1:
             scale = scale.reshape(-1)[:1].reshape(())
-        name = self.draft.add_constant(self.name("bias/scale"), scale)
+        name = self.importer.add_constant(self.name("bias/scale"), scale)
         output = self.name("bias")
         self.add("DequantizeLinear", [self.input(index), name], output, "bias/dequantize", axis=0)
         return output
@@ -112,7 +112,7 @@ class Parts:
 
     def refuse(self, problem: str) -> ModelFileError:
         """The error for a form that is not known."""
-        return ModelFileError(self.draft.label, f"node '{self.node.name}' ({self.node.op_type}): {problem}")
+        return ModelFileError(self.importer.label, f"node '{self.node.name}' ({self.node.op_type}): {problem}")
 
 
 def _conv(parts: Parts) -> list[NodeProto]:
@@ -122,7 +122,7 @@ def _conv(parts: Parts) -> list[NodeProto]:
 
 
 def _matmul(parts: Parts) -> list[NodeProto]:
-    rank = len(parts.draft.tensor(parts.draft.aliases.get(parts.input(3), parts.input(3))).shape)
+    rank = len(parts.importer.tensor(parts.importer.aliases.get(parts.input(3), parts.input(3))).shape)
     inputs = [parts.real(0, "a"), parts.real(3, "b", axis=rank - 1)]
     return parts.result("MatMul", inputs, 6)
 
@@ -153,7 +153,7 @@ def _pool(parts: Parts) -> list[NodeProto]:
 
 
 def _softmax(parts: Parts) -> list[NodeProto]:
-    rank = len(parts.draft.tensor(parts.draft.aliases.get(parts.input(0), parts.input(0))).shape)
+    rank = len(parts.importer.tensor(parts.importer.aliases.get(parts.input(0), parts.input(0))).shape)
     axis = int(parts.attributes.get("axis", -1))
     if int(parts.attributes.get("opset", 13)) < 13 and axis not in (-1, rank - 1):
         raise parts.refuse("an axis that is not the last one, with the meaning of operator sets before 13")
@@ -187,14 +187,14 @@ def _fake_quantize(parts: Parts) -> list[NodeProto]:
     form = (-1,) if axes else ()
     zero_point = offset.astype(np.uint8) if levels == 256 else np.zeros(offset.shape, np.int8)
     names = [
-        parts.draft.add_constant(parts.name("scale"), scale.astype(np.float32).reshape(form)),
-        parts.draft.add_constant(parts.name("zero_point"), zero_point.reshape(form)),
+        parts.importer.add_constant(parts.name("scale"), scale.astype(np.float32).reshape(form)),
+        parts.importer.add_constant(parts.name("zero_point"), zero_point.reshape(form)),
     ]
     attributes = {"axis": axes[0]} if axes else {}
     integers = parts.name("quantized")
     parts.add("QuantizeLinear", [parts.input(0), *names], integers, "quantize", **attributes)
     if levels == 255:
-        narrow = parts.draft.add_constant(parts.name("lowest"), np.array(-127, np.int8))
+        narrow = parts.importer.add_constant(parts.name("lowest"), np.array(-127, np.int8))
         clipped = parts.name("clipped")
         parts.add("Clip", [integers, narrow], clipped, "clip")
         integers = clipped
@@ -223,7 +223,7 @@ WRITTEN_OUT: Mapping[tuple[str, str], Callable[[Parts], list[NodeProto]]] = Mapp
 )
 
 
-def written_out(draft: Draft, node: NodeProto) -> list[NodeProto]:
+def decomposed(importer: Importer, node: NodeProto) -> list[NodeProto]:
     """The nodes that compute what an integer node computes; any other node is returned as it is.
 
     ONNX Runtime's own QuantizeLinear and DequantizeLinear mean the same as ONNX's.
@@ -240,4 +240,4 @@ def written_out(draft: Draft, node: NodeProto) -> list[NodeProto]:
     rule = WRITTEN_OUT.get((domain, node.op_type))
     if rule is None or not node.output or not node.output[0]:
         return [node]
-    return rule(Parts(draft, node))
+    return rule(Parts(importer, node))

@@ -9,7 +9,7 @@ from edge.errors import UnsupportedError
 from edge.graph.graph import Tensor
 from edge.graph.importers.onnx.operators.elementwise import axis_of
 from edge.graph.importers.onnx.operators.windows import finish, raised
-from edge.graph.importers.onnx.parsing.draft import Draft, Node, NotCanonical
+from edge.graph.importers.onnx.parsing.importer import Importer, Node, NotCanonical
 from edge.graph.importers.onnx.parsing.opset import SIMPLE
 
 # ONNX name -> canonical name; what distinguishes the half-pixel forms is checked below.
@@ -30,9 +30,9 @@ NEAREST = {"half_pixel": "round_prefer_ceil", "asymmetric": "floor", "align_corn
 Indices = npt.NDArray[np.int64]
 
 
-def resize(draft: Draft, node: Node) -> None:
+def resize(importer: Importer, node: Node) -> None:
     """Linear where the scale is exactly the ratio of the sizes; nearest with every rounding and scale."""
-    x = draft.tensor(node.input(0))
+    x = importer.tensor(node.input(0))
     output = node.outputs[0]
     mode = node.attributes.get("mode", "nearest")
     coordinates = node.attributes.get("coordinate_transformation_mode", "half_pixel")
@@ -42,33 +42,33 @@ def resize(draft: Draft, node: Node) -> None:
         raise NotCanonical(f"{coordinates} coordinates, antialias {node.attributes.get('antialias', 0)}")
     if not x.shape or 0 in x.shape:
         raise NotCanonical("nothing to resize")
-    shape, scales = _sizes(draft, node, x.shape)
+    shape, scales = _sizes(importer, node, x.shape)
     if 0 in shape:
         raise NotCanonical(f"a result of {shape}")
-    draft.types[output] = (x.dtype, shape)  # ONNX's own inference multiplies in double
+    importer.types[output] = (x.dtype, shape)  # ONNX's own inference multiplies in double
     if shape == x.shape:  # ONNX Runtime and PyTorch copy, whatever the scale
-        draft.alias(output, x.name)
+        importer.alias(output, x.name)
         return
     if mode == "nearest":
-        _nearest(draft, node, x, shape, scales)
+        _nearest(importer, node, x, shape, scales)
         return
     for axis, (before, after) in enumerate(zip(x.shape, shape, strict=True)):
         if coordinates == "pytorch_half_pixel" and after == 1 and before != 1:
             raise NotCanonical("pytorch_half_pixel to one pixel")
         if abs(float(scales[axis]) * before / after - 1) > RATIO_TOLERANCE:
             raise NotCanonical(f"a scale of {scales[axis]:g} from {before} to {after} pixels")
-    _emit(draft, node, x, shape, COORDINATES[coordinates])
+    _emit(importer, node, x, shape, COORDINATES[coordinates])
 
 
-def _emit(draft: Draft, node: Node, x: Tensor, shape: tuple[int, ...], coordinates: str) -> None:
+def _emit(importer: Importer, node: Node, x: Tensor, shape: tuple[int, ...], coordinates: str) -> None:
     if len(x.shape) not in (3, 4) or shape[:2] != x.shape[:2]:
         raise NotCanonical("not the two spatial axes")
     mode = node.attributes.get("mode", "nearest")
     attributes: dict[str, object] = {"mode": mode, "coordinates": coordinates, "size_hw": (1, *shape[2:])[-2:]}
-    finish(draft, node, "Resize", (raised(draft, node, x).name,), attributes, x.dtype)
+    finish(importer, node, "Resize", (raised(importer, node, x).name,), attributes, x.dtype)
 
 
-def _nearest(draft: Draft, node: Node, x: Tensor, shape: tuple[int, ...], scales: Sequence[np.float32]) -> None:
+def _nearest(importer: Importer, node: Node, x: Tensor, shape: tuple[int, ...], scales: Sequence[np.float32]) -> None:
     """A Resize if its indices are those that the kernel computes, else one Gather per axis that changes."""
     coordinates = node.attributes.get("coordinate_transformation_mode", "half_pixel")
     rounding = node.attributes.get("nearest_mode", "round_prefer_floor")
@@ -78,20 +78,20 @@ def _nearest(draft: Draft, node: Node, x: Tensor, shape: tuple[int, ...], scales
     if len(x.shape) in (3, 4) and min(axes, default=0) >= 2:
         known = (kernel_indices(x.shape[axis], shape[axis], canonical) for axis in axes)
         if all(np.array_equal(chosen[axis], found) for axis, found in zip(axes, known, strict=True)):
-            _emit(draft, node, x, shape, canonical)
+            _emit(importer, node, x, shape, canonical)
             return
     current = x
     for axis, places in chosen.items():
-        name = draft.add_constant(f"{node.outputs[0]}/indices", places, fresh=True)
+        name = importer.add_constant(f"{node.outputs[0]}/indices", places, fresh=True)
         if axis == axes[-1]:
-            draft.emit("Gather", node, (current.name, name), {"axis": axis})
+            importer.emit("Gather", node, (current.name, name), {"axis": axis})
             return
         made = (*current.shape[:axis], shape[axis], *current.shape[axis + 1 :])
-        step = draft.step("Gather", node, (current.name, name), {"axis": axis}, made, dtype=x.dtype)
-        current = draft.tensor(step)
+        step = importer.step("Gather", node, (current.name, name), {"axis": axis}, made, dtype=x.dtype)
+        current = importer.tensor(step)
 
 
-def _sizes(draft: Draft, node: Node, before: tuple[int, ...]) -> tuple[tuple[int, ...], list[np.float32]]:
+def _sizes(importer: Importer, node: Node, before: tuple[int, ...]) -> tuple[tuple[int, ...], list[np.float32]]:
     """The result's shape and the scale per axis, in float32 as ONNX Runtime computes both.
 
     From scales: floor(scale * size). From sizes: scale = new / old; with an aspect ratio kept, one scale for all axes
@@ -100,7 +100,7 @@ def _sizes(draft: Draft, node: Node, before: tuple[int, ...]) -> tuple[tuple[int
     axes = [axis_of(axis, len(before)) for axis in node.attributes.get("axes", range(len(before)))]
     shape, scales = list(before), [F32(1)] * len(before)
     name = node.input(2)
-    data = draft.constant(name) if name else None
+    data = importer.constant(name) if name else None
     if name and data is None:
         raise NotCanonical("computed scales")
     if data is not None and data.size:
@@ -111,7 +111,7 @@ def _sizes(draft: Draft, node: Node, before: tuple[int, ...]) -> tuple[tuple[int
                 raise NotCanonical(f"a scale of {scale:g}")
             scales[axis], shape[axis] = scale, int(scale * F32(before[axis]))
         return tuple(shape), scales
-    sizes = draft.integers(node.input(3))
+    sizes = importer.integers(node.input(3))
     if len(sizes) != len(axes):
         raise NotCanonical("sizes for other axes")
     for axis, size in zip(axes, sizes, strict=True):

@@ -17,10 +17,10 @@ from edge.graph.importers.onnx.operators import (
     resize,
     shape,
 )
-from edge.graph.importers.onnx.parsing.draft import Draft, Node
+from edge.graph.importers.onnx.parsing.importer import Importer, Node
 
 # operator type -> how it is read. A handler raises NotCanonical for a form that has no canonical kind.
-READERS: Mapping[str, Callable[[Draft, Node], None]] = MappingProxyType(
+READERS: Mapping[str, Callable[[Importer, Node], None]] = MappingProxyType(
     {
         "Abs": activation.unary,
         "Add": arithmetic.arithmetic,

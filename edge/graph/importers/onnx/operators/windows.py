@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import prod
 
 from edge.graph.graph import Tensor
-from edge.graph.importers.onnx.parsing.draft import Draft, Node, NotCanonical
+from edge.graph.importers.onnx.parsing.importer import Importer, Node, NotCanonical
 
 Pair = tuple[int, int]
 Pads = tuple[int, int, int, int]
@@ -76,38 +76,38 @@ def _in_two(values: tuple[int, ...], filler: int) -> Pair:
     return (values[0], values[1]) if len(values) == 2 else (filler, values[0])
 
 
-def raised(draft: Draft, node: Node, x: Tensor) -> Tensor:
+def raised(importer: Importer, node: Node, x: Tensor) -> Tensor:
     """The activation (n, c, length) as (n, c, 1, length), by a Reshape; one of rank 4 as it is."""
     if len(x.shape) == 4:
         return x
     if len(x.shape) != 3:
         raise NotCanonical(f"an input of {len(x.shape)} axes; 1-D and 2-D windows are known")
     shape = (*x.shape[:2], 1, x.shape[2])
-    return draft.tensor(draft.step("Reshape", node, (x.name,), {"shape": shape}, shape, dtype=x.dtype))
+    return importer.tensor(importer.step("Reshape", node, (x.name,), {"shape": shape}, shape, dtype=x.dtype))
 
 
-def raised_weight(draft: Draft, weight: Tensor) -> Tensor:
+def raised_weight(importer: Importer, weight: Tensor) -> Tensor:
     """The weight (O, I, k) as (O, I, 1, k); one of rank 4 as it is."""
     if len(weight.shape) == 4:
         return weight
     if len(weight.shape) != 3 or weight.data is None:
         raise NotCanonical(f"a weight of {len(weight.shape)} axes")
     shape = (*weight.shape[:2], 1, weight.shape[2])
-    draft.reserve(shape, weight.data.dtype.itemsize)
+    importer.reserve(shape, weight.data.dtype.itemsize)
     data = weight.data.reshape(shape)
-    return draft.tensors[draft.add_constant(f"{weight.name}/2d", data, weight.quantization, fresh=True)]
+    return importer.tensors[importer.add_constant(f"{weight.name}/2d", data, weight.quantization, fresh=True)]
 
 
 def finish(
-    draft: Draft, node: Node, kind: str, inputs: tuple[str, ...], attributes: dict[str, object], dtype: str
+    importer: Importer, node: Node, kind: str, inputs: tuple[str, ...], attributes: dict[str, object], dtype: str
 ) -> None:
     """Add the operator over two axes and, where the node's output has one, the Reshape that takes the other away."""
     output = node.outputs[0]
-    shape = draft.types[output][1] if output in draft.types else ()
+    shape = importer.types[output][1] if output in importer.types else ()
     if len(shape) == 4:
-        draft.emit(kind, node, inputs, attributes)
+        importer.emit(kind, node, inputs, attributes)
         return
     if len(shape) != 3 or not prod(shape):
         raise NotCanonical("output of unknown shape")
-    made = draft.step(kind, node, inputs, attributes, (*shape[:2], 1, shape[2]), dtype=dtype)
-    draft.emit("Reshape", node, (made,), {"shape": shape})
+    made = importer.step(kind, node, inputs, attributes, (*shape[:2], 1, shape[2]), dtype=dtype)
+    importer.emit("Reshape", node, (made,), {"shape": shape})

@@ -1,1 +1,1 @@
-"""The ONNX file itself: opsets, sizes, tensors beside it, and the draft that operators write into."""
+"""The ONNX file itself: opsets, sizes, tensors beside it, and the importer that operators write into."""

@@ -16,7 +16,7 @@ from edge.errors import EdgeError, ModelFileError
 from edge.execution.integer import IntegerSimulation
 from edge.graph.analyses.counts import count_graph
 from edge.graph.graph import Graph, Operator, Tensor
-from edge.graph.importers.tflite.cut import TfliteCutter
+from edge.graph.importers.tflite.extract import TfliteExtractor
 from edge.graph.importers.tflite.parsing.schema import pack, schema
 from edge.graph.importers.tflite.reader import read_tflite
 from tests.support.one_operator import Parameters, activation, graph_of, weight_and_bias
@@ -274,9 +274,9 @@ def test_mutated_files_are_read_or_refused_in_one_line(small_file: bytes) -> Non
         data = _mutated(small_file, rng)
         try:
             count_graph(read_tflite(data))
-            cutter = TfliteCutter(data)
-            for index in range(len(cutter.file.operators)):
-                cutter.cut(index)
+            extractor = TfliteExtractor(data)
+            for index in range(len(extractor.file.operators)):
+                extractor.extract(index)
             outcomes["read"] += 1
         except EdgeError as error:
             assert "\n" not in str(error)

@@ -51,7 +51,7 @@ class Node:
 
 
 @dataclass(kw_only=True)
-class Draft:
+class Importer:
     """Operators and tensors read so far.
 
     Attributes:
@@ -216,7 +216,7 @@ class Draft:
         self.tensors[name] = Tensor(name=name, shape=tensor.shape, dtype=tensor.dtype, quantization=quantization)
 
 
-def plain_node(draft: Draft, proto: NodeProto, index: int) -> Node:
+def plain_node(importer: Importer, proto: NodeProto, index: int) -> Node:
     """A node with resolved inputs and plain attributes. Refuses (ModelFileError) attributes that are no values."""
     domain = "" if proto.domain in ("", "ai.onnx") else proto.domain
     kind = f"{domain}.{proto.op_type}" if domain and not _contributed_rounding(proto) else proto.op_type
@@ -225,12 +225,14 @@ def plain_node(draft: Draft, proto: NodeProto, index: int) -> Node:
         try:
             value = onnx.helper.get_attribute_value(attribute)
         except ValueError as error:
-            raise ModelFileError(draft.label, f"node '{proto.name}': attribute '{attribute.name}': {error}") from error
+            raise ModelFileError(
+                importer.label, f"node '{proto.name}': attribute '{attribute.name}': {error}"
+            ) from error
         attributes[attribute.name] = _plain(value)
     return Node(
         kind=kind,
         name=proto.name or f"{proto.op_type}_{index}",
-        inputs=tuple(draft.aliases.get(name, name) for name in proto.input),
+        inputs=tuple(importer.aliases.get(name, name) for name in proto.input),
         outputs=tuple(proto.output),
         attributes=attributes,
     )
@@ -241,40 +243,40 @@ def _contributed_rounding(proto: NodeProto) -> bool:
     return proto.domain == "com.microsoft" and proto.op_type in ("QuantizeLinear", "DequantizeLinear")
 
 
-def infer_outputs(draft: Draft, proto: NodeProto) -> None:
+def infer_outputs(importer: Importer, proto: NodeProto) -> None:
     """Infer the types of a node's outputs from its inputs and from the constants computed so far.
 
     One node at a time, with every size known: ONNX's inference of a whole file may abort the process on bad sizes.
     Refuses (ModelFileError) a node whose inputs contradict its definition; leaves unknown what stays unknown.
     """
-    known = all(name in draft.types for name in proto.input if name)
+    known = all(name in importer.types for name in proto.input if name)
     if known and _contributed_rounding(proto):
-        zero_point = draft.types[proto.input[2]][0] if len(proto.input) > 2 and proto.input[2] else "uint8"
+        zero_point = importer.types[proto.input[2]][0] if len(proto.input) > 2 and proto.input[2] else "uint8"
         dtype = zero_point if proto.op_type == "QuantizeLinear" else "float32"
-        draft.types[proto.output[0]] = (dtype, draft.types[proto.input[0]][1])
+        importer.types[proto.output[0]] = (dtype, importer.types[proto.input[0]][1])
         return
     if not known or proto.domain not in ("", "ai.onnx"):
         return
     types, data = {}, {}
     for name in filter(None, proto.input):
-        dtype, shape = draft.types[name]
+        dtype, shape = importer.types[name]
         types[name] = onnx.helper.make_tensor_type_proto(ELEMENT_OF[dtype], shape)
-        tensor = draft.tensors.get(draft.aliases.get(name, name))
+        tensor = importer.tensors.get(importer.aliases.get(name, name))
         if tensor is not None and tensor.data is not None and tensor.quantization is None and tensor.data.size < 4096:
             data[name] = onnx.numpy_helper.from_array(tensor.data, name)
     try:
-        schema = onnx.defs.get_schema(proto.op_type, draft.opset, "")
-        opset = [onnx.helper.make_opsetid("", draft.opset)]
+        schema = onnx.defs.get_schema(proto.op_type, importer.opset, "")
+        opset = [onnx.helper.make_opsetid("", importer.opset)]
         inferred = onnx.shape_inference.infer_node_outputs(schema, proto, types, data, opset_imports=opset)
     except Exception as error:  # the C++ inference throws several unrelated types
-        raise ModelFileError(draft.label, f"node '{proto.name}': {str(error)[:200]}") from error
+        raise ModelFileError(importer.label, f"node '{proto.name}': {str(error)[:200]}") from error
     for name in proto.output:
         if name in inferred and inferred[name].HasField("tensor_type"):
             kind = inferred[name].tensor_type
             sizes = tuple(size.dim_value for size in kind.shape.dim)
             static = kind.HasField("shape") and all(size.HasField("dim_value") for size in kind.shape.dim)
             if static and kind.elem_type in ELEMENT_TYPES:
-                draft.types[name] = (ELEMENT_TYPES[kind.elem_type][0], sizes)
+                importer.types[name] = (ELEMENT_TYPES[kind.elem_type][0], sizes)
 
 
 def _plain(value: Any) -> Any:

@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from edge.errors import UnsupportedError
 from edge.models.blocks import SamePadConv2d
+from edge.quantization.qat.graph_capture import GraphCapture, Ref
 from edge.quantization.qat.layers import conv_pads
-from edge.quantization.qat.lowerer import Lowerer, Ref
 
 Rule = Callable[..., None]
 
@@ -20,27 +20,27 @@ def _pair(value: Any) -> tuple[int, int]:
     return (int(value[0]), int(value[1])) if isinstance(value, tuple | list) else (int(value), int(value))
 
 
-def _refuse(low: Lowerer, node: fx.Node, why: str) -> UnsupportedError:
-    return UnsupportedError(f"{low.name_of(node)}: {why}")
+def _refuse(into: GraphCapture, node: fx.Node, why: str) -> UnsupportedError:
+    return UnsupportedError(f"{into.name_of(node)}: {why}")
 
 
-def _image(low: Lowerer, node: fx.Node, input: Ref) -> tuple[int, ...]:
+def _image(into: GraphCapture, node: fx.Node, input: Ref) -> tuple[int, ...]:
     """The shape of an input that must be (1, channels, height, width)."""
-    shape = low.shape_of(input)
+    shape = into.shape_of(input)
     if len(shape) != 4:
-        raise _refuse(low, node, f"an input of shape {shape} has no operator here; (1, channels, h, w) is needed")
+        raise _refuse(into, node, f"an input of shape {shape} has no operator here; (1, channels, h, w) is needed")
     return shape
 
 
-def _layer(low: Lowerer, node: fx.Node, module: nn.Conv2d | nn.Linear, input: Ref) -> None:
+def _layer(into: GraphCapture, node: fx.Node, module: nn.Conv2d | nn.Linear, input: Ref) -> None:
     users = list(node.users)
     norm_node = users[0] if len(users) == 1 and users[0].op == "call_module" else None
-    norm = None if norm_node is None else low.module(norm_node)
+    norm = None if norm_node is None else into.module(norm_node)
     attributes: dict[str, Any] = {"activation": "none"}
     if isinstance(module, nn.Conv2d):
         if module.padding_mode != "zeros":
-            raise _refuse(low, node, f"padding mode '{module.padding_mode}' has no operator; use zeros")
-        shape = _image(low, node, input)
+            raise _refuse(into, node, f"padding mode '{module.padding_mode}' has no operator; use zeros")
+        shape = _image(into, node, input)
         attributes |= {
             "strides": _pair(module.stride),
             "pads": conv_pads(module, (shape[2], shape[3])),
@@ -49,64 +49,64 @@ def _layer(low: Lowerer, node: fx.Node, module: nn.Conv2d | nn.Linear, input: Re
         }
     layer = (str(node.target), module)
     expected = nn.BatchNorm2d if isinstance(module, nn.Conv2d) else nn.BatchNorm1d
-    if norm_node is not None and type(norm) is expected and len(low.shape(node)) in (2, 4):
-        _require_statistics(low, norm_node, norm)
-        low.emit_layer(norm_node, input, layer, (str(norm_node.target), norm), attributes)
+    if norm_node is not None and type(norm) is expected and len(into.shape(node)) in (2, 4):
+        _require_statistics(into, norm_node, norm)
+        into.emit_layer(norm_node, input, layer, (str(norm_node.target), norm), attributes)
     else:
-        low.emit_layer(node, input, layer, None, attributes)
+        into.emit_layer(node, input, layer, None, attributes)
 
 
-def _require_statistics(low: Lowerer, node: fx.Node, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
+def _require_statistics(into: GraphCapture, node: fx.Node, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
     if norm.running_mean is None or norm.running_var is None:
-        raise _refuse(low, node, "batch norm without running statistics cannot be folded")
+        raise _refuse(into, node, "batch norm without running statistics cannot be folded")
 
 
-def _norm(low: Lowerer, node: fx.Node, module: nn.BatchNorm1d | nn.BatchNorm2d, input: Ref) -> None:
+def _norm(into: GraphCapture, node: fx.Node, module: nn.BatchNorm1d | nn.BatchNorm2d, input: Ref) -> None:
     """A norm with no layer before it: a depthwise 1x1 convolution; (1, c) and (1, c, length) as images on the way."""
-    if low.is_activation(node):
-        return  # folded when its layer was lowered
-    _require_statistics(low, node, module)
+    if into.is_activation(node):
+        return  # folded when its layer was captured
+    _require_statistics(into, node, module)
     channels = module.num_features
     identity = nn.Conv2d(channels, channels, 1, groups=channels, bias=False)
     nn.init.ones_(identity.weight)
     identity.weight.requires_grad_(False)
     attributes = {"strides": (1, 1), "pads": (0, 0, 0, 0), "dilations": (1, 1), "group": channels, "activation": "none"}
-    path, shape = str(node.target), low.shape_of(input)
+    path, shape = str(node.target), into.shape_of(input)
     layer, norm = (f"{path}.scale", identity), (path, module)
     if len(shape) == 4:
-        low.emit_layer(node, input, layer, norm, attributes)
+        into.emit_layer(node, input, layer, norm, attributes)
         return
     image = (1, channels, shape[2] if len(shape) == 3 else 1, 1)
-    before = low.emit_inner(node, "Reshape", input, {"shape": image}, image, "image")
-    after = low.emit_layer(node, before, layer, norm, attributes, inner_shape=image)
+    before = into.emit_inner(node, "Reshape", input, {"shape": image}, image, "image")
+    after = into.emit_layer(node, before, layer, norm, attributes, inner_shape=image)
     assert after is not None  # an inner layer gives its result
-    low.emit(node, "Reshape", (after,), {"shape": shape})
+    into.emit(node, "Reshape", (after,), {"shape": shape})
 
 
 def _simple(kind: str) -> Rule:
-    def rule(low: Lowerer, node: fx.Node, input: Ref, inplace: bool = False) -> None:
-        low.emit(node, kind, (input,), {})
+    def rule(into: GraphCapture, node: fx.Node, input: Ref, inplace: bool = False) -> None:
+        into.emit(node, kind, (input,), {})
 
     return rule
 
 
-def _clip(low: Lowerer, node: fx.Node, input: Ref, min_val: float, max_val: float, inplace: bool = False) -> None:
+def _clip(into: GraphCapture, node: fx.Node, input: Ref, min_val: float, max_val: float, inplace: bool = False) -> None:
     if (min_val, max_val) != (0.0, 6.0):
-        raise _refuse(low, node, f"a clip to [{min_val}, {max_val}] has no operator; use ReLU or ReLU6")
-    low.emit(node, "Relu6", (input,), {})
+        raise _refuse(into, node, f"a clip to [{min_val}, {max_val}] has no operator; use ReLU or ReLU6")
+    into.emit(node, "Relu6", (input,), {})
 
 
 def _binary(kind: str) -> Rule:
-    def rule(low: Lowerer, node: fx.Node, input: Any, other: Any, alpha: float = 1) -> None:
+    def rule(into: GraphCapture, node: fx.Node, input: Any, other: Any, alpha: float = 1) -> None:
         if alpha != 1:
-            raise _refuse(low, node, f"alpha {alpha} in an addition has no operator")
-        low.emit(node, kind, (input, other), {"activation": "none"})
+            raise _refuse(into, node, f"alpha {alpha} in an addition has no operator")
+        into.emit(node, kind, (input, other), {"activation": "none"})
 
     return rule
 
 
 def _average_pool(
-    low: Lowerer,
+    into: GraphCapture,
     node: fx.Node,
     input: Ref,
     kernel_size: Any,
@@ -118,17 +118,15 @@ def _average_pool(
 ) -> None:
     """An average pool; padding that counts becomes a Pad of zeros in front."""
     top, left = _pair(padding)
-    batch, channels, height, width = _image(low, node, input)
+    batch, channels, height, width = _image(into, node, input)
     if divisor_override is not None:
-        raise _refuse(
-            low, node, "average pooling with a divisor of its own has no operator; leave out divisor_override"
-        )
-    _refuse_ceil(low, node, ceil_mode)
+        raise _refuse(into, node, "average pooling with a divisor of its own has no operator; omit divisor_override")
+    _refuse_ceil(into, node, ceil_mode)
     kernel = _pair(kernel_size)
     if count_include_pad and (top or left):
         pads = {"pads": ((0, 0), (0, 0), (top, top), (left, left)), "value": 0.0}
         shape = (batch, channels, height + 2 * top, width + 2 * left)
-        input, top, left = low.emit_inner(node, "Pad", input, pads, shape, "pad"), 0, 0
+        input, top, left = into.emit_inner(node, "Pad", input, pads, shape, "pad"), 0, 0
     attributes = {
         "kernel": kernel,
         "strides": kernel if stride is None or stride == [] else _pair(stride),
@@ -136,11 +134,11 @@ def _average_pool(
         "count_include_pad": False,
         "activation": "none",
     }
-    low.emit(node, "AveragePool", (input,), attributes)
+    into.emit(node, "AveragePool", (input,), attributes)
 
 
 def _max_pool(
-    low: Lowerer,
+    into: GraphCapture,
     node: fx.Node,
     input: Ref,
     kernel_size: Any,
@@ -150,10 +148,10 @@ def _max_pool(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> None:
-    _image(low, node, input)
+    _image(into, node, input)
     if _pair(dilation) != (1, 1) or return_indices:
-        raise _refuse(low, node, "max pooling with dilation or indices has no operator")
-    _refuse_ceil(low, node, ceil_mode)
+        raise _refuse(into, node, "max pooling with dilation or indices has no operator")
+    _refuse_ceil(into, node, ceil_mode)
     kernel, (top, left) = _pair(kernel_size), _pair(padding)
     attributes = {
         "kernel": kernel,
@@ -161,34 +159,34 @@ def _max_pool(
         "pads": (top, left, top, left),
         "activation": "none",
     }
-    low.emit(node, "MaxPool", (input,), attributes)
+    into.emit(node, "MaxPool", (input,), attributes)
 
 
-def _refuse_ceil(low: Lowerer, node: fx.Node, ceil_mode: bool) -> None:
+def _refuse_ceil(into: GraphCapture, node: fx.Node, ceil_mode: bool) -> None:
     if ceil_mode:
-        raise _refuse(low, node, "pooling with ceil_mode has no operator; pad the input instead")
+        raise _refuse(into, node, "pooling with ceil_mode has no operator; pad the input instead")
 
 
-def _adaptive_pool(low: Lowerer, node: fx.Node, input: Ref, output_size: Any) -> None:
-    shape, result = _image(low, node, input), low.shape(node)
+def _adaptive_pool(into: GraphCapture, node: fx.Node, input: Ref, output_size: Any) -> None:
+    shape, result = _image(into, node, input), into.shape(node)
     if result[2:] == (1, 1):
-        low.emit(node, "Mean", (input,), {"axes": (2, 3), "keepdims": True})
+        into.emit(node, "Mean", (input,), {"axes": (2, 3), "keepdims": True})
         return
     if shape[2] % result[2] or shape[3] % result[3]:
-        raise _refuse(low, node, f"{shape[2]}x{shape[3]} does not divide into {result[2]}x{result[3]} equal windows")
-    _average_pool(low, node, input, (shape[2] // result[2], shape[3] // result[3]))
+        raise _refuse(into, node, f"{shape[2]}x{shape[3]} does not divide into {result[2]}x{result[3]} equal windows")
+    _average_pool(into, node, input, (shape[2] // result[2], shape[3] // result[3]))
 
 
-def _mean(low: Lowerer, node: fx.Node, input: Ref, dim: Any = None, keepdim: bool = False, **rest: Any) -> None:
-    rank = len(low.shape_of(input))
+def _mean(into: GraphCapture, node: fx.Node, input: Ref, dim: Any = None, keepdim: bool = False, **rest: Any) -> None:
+    rank = len(into.shape_of(input))
     axes = (
         sorted(int(axis) % rank for axis in (dim if isinstance(dim, tuple | list) else (dim,)))
         if dim is not None
         else []
     )
     if axes != [2, 3] or rest.get("dtype") is not None:
-        raise _refuse(low, node, "a mean over other axes than height and width has no operator")
-    low.emit(node, "Mean", (input,), {"axes": (2, 3), "keepdims": bool(keepdim)})
+        raise _refuse(into, node, "a mean over other axes than height and width has no operator")
+    into.emit(node, "Mean", (input,), {"axes": (2, 3), "keepdims": bool(keepdim)})
 
 
 COORDINATES = {("bilinear", False): "half_pixel", ("bilinear", True): "align_corners", ("nearest", False): "asymmetric"}
@@ -196,7 +194,7 @@ COORDINATES[("nearest-exact", False)] = "half_pixel"
 
 
 def _interpolate(
-    low: Lowerer,
+    into: GraphCapture,
     node: fx.Node,
     input: Ref,
     size: Any = None,
@@ -208,99 +206,101 @@ def _interpolate(
 ) -> None:
     coordinates = COORDINATES.get((mode, bool(align_corners)))
     if coordinates is None or antialias:
-        raise _refuse(low, node, f"interpolation '{mode}' (antialias {antialias}) has no operator; use bilinear")
-    before, after = _image(low, node, input)[2:], low.shape(node)[2:]
+        raise _refuse(into, node, f"interpolation '{mode}' (antialias {antialias}) has no operator; use bilinear")
+    before, after = _image(into, node, input)[2:], into.shape(node)[2:]
     if scale_factor is not None and not recompute_scale_factor:
         factors = scale_factor if isinstance(scale_factor, tuple | list) else (scale_factor, scale_factor)
         if any(old * factor != new for old, new, factor in zip(before, after, factors, strict=True)):
-            raise _refuse(low, node, f"scale factor {scale_factor} does not give whole pixels; name the size instead")
+            raise _refuse(into, node, f"scale factor {scale_factor} does not give whole pixels; name the size instead")
     if before == after:
-        low.alias(node, input)
+        into.alias(node, input)
         return
     kind = "linear" if mode == "bilinear" else "nearest"
-    low.emit(node, "Resize", (input,), {"mode": kind, "coordinates": coordinates, "size_hw": after})
+    into.emit(node, "Resize", (input,), {"mode": kind, "coordinates": coordinates, "size_hw": after})
 
 
-def _concat(low: Lowerer, node: fx.Node, tensors: Any, dim: int = 0, axis: int | None = None) -> None:
-    rank = len(low.shape(node))
-    low.emit(node, "Concat", tuple(tensors), {"axis": int(dim if axis is None else axis) % rank})
+def _concat(into: GraphCapture, node: fx.Node, tensors: Any, dim: int = 0, axis: int | None = None) -> None:
+    rank = len(into.shape(node))
+    into.emit(node, "Concat", tuple(tensors), {"axis": int(dim if axis is None else axis) % rank})
 
 
-def _reshape(low: Lowerer, node: fx.Node, input: Ref, *shape: Any, **keywords: Any) -> None:
-    if low.shape(node) == low.shape_of(input):
-        low.alias(node, input)
+def _reshape(into: GraphCapture, node: fx.Node, input: Ref, *shape: Any, **keywords: Any) -> None:
+    if into.shape(node) == into.shape_of(input):
+        into.alias(node, input)
         return
-    low.emit(node, "Reshape", (input,), {"shape": low.shape(node)})
+    into.emit(node, "Reshape", (input,), {"shape": into.shape(node)})
 
 
-def _permute(low: Lowerer, node: fx.Node, input: Ref, *dims: Any) -> None:
+def _permute(into: GraphCapture, node: fx.Node, input: Ref, *dims: Any) -> None:
     order = dims[0] if len(dims) == 1 and isinstance(dims[0], tuple | list) else dims
-    rank = len(low.shape_of(input))
+    rank = len(into.shape_of(input))
     perm = tuple(int(axis) % rank for axis in order)
     if perm[0] != 0:
-        raise _refuse(low, node, f"a permutation to {perm} has no operator; the first axis must stay the batch")
-    low.emit(node, "Transpose", (input,), {"perm": perm})
+        raise _refuse(into, node, f"a permutation to {perm} has no operator; the first axis must stay the batch")
+    into.emit(node, "Transpose", (input,), {"perm": perm})
 
 
-def _pad(low: Lowerer, node: fx.Node, input: Ref, pad: Any, mode: str = "constant", value: float | None = None) -> None:
+def _pad(
+    into: GraphCapture, node: fx.Node, input: Ref, pad: Any, mode: str = "constant", value: float | None = None
+) -> None:
     if mode != "constant" or value not in (None, 0, 0.0) or any(int(size) < 0 for size in pad):
-        raise _refuse(low, node, f"padding '{mode}' with {value} has no operator; pad with zeros")
-    rank = len(low.shape_of(input))
+        raise _refuse(into, node, f"padding '{mode}' with {value} has no operator; pad with zeros")
+    rank = len(into.shape_of(input))
     sizes = [(0, 0)] * rank
     for index in range(len(pad) // 2):
         sizes[rank - 1 - index] = (int(pad[2 * index]), int(pad[2 * index + 1]))
-    low.emit(node, "Pad", (input,), {"pads": tuple(sizes), "value": 0.0})
+    into.emit(node, "Pad", (input,), {"pads": tuple(sizes), "value": 0.0})
 
 
-def _getitem(low: Lowerer, node: fx.Node, input: Any, index: Any) -> None:
+def _getitem(into: GraphCapture, node: fx.Node, input: Any, index: Any) -> None:
     items = index if isinstance(index, tuple) else (index,)
     if not isinstance(input, Ref) or not all(isinstance(item, slice) for item in items):
-        raise _refuse(low, node, "indexing with anything but slices has no operator")
+        raise _refuse(into, node, "indexing with anything but slices has no operator")
     if items[0] != slice(None):
-        raise _refuse(low, node, "slicing the first axis, the batch, has no operator; leave it whole")
-    shape = low.shape_of(input)
+        raise _refuse(into, node, "slicing the first axis, the batch, has no operator; leave it whole")
+    shape = into.shape_of(input)
     spans = [item.indices(size) for item, size in zip(items, shape, strict=False)]
     spans += [(0, size, 1) for size in shape[len(spans) :]]
     begin, end, strides = zip(*spans, strict=True)
-    low.emit(node, "Slice", (input,), {"begin": begin, "end": end, "strides": strides})
+    into.emit(node, "Slice", (input,), {"begin": begin, "end": end, "strides": strides})
 
 
-def _argmax(low: Lowerer, node: fx.Node, input: Ref, dim: int | None = None, keepdim: bool = False) -> None:
+def _argmax(into: GraphCapture, node: fx.Node, input: Ref, dim: int | None = None, keepdim: bool = False) -> None:
     if dim is None:
-        raise _refuse(low, node, "argmax over all axes has no operator; name the axis")
-    low.emit(node, "ArgMax", (input,), {"axis": dim % len(low.shape_of(input)), "keepdims": keepdim})
+        raise _refuse(into, node, "argmax over all axes has no operator; name the axis")
+    into.emit(node, "ArgMax", (input,), {"axis": dim % len(into.shape_of(input)), "keepdims": keepdim})
 
 
-def _softmax(low: Lowerer, node: fx.Node, input: Ref, dim: int | None = None, **rest: Any) -> None:
-    rank = len(low.shape_of(input))
+def _softmax(into: GraphCapture, node: fx.Node, input: Ref, dim: int | None = None, **rest: Any) -> None:
+    rank = len(into.shape_of(input))
     if dim is None and rank == 3:
-        raise _refuse(low, node, "softmax over three axes takes the first, the batch, if none is named; give it dim")
-    low.emit(node, "Softmax", (input,), {"axis": (1 if dim is None else dim) % rank})
+        raise _refuse(into, node, "softmax over three axes takes the first, the batch, if none is named; give it dim")
+    into.emit(node, "Softmax", (input,), {"axis": (1 if dim is None else dim) % rank})
 
 
-def _skip(low: Lowerer, node: fx.Node, input: Ref, *rest: Any, **keywords: Any) -> None:
-    low.alias(node, input)
+def _skip(into: GraphCapture, node: fx.Node, input: Ref, *rest: Any, **keywords: Any) -> None:
+    into.alias(node, input)
 
 
 def _dropout(
-    low: Lowerer, node: fx.Node, input: Ref, p: float = 0.5, training: bool = True, inplace: Any = None
+    into: GraphCapture, node: fx.Node, input: Ref, p: float = 0.5, training: bool = True, inplace: Any = None
 ) -> None:
     if training:
-        raise _refuse(low, node, "dropout is active in evaluation mode too; give it training=self.training")
-    low.alias(node, input)
+        raise _refuse(into, node, "dropout is active in evaluation mode too; give it training=self.training")
+    into.alias(node, input)
 
 
 def _of_module(rule: Rule, *names: str) -> Rule:
     """The rule of a function, given its arguments by a module's attributes."""
 
-    def lower_module(low: Lowerer, node: fx.Node, module: nn.Module, input: Ref) -> None:
-        rule(low, node, input, **{name: getattr(module, name) for name in names})
+    def capture_module(into: GraphCapture, node: fx.Node, module: nn.Module, input: Ref) -> None:
+        rule(into, node, input, **{name: getattr(module, name) for name in names})
 
-    return lower_module
+    return capture_module
 
 
-def _flatten_module(low: Lowerer, node: fx.Node, module: nn.Module, input: Ref) -> None:
-    _reshape(low, node, input)
+def _flatten_module(into: GraphCapture, node: fx.Node, module: nn.Module, input: Ref) -> None:
+    _reshape(into, node, input)
 
 
 _POOL = ("kernel_size", "stride", "padding", "ceil_mode")
@@ -327,7 +327,7 @@ MODULES: Mapping[type[nn.Module], Rule] = {
     nn.UpsamplingBilinear2d: _of_module(_interpolate, *_UPSAMPLE),
     nn.UpsamplingNearest2d: _of_module(_interpolate, *_UPSAMPLE),
     nn.Flatten: _flatten_module,
-    nn.ZeroPad2d: _of_module(lambda low, node, input, padding: _pad(low, node, input, padding), "padding"),
+    nn.ZeroPad2d: _of_module(lambda into, node, input, padding: _pad(into, node, input, padding), "padding"),
 }
 
 FUNCTIONS: Mapping[Any, Rule] = {
@@ -355,7 +355,7 @@ FUNCTIONS: Mapping[Any, Rule] = {
     torch.sigmoid_: _simple("Sigmoid"),
     torch.softmax: _softmax,
     torch.argmax: _argmax,
-    torch.dropout: lambda low, node, input, p, train: _dropout(low, node, input, p, train),
+    torch.dropout: lambda into, node, input, p, train: _dropout(into, node, input, p, train),
     functional.relu: _simple("Relu"),
     functional.relu6: _simple("Relu6"),
     functional.hardtanh: _clip,

@@ -8,11 +8,11 @@ from edge.graph.graph import Graph, Operator, Tensor
 from edge.graph.passes.rewrite import real_values, rebuild, renamed_inputs
 
 
-def float_twin(graph: Graph) -> Graph:
+def float_reference(graph: Graph) -> Graph:
     """Make a float graph of one whose Quantize and Dequantize are operators.
 
     A Quantize becomes a Clip to the real numbers that its integers can hold, as tools use that clamp in place of a
-    rectifier; its rounding is left out. A Dequantize vanishes. Activations keep their names.
+    rectifier; its rounding is omitted. A Dequantize vanishes. Activations keep their names.
 
     Requires: an integer activation is only moved, never computed with.
     Ensures: float32 throughout, but for indices and class maps.

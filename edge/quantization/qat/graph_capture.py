@@ -1,4 +1,4 @@
-"""The state of one lowering: names, values, and the operators, tensors and layers made so far."""
+"""The state of one capture: names, values, and the operators, tensors and layers made so far."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,8 +9,8 @@ from torch import fx, nn
 
 from edge.errors import UnsupportedError
 from edge.graph.graph import Operator, Tensor
-from edge.quantization.qat.capture import IN_PLACE, Capture, same_view
 from edge.quantization.qat.layers import FoldedLayer, Norm
+from edge.quantization.qat.trace import IN_PLACE, Trace, same_view
 
 
 class Ref(str):
@@ -19,20 +19,20 @@ class Ref(str):
     __slots__ = ()
 
 
-class Lowerer:
+class GraphCapture:
     """Collects a graph node by node.
 
     Attributes:
         modules: by every path in the model.
-        values, overwritten: see `edge.quantization.qat.capture.Capture`.
+        values, overwritten: see `edge.quantization.qat.trace.Trace`.
         operators, tensors, inputs: the graph so far.
-        layers, layer_of: see `edge.quantization.qat.lower.Lowered`.
+        layers, layer_of: see `edge.quantization.qat.capture.Captured`.
     """
 
-    def __init__(self, captured: Capture) -> None:
-        self.modules: dict[str, nn.Module] = dict(captured.model.named_modules(remove_duplicate=False))
-        self.values = captured.values
-        self.overwritten = captured.overwritten
+    def __init__(self, traced: Trace) -> None:
+        self.modules: dict[str, nn.Module] = dict(traced.model.named_modules(remove_duplicate=False))
+        self.values = traced.values
+        self.overwritten = traced.overwritten
         self.operators: list[Operator] = []
         self.tensors: list[Tensor] = []
         self.inputs: list[str] = []
@@ -101,7 +101,7 @@ class Lowerer:
         return None if node is None or node in self._stale else self._refs.get(node)
 
     def overwrite(self, node: fx.Node) -> None:
-        """Take in what a node that was just lowered wrote in place: other names of what it gave now mean the new value.
+        """Take in what the node just captured wrote in place: other names of what it gave now mean the new value.
 
         Parts and wholes of it are marked, so that reading them is refused.
 

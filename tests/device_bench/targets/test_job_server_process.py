@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from device_bench.targets.station_process import BOOT, HAVE, NEED, station_archive
+from device_bench.targets.job_server_process import BOOT, HAVE, NEED, job_server_archive
 
 
 @pytest.fixture(scope="module")
 def code() -> bytes:
-    return station_archive()
+    return job_server_archive()
 
 
 def boot(cache: Path, code: bytes, sent: bytes) -> "subprocess.CompletedProcess[bytes]":

@@ -49,7 +49,7 @@ main(sys.argv[2], sys.argv[3])
 )
 
 
-class Station:
+class JobServer:
     """The device's side of one connection.
 
     Args:
@@ -208,15 +208,15 @@ def _reason(report: Mapping[str, Any], folder: Path) -> str:
 
 def serve(archive: str, source: BinaryIO, sink: BinaryIO) -> None:
     """Answer requests until the connection closes. What goes wrong is answered in one line, with the error's name."""
-    station = Station(archive, source, sink)
+    server = JobServer(archive, source, sink)
     requests: dict[str, Callable[[Mapping[str, Any], bytes], dict[str, Any]]] = {
-        "probe": station.probe,
-        "need": station.need,
-        "file": station.file,
-        "start": station.start,
-        "wait": station.wait,
-        "stop": station.stop,
-        "forget": station.forget,
+        "probe": server.probe,
+        "need": server.need,
+        "file": server.file,
+        "start": server.start,
+        "wait": server.wait,
+        "stop": server.stop,
+        "forget": server.forget,
     }
     while True:
         try:

@@ -8,7 +8,7 @@ from edge.graph.graph import Graph, Operator, Quantization, Tensor
 from edge.graph.passes.rewrite import fresh_name, rebuild
 
 
-def lower_conv_transpose(graph: Graph) -> Graph:
+def legalize_conv_transpose(graph: Graph) -> Graph:
     """Dilate kernels by zeros, and give each group a Slice of the input and a ConvTranspose of its own, then a Concat.
 
     Requires: an NCHW graph.

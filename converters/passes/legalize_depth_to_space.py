@@ -11,7 +11,7 @@ from edge.graph.passes.rewrite import fresh_name, rebuild
 LAYERS = ("Conv", "ConvTranspose")
 
 
-def lower_depth_to_space(graph: Graph) -> Graph:
+def legalize_depth_to_space(graph: Graph) -> Graph:
     """Reorder the output channels of the convolution in front where nothing else reads it; else a Gather reorders.
 
     Requires: an NCHW graph.

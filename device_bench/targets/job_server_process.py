@@ -17,7 +17,7 @@ MODULES = (
     *BENCH_MODULES,
     "device_bench/agent/detached.py",
     "device_bench/agent/device_folder.py",
-    "device_bench/agent/station.py",
+    "device_bench/agent/job_server.py",
     "edge/engines/agent_code.py",
 )
 ANSWER_SECONDS = 300.0
@@ -66,18 +66,18 @@ else:
             os.unlink(temporary)
         sys.exit("the agent cannot be written to " + folder + ": " + str(error.strerror) + "; free space there")
 sys.path.insert(0, archive)
-from device_bench.agent.station import serve
+from device_bench.agent.job_server import serve
 serve(archive, sys.stdin.buffer, answers)
 """
 )
 
 
-def station_archive() -> bytes:
+def job_server_archive() -> bytes:
     """The agent's code as it lies on a device."""
     return agent_archive(MODULES)
 
 
-class StationProcess:
+class JobServerProcess:
     """An `ssh` with the agent at its other end; a context manager that ends the connection.
 
     Raises:
@@ -97,7 +97,7 @@ class StationProcess:
             self.close()
             raise
 
-    def __enter__(self) -> "StationProcess":
+    def __enter__(self) -> "JobServerProcess":
         """Itself."""
         return self
 

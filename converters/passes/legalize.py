@@ -19,7 +19,7 @@ LARGEST_RATIO = 255
 PLAIN = {"activation": "none"}
 
 
-def lower_integer(graph: Graph) -> Graph:
+def legalize(graph: Graph) -> Graph:
     """Rewrite integer operators that TFLite lacks; what no kernel computes goes between Dequantize and Quantize.
 
     HardSigmoid becomes a 1x1 depthwise convolution (one rounding, the range clamps), Neg and a division by one number

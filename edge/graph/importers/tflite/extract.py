@@ -1,4 +1,4 @@
-"""One operator cut out of a TFLite file as a model of its own, with its parameters, options and constants bit for bit.
+"""One operator of a TFLite file as a model of its own, with its parameters, options and constants bit for bit.
 
 Run in a runtime with inputs of one's choice, it tells what that operator computes, apart from everything before it.
 """
@@ -12,7 +12,7 @@ from edge.graph.importers.tflite.parsing.file import DAMAGE, parse
 from edge.graph.importers.tflite.parsing.schema import SCHEMA_VERSION, pack, schema
 
 
-def cut_tflite(data: bytes, operator_index: int) -> bytes:
+def extract_tflite(data: bytes, operator_index: int) -> bytes:
     """Make a valid one-operator model from an operator of a TFLite file's first subgraph.
 
     Args:
@@ -29,28 +29,28 @@ def cut_tflite(data: bytes, operator_index: int) -> bytes:
         ModelFileError: not a sound TFLite file.
         UsageError: no such operator.
     """
-    return TfliteCutter(data).cut(operator_index)
+    return TfliteExtractor(data).extract(operator_index)
 
 
-class TfliteCutter:
-    """Cuts several operators out of one file, whose tables are checked once."""
+class TfliteExtractor:
+    """Extracts several operators of one file, whose tables are checked once."""
 
     def __init__(self, data: bytes) -> None:
         self.file = parse(data, "TFLite data")
         self._root = schema().Model.GetRootAs(data, 0)
         self._subgraph = self._root.Subgraphs(0)
 
-    def cut(self, operator_index: int) -> bytes:
-        """One operator as a file; see `cut_tflite`."""
+    def extract(self, operator_index: int) -> bytes:
+        """One operator as a file; see `extract_tflite`."""
         count = len(self.file.operators)
         if not 0 <= operator_index < count:
             raise UsageError(f"operator {operator_index} of a file with {count} operators")
         try:
-            return self._cut(operator_index)
+            return self._extract(operator_index)
         except DAMAGE as error:
             raise ModelFileError("TFLite data", f"damaged TFLite file: {error}") from error
 
-    def _cut(self, operator_index: int) -> bytes:
+    def _extract(self, operator_index: int) -> bytes:
         module = schema()
         operator = module.OperatorT.InitFromObj(self._subgraph.Operators(operator_index))
         code = module.OperatorCodeT.InitFromObj(self._root.OperatorCodes(operator.opcodeIndex))

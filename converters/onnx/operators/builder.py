@@ -17,7 +17,7 @@ AXES_AS_INPUT = frozenset({"ReduceMean", "ReduceMax", "ReduceMin"})
 
 
 @dataclass(kw_only=True)
-class Emitter:
+class Builder:
     """Nodes and constants of the file so far.
 
     Tensor `t` of integers keeps its name; its real values are `t/real` (DequantizeLinear), the float result that

@@ -5,10 +5,10 @@ from dataclasses import replace
 from edge.graph.graph import Graph, Operator, Tensor
 from edge.graph.passes.rewrite import fresh_name, rebuild
 
-LIFTED = frozenset({"Relu", "Relu6", "BatchNorm"})
+HOISTED = frozenset({"Relu", "Relu6", "BatchNorm"})
 
 
-def lift_from_reshape(graph: Graph) -> Graph:
+def hoist_from_reshape(graph: Graph) -> Graph:
     """Let Relu, Relu6 and BatchNorm read (n, c, 1, length) where a Reshape made (n, c, length) of it for them alone.
 
     A convolution over one axis is read as one over two between Reshapes; its rectifier and batch norm can only be
@@ -24,7 +24,7 @@ def lift_from_reshape(graph: Graph) -> Graph:
         source = operator.inputs[0] if operator.inputs else ""
         reshape = operators[places[source]] if source in places else None
         if (
-            operator.kind in LIFTED
+            operator.kind in HOISTED
             and reshape is not None
             and _takes_away_a_row(tensors, reshape)
             and len(graph.consumers(source)) == 1
@@ -32,11 +32,11 @@ def lift_from_reshape(graph: Graph) -> Graph:
             and _same_form(tensors[source], tensors[operator.outputs[0]])
         ):
             before = tensors[reshape.inputs[0]]
-            lifted = fresh_name(f"{operator.outputs[0]}/lifted", tensors)
-            tensors[lifted] = replace(before, name=lifted)
+            hoisted = fresh_name(f"{operator.outputs[0]}/lifted", tensors)
+            tensors[hoisted] = replace(before, name=hoisted)
             place = places.pop(source)
-            operators[place] = replace(operator, inputs=(before.name, *operator.inputs[1:]), outputs=(lifted,))
-            operator = replace(reshape, inputs=(lifted,), outputs=operator.outputs)
+            operators[place] = replace(operator, inputs=(before.name, *operator.inputs[1:]), outputs=(hoisted,))
+            operator = replace(reshape, inputs=(hoisted,), outputs=operator.outputs)
         if operator.kind == "Reshape":
             places[operator.outputs[0]] = len(operators)
         operators.append(operator)

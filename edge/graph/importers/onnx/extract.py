@@ -1,4 +1,4 @@
-"""Cutting a part of an ONNX file between named tensors, so that one operator can be run alone with chosen inputs."""
+"""Extracting a part of an ONNX file between named tensors, so that one operator can be run alone with chosen inputs."""
 
 from collections.abc import Sequence
 
@@ -18,12 +18,12 @@ TYPES = {
 }
 
 
-class OnnxCutter:
+class OnnxExtractor:
     """An ONNX file whose operators can be taken out one after another.
 
     Args:
         data: the file's bytes, sound (already read by `read_onnx`).
-        graph: what `read_onnx` made of it: shapes and types of the tensors that are cut at.
+        graph: what `read_onnx` made of it: shapes and types of the tensors that are extracted at.
     """
 
     def __init__(self, data: bytes, graph: Graph) -> None:
@@ -33,7 +33,7 @@ class OnnxCutter:
         self._makers = {name: index for index, node in enumerate(self._nodes) for name in node.output}
         self._constants = {constant.name: constant for constant in self._model.graph.initializer}
 
-    def cut(self, inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
+    def extract(self, inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
         """The nodes from `inputs` (tensor names, no constants) to `outputs` as a file of the same operator set.
 
         Raises:
@@ -57,7 +57,7 @@ class OnnxCutter:
             wanted.extend(self._nodes[index].input)
         graph = helper.make_graph(
             [self._nodes[index] for index in sorted(chosen)],
-            "cut",
+            "extracted",
             [self._value(name) for name in inputs],
             [self._value(name) for name in outputs],
             initializer=list(constants.values()),

@@ -87,7 +87,7 @@ class _File:
             return None
 
 
-def restore_written_out(model: ModelProto) -> list[NodeProto]:
+def recompose(model: ModelProto) -> list[NodeProto]:
     """The model's nodes with every spelled-out sum and resize as Dequantize, operator, Quantize or as a Resize.
 
     Nodes that served only those are dropped. The model itself is left as it is.

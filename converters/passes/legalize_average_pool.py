@@ -8,7 +8,7 @@ from edge.graph.passes.rewrite import fresh_name, rebuild
 NO_PADS = (0, 0, 0, 0)
 
 
-def lower_average_pool(graph: Graph) -> Graph:
+def legalize_average_pool(graph: Graph) -> Graph:
     """Pads that count become a Pad of zeros in front; others stay, as the TFLite writer writes them in parts.
 
     Requires: an NCHW graph.
