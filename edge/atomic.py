@@ -210,7 +210,7 @@ def _sync_tree(folder: Path, target: Path) -> None:
     files = [path for path in folder.rglob("*") if path.is_file()]
     for path in files:
         with suppress(FileNotFoundError, NotADirectoryError):
-            _keep_rights(path, os.stat(target / path.relative_to(folder)))
+            _keep_rights(path, (target / path.relative_to(folder)).stat())
     if len(files) > MOST_SINGLE_SYNCS:
         sync_file_system(folder)
         return

@@ -18,10 +18,7 @@ def fuse_depth_to_space(graph: Graph) -> Graph:
     Requires: an NCHW graph.
     Ensures: the same values; the one operator keeps the name of the last.
     """
-    operators: list[Operator] = []
-    for operator in graph.operators:
-        operators.append(_fused(graph, operator) or operator)
-    return rebuild(graph, operators)
+    return rebuild(graph, [_fused(graph, operator) or operator for operator in graph.operators])
 
 
 def _fused(graph: Graph, last: Operator) -> Operator | None:

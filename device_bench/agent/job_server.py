@@ -146,7 +146,7 @@ class JobServer:
         if lock is None:
             raise EngineError(f"job {header['id'][:12]} is held by another process")
         try:
-            with open(folder / "err.txt", "wb") as said:
+            with (folder / "err.txt").open("wb") as said:
                 subprocess.Popen(
                     [THIS_PYTHON, *code_arguments(START_JOB, [self._archive, str(self._root), header["id"]])],
                     stdin=subprocess.DEVNULL,

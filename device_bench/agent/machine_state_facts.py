@@ -1,8 +1,8 @@
-"""Reads how a machine stands, as the fields of `device_bench.records.machine_state.MachineState`: standard library
-only.
+"""Reads how a machine stands, by the standard library alone.
 
-It happens between blocks, never within one: 0.5 to 2 ms for a machine of two to eight processors (files of /proc and
-/sys alone); on a Raspberry Pi each question to `vcgencmd`, with an NVIDIA GPU one to `nvidia-smi`, adds its process.
+The facts are the fields of `device_bench.records.machine_state.MachineState`. They are read between blocks, never
+within one: 0.5 to 2 ms for a machine of two to eight processors (files of /proc and /sys alone); on a Raspberry Pi each
+question to `vcgencmd`, with an NVIDIA GPU one to `nvidia-smi`, adds its process.
 """
 
 import os

@@ -19,10 +19,10 @@ def rounds_taken(samples_ns: Sequence[int], plan: Plan) -> list[list[int]] | Non
     moments = (moment_ns for sample_ns in samples_ns for moment_ns in (0, sample_ns))
     shares = (share(total, plan.rounds) for total in (plan.min_runs, plan.min_duration_ns, plan.max_runs))
     least_runs, least_ns, most_runs = shares
-    found: list[list[int]] = []
     try:
-        for _ in range(plan.rounds):
-            found.append(block(lambda: None, lambda: next(moments), least_runs, least_ns, most_runs))
+        found = [
+            block(lambda: None, lambda: next(moments), least_runs, least_ns, most_runs) for _ in range(plan.rounds)
+        ]
     except StopIteration:
         return None
     return found if next(moments, None) is None else None

@@ -152,11 +152,12 @@ def _heat(states: Sequence[MachineState]) -> list[tuple[Kind, str]]:
     events = _growth([state.thermal_throttle_count for state in states])
     if events:
         found.append(("throttled", f"{events} thermal throttling events during the measurement"))
-    for state in states:
-        for gpu in state.gpus:
-            for reason in throttle_words(gpu.throttle_reasons):
-                found.append(("throttled", f"GPU {gpu.index} ({gpu.name}) is throttled: {reason}"))
-    return found
+    return found + [
+        ("throttled", f"GPU {gpu.index} ({gpu.name}) is throttled: {reason}")
+        for state in states
+        for gpu in state.gpus
+        for reason in throttle_words(gpu.throttle_reasons)
+    ]
 
 
 def _power(states: Sequence[MachineState]) -> list[tuple[Kind, str]]:

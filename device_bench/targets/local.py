@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from device_bench.jobs.job import Job
@@ -69,7 +70,7 @@ class LocalTarget:
     def _started(self) -> AgentProcess:
         if self._python is None:
             # The folder that this product was imported from comes first for the other process too.
-            root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+            root = str(Path(__file__).absolute().parents[2])
             command = [THIS_PYTHON, *code_arguments(START_HERE, [root])]
             return AgentProcess(command, name=self.name, answer_seconds=self._answer_seconds)
         # What steers the Python that runs here must not reach the other one.

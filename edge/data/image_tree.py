@@ -1,6 +1,5 @@
 """Image files in a folder and the folders in it, as people have them: links, other systems' leavings, parts."""
 
-import os
 from pathlib import Path
 
 from edge.data.decode import image_files
@@ -34,7 +33,7 @@ def image_tree(folder: Path) -> list[Path]:
 
 
 def _tree(folder: Path, above: frozenset[tuple[int, int]]) -> list[Path]:
-    status = os.stat(folder)
+    status = folder.stat()
     here = (status.st_dev, status.st_ino)
     if here in above:
         return []

@@ -1,6 +1,7 @@
 """Whether this process runs on a machine that a program plays: its answers are the machine's, its times are not."""
 
 import os
+from pathlib import Path
 
 
 def emulator() -> str | None:
@@ -10,7 +11,7 @@ def emulator() -> str | None:
     whole emulated computer cannot be told from a real one this way.
     """
     try:
-        program = os.path.basename(os.readlink(f"/proc/self/task/{os.getpid()}/exe"))
+        program = Path(f"/proc/self/task/{os.getpid()}/exe").readlink().name
     except OSError:  # no /proc: not Linux
         return None
     return program if program.startswith("qemu-") else None

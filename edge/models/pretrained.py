@@ -237,6 +237,7 @@ def _is_auxiliary(name: str) -> bool:
 
 
 def is_head(key: str) -> bool:
+    """Whether a weight belongs to what is made anew for other classes: the classifier, or an auxiliary head."""
     return key.startswith("classifier") or _is_auxiliary(key)
 
 

@@ -94,8 +94,9 @@ def threshold(told: AnswerFacts) -> np.float32:
 
 
 def ranked_values(output: NDArray[np.generic], told: AnswerFacts) -> NDArray[np.float32]:
-    """The values that a classifier's decision is read from: every road to a decision (a predictor's, an evaluation's,
-    a verification's) takes this one.
+    """The values that a classifier's decision is read from.
+
+    Every road to a decision (a predictor's, an evaluation's, a verification's) takes this one.
 
     Args:
         output: one image's scores, (1, classes) or with further axes of size 1, raw.

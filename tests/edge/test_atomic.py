@@ -182,7 +182,7 @@ def test_without_exchange_the_old_folder_is_never_lost(tmp_path: Path, monkeypat
     assert [path.name for path in tmp_path.rglob("*")] == ["target", "new"]
 
     def taken(path: Path, target: Path) -> Path:
-        os.rename(path, target)
+        os.rename(path, target)  # noqa: PTH104 (Path.rename is this function)
         if path.name == "target":
             (path / "somebody").mkdir(parents=True)
         return target

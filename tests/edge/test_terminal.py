@@ -73,7 +73,7 @@ def test_a_closed_output_is_named() -> None:
 def test_a_pipe_that_nobody_reads_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    with open(writing, "w") as stream:
+    with open(writing, "w") as stream:  # noqa: PTH123 (a descriptor)
         monkeypatch.setattr(sys, "stdout", stream)
         with pytest.raises(FileError, match="standard output: cannot be written: Broken pipe"):
             terminal.say("x")

@@ -14,8 +14,10 @@ __all__ = ["float_graph", "freeze", "trained_graph"]
 
 
 def freeze(prepared: torch.nn.Module, *, name: str | None = None) -> Graph:
-    """The integer graph (nchw) of a prepared module: scales and zero points are the buffers of its quantizers, bit for
-    bit, and weights and biases the integers of its forward in evaluation mode.
+    """The integer graph (nchw) of a prepared module.
+
+    Scales and zero points are the buffers of its quantizers, bit for bit, and weights and biases the integers of its
+    forward in evaluation mode.
 
     Raises:
         EdgeError: not a prepared module, a range was never observed, or a weight is not finite.

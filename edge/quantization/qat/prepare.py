@@ -123,10 +123,10 @@ class QuantizedModel(nn.Module):
 
     @torch.no_grad()
     def hold_limits(self) -> None:
-        """Widen what would leave the limits of the kernels (`edge.graph.ops.kernel_limits`) with the weights as they
-        stand.
+        """Widen what would leave the limits of the kernels, with the weights as they stand.
 
-        An activation that died would otherwise have a scale so small that LiteRT refuses the whole file.
+        The limits are `edge.graph.ops.kernel_limits`. An activation that died would otherwise have a scale so small
+        that LiteRT refuses the whole file.
         """
         for quantizer in self.quantizers.values():
             assert isinstance(quantizer, ActivationQuantizer)

@@ -209,7 +209,7 @@ def test_frames_are_kept_when_nobody_reads_the_answers(
     """Standard output is a full disk: the message names it, and the picture of the frame stands."""
     out = tmp_path / "out"
     arguments = ["camera", str(make_artifact()), "--source", str(pictures), "--engine", "null", "--out", str(out)]
-    with open("/dev/full", "w") as full:
+    with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "edge", *arguments, "--json"], stdout=full, stderr=-1, text=True, check=False
         )

@@ -112,8 +112,7 @@ def test_a_film_that_is_cut_short_says_how_many_frames_were_read(tmp_path: Path)
     (tmp_path / "a.avi").write_bytes(data[: len(data) // 2])
     source, read = open_source(str(tmp_path / "a.avi")), []
     with pytest.raises(DataError, match=r"cut short: 2\d of 60 frames were read$"):
-        for frame in source.frames():
-            read.append(frame)
+        read.extend(source.frames())
     assert 20 <= len(read) < 30
 
 
@@ -151,19 +150,15 @@ def test_a_film_is_read_over_damaged_places(
     pattern: str, stated: float, exact: bool, names: str, told: str | None
 ) -> None:
     """Up to the count that the container states; where that is an estimate, a tenth may be missing."""
-    source, read = FilmSource(Reads(pattern, stated), "film", exact=exact), []
-    failing = UntilFailure(source)
-    for frame in failing.frames():
-        read.append(frame.name)
-    assert "".join(read) == names
+    failing = UntilFailure(FilmSource(Reads(pattern, stated), "film", exact=exact))
+    assert "".join(frame.name for frame in failing.frames()) == names
     assert (failing.failure is None) if told is None else (f"{told} frames were read" in str(failing.failure))
 
 
 def test_a_camera_may_drop_a_frame_and_not_ten_in_a_row() -> None:
     source, read = CameraSource(Reads("x---xx", 0), "camera", pause=lambda _: None), []
     with pytest.raises(DataError, match="gave 3 frames and then no more"):
-        for frame in source.frames():
-            read.append(frame)
+        read.extend(source.frames())
     assert len(read) == 3
     with pytest.raises(DataError, match="gives no frame"):
         next(CameraSource(Reads("", 0), "camera", pause=lambda _: None).frames())

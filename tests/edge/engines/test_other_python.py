@@ -3,7 +3,6 @@
 import ast
 import gc
 import io
-import os
 import stat
 import subprocess
 import sys
@@ -157,14 +156,14 @@ def test_what_is_no_interpreter_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_model_that_ends_the_process_is_told_and_nothing_is_left(model: Path, tmp_path: Path) -> None:
-    before = set(os.listdir(tmp_path))
+    before = set(tmp_path.iterdir())
     with OtherPython(sys.executable) as python:
         session = python.open_session("litert", model)
         python._process.kill()
         python._process.wait()
         with pytest.raises(EngineError, match="ended without an answer"):
             session.run(arrays())
-    assert set(os.listdir(tmp_path)) == before
+    assert set(tmp_path.iterdir()) == before
 
 
 def test_the_agent_needs_numpy_alone_and_is_written_for_python_3_9() -> None:
