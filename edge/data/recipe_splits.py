@@ -6,7 +6,7 @@ from pathlib import Path
 from edge.data.damaged import without_damaged
 from edge.data.hold_out import hold_out
 from edge.data.model_classes import labels_of, model_classes
-from edge.data.open_split import open_split
+from edge.data.plain_split import open_plain_split
 from edge.data.splits import Split
 from edge.errors import UsageError, unknown_name
 from edge.recipe.recipe import Data, SplitSource
@@ -54,13 +54,13 @@ def recipe_part(data: Data, part: str, where: str | Path) -> Split:
 def _opened(source: SplitSource, data: Data, like: Split | None = None) -> Split:
     """A split. Class folders, label files and masks that name no classes have those of `like`."""
     arguments = split_arguments(source, data.root)
-    if arguments.get("split", "").startswith("recipe:"):
-        raise UsageError(
-            f"'{arguments['split']}': a recipe's splits are not another recipe's; name what that one names"
-        )
     if like is not None and like.task == _task(source) and _names_no_classes(source):
         arguments["classes"] = model_classes(labels_of(like))
-    return open_split(**arguments)
+    return open_plain_split(**arguments, more_kinds={"recipe": _not_from_a_recipe})
+
+
+def _not_from_a_recipe(name: str, rest: str) -> Split:
+    raise UsageError(f"'{name}': a recipe's splits are not another recipe's; name what that one names")
 
 
 def _names_no_classes(source: SplitSource) -> bool:
