@@ -12,12 +12,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.atomic import write_bytes, write_text
 from edge.data.class_names import ClassNames
 from edge.data.generated import generated_split
 from edge.data.image_folder import image_folder
 from edge.data.mask_folder import mask_folder
 from edge.data.split_file import write_split
+from edge.files.atomic import write_bytes, write_text
 
 OBJECTS = 32
 SCENES = 16

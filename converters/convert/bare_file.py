@@ -13,8 +13,8 @@ from converters.packaging.package import Precision, precision_of
 from converters.passes.layout.axis_order import NeededTranspose
 from converters.passes.layout.nhwc import to_nhwc_with_reasons
 from converters.tflite.writer import tflite_bytes
-from edge.atomic import check_writable, write_bytes
 from edge.errors import FileError, UsageError
+from edge.files.atomic import check_writable, write_bytes
 from edge.files.bounded_file import check_file
 from edge.files.overwriting import refuse_inputs
 from edge.graph.graph import Graph, Tensor

@@ -38,8 +38,8 @@ from edge.artifact.manifest import (
     manifest_json,
     open_artifact,
 )
-from edge.atomic import check_folder_writable, put, replacing_folder
 from edge.errors import ArtifactError, UsageError
+from edge.files.atomic import check_folder_writable, put, replacing_folder
 from edge.files.bounded_file import is_file
 from edge.files.overwriting import foreign_entries, refuse_inputs
 from edge.graph.analyses.counts import cost_of

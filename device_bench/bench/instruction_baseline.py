@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from device_bench.records.record import Record
 from device_bench.records.record_parts import Sha256
 from device_bench.records.record_types import Positive, Strict
-from edge import atomic
 from edge.errors import FileError, UsageError
+from edge.files import atomic
 from edge.files.bounded_file import exists, read_text
 
 TOLERANCE = 0.005

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from device_bench.records.record import Record, parse_line, record_line
-from edge import atomic
 from edge.errors import FileError
+from edge.files import atomic
 from edge.files.bounded_file import check_file, exists
 from edge.files.folder_lock import held_folder
 

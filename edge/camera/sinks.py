@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.atomic import check_folder_writable, check_writable, put, replacing, replacing_folder
 from edge.errors import DataError, FileError, UsageError
+from edge.files.atomic import check_folder_writable, check_writable, put, replacing, replacing_folder
 from edge.files.bounded_file import read_bytes
 from edge.files.overwriting import foreign_entries
 from edge.files.quiet import quiet_native_log

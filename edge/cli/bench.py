@@ -13,7 +13,6 @@ from device_bench.bench.fleet import Order
 from device_bench.jobs.subjects import open_subject
 from device_bench.records.record import Record
 from device_bench.records.record_lines import append_records, read_records
-from edge import atomic
 from edge.cli.bench_counting import counted, counting_options, hold_to_baseline
 from edge.cli.bench_explain import check_targets
 from edge.cli.bench_output import fail, measured_with_bars, print_outcomes
@@ -23,6 +22,7 @@ from edge.cli.explain_facts import explain_spec
 from edge.cli.file_counts import file_counts
 from edge.cli.grouped_help import GroupedCommand, examples
 from edge.errors import FileError, UsageError, printable
+from edge.files import atomic
 from edge.files.bounded_file import exists, read_bytes
 from edge.terminal import say_json
 

@@ -12,11 +12,11 @@ from device_bench.report.groups import Group, groups
 from device_bench.report.page import report_page
 from device_bench.report.store import opened_store
 from device_bench.report.tables import csv_text, flat, markdown_text
-from edge import atomic
 from edge.cli.grouped_help import examples
 from edge.cli.handed_over import hand_over
 from edge.cli.written_file import CSV_FILE, HTML_FILE, MARKDOWN_FILE
 from edge.errors import FileError, UsageError
+from edge.files import atomic
 from edge.files.overwriting import refuse_inputs
 from edge.files.page_environment import page_environment
 from edge.terminal import say_json, tell

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from device_bench.agent.versions import package_versions
 from device_bench.records.machine import read_machine
-from edge import atomic
 from edge.artifact.manifest import Artifact
+from edge.files import atomic
 from edge.verification.verdict.page import verdict_page
 from edge.verification.verdict.text import threshold_texts
 

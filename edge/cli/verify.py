@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge.artifact.manifest import Artifact, open_artifact
-from edge.atomic import check_writable
 from edge.cli.bounded_number import Number, whole
 from edge.cli.handed_over import hand_over
 from edge.cli.split_options import split_options
 from edge.cli.written_file import HTML_FILE
 from edge.errors import EdgeError, UnsupportedError, UsageError
+from edge.files.atomic import check_writable
 from edge.files.overwriting import refuse_inputs
 from edge.terminal import Bars, say_json, tell
 from edge.verification.verdict.text import MARKS, print_verdict

@@ -29,9 +29,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edge.artifact.manifest import Scores
-from edge.atomic import write_text
 from edge.data.splits import Sample, Split, Truth, content_hashes
 from edge.errors import DataError, UsageError
+from edge.files.atomic import write_text
 from edge.files.bounded_file import read_text
 
 SUFFIX = ".split.json"

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edge import atomic
 from edge.errors import EdgeError
+from edge.files import atomic
 from edge.recipe.recipe import Phase
 from edge.training.average import Average
 from edge.training.batches import Batch, Batches

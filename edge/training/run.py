@@ -18,12 +18,12 @@ from typing import Any, Literal
 import cv2
 import torch
 
-from edge import atomic
 from edge.data.class_counts import class_notes
 from edge.data.overlap import overlap_notes
 from edge.data.recipe_splits import recipe_splits
 from edge.data.splits import Split
 from edge.errors import CheckpointError, FileError, UsageError
+from edge.files import atomic
 from edge.files.bounded_file import exists, is_file
 from edge.files.folder_lock import held
 from edge.recipe.recipe import Phase, Recipe

@@ -15,8 +15,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from edge import atomic
 from edge.errors import CheckpointError
+from edge.files import atomic
 from edge.files.bounded_file import read_bytes
 
 MAX_FILE_BYTES = 8 * 1024**3

@@ -1,8 +1,8 @@
 """Writing what verification measured into the manifest."""
 
 from edge.artifact.manifest import MANIFEST_NAME, Accuracy, Artifact, Fidelity, Manifest, manifest_json, open_artifact
-from edge.atomic import write_text
 from edge.errors import ArtifactError
+from edge.files.atomic import write_text
 from edge.files.folder_lock import held
 from edge.verification.checks.bounds import merged_bounds
 from edge.verification.verify import Report

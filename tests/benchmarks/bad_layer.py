@@ -14,8 +14,8 @@ import numpy as np
 
 from converters.convert.export import export_checkpoint
 from converters.onnx.file import onnx_bytes
-from edge.atomic import write_bytes, write_text
 from edge.errors import UsageError
+from edge.files.atomic import write_bytes, write_text
 from edge.graph.graph import Graph
 from edge.training.checkpoint import Checkpoint, read_checkpoint
 

@@ -22,13 +22,13 @@ import torch
 
 from converters.passes.layout.nhwc import to_nhwc
 from converters.tflite.writer import tflite_bytes
-from edge import atomic
 from edge.data.open_split import open_split
 from edge.data.splits import Split
 from edge.engines.engine import open_session
 from edge.errors import EdgeError, UsageError
 from edge.evaluation.classification import agreement, ranks
 from edge.execution.integer import IntegerSimulation
+from edge.files import atomic
 from edge.graph.graph import Graph
 from edge.quantization.qat.freeze import freeze
 from edge.recipe.recipe import Recipe

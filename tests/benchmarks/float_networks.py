@@ -16,7 +16,7 @@ from torch import nn
 from converters.onnx.file import onnx_bytes
 from converters.passes.layout.nhwc import to_nhwc
 from converters.tflite.writer import tflite_bytes
-from edge import atomic
+from edge.files import atomic
 from edge.graph.graph import Graph
 from edge.models.registry import build
 from edge.quantization.qat.freeze import float_graph

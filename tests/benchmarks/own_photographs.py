@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from edge import atomic
 from edge.data.open_split import open_split
 from edge.data.splits import Split
+from edge.files import atomic
 from edge.models.pretrained import load_pretrained
 from edge.quantization.qat.freeze import freeze
 from edge.recipe.recipe import Recipe

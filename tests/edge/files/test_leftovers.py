@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.atomic import replacing, replacing_folder, write_bytes
+from edge.files.atomic import replacing, replacing_folder, write_bytes
 from edge.files.leftovers import OLD_PREFIX, PREFIX, made_folder, sweep, temporary_folder
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -17,10 +17,10 @@ ROOT = Path(__file__).resolve().parents[3]
 def killed(code: str, folder: Path) -> None:
     """Run code that kills itself."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder)}
-    lines = (
-        f"import os\nfrom pathlib import Path\nfrom edge.atomic import *\nfrom edge.files.leftovers import *\n{code}"
+    imports = (
+        "import os\nfrom pathlib import Path\nfrom edge.files.atomic import *\nfrom edge.files.leftovers import *\n"
     )
-    done = subprocess.run([sys.executable, "-c", lines], cwd=folder, env=environment, check=False)
+    done = subprocess.run([sys.executable, "-c", imports + code], cwd=folder, env=environment, check=False)
     assert done.returncode == -signal.SIGKILL
 
 
@@ -102,7 +102,7 @@ def test_at_every_event_of_a_write_the_target_is_whole(tmp_path: Path, write: st
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
 
     def run(point: int) -> "subprocess.CompletedProcess[str]":
-        code = "import os\nfrom edge.atomic import *\n" + EVERY_EVENT.format(point=point, write=write)
+        code = "import os\nfrom edge.files.atomic import *\n" + EVERY_EVENT.format(point=point, write=write)
         return subprocess.run(
             [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
         )

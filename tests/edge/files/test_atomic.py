@@ -11,12 +11,20 @@ from pathlib import Path
 import pytest
 
 import edge.files.exchange
-from edge.atomic import check_folder_writable, check_writable, put, replacing, replacing_folder, write_bytes, write_text
 from edge.errors import FileError
+from edge.files.atomic import (
+    check_folder_writable,
+    check_writable,
+    put,
+    replacing,
+    replacing_folder,
+    write_bytes,
+    write_text,
+)
 from edge.files.exchange import stand_in
 from edge.files.folder_lock import held
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_a_written_file_holds_the_bytes_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
@@ -56,7 +64,7 @@ def test_what_could_not_be_written_later_is_refused_now(tmp_path: Path, path: st
 
 def test_a_full_disk_is_refused_now(tmp_path: Path) -> None:
     """In a process that may write no file of the room that is tried for."""
-    code = "import resource; from edge.atomic import ROOM_BYTES, check_writable\n"
+    code = "import resource; from edge.files.atomic import ROOM_BYTES, check_writable\n"
     code += "resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM_BYTES - 1, ROOM_BYTES - 1)); check_writable('a.bin')"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
@@ -237,7 +245,7 @@ def test_no_signal_cuts_the_last_step(tmp_path: Path, number: int) -> None:
     code = f"""
 import os, signal
 from edge.files import interrupts
-from edge.atomic import replacing
+from edge.files.atomic import replacing
 interrupts.install()
 fsync = os.fsync
 def slow(descriptor):
