@@ -11,6 +11,7 @@ from converters.packaging.package import Description, ModelFiles, write_artifact
 from edge.artifact.manifest import Artifact, ModelFile, TensorInfo
 from edge.engines.engine import open_session
 from edge.engines.output_difference import largest_magnitude
+from edge.engines.table import ENGINES, EXACT_KERNELS, PREFERRED
 from edge.errors import EngineError, UnsupportedError, UsageError
 from edge.execution.float_run import FloatRun
 from edge.execution.integer import IntegerSimulation
@@ -18,7 +19,6 @@ from edge.files.leftovers import temporary_folder
 from edge.graph.graph import Graph
 from edge.predictor.selftest import (
     ANY_KERNELS,
-    EXACT_KERNELS,
     difference,
     held_to_sense,
     kernel_key,
@@ -26,11 +26,6 @@ from edge.predictor.selftest import (
 )
 from edge.predictor.selftest_archive import selftest_bytes
 
-# file format -> the engines and kernel sets whose largest difference is measured on this machine
-KERNELS: Mapping[str, tuple[tuple[str, str | None], ...]] = {
-    "tflite": (("litert", "xnnpack"), ("litert", "builtin"), ("litert", "reference")),
-    "onnx": (("onnxruntime", None),),
-}
 # Largest difference of a float file that stays allowed, as a share of the largest expected magnitude.
 FLOAT_TOLERANCE = 1e-3
 # The same where an INT8 file ends in float operators: what some quanta before them can make.
@@ -141,7 +136,8 @@ def _measured(
     with temporary_folder() as folder:
         path = Path(folder) / file.path
         path.write_bytes(data)
-        for engine, kernels in KERNELS[file.format]:
+        engine = PREFERRED[file.format]
+        for kernels in ENGINES[engine].compared_kernels:
             try:
                 session = open_session(engine, path, threads=1, kernels=kernels)
             except EngineError:
@@ -153,5 +149,5 @@ def _measured(
                     largest = max(largest, difference(expected[k][index : index + 1], outputs[k], output))
             integers = all(output.dtype != "float32" for output in file.outputs)
             key = kernel_key(session.info)
-            measured[key] = 0.0 if integers and key == EXACT_KERNELS else largest
+            measured[key] = 0.0 if integers and key in EXACT_KERNELS else largest
     return measured

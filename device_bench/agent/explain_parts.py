@@ -18,6 +18,7 @@ from device_bench.agent.peak_times import computing, copy_times, peak_times
 from device_bench.agent.turns import in_turn
 from edge.engines.emulation import emulator
 from edge.engines.engine import Opener, Session
+from edge.engines.table import ENGINES
 from edge.errors import EngineError
 
 EMULATED = "an emulated machine's time is no latency, so there is nothing to explain"
@@ -28,7 +29,7 @@ THREAD_COUNTS = (1, 2, 4)
 EMPTY_TURNS = 1000
 DELEGATE = "xnnpack"  # taken by default where it applies
 # A pool's threads spin for a while after a run, at the cost of whatever runs next.
-SETTLING_NS, OTHER_SETTLING_NS = {"onnxruntime": 50_000_000}, 20_000_000
+SETTLING_NS = 20_000_000  # where an engine's own is not known
 ESTIMATES = 3
 
 
@@ -66,7 +67,7 @@ class Part:
     @property
     def settling_ns(self) -> int:
         """Until the engine's threads rest."""
-        return SETTLING_NS.get(self.spec["engine"], OTHER_SETTLING_NS)
+        return ENGINES[self.spec["engine"]].spins_ns or SETTLING_NS
 
 
 def explained(part: Part, folder: Path) -> dict[str, Any]:

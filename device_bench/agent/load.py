@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,24 +15,15 @@ import numpy.typing as npt
 from device_bench.agent.loop import Clock, Subject
 from device_bench.agent.resident import PeakMemory
 from edge.engines.emulation import emulator
-from edge.engines.engine import ENGINES, DeviceSession, Opener, Port, Session
+from edge.engines.engine import DeviceSession, Opener, Port, Session
 from edge.engines.inputs import port_difference
 from edge.engines.null_session import NullSession
 from edge.engines.onnxruntime_module import onnxruntime_module
 from edge.engines.output_difference import difference_allowed_here, kernel_key, output_difference
+from edge.engines.table import ENGINES
 from edge.errors import EngineError
 
-# The package behind an engine: its import is timed by itself, so that the load of a file is not the package's.
-RUNTIME_PACKAGES: Mapping[str, str] = MappingProxyType(
-    {
-        "litert": "ai_edge_litert.interpreter",
-        "tflite-runtime": "tflite_runtime.interpreter",
-        "onnxruntime": "onnxruntime",
-        "torch": "torch",
-    }
-)
 INDEX_BYTES = 2  # images and quantized values have one
-SPINNING_S = 0.05  # measured: a pool of ONNX Runtime spins for 20 to 50 ms after the last run
 Arrays = Sequence[npt.NDArray[Any]]
 
 
@@ -92,15 +82,15 @@ def samples_per_query(plan: Mapping[str, Any]) -> int:
 
 def _import_runtime(engine: str, clock: Clock) -> int | None:
     """Nanoseconds that the import of the runtime took; None if it was there already, or there is none."""
-    package = RUNTIME_PACKAGES.get(engine)
-    if package is None or engine not in ENGINES or package in sys.modules:
+    row = ENGINES.get(engine)
+    if row is None or row.runtime in ("", *sys.modules):
         return None
     start_ns = clock()
     try:
-        onnxruntime_module() if package == "onnxruntime" else import_module(package)
+        onnxruntime_module() if engine == "onnxruntime" else import_module(row.runtime)
     except ImportError:  # the opener refuses a missing runtime, with what to install
         return None
-    import_module(ENGINES[engine][0])
+    import_module(row.opener[0])
     return clock() - start_ns
 
 
@@ -204,10 +194,9 @@ def _subject(session: Session, inputs: Arrays, count: int) -> Subject:
     prepared = getattr(session, "prepared", None)
     once: Callable[[], Any] = partial(session.run, inputs) if prepared is None else prepared(inputs)
     timed = partial(_device_times, session, inputs, count) if isinstance(session, DeviceSession) else None
-    spinning = session.info.engine == "onnxruntime" and session.info.threads > 1
-    return Subject(
-        query=once if count == 1 else _repeated(once, count), timed_query=timed, spins_s=SPINNING_S * spinning
-    )
+    row = ENGINES.get(session.info.engine)
+    spins_ns = row.spins_ns if row is not None and session.info.threads > 1 else 0
+    return Subject(query=once if count == 1 else _repeated(once, count), timed_query=timed, spins_s=spins_ns / 1e9)
 
 
 def _repeated(once: Callable[[], Any], count: int) -> Callable[[], None]:

@@ -14,12 +14,12 @@ from device_bench.agent.loop import Clock
 from device_bench.agent.onnx_topology import TopologyNode, read_topology
 from device_bench.agent.onnx_trace import TracedNode, read_trace
 from device_bench.agent.turns import in_turn
-from edge.engines.onnx_providers import PROVIDERS, one_line, start_session
+from edge.engines.kernel_sets import PROVIDERS
+from edge.engines.onnx_providers import DEFAULT, one_line, start_session
 from edge.engines.onnx_session import DTYPES
 from edge.engines.onnxruntime_module import onnxruntime_module
 from edge.errors import EngineError
 
-DEFAULT_KERNELS = "mlas"
 UNTIMED = 3  # runs of each session before the first round: its arena and its threads settle
 # An idle session's threads keep spinning for some 20 ms and take the processors of the one that is timed; its own, once
 # asleep, are spread over the processors anew only after some 30 ms. So with several threads untimed runs go on longer.
@@ -88,7 +88,7 @@ def profile_file(
             file is refused or fails; the profile is damaged.
     """
     onnxruntime = onnxruntime_module()
-    chosen = DEFAULT_KERNELS if kernels is None else kernels
+    chosen = DEFAULT if kernels is None else kernels
     if PROVIDERS[chosen].on_gpu:
         raise EngineError(f"onnxruntime:{chosen}: its profile tells when kernels start, not how long they take")
     place = Path(tempfile.mkdtemp(prefix="profile-", dir=folder))

@@ -3,15 +3,14 @@
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
+from edge.engines.table import ENGINES
+
 PACKAGES = (
     "edge-deploy",
     "numpy",
     "opencv-python-headless",
     "opencv-python",
-    "ai-edge-litert",
-    "tflite-runtime",
-    "onnxruntime",
-    "torch",
+    *(row.packages[0] for row in ENGINES.values() if row.packages),
 )
 
 

@@ -41,10 +41,10 @@ from device_bench.targets.answers import believed
 from device_bench.targets.target import Target
 from edge.engines.engine import EngineInfo
 from edge.engines.output_difference import difference_allowed_here, kernel_key
+from edge.engines.table import known_kernels
 from edge.errors import EdgeError, EngineError, UsageError, one_line, printable
 from edge.predictor.selftest_archive import read_selftest
 
-ARENA_KERNELS = ("builtin", "reference")
 WITHOUT_SAMPLES = ("adb",)  # kinds of targets whose tool prints averages only
 INTEGER_PRECISIONS: Mapping[str, Precision] = {"int8": "int8", "uint8": "uint8", "int16": "int16x8"}
 
@@ -241,7 +241,7 @@ def _measured(subject: Subject, seen: SubjectAnswer) -> Measured:
 
 def _memory(subject: Subject, seen: SubjectAnswer) -> Memory:
     """With the arena that the built-in kernels plan; a delegate's memory is its own."""
-    if seen.info.kernels not in ARENA_KERNELS:
+    if not known_kernels(seen.info.engine, seen.info.kernels).plans_arena:
         return seen.memory
     return seen.memory.model_copy(update={"arena_bytes": subject.arena_bytes})
 

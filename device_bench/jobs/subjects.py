@@ -11,11 +11,10 @@ from device_bench.records.plan import Plan
 from device_bench.records.record_parts import Measured, MeasuredAccuracy
 from device_bench.records.record_types import first_problem
 from edge.artifact.manifest import MANIFEST_NAME, Artifact, Cost, ModelFile, file_sha256, open_artifact
-from edge.engines.engine import PREFERENCE, SIZING
-from edge.engines.kernel_sets import engine_spec
+from edge.engines.table import DEVICE_ENGINES, ENGINES, engine_spec
 from edge.errors import ArtifactError, EngineError, ModelFileError, UsageError, printable
 from edge.files.bounded_file import check_file, is_dir
-from edge.predictor.choice import FORMATS, file_for
+from edge.predictor.choice import file_for
 
 BARE_FORMATS = {".tflite": "tflite", ".onnx": "onnx"}
 
@@ -111,9 +110,10 @@ def _check_sizes(entry: Artifact | Path, engine: str, plan: Plan) -> None:
         return
     if isinstance(entry, Artifact):
         raise UsageError(f"{entry.folder}: --batch and --input-shape are for ONNX files; an artifact's sizes are fixed")
-    if entry.suffix != ".onnx" or engine not in SIZING:
+    sizing = [name for name, row in ENGINES.items() if row.takes_sizes]
+    if entry.suffix != ".onnx" or engine not in sizing:
         raise UsageError(
-            f"{entry}: --batch and --input-shape are for ONNX files in {' or '.join(SIZING)}; "
+            f"{entry}: --batch and --input-shape are for ONNX files in {' or '.join(sizing)}; "
             "a TFLite file's sizes are fixed"
         )
 
@@ -125,8 +125,8 @@ def _preferred(entry: Artifact | Path, installed: Sequence[str]) -> str:
         formats.update(file.format for file in entry.manifest.files if file.role == "run")
     else:
         formats.add(BARE_FORMATS[entry.suffix])
-    for engine in PREFERENCE:
-        if engine in installed and formats.intersection(FORMATS[engine]):
+    for engine in DEVICE_ENGINES:
+        if engine in installed and formats.intersection(ENGINES[engine].formats):
             return engine
     raise EngineError(
         f"{where}: no engine there runs its {' or '.join(sorted(formats))} file "
@@ -176,8 +176,8 @@ def _of_file(path: Path, engine: str, kernels: str | None) -> Subject:
     if engine == "null":
         raise UsageError(f"{path}: the null engine takes the ports from an artifact's manifest; a bare file has none")
     form = BARE_FORMATS[path.suffix]
-    if form not in FORMATS[engine]:
-        raise EngineError(f"{path}: {engine} reads {' and '.join(FORMATS[engine])} files")
+    if form not in ENGINES[engine].formats:
+        raise EngineError(f"{path}: {engine} reads {' and '.join(ENGINES[engine].formats)} files")
     try:
         measured = Measured(
             name=printable(path.stem),

@@ -10,7 +10,8 @@ from device_bench.explain.onnx_nodes import OnnxPlan, OperatorTensors
 from device_bench.explain.operator_facts import OperatorFacts
 from device_bench.explain.spec import ExplainSpec, PeakFile
 from device_bench.jobs.subjects import Subject
-from edge.engines.onnx_providers import PROVIDERS
+from edge.engines.kernel_sets import PROVIDERS
+from edge.engines.table import DEVICE_ENGINES
 from edge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,13 +27,14 @@ def explain_spec(subject: Subject) -> ExplainSpec:
             a TFLite file with float16 constants.
         ModelFileError: a file that cannot be read.
     """
-    if subject.format == "tflite" and subject.engine in ("litert", "tflite-runtime"):
-        return _tflite_spec(subject.path)
-    if subject.engine != "onnxruntime":
+    if subject.engine not in DEVICE_ENGINES:
+        *first, last = DEVICE_ENGINES
         raise UsageError(
-            f"{subject.path}: --explain takes files apart with litert, tflite-runtime or onnxruntime, "
+            f"{subject.path}: --explain takes files apart with {', '.join(first)} or {last}, "
             f"not with {subject.engine}; leave --explain away or name another --engine"
         )
+    if subject.format == "tflite":
+        return _tflite_spec(subject.path)
     if subject.kernels is not None and PROVIDERS[subject.kernels].on_gpu:
         raise UsageError(f"--explain: a GPU's profile does not tell how long onnxruntime:{subject.kernels} takes")
     return _onnx_spec(subject.path)

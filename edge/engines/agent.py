@@ -16,11 +16,12 @@ import numpy as np
 from edge.engines.emulation import emulator
 from edge.engines.engine import Session, installed_engines, open_session
 from edge.engines.framing import Ended, pack_arrays, read_message, unpack_arrays, write_message
+from edge.engines.table import PREFERRED
 from edge.errors import EngineError
 from edge.files.leftovers import temporary_folder
 
 Answer = tuple[dict[str, Any], bytes]
-FORMATS = ("tflite", "onnx")
+FORMATS = tuple(PREFERRED)  # of the files that may be sent here
 
 
 class Agent:

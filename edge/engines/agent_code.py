@@ -30,6 +30,7 @@ MODULES = (
     "edge/engines/package_facts.py",
     "edge/engines/python_child.py",
     "edge/engines/session.py",
+    "edge/engines/table.py",
     "edge/errors.py",
     "edge/files/__init__.py",
     "edge/files/leftovers.py",

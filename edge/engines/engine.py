@@ -1,4 +1,4 @@
-"""What runs a model file: the protocol, and the table of engines."""
+"""What runs a model file: the protocol, and how one is opened by the table of engines."""
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy.typing as npt
 
 from edge.engines.cpu_features import affinity
 from edge.engines.emulation import emulator
+from edge.engines.table import DEVICE_ENGINES, ENGINES
 from edge.errors import UsageError, unknown_name
 
 
@@ -140,33 +140,10 @@ class PreparedSession(Session, Protocol):
 
 Opener = Callable[..., Session]
 
-# name -> (module, function). Each opener takes (path, *, threads: int = 1, kernels: str | None = None).
-ENGINES: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {
-        "litert": ("edge.engines.litert", "open_litert"),
-        "tflite-runtime": ("edge.engines.litert", "open_tflite_runtime"),
-        "onnxruntime": ("edge.engines.onnx_session", "open_onnxruntime"),
-        "torch": ("edge.engines.torch.engine", "open_torch"),
-        "null": ("edge.engines.null", "open_null"),
-    }
-)
-
-# Engines that run files whose inputs have open sizes: their openers take `batch` and `shapes` too.
-SIZING = ("onnxruntime", "torch")
-
-# Engines for a device, the preferred one first, with the package that shows that it is installed.
-PREFERENCE: Mapping[str, str] = MappingProxyType(
-    {"litert": "ai_edge_litert", "tflite-runtime": "tflite_runtime", "onnxruntime": "onnxruntime"}
-)
-
-
-# Engines that load a file's bytes from memory; null takes the ports of an artifact, and loads nothing.
-HANDED = ("litert", "tflite-runtime", "onnxruntime", "torch")
-
 
 def installed_engines() -> tuple[str, ...]:
-    """The device engines whose package is installed here, the preferred one first."""
-    return tuple(engine for engine, package in PREFERENCE.items() if find_spec(package) is not None)
+    """The device engines whose runtime is installed here, the preferred one first."""
+    return tuple(name for name in DEVICE_ENGINES if find_spec(ENGINES[name].runtime.partition(".")[0]) is not None)
 
 
 def open_session(
@@ -198,13 +175,14 @@ def open_session(
         raise UsageError(unknown_name("engine", engine, ENGINES))
     if threads < 1:
         raise UsageError(f"threads must be at least 1, not {threads}")
-    module, function = ENGINES[engine]
+    row = ENGINES[engine]
+    module, function = row.opener
     opener: Opener = getattr(import_module(module), function)
-    if data is not None and engine in HANDED:
+    if data is not None and row.loads_bytes:
         return opener(Path(path), threads=threads, kernels=kernels, data=data)
     if batch is None and not shapes:
         return opener(Path(path), threads=threads, kernels=kernels)
-    if engine not in SIZING:
+    if not row.takes_sizes:
         raise UsageError(f"{path}: --batch and --input-shape are for ONNX files with open sizes; {engine} runs none")
     return opener(Path(path), threads=threads, kernels=kernels, batch=batch, shapes=shapes)
 

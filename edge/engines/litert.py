@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module, metadata
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,23 +11,14 @@ import numpy.typing as npt
 from edge.engines.cpu_features import kernels_isa
 from edge.engines.engine import EngineInfo, Port, Session
 from edge.engines.inputs import check_inputs
+from edge.engines.kernel_sets import LITERT
 from edge.engines.package_facts import wheel_tag
 from edge.engines.session import EngineSession
-from edge.errors import EngineError, ModelFileError, UsageError, unknown_name
+from edge.engines.table import ENGINES, check_kernels
+from edge.errors import EngineError, ModelFileError
 from edge.files.quiet import quiet_native_log
 from edge.installation import needs
 
-# kernel set -> name of the interpreter's op resolver.
-RESOLVERS: Mapping[str, str] = MappingProxyType(
-    {"xnnpack": "AUTO", "builtin": "BUILTIN_WITHOUT_DEFAULT_DELEGATES", "reference": "BUILTIN_REF"}
-)
-# kernel set -> family of `edge.engines.cpu_features`; the reference kernels are plain C++ for any processor.
-FAMILIES: Mapping[str, Mapping[str, str]] = MappingProxyType(
-    {
-        "litert": {"xnnpack": "xnnpack", "builtin": "ruy"},
-        "tflite-runtime": {"xnnpack": "xnnpack-2.14", "builtin": "ruy"},
-    }
-)
 BUILTIN_HINT = "XNNPACK cannot prepare this file; --kernels builtin (bench: --engine {engine}:builtin) runs without it"
 IDENTIFIER = b"TFL3"  # bytes 4..8 of a TFLite flatbuffer
 
@@ -44,7 +34,7 @@ def open_litert(path: Path, *, threads: int = 1, kernels: str | None = None, dat
         EngineError: ai-edge-litert is not installed, refuses the file, or does not run XNNPACK when it was asked for.
         ModelFileError: the file is missing or is not a TFLite file.
     """
-    return _open("litert", "ai-edge-litert", "ai_edge_litert.interpreter", path, threads, kernels, data)
+    return _open("litert", path, threads, kernels, data)
 
 
 def open_tflite_runtime(
@@ -54,21 +44,19 @@ def open_tflite_runtime(
 
     Its last version (2.14) applies XNNPACK to float models only; INT8 models run on the built-in kernels.
     """
-    return _open("tflite-runtime", "tflite-runtime", "tflite_runtime.interpreter", path, threads, kernels, data)
+    return _open("tflite-runtime", path, threads, kernels, data)
 
 
-def _open(
-    engine: str, package: str, module_name: str, path: Path, threads: int, kernels: str | None, data: bytes | None
-) -> Session:
-    if kernels is not None and kernels not in RESOLVERS:
-        raise UsageError(unknown_name(f"kernel set of {engine}", kernels, RESOLVERS))
+def _open(engine: str, path: Path, threads: int, kernels: str | None, data: bytes | None) -> Session:
+    check_kernels(engine, kernels)
+    row = ENGINES[engine]
     try:
-        module = import_module(module_name)
+        module = import_module(row.runtime)
     except ImportError as error:
-        raise EngineError(f"{engine}: {needs(module_name.partition('.')[0])} ({error})") from error
+        raise EngineError(f"{engine}: {needs(row.runtime.partition('.')[0])} ({error})") from error
     _check_file(path, data)
     content = {"model_path": str(path)} if data is None else {"model_content": data}
-    resolver = module.OpResolverType[RESOLVERS[kernels or "xnnpack"]]
+    resolver = module.OpResolverType[LITERT[kernels or row.default_kernels].resolver]
     try:
         with quiet_native_log():
             interpreter = module.Interpreter(**content, num_threads=threads, experimental_op_resolver_type=resolver)
@@ -89,15 +77,15 @@ def _open(
     applied = "reference" if kernels == "reference" else "xnnpack" if delegated else "builtin"
     info = EngineInfo(
         engine=engine,
-        version=metadata.version(package),
+        version=metadata.version(row.packages[0]),
         kernels=applied,
         delegate="XNNPACK" if delegated else None,
         operators=len(operators),
         delegated_operators=delegated,
         threads=threads,
-        package=package,
-        wheel_tag=wheel_tag(package),
-        kernels_isa=kernels_isa(FAMILIES[engine].get(applied, "")),
+        package=row.packages[0],
+        wheel_tag=wheel_tag(row.packages[0]),
+        kernels_isa=kernels_isa(row.kernel_sets[applied].family),
     )
     return LiteRtSession(interpreter, info, delegated=taken, partitions=len(nodes) - len(operators))
 

@@ -5,9 +5,8 @@ from pathlib import Path
 from edge.artifact.manifest import MANIFEST_NAME, TensorInfo, parse_manifest
 from edge.engines.engine import Port, Session
 from edge.engines.null_session import NullSession as NullSession
-from edge.errors import EngineError, UsageError, unknown_name
-
-KERNELS = ("none",)
+from edge.engines.table import check_kernels
+from edge.errors import EngineError
 
 
 def open_null(path: Path, *, threads: int = 1, kernels: str | None = None) -> Session:
@@ -17,8 +16,7 @@ def open_null(path: Path, *, threads: int = 1, kernels: str | None = None) -> Se
         EngineError: there is no manifest beside the file, or it does not list the file.
         UsageError: a kernel set other than `none`.
     """
-    if kernels is not None and kernels not in KERNELS:
-        raise UsageError(unknown_name("kernel set of null", kernels, KERNELS))
+    check_kernels("null", kernels)
     manifest_path = path.parent / MANIFEST_NAME
     if not manifest_path.is_file():
         raise EngineError(f"null: {path}: it takes the ports from an artifact's manifest; {manifest_path} is missing")

@@ -1,68 +1,23 @@
-"""ONNX Runtime's execution providers as kernel sets: which there are, what brings them, and what they really ran."""
+"""ONNX Runtime's execution providers as kernel sets: started by name, and what they really ran."""
 
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from edge.engines.engine import Port
+from edge.engines.kernel_sets import PROVIDERS
+from edge.engines.table import ENGINES
 from edge.errors import EngineError
 from edge.files.leftovers import temporary_folder
 from edge.files.quiet import quiet_native_log
 
-CPU = "CPUExecutionProvider"
 # Copies that the runtime puts between two providers are no operators.
 COPIES = ("MemcpyFromHost", "MemcpyToHost")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Provider:
-    """One kernel set.
-
-    Attributes:
-        names: providers in the order in which nodes are offered to them; the first one names the set.
-        source: what brings a provider that is missing, for a message.
-        absent: what is wrong when the runtime has the provider and it does not start.
-        on_gpu: whether the model's memory is a GPU's.
-        family: of `edge.engines.cpu_features`; '' where none is known.
-    """
-
-    names: tuple[str, ...]
-    source: str
-    absent: str
-    on_gpu: bool = False
-    family: str = ""
-
-
-NO_CUDA = "no CUDA device here (`nvidia-smi` lists them), or CUDA's or cuDNN's libraries are missing"
-PROVIDERS: Mapping[str, Provider] = MappingProxyType(
-    {
-        "mlas": Provider(names=(CPU,), source="pip install onnxruntime", absent="it did not start", family="mlas"),
-        "xnnpack": Provider(
-            names=("XnnpackExecutionProvider",),
-            source="ONNX Runtime built with --use_xnnpack has it, no published wheel does",
-            absent="it did not start",
-            family="xnnpack",
-        ),
-        "cuda": Provider(
-            names=("CUDAExecutionProvider",),
-            source="pip install onnxruntime-gpu (in place of onnxruntime) brings it",
-            absent=NO_CUDA,
-            on_gpu=True,
-        ),
-        "tensorrt": Provider(
-            names=("TensorrtExecutionProvider", "CUDAExecutionProvider"),
-            source="pip install onnxruntime-gpu tensorrt (in place of onnxruntime) brings it",
-            absent=f"TensorRT's libraries are missing, or {NO_CUDA}",
-            on_gpu=True,
-        ),
-    }
-)
+DEFAULT = ENGINES["onnxruntime"].default_kernels  # the CPU's
 
 
 def start_session(
@@ -107,7 +62,7 @@ def start_session(
                 enable_fallback=False,
             )
     except Exception as error:  # the runtime's exceptions share no base class below Exception
-        where = "" if kernels == "mlas" else f" ({provider.names[0]})"
+        where = "" if kernels == DEFAULT else f" ({provider.names[0]})"
         raise EngineError(f"onnxruntime: {path}: refused by the runtime{where}: {one_line(error)}") from error
     if provider.names[0] not in session.get_providers():
         raise EngineError(f"onnxruntime: the {provider.names[0]} does not start: {provider.absent}")
@@ -148,7 +103,7 @@ def nodes_by_provider(
             counted[str(part.ep_name)] += len(part.get_nodes())
         if counted:
             return counted
-    return None if PROVIDERS[kernels].names[0] == CPU else profiled_nodes(runtime, path, kernels, inputs)
+    return None if kernels == DEFAULT else profiled_nodes(runtime, path, kernels, inputs)
 
 
 def profiled_nodes(runtime: Any, path: Path, kernels: str, inputs: Sequence[Port]) -> Counter[str]:

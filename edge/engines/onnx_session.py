@@ -12,13 +12,15 @@ import numpy.typing as npt
 from edge.engines.cpu_features import kernels_isa
 from edge.engines.engine import DeviceTimes, EngineInfo, Port, Session
 from edge.engines.inputs import check_inputs
+from edge.engines.kernel_sets import PROVIDERS
 from edge.engines.nvidia_smi import gpu_name, read_gpus
 from edge.engines.onnx_binding import DeviceBinding
-from edge.engines.onnx_providers import PROVIDERS, nodes_by_provider, one_line, start_session
+from edge.engines.onnx_providers import DEFAULT, nodes_by_provider, one_line, start_session
 from edge.engines.onnx_scales import with_scales
 from edge.engines.onnxruntime_module import onnxruntime_module
 from edge.engines.package_facts import installed_package, wheel_tag
 from edge.engines.session import EngineSession
+from edge.engines.table import ENGINES, check_kernels
 from edge.errors import EngineError, ModelFileError, UsageError, unknown_name
 from edge.installation import needs
 
@@ -35,8 +37,6 @@ DTYPES: Mapping[str, str] = MappingProxyType(
         "tensor(bool)": "bool",
     }
 )
-# Packages that bring the module `onnxruntime`; which of them is installed decides the providers.
-PACKAGES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml", "onnxruntime-qnn")
 
 
 def open_onnxruntime(
@@ -66,9 +66,8 @@ def open_onnxruntime(
         ModelFileError: the file is missing.
         UsageError: an unknown kernel set, or a shape that an input does not have.
     """
-    chosen = "mlas" if kernels is None else kernels
-    if chosen not in PROVIDERS:
-        raise UsageError(unknown_name("kernel set of onnxruntime", chosen, PROVIDERS))
+    check_kernels("onnxruntime", kernels)
+    chosen = DEFAULT if kernels is None else kernels
     try:
         onnxruntime = onnxruntime_module()
     except ImportError as error:
@@ -105,7 +104,7 @@ class OnnxSession(EngineSession):
         if counted and not counted[provider.names[0]]:
             others = ", ".join(f"{name}: {count}" for name, count in sorted(counted.items()))
             raise EngineError(f"onnxruntime: {self._path}: {provider.names[0]} took none of its operators ({others})")
-        package = installed_package(PACKAGES, version)
+        package = installed_package(ENGINES["onnxruntime"].packages, version)
         return EngineInfo(
             engine="onnxruntime",
             version=version,

@@ -1,25 +1,9 @@
 """Which of an artifact's files an engine runs, and which installed engine to take when none is named."""
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
 from edge.artifact.manifest import Artifact, ModelFile
-from edge.engines.engine import ENGINES, installed_engines
-from edge.engines.kernel_sets import KERNEL_SETS
+from edge.engines.engine import installed_engines
+from edge.engines.table import ENGINES
 from edge.errors import EngineError, UsageError, unknown_name
-
-# engine -> formats it reads, the preferred one first.
-FORMATS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "litert": ("tflite",),
-        "tflite-runtime": ("tflite",),
-        "onnxruntime": ("onnx",),
-        "torch": ("tflite", "onnx"),
-        "null": ("tflite", "onnx"),
-    }
-)
-# The kernel set of torch that executes either format as it is stored; see `edge.engines.torch.engine`.
-TORCH_DEFAULT = KERNEL_SETS["torch"][0]
 
 
 def file_for(artifact: Artifact, engine: str, kernels: str | None = None) -> ModelFile:
@@ -31,11 +15,11 @@ def file_for(artifact: Artifact, engine: str, kernels: str | None = None) -> Mod
         UsageError: unknown engine.
         EngineError: the artifact holds no file in a format of the engine.
     """
-    if engine not in FORMATS:
+    if engine not in ENGINES:
         raise UsageError(unknown_name("engine", engine, ENGINES))
     roles = ("run", "source") if engine == "torch" else ("run",)
-    formats = FORMATS[engine]
-    if engine == "torch" and kernels not in (None, TORCH_DEFAULT):
+    formats = ENGINES[engine].formats
+    if engine == "torch" and kernels not in (None, ENGINES[engine].default_kernels):
         formats = tuple(sorted(formats))  # onnx, tflite
     for role in roles:
         for wanted in formats:
@@ -43,7 +27,9 @@ def file_for(artifact: Artifact, engine: str, kernels: str | None = None) -> Mod
                 if file.role == role and file.format == wanted:
                     return file
     held = ", ".join(file.path for file in artifact.manifest.files)
-    raise EngineError(f"{artifact.folder}: no {' or '.join(FORMATS[engine])} file for {engine}; it holds {held}")
+    raise EngineError(
+        f"{artifact.folder}: no {' or '.join(ENGINES[engine].formats)} file for {engine}; it holds {held}"
+    )
 
 
 def choose_engine(artifact: Artifact) -> str:
@@ -54,7 +40,7 @@ def choose_engine(artifact: Artifact) -> str:
     """
     formats = {file.format for file in artifact.manifest.files if file.role == "run"}
     for engine in installed_engines():
-        if formats.intersection(FORMATS[engine]):
+        if formats.intersection(ENGINES[engine].formats):
             return engine
     installed = ", ".join(installed_engines()) or "none"
     raise EngineError(

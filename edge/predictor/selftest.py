@@ -17,9 +17,6 @@ from edge.predictor.selftest_archive import read_selftest
 from edge.vision.encoding import takes_pixels
 from edge.vision.preprocess import Preprocess, apply_table, normalize, quantize_table
 
-# The simulation is exact for these kernels: an INT8 file is held to 0 quanta there, whatever was measured.
-EXACT_KERNELS = "litert/xnnpack/x86_64"
-
 
 @dataclass(frozen=True, kw_only=True)
 class SelftestResult:

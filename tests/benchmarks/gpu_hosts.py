@@ -24,9 +24,9 @@ from device_bench.agent.loop import LoopPlan, Samples, Subject, measure
 from device_bench.agent.readers import READERS
 from device_bench.records.percentiles import summarize
 from edge.engines.engine import DeviceSession, EngineInfo, Session, open_session
-from edge.engines.kernel_sets import engine_spec
 from edge.engines.nvidia_smi import read_gpus
 from edge.engines.python_child import THIS_PYTHON, code_arguments
+from edge.engines.table import engine_spec
 from edge.errors import EdgeError
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,8 +8,8 @@ from click.testing import CliRunner
 
 from device_bench.agent.loop import Samples, measure
 from device_bench.agent.readers import READERS
-from edge.engines.kernel_sets import engine_spec
 from edge.engines.nvidia_smi import read_gpus
+from edge.engines.table import engine_spec
 from tests.benchmarks.gpu_hosts import CPU_ENGINES, GPU_ENGINES, PLAN, command, line, open_all, subject_of
 
 pytest.importorskip("onnxruntime", reason="the onnxruntime engine is not installed")

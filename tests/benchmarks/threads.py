@@ -17,9 +17,9 @@ import numpy.typing as npt
 
 from edge.artifact.manifest import Artifact, open_artifact
 from edge.engines.engine import Session, open_session
-from edge.engines.kernel_sets import KERNEL_SETS, engine_spec
 from edge.engines.other_python import OtherPython
 from edge.engines.python_child import THIS_PYTHON
+from edge.engines.table import ENGINES, engine_spec
 from edge.errors import EdgeError
 from edge.predictor.choice import file_for
 from edge.predictor.predictor import Predictor, SegmentPrediction
@@ -104,8 +104,8 @@ def command(artifacts: tuple[Path, ...], threads: int, frames: int, named: tuple
     broken = 0
     with OtherPython(THIS_PYTHON) as other:
         for artifact in map(open_artifact, artifacts):
-            for spec in map(engine_spec, named or KERNEL_SETS):
-                for kernels in (spec.kernels,) if spec.kernels else KERNEL_SETS[spec.engine]:
+            for spec in map(engine_spec, named or ENGINES):
+                for kernels in (spec.kernels,) if spec.kernels else ENGINES[spec.engine].kernel_sets:
                     for name, make in roads(artifact, other, spec.engine, kernels, threads):
                         found = _row(make, threads, frames)
                         broken += found[0]

@@ -15,9 +15,9 @@ import torch
 from edge.engines.engine import EngineInfo, Port, Session
 from edge.engines.package_facts import wheel_tag
 from edge.engines.session import EngineSession
-from edge.engines.torch.kernels import KERNELS
+from edge.engines.table import ENGINES, check_kernels
 from edge.engines.torch.native import open_native
-from edge.errors import EngineError, UsageError, unknown_name
+from edge.errors import EngineError
 from edge.execution.float_run import FloatRun
 from edge.execution.integer import IntegerSimulation
 from edge.graph.graph import Graph, Tensor
@@ -25,8 +25,7 @@ from edge.graph.importers.model_file import read_model
 from edge.graph.importers.onnx.reader import read_onnx
 from edge.graph.importers.tflite.reader import read_tflite
 
-ATEN = "aten"
-SUFFIXES = (".onnx", ".tflite")
+ATEN = ENGINES["torch"].default_kernels
 Execute = Callable[[Sequence[npt.NDArray[Any]]], list[npt.NDArray[Any]]]
 # That imported torch: a fork of it lacks the threads that OpenMP counts on, and would wait for them.
 PROCESS = os.getpid()
@@ -48,7 +47,7 @@ def open_torch(
     Args:
         batch, shapes: sizes that an ONNX file leaves open; see `edge.engines.engine.open_session`.
         data: the file's bytes, if they were read before.
-        kernels: `aten` (also for None), or key of `edge.engines.torch.kernels.KERNELS`; those on a GPU give a
+        kernels: key of `edge.engines.kernel_sets.TORCH`; None is `aten`; those on a GPU give a
             DeviceSession.
 
     Raises:
@@ -58,10 +57,9 @@ def open_torch(
         UnsupportedError: an operator that has no formula here, by name.
         UsageError: an unknown kernel set.
     """
-    if kernels is not None and kernels != ATEN and kernels not in KERNELS:
-        raise UsageError(unknown_name("kernel set of torch", kernels, (ATEN, *KERNELS)))
-    if path.suffix not in SUFFIXES:
-        raise EngineError(f"torch: {path}: reads {' and '.join(SUFFIXES)} files")
+    check_kernels("torch", kernels)
+    if path.suffix not in (".onnx", ".tflite"):
+        raise EngineError(f"torch: {path}: reads .onnx and .tflite files")
     if threads > 1 and os.getpid() != PROCESS:
         raise EngineError(
             f"torch: {threads} threads do not work in a fork of a process that had torch; take 1, or a fresh process "

@@ -1,58 +1,20 @@
-"""torch's native kernel sets: device, precision, compiled or not, memory format; and whether they can run here."""
+"""Whether torch's native kernel sets can run here, and with which settings of torch."""
 
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
 
 import torch
 
+from edge.engines.kernel_sets import TORCH, TorchKernels
 from edge.errors import EngineError
 
 COMPILERS = ("g++", "clang++", "c++", "cl")
 
 
-@dataclass(frozen=True, kw_only=True)
-class TorchKernels:
-    """One kernel set.
-
-    Attributes:
-        device: `cpu` or `cuda`. precision: key of `edge.engines.torch.module.REAL_DTYPES`.
-        compiled: by torch.compile. channels_last: 4-D tensors lie as NHWC in memory; their axes stay NCHW.
-    """
-
-    device: str = "cpu"
-    precision: str = "float32"
-    compiled: bool = False
-    channels_last: bool = False
-
-
-KERNELS: Mapping[str, TorchKernels] = MappingProxyType(
-    {
-        "eager": TorchKernels(),
-        "eager-channels-last": TorchKernels(channels_last=True),
-        "compile": TorchKernels(compiled=True),
-        "compile-channels-last": TorchKernels(compiled=True, channels_last=True),
-        "bf16": TorchKernels(precision="bfloat16"),
-        "compile-bf16": TorchKernels(precision="bfloat16", compiled=True),
-        "fp16": TorchKernels(precision="float16"),
-        "cuda": TorchKernels(device="cuda"),
-        "cuda-channels-last": TorchKernels(device="cuda", channels_last=True),
-        "cuda-compile": TorchKernels(device="cuda", compiled=True),
-        "cuda-fp16": TorchKernels(device="cuda", precision="float16"),
-        "cuda-fp16-channels-last": TorchKernels(device="cuda", precision="float16", channels_last=True),
-        "cuda-fp16-compile": TorchKernels(device="cuda", precision="float16", compiled=True),
-        "cuda-bf16": TorchKernels(device="cuda", precision="bfloat16"),
-        "cuda-bf16-channels-last": TorchKernels(device="cuda", precision="bfloat16", channels_last=True),
-        "cuda-bf16-compile": TorchKernels(device="cuda", precision="bfloat16", compiled=True),
-    }
-)
-
-
 def check_here(name: str) -> None:
     """Refuse (EngineError) a kernel set whose device or compiler is not here; one line says what brings it."""
-    kernels = KERNELS[name]
+    kernels = TORCH[name]
     if kernels.device == "cuda" and not torch.cuda.is_available():
         built = "this torch is built without CUDA" if torch.version.cuda is None else "`nvidia-smi` lists the devices"
         raise EngineError(f"torch: no CUDA device here; kernel set '{name}' needs one ({built})")

@@ -13,9 +13,10 @@ import torch
 
 from edge.engines.engine import DeviceTimes, EngineInfo, Port, Session
 from edge.engines.inputs import check_inputs
+from edge.engines.kernel_sets import TORCH
 from edge.engines.package_facts import wheel_tag
 from edge.engines.session import EngineSession
-from edge.engines.torch.kernels import KERNELS, check_here, torch_options
+from edge.engines.torch.kernels import check_here, torch_options
 from edge.engines.torch.module import REAL_DTYPES, GraphModule
 from edge.engines.torch.timing import CudaEvents, Events, device_times
 from edge.errors import EngineError, UnsupportedError
@@ -34,7 +35,7 @@ def open_native(path: Path, read: Callable[[Path], Graph], kernels: str, threads
         UnsupportedError: an operator without a float formula, by name.
     """
     check_here(kernels)
-    chosen = KERNELS[kernels]
+    chosen = TORCH[kernels]
     graph = read(path)
     try:
         module = GraphModule(graph, REAL_DTYPES[chosen.precision])
@@ -57,7 +58,7 @@ class CpuSession(EngineSession):
     def __init__(self, graph: Graph, module: GraphModule, kernels: str, threads: int) -> None:
         self._operators = len(graph.operators)
         self._kernels, self._threads = kernels, threads
-        chosen = KERNELS[kernels]
+        chosen = TORCH[kernels]
         self._real = REAL_DTYPES[chosen.precision]
         self._format = torch.channels_last if chosen.channels_last else torch.contiguous_format
         module.to(device=chosen.device)
@@ -70,7 +71,7 @@ class CpuSession(EngineSession):
     @property
     def info(self) -> EngineInfo:
         """What really runs."""
-        chosen = KERNELS[self._kernels]
+        chosen = TORCH[self._kernels]
         on_cpu = chosen.device == "cpu"
         return EngineInfo(
             engine="torch",
@@ -129,7 +130,7 @@ class DeviceMemorySession(CpuSession):
         self, graph: Graph, module: GraphModule, kernels: str, threads: int, *, events: Events | None = None
     ) -> None:
         super().__init__(graph, module, kernels, threads)
-        device = torch.device(KERNELS[kernels].device)
+        device = torch.device(TORCH[kernels].device)
         pinned = device.type == "cuda"
         self._events = CudaEvents() if events is None else events
         self._staged = [torch.empty(port.shape, dtype=_torch_dtype(port), pin_memory=pinned) for port in self._inputs]

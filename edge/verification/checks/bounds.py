@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 
 from edge.artifact.manifest import Artifact
+from edge.engines.table import EXACT_KERNELS
 from edge.predictor.selftest import (
     ANY_KERNELS,
-    EXACT_KERNELS,
     expected_outputs,
     held_to_sense,
     kernel_key,
@@ -31,7 +31,7 @@ def measured_bounds(artifact: Artifact, runtimes: Iterable[Runtime], images: Ima
         of_file = bounds.setdefault(runtime.file.path, {})
         key = kernel_key(runtime.session.info)
         integers = all(output.dtype != "float32" for output in runtime.file.outputs)
-        found = 0.0 if integers and key == EXACT_KERNELS else largest
+        found = 0.0 if integers and key in EXACT_KERNELS else largest
         of_file[key] = max(of_file.get(key, 0.0), found)
     arrays = read_selftest(artifact)
     return {
@@ -51,6 +51,6 @@ def merged_bounds(old: Bounds, measured: Bounds) -> dict[str, dict[str, float]]:
     for name, bounds in measured.items():
         of_file = merged.setdefault(name, {})
         for key, value in bounds.items():
-            of_file[key] = 0.0 if key == EXACT_KERNELS and value == 0.0 else max(of_file.get(key, 0.0), value)
+            of_file[key] = 0.0 if key in EXACT_KERNELS and value == 0.0 else max(of_file.get(key, 0.0), value)
         of_file[ANY_KERNELS] = max([of_file.get(ANY_KERNELS, 0.0), *bounds.values()])
     return merged

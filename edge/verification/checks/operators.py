@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from edge.artifact.verdict import Finding
 from edge.engines.engine import Session
+from edge.engines.table import known_kernels
 from edge.evaluation.fidelity import integer_difference
 from edge.execution.integer import IntegerSimulation
 from edge.files.leftovers import temporary_folder
@@ -32,8 +33,7 @@ def allowed_quanta(runtime: Runtime) -> int:
     The formulas are those of XNNPACK on x86-64, and of the built-in kernels where XNNPACK leaves an operator to them.
     """
     info = runtime.session.info
-    exact = info.engine == "litert" and runtime.asked in (None, "xnnpack") and info.machine in ("x86_64", "AMD64")
-    return 0 if exact else 1
+    return 0 if info.machine in known_kernels(info.engine, runtime.asked).exact_on else 1
 
 
 def check_operators(

@@ -1,28 +1,20 @@
 """Where the files of an artifact run: this Python and others, every engine there, and its kernel sets."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 
 from edge.artifact.manifest import ModelFile
 from edge.engines.engine import Session, installed_engines, open_session
 from edge.engines.other_python import OtherPython
+from edge.engines.table import DEVICE_ENGINES, ENGINES, PREFERRED
 from edge.errors import EngineError, UsageError
 from edge.evaluation.fidelity import Difference, RealDifference
 from edge.predictor.artifact_session import open_artifact_session
 from edge.verification.checks.accuracy import Participant
 from edge.verification.checks.images import Images
 from edge.verification.checks.subject import Subject
-
-# engine -> the format of the files it runs.
-FORMATS: Mapping[str, str] = MappingProxyType({"litert": "tflite", "tflite-runtime": "tflite", "onnxruntime": "onnx"})
-DEFAULT_ENGINES = ("litert", "onnxruntime")
-# None: what the runtime takes by itself, which is XNNPACK where it applies it.
-ALL_KERNELS: Mapping[str, tuple[str | None, ...]] = MappingProxyType(
-    {"tflite": (None, "builtin", "reference"), "onnx": (None,)}
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,17 +84,18 @@ def open_runtimes(subject: Subject, images: Images, choice: RuntimeChoice, stack
         EngineError: a runtime that is missing or refuses a file.
     """
     for engine in choice.engines:
-        if engine not in FORMATS:
-            raise UsageError(f"--engine {engine}: verification runs {', '.join(FORMATS)}")
-        if all(file.format != FORMATS[engine] for file in subject.run_files):
-            raise UsageError(f"--engine {engine}: the artifact holds no {FORMATS[engine]} file")
+        if engine not in DEVICE_ENGINES:
+            raise UsageError(f"--engine {engine}: verification runs {', '.join(DEVICE_ENGINES)}")
+        formats = ENGINES[engine].formats
+        if all(file.format not in formats for file in subject.run_files):
+            raise UsageError(f"--engine {engine}: the artifact holds no {' or '.join(formats)} file")
     if choice.all_kernels and choice.kernels is not None:
         raise UsageError(f"--kernels {choice.kernels}: --all-kernels takes every kernel set")
     runtimes: list[Runtime] = []
     for place in [_here(choice), *(_there(python, choice, stack) for python in choice.pythons)]:
         for engine in place.engines:
             for file in subject.run_files:
-                if file.format == FORMATS[engine]:
+                if file.format in ENGINES[engine].formats:
                     runtimes += _kernel_sets(subject, images, choice, place, engine, file)
     missing = [engine for engine in choice.engines if all(engine != used.session.info.engine for used in runtimes)]
     if missing:
@@ -118,15 +111,15 @@ def _here(choice: RuntimeChoice) -> Place:
     if choice.engines:
         wanted = [engine for engine in choice.engines if engine in installed or not choice.pythons]
     else:
-        wanted = list(installed if choice.all_kernels else DEFAULT_ENGINES)
+        wanted = list(installed if choice.all_kernels else PREFERRED.values())
     return Place(words=None, engines=tuple(dict.fromkeys(wanted)), open=open_session)
 
 
 def _there(python: str, choice: RuntimeChoice, stack: ExitStack) -> Place:
     other = stack.enter_context(OtherPython(python))
-    wanted = [engine for engine in other.info.engines if engine in (choice.engines or FORMATS)]
+    wanted = [engine for engine in other.info.engines if engine in (choice.engines or DEVICE_ENGINES)]
     if not wanted:
-        raise EngineError(f"{python}: has none of {', '.join(choice.engines or FORMATS)}; install one there")
+        raise EngineError(f"{python}: has none of {', '.join(choice.engines or DEVICE_ENGINES)}; install one there")
     return Place(words=other.words, engines=tuple(wanted), open=other.open_session)
 
 
@@ -135,7 +128,8 @@ def _kernel_sets(
 ) -> list[Runtime]:
     """One runtime per kernel set that really runs; a set that the runtime does not apply is another one's."""
     if choice.all_kernels:
-        asked: tuple[str | None, ...] = ALL_KERNELS[file.format]
+        # None: what the runtime takes by itself, which is XNNPACK where it applies it.
+        asked: tuple[str | None, ...] = (None, *ENGINES[engine].compared_kernels[1:])
     else:
         asked = (choice.kernels if file.format == "tflite" else None,)
     found: dict[str, Runtime] = {}

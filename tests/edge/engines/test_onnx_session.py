@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from edge.engines.engine import DeviceSession, DeviceTimes, Port, open_session
+from edge.engines.kernel_sets import PROVIDERS
 from edge.engines.onnx_binding import DeviceBinding
-from edge.engines.onnx_providers import PROVIDERS, count_nodes, profiled_nodes, start_session
+from edge.engines.onnx_providers import count_nodes, profiled_nodes, start_session
 from edge.errors import EngineError, ModelFileError, UsageError
 
 pytest.importorskip("onnxruntime", reason="the onnxruntime engine is not installed")

@@ -14,10 +14,11 @@ import pytest
 
 from converters.onnx.file import onnx_bytes
 from converters.tflite.writer import tflite_bytes
-from edge.engines.engine import ENGINES, Session, open_session
+from edge.engines.engine import Session, open_session
 from edge.engines.null_session import NullSession
 from edge.engines.other_python import OtherPython
 from edge.engines.session import EngineSession
+from edge.engines.table import ENGINES
 from edge.errors import EngineError
 from edge.graph.graph import Graph, Operator, Tensor
 from edge.graph.importers.tflite.parsing.schema import pack, schema

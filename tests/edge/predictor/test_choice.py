@@ -7,15 +7,12 @@ from pathlib import Path
 import pytest
 
 from edge.artifact.manifest import open_artifact
-from edge.engines.engine import ENGINES, installed_engines
+from edge.engines.engine import installed_engines
+from edge.engines.table import ENGINES
 from edge.errors import EngineError, UsageError
-from edge.predictor.choice import FORMATS, choose_engine, file_for
+from edge.predictor.choice import choose_engine, file_for
 
 MakeArtifact = Callable[..., Path]
-
-
-def test_every_engine_has_its_formats() -> None:
-    assert set(FORMATS) == set(ENGINES)
 
 
 def test_engines_get_the_file_of_their_format(make_artifact: MakeArtifact) -> None:
@@ -51,7 +48,7 @@ def test_native_torch_takes_the_layout_that_is_its_own(make_artifact: MakeArtifa
 
 def test_the_first_installed_engine_with_a_file_is_chosen(make_artifact: MakeArtifact) -> None:
     artifact = open_artifact(make_artifact())
-    fitting = [engine for engine in installed_engines() if "tflite" in FORMATS[engine]]
+    fitting = [engine for engine in installed_engines() if "tflite" in ENGINES[engine].formats]
     if fitting:
         assert choose_engine(artifact) == fitting[0]
     else:

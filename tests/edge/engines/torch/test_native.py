@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edge.engines.engine import DeviceSession, DeviceTimes, open_session
-from edge.engines.kernel_sets import KERNEL_SETS
+from edge.engines.kernel_sets import TORCH
 from edge.engines.output_difference import REDUCED, difference_allowed_here, output_difference
 from edge.errors import EngineError
 from edge.graph.graph import Graph, Operator, Tensor
@@ -19,7 +19,7 @@ onnx = pytest.importorskip("onnx", reason="onnx is not installed, so no file can
 
 from converters.onnx.file import onnx_bytes  # noqa: E402
 from converters.passes.layout.nhwc import to_nhwc  # noqa: E402
-from edge.engines.torch.kernels import KERNELS, check_here, cpp_compiler  # noqa: E402
+from edge.engines.torch.kernels import check_here, cpp_compiler  # noqa: E402
 from edge.engines.torch.module import GraphModule  # noqa: E402
 from edge.engines.torch.native import DeviceMemorySession, open_native  # noqa: E402
 from edge.engines.torch.timing import HostEvents, device_times  # noqa: E402
@@ -69,7 +69,7 @@ def test_a_network_agrees_with_onnx_runtime(onnx_file: tuple[Path, np.ndarray], 
     (found,) = session.run([x])
     assert found.dtype == np.float32 and found.shape == session.outputs[0].shape
     assert np.abs(found - expected).max() <= TOLERANCES[kernels] * np.abs(expected).max()
-    assert (session.info.kernels, session.info.precision) == (kernels, KERNELS[kernels].precision)
+    assert (session.info.kernels, session.info.precision) == (kernels, TORCH[kernels].precision)
     assert session.info.device is None and session.info.wheel_tag is not None
 
 
@@ -217,7 +217,7 @@ def test_what_cannot_run_here_is_one_line(tmp_path: Path) -> None:
     path.write_bytes(onnx_bytes(graph))
     if torch.cuda.is_available():
         pytest.skip("a CUDA device is here")
-    for kernels in (name for name in KERNEL_SETS["torch"] if name.startswith("cuda")):
+    for kernels in (name for name in TORCH if name.startswith("cuda")):
         with pytest.raises(EngineError, match=rf"torch: no CUDA device here; kernel set '{kernels}' needs one \(.*\)$"):
             open_session("torch", path, kernels=kernels)
 
@@ -262,10 +262,6 @@ def test_the_compiler_is_looked_for_where_torch_looks(tmp_path: Path) -> None:
     assert cpp_compiler({"PATH": str(tmp_path)}) == str(compiler)
     assert cpp_compiler({"PATH": "", "CXX": str(compiler)}) == str(compiler)
     check_here("eager")  # needs neither a device nor a compiler
-
-
-def test_the_table_is_the_one_that_the_command_line_knows() -> None:
-    assert KERNEL_SETS["torch"] == ("aten", *KERNELS)
 
 
 @pytest.mark.slow

@@ -2,17 +2,17 @@
 
 from edge.evaluation.fidelity import Difference
 from edge.graph.graph import Operator
-from edge.predictor.selftest import ANY_KERNELS, EXACT_KERNELS
+from edge.predictor.selftest import ANY_KERNELS
 from edge.verification.checks.bounds import merged_bounds
 from edge.verification.checks.operator_kinds import OperatorResult, by_kind
 
 
 def test_bounds_grow_to_what_was_measured_and_never_shrink() -> None:
-    old = {"model.tflite": {EXACT_KERNELS: 0.0, "litert/builtin/x86_64": 5.0, ANY_KERNELS: 5.0}}
+    old = {"model.tflite": {"litert/xnnpack/x86_64": 0.0, "litert/builtin/x86_64": 5.0, ANY_KERNELS: 5.0}}
     measured = {"model.tflite": {"litert/builtin/x86_64": 3.0, "litert/xnnpack/aarch64": 1.0}}
     merged = merged_bounds(old, measured)["model.tflite"]
     assert merged["litert/builtin/x86_64"] == 5.0 and merged["litert/xnnpack/aarch64"] == 1.0
-    assert merged[EXACT_KERNELS] == 0.0 and merged[ANY_KERNELS] == 5.0
+    assert merged["litert/xnnpack/x86_64"] == 0.0 and merged[ANY_KERNELS] == 5.0
     assert "litert/xnnpack/aarch64" not in old["model.tflite"]
 
 

@@ -1,17 +1,35 @@
 """Engines and kernel sets by name."""
 
+from importlib import import_module
+
 import pytest
 
-from edge.engines import litert, onnx_providers
-from edge.engines.engine import ENGINES
-from edge.engines.kernel_sets import KERNEL_SETS, EngineSpec, engine_spec
+from edge.engines.table import DEVICE_ENGINES, ENGINES, EXACT_KERNELS, PREFERRED, EngineSpec, engine_spec
 from edge.errors import UsageError
 
 
-def test_every_engine_has_its_kernel_sets() -> None:
-    assert set(KERNEL_SETS) == set(ENGINES)
-    assert set(KERNEL_SETS["litert"]) == set(KERNEL_SETS["tflite-runtime"]) == set(litert.RESOLVERS)
-    assert KERNEL_SETS["onnxruntime"] == tuple(onnx_providers.PROVIDERS)
+def test_what_follows_from_the_rows() -> None:
+    assert DEVICE_ENGINES == ("litert", "tflite-runtime", "onnxruntime")
+    assert PREFERRED == {"tflite": "litert", "onnx": "onnxruntime"}
+    assert {"litert/xnnpack/x86_64"} == EXACT_KERNELS
+    assert {name: row.compared_kernels for name, row in ENGINES.items()} == {
+        "litert": ("xnnpack", "builtin", "reference"),
+        "tflite-runtime": ("xnnpack", "builtin", "reference"),
+        "onnxruntime": ("mlas",),
+        "torch": (),
+        "null": (),
+    }
+    assert {name: row.default_kernels for name, row in ENGINES.items() if not row.for_devices} == {
+        "torch": "aten",
+        "null": "none",
+    }
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_what_a_row_names_is_there(name: str) -> None:
+    module, function = ENGINES[name].opener
+    pytest.importorskip(ENGINES[name].runtime or "edge")
+    assert callable(getattr(import_module(module), function))
 
 
 @pytest.mark.parametrize(
