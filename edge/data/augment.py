@@ -161,7 +161,7 @@ def jitter_colour(image: Pixels, settings: ColourJitter, rng: np.random.Generato
     if settings.noise > 0:
         noise = np.empty((image.shape[0], image.shape[1] * 3), dtype=np.int16)
         cv2.setRNGSeed(int(rng.integers(1, 2**31 - 1)))
-        cv2.randn(noise, 0, settings.noise)
+        cv2.randn(noise, np.zeros(1), np.full(1, settings.noise))
         changed = np.asarray(cv2.add(changed, noise.reshape(image.shape), dtype=cv2.CV_8U), dtype=np.uint8)
     return changed
 

@@ -9,6 +9,7 @@ import hashlib
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -111,8 +112,8 @@ def _refuse_filled(path: Path, data: bytes, jpeg: JpegFile, pixels: Pixels) -> N
         raise DataError(path, "a truncated JPEG: the rest of the image is missing")
 
 
-def imdecode(path: Path, data: bytes, flags: int) -> Pixels:
-    """What OpenCV makes of the bytes; refused when that is nothing."""
+def imdecode(path: Path, data: bytes, flags: int) -> NDArray[Any]:
+    """What OpenCV makes of the bytes (uint8 unless the flags leave the depth alone); refused when that is nothing."""
     try:
         pixels = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
     except cv2.error as error:
@@ -121,7 +122,7 @@ def imdecode(path: Path, data: bytes, flags: int) -> Pixels:
         raise DataError(path, f"cannot be decoded: {error.err}") from None
     if pixels is None or pixels.size == 0:
         raise DataError(path, "not an image, or a damaged one")
-    return pixels  # type: ignore[no-any-return]  # OpenCV is untyped
+    return pixels
 
 
 def check_container(path: Path, data: bytes) -> JpegFile | None:

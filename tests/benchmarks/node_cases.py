@@ -102,15 +102,15 @@ def node_cases() -> list[NodeCase]:
         warnings.simplefilter("ignore")  # the package's own example arithmetic overflows on purpose
         from onnx.backend.test.loader import load_model_tests
 
-        tests = load_model_tests(kind="node")
+        tests = [(test, test.model) for test in load_model_tests(kind="node") if test.model is not None]
     operators: dict[str, str] = {}
     cases = []
-    for test in tests:
-        if "_expanded" not in test.name and len(test.model.graph.node) == 1:
-            operators[test.name] = _kind(test.model.graph.node[0])
-    for test in tests:
+    for test, model in tests:
+        if "_expanded" not in test.name and len(model.graph.node) == 1:
+            operators[test.name] = _kind(model.graph.node[0])
+    for test, model in tests:
         base = test.name.split("_expanded")[0]
-        several = ",".join(dict.fromkeys(_kind(node) for node in test.model.graph.node))
+        several = ",".join(dict.fromkeys(_kind(node) for node in model.graph.node))
         cases.append(_case(test, operators.get(base, several), is_body=test.name not in operators))
     return cases
 
