@@ -92,3 +92,8 @@ clean:
 schema: $(VENV)/.ready
 	$(VENV)/bin/python -c "import json; from edge.artifact.manifest import Manifest; print(json.dumps(Manifest.model_json_schema(), indent=2))" > docs/manifest.schema.json
 	$(VENV)/bin/python -c "import json; from device_bench.records.record import record_schema; print(json.dumps(record_schema(), indent=2))" > docs/record.schema.json
+
+# The API reference from the docstrings, one page per module: build/api/index.html.
+.PHONY: docs
+docs: $(VENV)/.ready
+	$(VENV)/bin/python docs/api_reference.py build/api

@@ -1,14 +1,14 @@
 """The errors that a user can meet, each one line: what is wrong, where, the value found, what to do.
 
     EdgeError                 could not do it                                 exit code 1
-    ├── FileError             a file is missing, damaged, foreign or refused   exit code 1
+    ├── FileError             a file is missing, damaged, foreign or refused  exit code 1
     │   ├── CheckpointError   a checkpoint
     │   ├── ModelFileError    an ONNX or TFLite file
     │   ├── ArtifactError     an artifact folder or its manifest
     │   └── DataError         an image, mask, label or split file
     ├── UnsupportedError      an operator or option this part does not know
     ├── EngineError           a runtime is missing or refused the model
-    ├── Interrupted           the user ended it                                exit code 130
+    ├── Interrupted           the user ended it                               exit code 130
     └── UsageError            asked wrongly                                   exit code 2
         └── RecipeError       a recipe or card that does not hold
 
@@ -19,7 +19,8 @@ The exit code says whose turn it is, in every verb:
     2    asked wrongly: an option, a name or a recipe or card that does not hold, a path of the command line where
          nothing is
     70   nobody foresaw it: a defect of ours, whose traceback stands in a file that the line names
-    (edge/cli/unforeseen.py) 130  interrupted
+         (edge/cli/unforeseen.py)
+    130  interrupted
 
 The command line prints `edge VERB: MESSAGE`, one line, and leaves with the exit code (edge/cli/main.py).
 """

@@ -1,10 +1,12 @@
 """The agent's folder on a device: files by hash, jobs, and the locks that let one job run at a time.
 
+```text
 agent-HASH/agent.zip   the code of one version
 files/HASH.FORMAT      model files and inputs, checked on arrival and before each use
 jobs/ID/               one job: job.json, answer.json, report, err.txt, progress (a pipe), lock
 python/                the environment that --prepare makes
 lock                   held while a job runs; says who holds it
+```
 """
 
 import errno

@@ -1,5 +1,6 @@
 """The card: what a foreign model file cannot say itself, as a TOML file.
 
+```toml
 task = "classify"                # classify or segment
 scores = "exclusive"             # or "independent": several labels may hold; where the model does not show it
 values = "logits"                # or "probabilities"; where the model does not show it
@@ -18,6 +19,7 @@ std = [127.5, 127.5, 127.5]
 file = "labels.txt"              # one name a line, beside the card; or names = ["cat", "dog"]
 palette = [[0, 0, 0], [255, 0, 0]]   # segmenters: one colour per class, optional
 ignore_index = 255                   # optional
+```
 """
 
 import json

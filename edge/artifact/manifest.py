@@ -1,10 +1,12 @@
 """The artifact: a folder of model files with a manifest that says everything a device needs, checked by hash.
 
+```text
 ARTIFACT/
   model.tflite and/or model.onnx   what devices run
   source.onnx                      the QDQ (or float) ONNX they were written from
   manifest.json                    see Manifest; JSON Schema in docs/manifest.schema.json
   selftest.npz                     a few inputs and the expected outputs of each file
+```
 """
 
 import hashlib

@@ -1,8 +1,8 @@
 """Independent labels of images, several of which may hold: a table of 0 and 1, or several names in one column.
 
-filename,animal,bird,furry       2                      filename,labels
-dog.jpg,1,0,1                    Smiling Young          pet.jpg,cat|dog
-crane.jpg,1,1,                   a.jpg  1 -1            street.jpg,
+    filename,animal,bird,furry       2                      filename,labels
+    dog.jpg,1,0,1                    Smiling Young          pet.jpg,cat|dog
+    crane.jpg,1,1,                   a.jpg  1 -1            street.jpg,
 
 On the left: comma, semicolon or tab between the columns, a first line that names them, the file name first; 1 or true,
 0 or false, and nothing, `?` or `nan` where it is not known. In the middle celebA's list_attr: the number of images,

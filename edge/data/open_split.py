@@ -1,5 +1,6 @@
 """The one way in for every verb: from what a user named on the command line to a Split.
 
+```text
 --images FOLDER                       images alone (calibration, camera), or one folder per class
 --images FOLDER --labels FILE         classification: a class per image, or independent labels
 --images FOLDER --masks FOLDER        segmentation
@@ -8,6 +9,7 @@
 --split generated:classify:val        also generated:attributes:val (independent labels), generated:segment:train;
                                       generated:classify:val:200 for 200 samples
 --split recipe:RUN:val                what a run, or a recipe by file or name, validates on; also its train
+```
 """
 
 from functools import partial

@@ -1,5 +1,6 @@
 """A run: a recipe's phases in a folder, from the beginning or from where it was interrupted.
 
+```text
 RUN/
   recipe.toml           the resolved recipe
   last.safetensors      the resume state
@@ -7,6 +8,7 @@ RUN/
   float.safetensors     the float network
   qat.safetensors       the network trained with quantization
   float_last.safetensors, qat_last.safetensors    the last weights, where the result are the best (`keep = "best"`)
+```
 """
 
 import hashlib

@@ -28,9 +28,9 @@ def measure(wheel: Path, extra: str, folder: Path) -> str:
 
 
 def main(extras: list[str]) -> None:
-    """Print the row of each extra named, else of all but `dev`."""
+    """Print the row of each extra named, else of all but `dev` and `docs`."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    known = ["none", *(name for name in project["optional-dependencies"] if name != "dev")]
+    known = ["none", *(name for name in project["optional-dependencies"] if name not in ("dev", "docs"))]
     with tempfile.TemporaryDirectory() as place:
         wheel = build_wheel(Path(place))
         print("| extra | packages | MB | s |\n| --- | --- | --- | --- |")

@@ -1,10 +1,12 @@
 """Prepare any FX-traceable module for quantization-aware training.
 
+```python
 prepared = prepare_qat(model, example, Scheme(), QatOptions(ranges="learned"))
 set_phase(prepared, observing=True, fake_quantizing=False, freeze_bn=False)    # some batches: ranges
 set_phase(prepared, observing=False, fake_quantizing=True, freeze_bn=False)    # train
 set_phase(prepared, observing=False, fake_quantizing=True, freeze_bn=True)     # last epochs
 graph = freeze(prepared)
+```
 """
 
 from collections.abc import Mapping
