@@ -26,9 +26,8 @@ The command line prints `edge VERB: MESSAGE`, one line, and leaves with the exit
 """
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 LONGEST_LINE = 2000
 
@@ -100,18 +99,6 @@ def first_of(items: Sequence[object], separator: str = ", ", most: int = 10) -> 
     """The first of many for a message, and how many more there are: `a, b, and 5 more`."""
     more = [f"and {len(items) - most} more"] if len(items) > most else []
     return separator.join([*(str(item) for item in items[:most]), *more])
-
-
-def value_problem(problem: Mapping[str, Any]) -> str:
-    """What pydantic found wrong with one value, in the words of a TOML or JSON file: those have lists, not tuples."""
-    limits = problem.get("ctx", {})
-    words = {
-        "missing": "too few values in this list",  # of a value, not of a key: the list ends too early
-        "tuple_type": "give a list: [...]",
-        "too_short": f"at least {limits.get('min_length')} in this list",
-        "too_long": f"at most {limits.get('max_length')} in this list",
-    }
-    return words.get(problem["type"]) or str(problem["msg"]).removeprefix("Value error, ")
 
 
 def printable(text: str) -> str:

@@ -36,7 +36,7 @@ from device_bench.records.record_parts import (
     Transfers,
     WarmupSeen,
 )
-from device_bench.records.record_types import Count, Strict, Whole, first_problem
+from device_bench.records.record_types import Count, Whole
 from device_bench.targets.answers import believed
 from device_bench.targets.target import Target
 from edge.engines.engine import EngineInfo
@@ -44,6 +44,7 @@ from edge.engines.output_difference import difference_allowed_here, kernel_key
 from edge.engines.table import known_kernels
 from edge.errors import EdgeError, EngineError, UsageError, one_line, printable
 from edge.predictor.selftest_archive import read_selftest
+from edge.strict import Strict, first_problem
 
 WITHOUT_SAMPLES = ("adb",)  # kinds of targets whose tool prints averages only
 INTEGER_PRECISIONS: Mapping[str, Precision] = {"int8": "int8", "uint8": "uint8", "int16": "int16x8"}
@@ -159,7 +160,7 @@ def collected(job: Job, answer: Mapping[str, Any], target: Target, *, command: s
         try:
             found.append(_record(job, told, seen, place, used, command))
         except ValidationError as error:  # what follows from its figures does not fit into a record
-            raise EngineError(one_line(f"{where}: its answer does not hold: {first_problem(error)}")) from error
+            raise EngineError(one_line(f"{where}: its answer does not hold: {first_problem(error, Record)}")) from error
     return Collected(records=tuple(found), errors=tuple(errors))
 
 

@@ -10,10 +10,11 @@ from pydantic import ValidationError
 
 from device_bench.records.record import Record
 from device_bench.records.record_parts import Sha256
-from device_bench.records.record_types import Positive, Strict
+from device_bench.records.record_types import Positive
 from edge.errors import FileError, UsageError
 from edge.files import atomic
 from edge.files.bounded_file import exists, read_text
+from edge.strict import Strict, first_problem
 
 TOLERANCE = 0.005
 MOST_BYTES = 64 * 1024 * 1024
@@ -101,7 +102,7 @@ def read_baseline(path: Path) -> Baseline:
     try:
         baseline = Baseline.model_validate_json(text)
     except ValidationError as error:
-        raise FileError(path, f"is no baseline of instruction counts: {error.errors()[0]['msg']}") from error
+        raise FileError(path, f"is no baseline of instruction counts: {first_problem(error, Baseline)}") from error
     keys = [entry.key for entry in baseline.counts]
     if twice := [key for key in keys if keys.count(key) > 1]:
         raise FileError(path, f"holds two counts of {' '.join(twice[0])}")

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from device_bench.records.record_types import Count, Duration, Positive, Strict
+from device_bench.records.record_types import Count, Duration, Positive
+from edge.strict import Strict
 
 Times = Annotated[tuple[Duration, ...], Field(min_length=1, max_length=10_000)]
 Words = Annotated[str, Field(max_length=4096)]

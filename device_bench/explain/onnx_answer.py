@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, model_validator
 
-from device_bench.records.record_types import Count, Duration, Strict
-from edge.errors import EngineError
+from device_bench.records.record_types import Count, Duration
+from edge.errors import EngineError, one_line
+from edge.strict import Strict, first_problem
 
 CHAINS = 3
 MOST_TENSORS = 10_000
@@ -64,12 +65,11 @@ def read_profiled(answer: Mapping[str, Any]) -> Profiled:
     """
     try:
         return Profiled.model_validate({name: _frozen(answer.get(name)) for name in Profiled.model_fields})
-    except (ValidationError, RecursionError) as error:
-        first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": "nested too deep"}
-        where = ".".join(str(part) for part in first["loc"])
-        raise EngineError(
-            f"onnxruntime: the answer about its profile is damaged at '{where}': {first['msg']}"
-        ) from error
+    except RecursionError as error:
+        raise EngineError("onnxruntime: the answer about its profile is damaged: it is nested too deep") from error
+    except ValidationError as error:
+        problem = first_problem(error, Profiled)
+        raise EngineError(one_line(f"onnxruntime: the answer about its profile is damaged: {problem}")) from error
 
 
 def _frozen(value: Any) -> Any:

@@ -9,12 +9,12 @@ from pydantic import ValidationError
 from device_bench.explain.spec import ExplainSpec
 from device_bench.records.plan import Plan
 from device_bench.records.record_parts import Measured, MeasuredAccuracy
-from device_bench.records.record_types import first_problem
 from edge.artifact.manifest import MANIFEST_NAME, Artifact, Cost, ModelFile, file_sha256, open_artifact
 from edge.engines.table import DEVICE_ENGINES, ENGINES, engine_spec
 from edge.errors import ArtifactError, EngineError, ModelFileError, UsageError, printable
 from edge.files.bounded_file import check_file, is_dir
 from edge.predictor.choice import file_for
+from edge.strict import first_problem
 
 BARE_FORMATS = {".tflite": "tflite", ".onnx": "onnx"}
 
@@ -139,7 +139,7 @@ def _of_artifact(artifact: Artifact, engine: str, kernels: str | None) -> Subjec
     try:
         measured = _measured(artifact, file)
     except ValidationError as error:
-        told = f"{MANIFEST_NAME}: what a record cannot state: {first_problem(error)}"
+        told = f"{MANIFEST_NAME}: what a record cannot state: {first_problem(error, Measured)}"
         raise ArtifactError(artifact.folder, told) from error
     return Subject(
         measured=measured,

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from device_bench.records.record_types import Count, Positive, Strict, Whole
+from device_bench.records.record_types import Count, Positive, Whole
+from edge.strict import Strict
 
 Rate = Annotated[float, Field(gt=0)]
 

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Literal
 
 from device_bench.agent.machine_facts import ROOT, machine_facts
-from device_bench.records.record_types import Count, Strict
+from device_bench.records.record_types import Count
+from edge.strict import Strict
 
 
 class Cluster(Strict):

@@ -6,7 +6,8 @@ from pathlib import Path
 from pydantic import Field
 
 from device_bench.agent.machine_state_facts import ROOT, state_facts
-from device_bench.records.record_types import Count, Positive, Strict, Whole
+from device_bench.records.record_types import Count, Positive, Whole
+from edge.strict import Strict
 
 # Bits of a Raspberry Pi's throttled word; 16 bits higher: the same, at some time since the start.
 THROTTLED_BITS = {0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "soft temperature limit"}

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from device_bench.records.record_types import Count, Positive, Strict
+from device_bench.records.record_types import Count, Positive
 from device_bench.statistics.early_stopping import early_stopping_ns
 from device_bench.statistics.order_bounds import order_bounds
 from edge.percentile import nearest_rank
+from edge.strict import Strict
 
 Bounds = tuple[Count, Count]
 

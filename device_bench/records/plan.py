@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from device_bench.records.record_types import Count, Duration, Positive, Strict
+from device_bench.records.record_types import Count, Duration, Positive
+from edge.strict import Strict
 
 Scenario = Literal["single-stream", "multi-stream", "offline"]
 

@@ -30,9 +30,10 @@ from device_bench.records.record_parts import (
     Transfers,
     WarmupSeen,
 )
-from device_bench.records.record_types import Count, Positive, Strict
+from device_bench.records.record_types import Count, Positive
 from device_bench.records.taints import Taint, taints
 from edge.errors import FileError
+from edge.strict import Strict, first_problem
 
 SCHEMA_VERSION = 2
 HIGHEST_VERSION = 1000  # what is more was never a version of ours
@@ -236,9 +237,7 @@ def parse_line(line: str, number: int, path: str | Path) -> Record:
         if version is not None and version != SCHEMA_VERSION:
             told = f"line {number} is a record of schema {version}, this version reads {SCHEMA_VERSION}: measure again"
             raise FileError(path, told) from error
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "record"
-        raise FileError(path, f"line {number} is not a record: {where}: {first['msg']}") from error
+        raise FileError(path, f"line {number} is not a record: {first_problem(error, Record)}") from error
 
 
 def _schema_version(line: str) -> int | None:

@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from device_bench.records.percentiles import Latency
-from device_bench.records.record_types import Count, Duration, Positive, Strict
+from device_bench.records.record_types import Count, Duration, Positive
 from edge.percentile import nearest_rank
+from edge.strict import Strict
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Samples = tuple[Duration, ...]

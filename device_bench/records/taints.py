@@ -10,7 +10,7 @@ from typing import Literal
 from device_bench.agent.gpu_state import throttle_words
 from device_bench.records.machine import Machine
 from device_bench.records.machine_state import THROTTLED_BITS, MachineState
-from device_bench.records.record_types import Strict
+from edge.strict import Strict
 
 Kind = Literal[
     "emulated",

@@ -8,9 +8,9 @@ from pydantic import BaseModel, Field, ValidationError
 
 from device_bench.records.machine import Machine
 from device_bench.records.machine_state import MachineState
-from device_bench.records.record_types import Strict, first_problem
 from device_bench.targets.target import Target
 from edge.errors import EngineError, one_line
+from edge.strict import Strict, first_problem
 
 MAX_TEXT = 4096
 MAX_DEPTH = 12
@@ -46,8 +46,11 @@ def believed(model: type[Model], answer: Mapping[str, Any], where: str) -> Model
     _check_texts(answer, where, 0)
     try:
         return model.model_validate_json(json.dumps(answer))
-    except (ValidationError, ValueError, TypeError) as error:
-        raise EngineError(one_line(f"{where}: its answer does not hold: {first_problem(error)}")) from error
+    except ValidationError as error:
+        problem = first_problem(error, model)
+    except (ValueError, TypeError) as error:
+        problem = str(error)
+    raise EngineError(one_line(f"{where}: its answer does not hold: {problem}"))
 
 
 def _check_texts(value: Any, where: str, depth: int) -> None:

@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from device_bench.jobs.job import Job
-from device_bench.records.record_types import Strict
 from device_bench.targets.answers import believed, probed
 from device_bench.targets.job_server_process import JobServerProcess, job_server_archive
 from device_bench.targets.ssh_client import Address, ConnectionCut, parse_address
 from device_bench.targets.target import Progress, TargetOptions
 from edge.errors import EngineError, UsageError
+from edge.strict import Strict
 
 JOB_SECONDS = 6 * 3600.0
 RECONNECT_SECONDS = 120.0

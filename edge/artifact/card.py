@@ -24,15 +24,15 @@ ignore_index = 255                   # optional
 
 import json
 import tomllib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from edge.artifact.manifest import Labels, Scores
-from edge.errors import FileError, RecipeError, unknown_name, value_problem
+from edge.errors import FileError, RecipeError
 from edge.files.bounded_file import read_text
+from edge.strict import Strict, first_problem
 from edge.terminal import tell
 from edge.vision.pixel_scale import pixel_scale_doubt
 from edge.vision.preprocess import Preprocess
@@ -43,13 +43,7 @@ CardValues = Literal["logits", "probabilities"]
 Channel = Annotated[int, Field(ge=0, le=255)]
 
 
-class Section(BaseModel):
-    """Frozen, types as written, and every unknown key is refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class CardLabels(Section):
+class CardLabels(Strict):
     """Class names in index order, given here or in a file of one name a line beside the card."""
 
     names: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
@@ -64,7 +58,7 @@ class CardLabels(Section):
         return self
 
 
-class CardFile(Section):
+class CardFile(Strict):
     """The keys of the TOML file."""
 
     task: CardTask
@@ -74,7 +68,7 @@ class CardFile(Section):
     labels: CardLabels
 
 
-class Card(Section):
+class Card(Strict):
     """A card with its labels read."""
 
     task: CardTask
@@ -102,7 +96,7 @@ def read_card(path: str | Path) -> Card:
     except TypeError as error:
         raise RecipeError(f"{source}: dates and times have no place in a card") from error
     except ValidationError as error:
-        raise RecipeError(f"{source}: {_first_problem(error)}") from error
+        raise RecipeError(f"{source}: {first_problem(error, CardFile, toml=True)}") from error
     except (ValueError, RecursionError) as error:  # a hexadecimal number of thousands of digits, nested tables
         raise RecipeError(f"{source}: {error}") from error
     if doubt := pixel_scale_doubt(card.preprocess.mean, card.preprocess.std):
@@ -114,7 +108,7 @@ def read_card(path: str | Path) -> Card:
     try:
         labels = Labels(names=names, palette=palette, ignore_index=card.labels.ignore_index)
     except ValidationError as error:
-        raise RecipeError(f"{source}: [labels] {_first_problem(error)}") from error
+        raise RecipeError(f"{source}: [labels] {first_problem(error, Labels, toml=True)}") from error
     return Card(task=card.task, scores=card.scores, values=card.values, preprocess=card.preprocess, labels=labels)
 
 
@@ -134,27 +128,3 @@ def _names(card: Path, file: str) -> tuple[str, ...]:
     if not lines or not all(line.strip() for line in lines):
         raise RecipeError(f"{card}: [labels] file = '{file}': an empty line or no names; give one name a line")
     return tuple(line.strip() for line in lines)
-
-
-def _first_problem(error: ValidationError) -> str:
-    """The first unknown key with the nearest known one, else the first wrong key, as one line."""
-    problems = error.errors()
-    first = next((entry for entry in problems if entry["type"] == "extra_forbidden"), problems[0])
-    path = [part for part in first["loc"] if isinstance(part, str)]
-    section = f"[{path[0]}] " if len(path) > 1 else ""
-    key = path[-1] if path else ""
-    if first["type"] == "extra_forbidden":
-        return section + unknown_name("key", key, KEYS[path[0] if len(path) > 1 else ""])
-    if first["type"] == "missing" and isinstance(first["loc"][-1], str):
-        return f"{section}'{key}' is missing"
-    message = value_problem(cast(Mapping[str, Any], first))
-    if isinstance(first["input"], dict):
-        return f"[{'.'.join(path)}] {message}"
-    return f"{section}{key} = {first['input']!r}: {message}"
-
-
-KEYS: Mapping[str, list[Any]] = {
-    "": list(CardFile.model_fields),
-    "preprocess": list(Preprocess.model_fields),
-    "labels": list(CardLabels.model_fields),
-}

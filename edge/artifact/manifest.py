@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from edge.artifact.answer_form import form_problem
 from edge.errors import ArtifactError
 from edge.files.bounded_file import check_file, exists, is_dir, is_file, read_bytes
+from edge.strict import Strict, first_problem
 from edge.vision.preprocess import Preprocess
 
 SCHEMA_VERSION: Literal[2] = 2
@@ -36,9 +37,8 @@ Scores = Literal["exclusive", "independent"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 FileSize = Annotated[int, Field(ge=1, le=2**31)]  # neither format's files hold more
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Scale = Annotated[float, Field(ge=2.0**-126, le=2.0**126, allow_inf_nan=False)]  # normal float32
+NotNegative = Annotated[float, Field(ge=0)]
+Scale = Annotated[float, Field(ge=2.0**-126, le=2.0**126)]  # normal float32
 Name = Annotated[str, Field(max_length=1024)]  # of classes and tensors
 Text = Annotated[str, Field(max_length=2**20)]
 Channel = Annotated[int, Field(ge=0, le=255)]
@@ -46,13 +46,11 @@ MaskEntry = Annotated[int, Field(ge=-1, le=255)]
 Size = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
-class Strict(BaseModel):
-    """Frozen, and every unknown key is refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Part(Strict, strict=False):
+    """Frozen, and every unknown key is refused; a list is taken for a tuple, as JSON writes it."""
 
 
-class TensorInfo(Strict):
+class TensorInfo(Part):
     """An input or output of a model file.
 
     `layout` is the axis order (`nhwc`, `nchw`, `nc`, `nhw`); `scale` and `zero_point` are given for quantized tensors;
@@ -85,7 +83,7 @@ class TensorInfo(Strict):
         return self
 
 
-class ModelFile(Strict):
+class ModelFile(Part):
     """One model file: format_version is the opset of an ONNX file or the schema version of a TFLite file."""
 
     path: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*$", max_length=100)]
@@ -98,7 +96,7 @@ class ModelFile(Strict):
     outputs: Annotated[tuple[TensorInfo, ...], Field(min_length=1, max_length=256)]
 
 
-class Labels(Strict):
+class Labels(Part):
     """Class names in index order, and what the masks of a segmenter's training were.
 
     Attributes:
@@ -121,7 +119,7 @@ class Labels(Strict):
         return self
 
 
-class DerivedRange(Strict):
+class DerivedRange(Part):
     """Scale and zero point (of signed integers) that a foreign file did not state, and where they come from."""
 
     tensor: Text
@@ -130,7 +128,7 @@ class DerivedRange(Strict):
     how: Text
 
 
-class QuantizationInfo(Strict):
+class QuantizationInfo(Part):
     """How the integers came to be: `qat`, `ptq`, `foreign` (a QDQ file made elsewhere) or `none` (float).
 
     `ptq (onnx2tf)`: onnx2tf chose them, so they are not held to the integer simulation.
@@ -148,7 +146,7 @@ class QuantizationInfo(Strict):
     notes: tuple[Text, ...] = ()
 
 
-class Cost(Strict):
+class Cost(Part):
     """Counts from the file itself. An operator without a rule is named in `unruled`, never counted as zero silently."""
 
     multiply_adds: Count
@@ -158,18 +156,18 @@ class Cost(Strict):
     unruled: tuple[Text, ...] = ()
 
 
-class Accuracy(Strict):
+class Accuracy(Part):
     """A metric (`top1`, `miou`, `mean_average_precision`, in [0, 1]) of one file or the float parent on a split."""
 
     subject: Text
     metric: Text
-    value: Finite
+    value: float
     split: Text
     split_sha256: Sha256
     images: Count
 
 
-class Fidelity(Strict):
+class Fidelity(Part):
     """What verify measured: values of `engine` on `machine` that differ from the integer simulation, end to end."""
 
     subject: Text
@@ -183,7 +181,7 @@ class Fidelity(Strict):
     largest_quanta: NotNegative
 
 
-class Provenance(Strict):
+class Provenance(Part):
     """Where the artifact comes from. `parent` is the float parent's file name and hash; `road` made the TFLite file."""
 
     recipe: dict[str, Any] | None
@@ -199,7 +197,7 @@ class Provenance(Strict):
     road: Literal["writer", "onnx2tf"] = "writer"
 
 
-class Selftest(Strict):
+class Selftest(Part):
     """selftest.npz: `images` and `output_FILE_K`. Largest difference allowed in quanta, per file and kernel set.
 
     For class maps it is a share of the cells, for float files absolute, in the output's units. One that half of all
@@ -211,7 +209,7 @@ class Selftest(Strict):
     allowed: dict[Text, dict[Text, NotNegative]]
 
 
-class Manifest(Strict):
+class Manifest(Part):
     """Everything about an artifact.
 
     `precision`: int16x8 is int16 activations with int8 weights; `head` says what a segmenter ends in.
@@ -333,9 +331,7 @@ def parse_manifest(data: bytes, path: str | Path) -> Manifest:
         tree = json.loads(data, object_pairs_hook=_without_duplicates)
         return Manifest.model_validate_json(json.dumps(_version_2(tree)) if _is_version_1(tree) else data)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "manifest"
-        raise ArtifactError(path, f"{where}: {first['msg'].removeprefix('Value error, ')}") from error
+        raise ArtifactError(path, first_problem(error, Manifest)) from error
     except (ValueError, RecursionError) as error:
         raise ArtifactError(path, f"is no manifest: {error}") from error
 

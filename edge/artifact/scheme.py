@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import model_validator
 
 from edge.errors import EdgeError
+from edge.strict import Strict
 
 INT8_MIN, INT8_MAX = -128, 127
 INT16_MAX = 32767
@@ -64,15 +65,13 @@ INT16_FIXED: dict[str, tuple[float, int]] = dict.fromkeys(("Softmax", "Sigmoid",
 Float32Array = npt.NDArray[np.float32]
 
 
-class Scheme(BaseModel):
+class Scheme(Strict):
     """Bits, symmetry and granularity: what TFLite's int8 kernels run, or its 16x8 kernels (`activation_bits` 16).
 
     Weights: int8, symmetric, one scale per output channel, in [-127, 127]. Activations: int8, asymmetric, per tensor,
     float zero exactly representable; or int16, symmetric, in [-32767, 32767]. Bias: int32, scale = input scale *
     weight scale, zero point 0, no clipping. `activation_symmetric` follows from the bits where it is omitted.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     weight_bits: Literal[8] = 8
     weight_granularity: Literal["per_channel"] = "per_channel"

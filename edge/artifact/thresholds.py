@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from edge.artifact.units import duration_ns, size_bytes
 from edge.errors import RecipeError, UsageError
+from edge.strict import Strict, first_problem
 
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 Percentile = Literal[50, 90, 99]
 Origin = Literal["command line", "recipe", "default"]
@@ -20,7 +21,7 @@ DEFAULT_PERCENTILE: Percentile = 90
 which is one accident of the machine."""
 
 
-class Thresholds(BaseModel):
+class Thresholds(Strict):
     """The `[verdict]` section of a recipe, and what the command line says: every key may be omitted.
 
     Attributes:
@@ -31,8 +32,6 @@ class Thresholds(BaseModel):
         max_differing: values that may differ from the integer simulation end to end, where kernels are exact.
         size_budget: largest model file that a device runs, with its unit: `4MB`.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     accuracy_floor: Share | None = None
     agreement_floor: Share | None = None
@@ -107,8 +106,5 @@ def recipe_thresholds(recipe: Mapping[str, Any] | None, where: str) -> Threshold
     try:
         return Thresholds.model_validate(section)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise RecipeError(
-            f"{where}: its recipe's [verdict] {key}: {first['msg'].removeprefix('Value error, ')}"
-        ) from error
+        problem = first_problem(error, Thresholds)
+        raise RecipeError(f"{where}: its recipe's [verdict] {problem}") from error

@@ -10,6 +10,7 @@ from device_bench.records.plan import Plan
 from edge.cli.bounded_number import THREADS, Number, whole
 from edge.cli.input_shape import parse_shape
 from edge.errors import UsageError
+from edge.strict import first_problem
 
 SCENARIOS = ("single-stream", "multi-stream", "offline")
 NANOSECONDS = 1_000_000_000
@@ -143,7 +144,7 @@ def make_plan(options: dict[str, Any], *, end_to_end: bool, explain: bool) -> Pl
             explain=explain,
         )
     except ValidationError as error:
-        raise UsageError(error.errors()[0]["msg"].removeprefix("Value error, ")) from error
+        raise UsageError(first_problem(error, Plan)) from error
 
 
 def _processors(text: str | None) -> tuple[int, ...] | None:

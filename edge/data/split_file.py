@@ -26,13 +26,14 @@ import os
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from edge.artifact.manifest import Scores
 from edge.data.splits import Sample, Split, Truth, content_hashes
 from edge.errors import DataError, UsageError
 from edge.files.atomic import write_text
 from edge.files.bounded_file import read_text
+from edge.strict import Strict, first_problem
 
 SUFFIX = ".split.json"
 MAX_SPLIT_BYTES = 1 << 30
@@ -42,9 +43,7 @@ _Byte = Annotated[int, Field(ge=0, le=255)]
 _ByteOrRefused = Annotated[int, Field(ge=-1, le=255)]
 
 
-class _Row(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
+class _Row(Strict):
     name: Annotated[str, Field(min_length=1)]
     image: Annotated[str, Field(min_length=1)]
     image_sha256: _Sha256
@@ -62,9 +61,7 @@ class _Row(BaseModel):
         return self
 
 
-class _SplitFile(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class _SplitFile(Strict):
     format: Literal["edge-split"]
     version: Literal[1]
     task: Literal["classify", "segment", "images"]
@@ -87,9 +84,7 @@ def read_split(path: Path) -> Split:
     try:
         data = _SplitFile.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise DataError(path, f"not a split file: {where + ': ' if where else ''}{first['msg']}") from None
+        raise DataError(path, f"not a split file: {first_problem(error, _SplitFile)}") from None
     split = Split(
         samples=tuple(
             Sample(

@@ -6,33 +6,26 @@ trained without has no default.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from edge.artifact.scheme import Scheme
 from edge.artifact.thresholds import Thresholds
+from edge.strict import Strict
 from edge.vision.preprocess import Preprocess
 
 MOST = 2**31 - 1
 Count = Annotated[int, Field(ge=0, le=MOST)]
 PositiveCount = Annotated[int, Field(ge=1, le=MOST)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Range = tuple[Positive, Positive]
 DecayExempt = Literal["norm", "bias", "depthwise"]
 
 
-class Section(BaseModel):
-    """Frozen, types as written, and every unknown key is refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class Model(BaseModel):
+class Model(Strict, extra="allow"):
     """Which network: its name in `edge models` and the arguments of its builder (classes, width, resolution, ...)."""
-
-    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
 
     name: str
 
@@ -42,7 +35,7 @@ class Model(BaseModel):
         return dict(self.model_extra or {})
 
 
-class SplitSource(Section):
+class SplitSource(Strict):
     """Where a split comes from: the arguments of `edge.data.open_split`."""
 
     split: str | None = None
@@ -57,7 +50,7 @@ class SplitSource(Section):
         return {"split": value} if isinstance(value, str) else value
 
 
-class Data(Section):
+class Data(Strict):
     """The splits. A plain string is a split (`camvid:ROOT:val`); a table has `images` with `labels` or `masks`.
 
     In every value `${root}` stands for `root` and `${NAME}` for an environment variable that names a file or folder.
@@ -84,7 +77,7 @@ class Data(Section):
         return self
 
 
-class Augment(Section):
+class Augment(Strict):
     """How training images are changed; see `edge.data.augment` for the meaning of each number.
 
     `area` and `aspect` act on classification, `scale` on segmentation.
@@ -111,7 +104,7 @@ class Augment(Section):
         return self
 
 
-class Phase(Section):
+class Phase(Strict):
     """What the float phase and the QAT phase have in common.
 
     Attributes:
@@ -222,13 +215,13 @@ class Qat(Phase):
         return self
 
 
-class Export(Section):
+class Export(Strict):
     """What `edge convert` makes of the result: `head`, what a segmenter ends in (see `converters.convert.heads`)."""
 
     head: Literal["logits", "full_logits", "class_map", "full"] | None = None
 
 
-class Recipe(Section):
+class Recipe(Strict):
     """One experiment. `verdict`: what its artifacts must reach to ship; `edge verify` reads it from the artifact."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]

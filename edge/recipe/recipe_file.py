@@ -5,21 +5,20 @@ import math
 import os
 import re
 import tomllib
-import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast, get_args, get_origin
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from edge.errors import FileError, RecipeError, UsageError, unknown_name, value_problem
+from edge.errors import FileError, RecipeError, UsageError
 from edge.files.bounded_file import exists, read_text
 from edge.recipe.recipe import Recipe, SplitSource
+from edge.strict import first_problem
 from edge.terminal import tell
 from edge.vision.pixel_scale import pixel_scale_doubt
 
 MAX_RECIPE_BYTES = 1024 * 1024
-_UNION_MEMBERS = ("literal", "str")  # pydantic's names in a location, not keys of ours
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -68,7 +67,7 @@ def parse_recipe(tree: Mapping[str, Any], where: str) -> Recipe:
     except TypeError as error:
         raise RecipeError(f"{where}: dates and times have no place in a recipe") from error
     except ValidationError as error:
-        raise RecipeError(f"{where}: {_first_problem(error)}") from error
+        raise RecipeError(f"{where}: {first_problem(error, Recipe, toml=True)}") from error
     except ValueError as error:  # a hexadecimal number of thousands of digits
         raise RecipeError(f"{where}: {error}") from error
 
@@ -135,39 +134,6 @@ def _table(tree: dict[str, Any], name: str, option: str) -> dict[str, Any]:
     if not isinstance(table, dict):
         raise UsageError(f"{option}: '{name}' is a value, not a section")
     return table
-
-
-def _first_problem(error: ValidationError) -> str:
-    first = error.errors()[0]
-    path = [part for part in first["loc"] if isinstance(part, str) and part not in _UNION_MEMBERS and "[" not in part]
-    section = f"[{'.'.join(path[:-1])}] " if len(path) > 1 else ""
-    key = path[-1] if path else ""
-    if first["type"] == "extra_forbidden":
-        return section + unknown_name("key", key, _known_keys(path[:-1]))
-    if first["type"] == "missing" and isinstance(first["loc"][-1], str):
-        return f"{section}'{key}' is missing"
-    message = value_problem(cast(Mapping[str, Any], first))
-    if isinstance(first["input"], dict):
-        return f"[{'.'.join(path)}] {message}" if path else message
-    return f"{section}{key} = {first['input']!r}: {message}"
-
-
-def _known_keys(path: Sequence[str]) -> list[str]:
-    model: type[BaseModel] = Recipe
-    for part in path:
-        found = _section_type(model.model_fields[part].annotation)
-        if found is None:
-            return []
-        model = found
-    return list(model.model_fields)
-
-
-def _section_type(annotation: Any) -> type[BaseModel] | None:
-    candidates = get_args(annotation) if get_origin(annotation) is types.UnionType else (annotation,)
-    for candidate in candidates:
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return candidate
-    return None
 
 
 def _write_table(table: Mapping[str, Any], path: tuple[str, ...], lines: list[str]) -> None:

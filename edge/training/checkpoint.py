@@ -13,6 +13,7 @@ from edge.artifact.manifest import Labels, Scores, Task
 from edge.errors import CheckpointError, EdgeError, RecipeError
 from edge.recipe.recipe import Recipe
 from edge.recipe.recipe_file import parse_recipe
+from edge.strict import first_problem
 from edge.training.network import float_module, load_tensors, prepared_module
 from edge.training.tensor_file import read_tensors, write_tensors
 
@@ -102,7 +103,9 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         )
     except RecipeError as error:
         raise CheckpointError(path, str(error)) from error
-    except (KeyError, TypeError, ValidationError) as error:
+    except ValidationError as error:
+        raise CheckpointError(path, f"is not a checkpoint: its classes: {first_problem(error, Labels)}") from error
+    except (KeyError, TypeError) as error:
         raise CheckpointError(path, f"is not a checkpoint: {error}") from error
 
 

@@ -11,10 +11,11 @@ from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from edge.errors import CheckpointError, EdgeError
+from edge.strict import Strict, first_problem
 from edge.training.average import Average
 from edge.training.network import load_tensors
 from edge.training.tensor_file import read_tensors, write_tensors
@@ -49,7 +50,7 @@ class Position:
         threads: torch's threads, because sums depend on them.
     """
 
-    __pydantic_config__ = ConfigDict(strict=True, extra="forbid")
+    __pydantic_config__ = Strict.model_config
 
     phase: PhaseName
     epoch: Count = 0
@@ -142,9 +143,7 @@ def _open(path: Path) -> tuple[dict[str, Tensor], Position, int | None]:
     except RecursionError as error:
         raise CheckpointError(path, "is not a resume state: it is nested too deep") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise CheckpointError(path, f"is not a resume state: {where}: {first['msg']}") from error
+        raise CheckpointError(path, f"is not a resume state: {first_problem(error, Position)}") from error
     return tensors, position, updates
 
 

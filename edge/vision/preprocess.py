@@ -8,8 +8,9 @@ table of 3 x 256 entries, exactly, and no float arithmetic is left on the device
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from edge.strict import Strict
 from edge.vision.pixel_scale import pixel_scale_problem
 from edge.vision.pixels import Geometry as Geometry
 from edge.vision.pixels import Pixels as Pixels
@@ -30,7 +31,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Size = Annotated[int, Field(ge=1, le=16384)]
 
 
-class Preprocess(BaseModel):
+class Preprocess(Strict):
     """How an RGB frame becomes a model's input. There are no defaults: a forgotten field is an error.
 
     Attributes:
@@ -43,8 +44,6 @@ class Preprocess(BaseModel):
         mean, std: per input channel, in pixel units 0..255: the model's input is (pixel - mean) / std. What can only
             be meant on a scale of 0..1 is refused, see `edge.vision.pixel_scale`.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     colour_order: Literal["rgb", "bgr"]
     height: Size

@@ -48,7 +48,7 @@ def move(tensors: dict[str, Tensor], old: str, new: str) -> None:
         (lambda tensors, content: content["position"].update(history=[5]), "history.0: Input should be"),
         (lambda tensors, content: content["position"].update(threads=0), "threads: Input should be greater than"),
         (lambda tensors, content: content["position"].update(phase="ptq"), "phase: Input should be 'float' or 'qat'"),
-        (lambda tensors, content: content["position"].update(more=1), "more: Unexpected keyword argument"),
+        (lambda tensors, content: content["position"].update(more=1), "unknown key 'more'; known: batch"),
         (lambda tensors, content: content.pop("position"), "'position' is missing"),
         (lambda tensors, content: content.update(average_updates="x"), "Input should be a valid integer"),
         (lambda tensors, content: move(tensors, "model.weight", "model.w"), "1 missing, 1 unknown"),
