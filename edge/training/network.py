@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from edge.artifact.scheme import input_range
 from edge.errors import EdgeError
 from edge.models.registry import build
+from edge.quantization.qat.phase import TRAIN_FROZEN
 from edge.quantization.qat.prepare import QatOptions, QuantizedModel, prepare_qat, set_phase
 from edge.recipe.recipe import Recipe
 from edge.vision.preprocess import normalize_table
@@ -33,7 +34,7 @@ def prepared_module(recipe: Recipe, model: nn.Module) -> QuantizedModel:
     options = QatOptions(ranges=ranges, input_range=input_range(normalize_table(recipe.preprocess), recipe.scheme))
     example = torch.zeros(1, 3, recipe.preprocess.height, recipe.preprocess.width)
     prepared = prepare_qat(model.eval(), example, recipe.scheme, options)
-    set_phase(prepared, observing=False, fake_quantizing=True, freeze_bn=True, freeze_ranges=True)
+    set_phase(prepared, TRAIN_FROZEN)
     return prepared
 
 

@@ -1,6 +1,7 @@
 """The quantization-aware phase: the float network's copy with fake quantization, on labels, a teacher, or both."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from edge.data.splits import Split
+from edge.quantization.qat.phase import CALIBRATE, TRAIN
 from edge.quantization.qat.prepare import QuantizedModel, set_phase
 from edge.quantization.qat.rounding import round_by_least_squares
 from edge.recipe.recipe import Qat, Recipe
@@ -108,13 +110,8 @@ def begin_epoch(model: nn.Module, qat: Qat, epoch: int) -> None:
     half = qat.epochs // 2
     freeze_bn = epoch >= (half if qat.freeze_batch_norm_epoch is None else qat.freeze_batch_norm_epoch)
     freeze_ranges = epoch >= (half if qat.freeze_ranges_epoch is None else qat.freeze_ranges_epoch)
-    set_phase(
-        model,
-        observing=qat.ranges == "moving_average" and not freeze_ranges,
-        fake_quantizing=True,
-        freeze_bn=freeze_bn,
-        freeze_ranges=freeze_ranges,
-    )
+    observe = qat.ranges == "moving_average" and not freeze_ranges
+    set_phase(model, replace(TRAIN, observe=observe, live_norm=not freeze_bn, learn_ranges=not freeze_ranges))
 
 
 @torch.no_grad()
@@ -122,7 +119,7 @@ def observe_ranges(
     model: QuantizedModel, batches: Batches, normalize: Normalizer, count: int, device: torch.device
 ) -> None:
     """Set the first ranges: float passes over batches of epoch 0, batch norm by its running statistics."""
-    set_phase(model, observing=True, fake_quantizing=False, freeze_bn=True)
+    set_phase(model, CALIBRATE)
     model.train()
     for batch in islice(batches.epoch(0), count):
         model(normalize(batch.images.to(device)))

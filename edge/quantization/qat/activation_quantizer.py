@@ -76,8 +76,8 @@ class ActivationQuantizer(nn.Module):
         else:
             if low == high == 0.0 and not self.constant and not bool((self.batches > 0).any()):
                 raise EdgeError(
-                    f"'{self.group.name}' has no range yet; run batches with observing=True in training mode "
-                    "(.train()) first"
+                    f"'{self.group.name}' has no range yet; run batches in phase CALIBRATE in training mode (.train()) "
+                    "first"
                 )
             scale32, zero_point = activation_parameters(*self._bounded(low, high), self.scheme)
             scale = max(float(scale32), self.floor)

@@ -2,15 +2,15 @@
 
 ```python
 prepared = prepare_qat(model, example, Scheme(), QatOptions(ranges="learned"))
-set_phase(prepared, observing=True, fake_quantizing=False, freeze_bn=False)    # some batches: ranges
-set_phase(prepared, observing=False, fake_quantizing=True, freeze_bn=False)    # train
-set_phase(prepared, observing=False, fake_quantizing=True, freeze_bn=True)     # last epochs
+set_phase(prepared, CALIBRATE)     # some batches: ranges
+set_phase(prepared, TRAIN)
+set_phase(prepared, TRAIN_FROZEN)  # last epochs
 graph = freeze(prepared)
 ```
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -26,6 +26,7 @@ from edge.quantization.qat.activation_quantizer import ActivationQuantizer
 from edge.quantization.qat.capture import Captured, capture
 from edge.quantization.qat.fake_quant import weight_scales
 from edge.quantization.qat.layers import FoldedLayer
+from edge.quantization.qat.phase import CALIBRATE, QatPhase
 from edge.quantization.ties import range_groups
 
 
@@ -75,7 +76,7 @@ class QuantizedModel(nn.Module):
             constants are the weights before training.
         layers: the trainable layers with their batch norms.
         quantizers: one per range group.
-        observing, fake_quantizing, freeze_bn: the phase, see `set_phase`.
+        phase: what is on, see `set_phase`.
     """
 
     def __init__(self, captured: Captured, scheme: Scheme, options: QatOptions) -> None:
@@ -83,7 +84,7 @@ class QuantizedModel(nn.Module):
         self.graph: Graph = captured.graph
         self.scheme = scheme
         self.options = options
-        self.observing, self.fake_quantizing, self.freeze_bn = True, False, False
+        self.phase = replace(CALIBRATE, live_norm=True)
         self.single_output = captured.single_output
         keys = {path: state_key(path) for path in captured.layers}
         self.layers = NamedModules({keys[path]: layer for path, layer in captured.layers.items()})
@@ -112,7 +113,7 @@ class QuantizedModel(nn.Module):
         expected = self.graph.tensors[self.graph.inputs[0]].shape
         if tuple(x.shape[1:]) != expected[1:]:
             raise UsageError(f"the model was prepared for images {expected[1:]}, it was given {tuple(x.shape[1:])}")
-        if self.fake_quantizing:
+        if self.phase.fake_quantize:
             self.hold_limits()
         with torch.autocast(x.device.type, enabled=False):  # a grid of integers needs float32
             values = {self.graph.inputs[0]: self.finish(self.graph.inputs[0], x.float(), "none")}
@@ -156,12 +157,12 @@ class QuantizedModel(nn.Module):
         output = operator.outputs[0]
         inputs = [values[name] for name in operator.inputs if name in values]
         if operator.name in self.layer_of:
-            scale = self.quantizer(operator.inputs[0]).parameters_now()[0] if self.fake_quantizing else None
+            scale = self.quantizer(operator.inputs[0]).parameters_now()[0] if self.phase.fake_quantize else None
             layer = self.layers[self.layer_of[operator.name]]
-            live = self.training and not self.freeze_bn
+            live = self.training and self.phase.live_norm
             return self.finish(output, layer(inputs[0], scale, live_norm=live), operator.attributes["activation"])
         tied = operator.kind in TIED
-        rounds = tied and self.fake_quantizing
+        rounds = tied and self.phase.fake_quantize
         # The kernels' own roundings are mirrored in 8 bits; in 16 the grid is finer than float32 training notices.
         parameters = self.quantizer(output).parameters_now() if rounds and self.scheme.activation_bits == 8 else None
         result = run_operator(operator, inputs, parameters)
@@ -173,9 +174,9 @@ class QuantizedModel(nn.Module):
     def finish(self, name: str, x: Tensor, activation: str) -> Tensor:
         """Observe, rectify and round a fresh activation."""
         quantizer = self.quantizer(name)
-        if self.observing and self.training:
+        if self.phase.observe and self.training:
             quantizer.observe(x, name, activation)
-        if self.fake_quantizing:
+        if self.phase.fake_quantize:
             return quantizer(x, activation)  # type: ignore[no-any-return]  # nn.Module.__call__ is untyped
         return rectify(x, activation)
 
@@ -205,29 +206,17 @@ def prepare_qat(
     return prepared.train(model.training)
 
 
-def set_phase(
-    module: nn.Module, *, observing: bool, fake_quantizing: bool, freeze_bn: bool, freeze_ranges: bool = False
-) -> None:
-    """Choose what the forward of a prepared module does.
-
-    Args:
-        observing: in training mode, follow the ranges of the data by moving averages.
-        fake_quantizing: round activations, weights and biases to their grids.
-        freeze_bn: fold the batch norm with its running statistics in training too; they no longer move.
-        freeze_ranges: learned ranges receive no gradient.
-
-    Raises:
-        UsageError: the module was not prepared.
-    """
+def set_phase(module: nn.Module, phase: QatPhase) -> None:
+    """Choose what the forward of a prepared module does. Refuses (UsageError) a module that was not prepared."""
     prepared = [part for part in module.modules() if isinstance(part, QuantizedModel)]
     if not prepared:
         raise UsageError(f"{type(module).__name__} was not prepared for quantization-aware training")
     for part in prepared:
-        part.observing, part.fake_quantizing, part.freeze_bn = observing, fake_quantizing, freeze_bn
-        learning = part.options.ranges == "learned" and fake_quantizing and not observing and not freeze_ranges
+        part.phase = phase
+        learns = phase.learn_ranges and phase.fake_quantize and not phase.observe
         for quantizer in part.quantizers.values():
             assert isinstance(quantizer, ActivationQuantizer)
-            quantizer.set_learning(learning)
+            quantizer.set_learning(learns and part.options.ranges == "learned")
 
 
 def range_parameters(module: nn.Module) -> list[nn.Parameter]:

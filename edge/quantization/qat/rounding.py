@@ -19,6 +19,7 @@ from edge.execution.kernels.qat_operators import rectify, run_operator
 from edge.graph.graph import Operator
 from edge.quantization.qat.fake_quant import fake_quantize_weight, weight_scales
 from edge.quantization.qat.layers import FoldedLayer, conv_pads
+from edge.quantization.qat.phase import TRAIN_FOLDED
 from edge.quantization.qat.prepare import QuantizedModel, set_phase
 
 DAMPING = 0.01
@@ -52,7 +53,7 @@ def round_by_least_squares(prepared: QuantizedModel, images: Tensor, *, seed: in
     a weight moves to another integer when it leaves its own by half a quantum. Batch norm must stay frozen then.
 
     Args:
-        prepared: of `prepare_qat`; changed in place. Its phase is afterwards: fake-quantizing, batch norm frozen.
+        prepared: of `prepare_qat`; changed in place. Its phase is TRAIN_FOLDED afterwards.
         images: float (n, 3, h, w), the model's input; 100 to 250 images are enough, labels are not needed.
         seed: chooses the output positions.
 
@@ -64,7 +65,7 @@ def round_by_least_squares(prepared: QuantizedModel, images: Tensor, *, seed: in
         raise UsageError("least-squares rounding needs images")
     mode = prepared.training
     prepared.eval()
-    set_phase(prepared, observing=False, fake_quantizing=True, freeze_bn=True)
+    set_phase(prepared, TRAIN_FOLDED)
     generator = torch.Generator().manual_seed(seed)
     graph = prepared.graph
     exact = {graph.inputs[0]: images}

@@ -30,6 +30,7 @@ from edge.models.registry import build
 from edge.predictor.predictor import Predictor
 from edge.quantization.ptq.calibrate import calibrate
 from edge.quantization.qat.freeze import float_graph, freeze
+from edge.quantization.qat.phase import CALIBRATE, TRAIN_FOLDED
 from edge.quantization.qat.prepare import QatOptions, prepare_qat, set_phase
 from edge.verification.checks.runtimes import RuntimeChoice
 from edge.verification.verify import Request, verify
@@ -193,9 +194,9 @@ def test_training_ships_what_it_rounds() -> None:
     span = input_range(normalize_table(preprocess_for("classify")), INT16)
     prepared = prepare_qat(network("classify"), x[:1], INT16, QatOptions(input_range=span))
     prepared.train()
-    set_phase(prepared, observing=True, fake_quantizing=False, freeze_bn=True)
+    set_phase(prepared, CALIBRATE)
     prepared(x)
-    set_phase(prepared, observing=False, fake_quantizing=True, freeze_bn=True)
+    set_phase(prepared, TRAIN_FOLDED)
     prepared(x).square().mean().backward()
     graph = freeze(prepared.eval())
     given = graph.tensors[graph.inputs[0]].quantization

@@ -11,6 +11,7 @@ from torch.nn import functional
 from converters.convert.bare_file import convert_file
 from converters.onnx.file import onnx_bytes
 from edge.quantization.qat.freeze import freeze
+from edge.quantization.qat.phase import TRAIN
 from edge.quantization.qat.prepare import QatOptions, prepare_qat, set_phase
 
 Forward = Callable[["Network", Tensor], Tensor]
@@ -54,7 +55,7 @@ def test_what_training_takes_is_written_exactly(form: str, tmp_path: Path) -> No
     torch.manual_seed(0)
     prepared = prepare_qat(Network(FORMS[form]), torch.zeros(1, 3, 8, 8), options=QatOptions(ranges="learned")).train()
     prepared(torch.randn(4, 3, 8, 8))
-    set_phase(prepared, observing=False, fake_quantizing=True, freeze_bn=False)
+    set_phase(prepared, TRAIN)
     outputs = prepared(torch.randn(4, 3, 8, 8))
     (outputs[-1] if isinstance(outputs, tuple) else outputs).sum().backward()
     (tmp_path / "model.onnx").write_bytes(onnx_bytes(freeze(prepared.eval())))

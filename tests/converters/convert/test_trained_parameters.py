@@ -18,6 +18,7 @@ from edge.graph.importers.onnx.reader import read_onnx
 from edge.graph.importers.tflite.reader import read_tflite
 from edge.models.registry import build
 from edge.quantization.qat.freeze import freeze
+from edge.quantization.qat.phase import TRAIN
 from edge.quantization.qat.prepare import QatOptions, QuantizedModel, prepare_qat, set_phase
 
 NETWORKS: dict[str, dict[str, object]] = {
@@ -42,7 +43,7 @@ def trained(request: pytest.FixtureRequest) -> QuantizedModel:
     example = images(model, 1, 0)
     prepared = prepare_qat(model.train(), example, options=QatOptions(ranges="learned"))
     prepared(images(model, 4, 1))
-    set_phase(prepared, observing=False, fake_quantizing=True, freeze_bn=False)
+    set_phase(prepared, TRAIN)
     optimizer = torch.optim.SGD(prepared.parameters(), lr=0.01)
     for step in range(2):
         loss = prepared(images(model, 4, step)).square().mean()

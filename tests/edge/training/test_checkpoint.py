@@ -11,6 +11,7 @@ import torch
 
 from edge.artifact.manifest import Labels
 from edge.errors import CheckpointError
+from edge.quantization.qat.phase import CALIBRATE, TRAIN_FOLDED
 from edge.quantization.qat.prepare import QuantizedModel, set_phase
 from edge.recipe.recipe import Recipe
 from edge.training.checkpoint import Checkpoint, read_checkpoint, restore_module, write_checkpoint
@@ -40,10 +41,10 @@ def test_a_float_network_comes_back(classifier: Callable[..., Recipe], tmp_path:
 def test_a_prepared_network_comes_back_with_its_ranges(classifier: Callable[..., Recipe], tmp_path: Path) -> None:
     recipe = classifier()
     model = prepared_module(recipe, restore_module(_float(recipe)))
-    set_phase(model, observing=True, fake_quantizing=False, freeze_bn=True)
+    set_phase(model, CALIBRATE)
     with torch.no_grad():
         model.train()(IMAGES)
-    set_phase(model, observing=False, fake_quantizing=True, freeze_bn=True)
+    set_phase(model, TRAIN_FOLDED)
     model.eval()
     written = Checkpoint(
         kind="qat", recipe=recipe, tensors=model.state_dict(), labels=LABELS, metrics={}, parent_sha256="0" * 64

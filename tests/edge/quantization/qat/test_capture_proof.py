@@ -12,6 +12,7 @@ from torch.optim.swa_utils import AveragedModel
 from edge.errors import UnsupportedError
 from edge.quantization.qat import capture_calls
 from edge.quantization.qat.capture import capture
+from edge.quantization.qat.phase import FLOAT
 from edge.quantization.qat.prepare import prepare_qat, set_phase
 from tests.support.quantization_networks import trained_statistics
 
@@ -37,7 +38,7 @@ class Called(nn.Module):
 def assert_right(model: nn.Module) -> None:
     model = trained_statistics(model)
     prepared = prepare_qat(model, EXAMPLE)
-    set_phase(prepared, observing=False, fake_quantizing=False, freeze_bn=True)
+    set_phase(prepared, FLOAT)
     with torch.no_grad():
         expected, found = model(IMAGES.clone()), prepared(IMAGES.clone())
     pairs = zip(expected, found, strict=True) if isinstance(expected, tuple) else [(expected, found)]

@@ -9,6 +9,7 @@ from edge.execution.kernels.int8_table import BUILDERS
 from edge.execution.kernels.qat_operators import OPERATORS
 from edge.graph.graph import Graph
 from edge.quantization.qat.freeze import freeze
+from edge.quantization.qat.phase import TRAIN, TRAIN_FOLDED
 from edge.quantization.qat.prepare import QatOptions, QuantizedModel, prepare_qat, set_phase
 from tests.support.quantization_networks import SIZE_HW, Branches, TinyResNet, images, trained_statistics
 
@@ -22,7 +23,7 @@ def trained(model: nn.Module, ranges: str) -> QuantizedModel:
         prepared(images(4, seed))
     optimizer = torch.optim.SGD(prepared.parameters(), lr=0.01)
     for step in range(4):
-        set_phase(prepared, observing=False, fake_quantizing=True, freeze_bn=step >= 2)
+        set_phase(prepared, TRAIN_FOLDED if step >= 2 else TRAIN)
         loss = prepared(images(4, step)).square().mean()
         optimizer.zero_grad()
         loss.backward()
@@ -122,7 +123,7 @@ def test_a_dead_channel_freezes_and_answers_with_its_bias() -> None:
     model[0].bias.data[1] = 3.0
     prepared = prepare_qat(model.train(), EXAMPLE)
     prepared(images(4))
-    set_phase(prepared, observing=False, fake_quantizing=True, freeze_bn=True)
+    set_phase(prepared, TRAIN_FOLDED)
     graph = freeze(prepared)
     every = IntegerSimulation(graph).run_all([integers(images(1), graph, graph.inputs[0])])
     quantization = graph.tensors["0"].quantization

@@ -1,10 +1,12 @@
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
 from edge.errors import EdgeError, UsageError
+from edge.quantization.qat.phase import CALIBRATE, TRAIN_FOLDED, TRAIN_FROZEN
 from edge.quantization.qat.prepare import QatOptions, QuantizedModel, prepare_qat, range_parameters, set_phase
 from tests.support.quantization_networks import SIZE_HW, Branches, TinyResNet, images, trained_statistics
 
@@ -13,11 +15,11 @@ EXAMPLE = torch.zeros(1, 3, *SIZE_HW)
 
 def observed(model: nn.Module, options: QatOptions | None = None, batches: int = 3) -> QuantizedModel:
     prepared = prepare_qat(model, EXAMPLE, options=options)
-    set_phase(prepared, observing=True, fake_quantizing=False, freeze_bn=True)
+    set_phase(prepared, CALIBRATE)
     prepared.train()
     for seed in range(batches):
         prepared(images(4, seed))
-    set_phase(prepared, observing=False, fake_quantizing=True, freeze_bn=True)
+    set_phase(prepared, TRAIN_FOLDED)
     return prepared.eval()
 
 
@@ -36,7 +38,7 @@ def test_training_batch_norm_is_live_until_it_is_frozen() -> None:
     before = norm.running_mean.clone()
     prepared(images(4))
     assert not torch.equal(norm.running_mean, before)
-    set_phase(prepared, observing=True, fake_quantizing=False, freeze_bn=True)
+    set_phase(prepared, CALIBRATE)
     before = norm.running_mean.clone()
     prepared(images(4))
     assert torch.equal(norm.running_mean, before)
@@ -121,7 +123,7 @@ def test_a_state_dict_restores_everything() -> None:
     prepared = observed(trained_statistics(TinyResNet()), QatOptions(ranges="learned"))
     other = prepare_qat(TinyResNet(), EXAMPLE, options=QatOptions(ranges="learned")).eval()
     other.load_state_dict(prepared.state_dict())
-    set_phase(other, observing=False, fake_quantizing=True, freeze_bn=True)
+    set_phase(other, TRAIN_FOLDED)
     with torch.no_grad():
         assert torch.equal(other(images(2)), prepared(images(2)))
 
@@ -139,7 +141,7 @@ def test_a_deep_copy_is_independent_and_equal() -> None:
 
 def test_evaluation_is_deterministic_and_observes_nothing() -> None:
     prepared = observed(trained_statistics(TinyResNet()))
-    set_phase(prepared, observing=True, fake_quantizing=True, freeze_bn=True)
+    set_phase(prepared, replace(TRAIN_FROZEN, observe=True))
     with torch.no_grad():
         prepared(images(2))
         before = {key: value.clone() for key, value in prepared.state_dict().items()}
@@ -162,7 +164,7 @@ def test_channels_last_and_autocast_change_no_more_than_float_noise() -> None:
 def test_a_range_that_nothing_gave_is_refused_by_name() -> None:
     prepared = prepare_qat(TinyResNet().eval(), EXAMPLE)  # prepared in the model's own mode, which observes nothing
     prepared(images(1))
-    set_phase(prepared, observing=False, fake_quantizing=True, freeze_bn=True)
+    set_phase(prepared, TRAIN_FOLDED)
     with pytest.raises(EdgeError, match=r"'x' has no range yet; .* in training mode \(\.train\(\)\) first"):
         prepared(images(1))
 
@@ -186,4 +188,4 @@ def test_options_that_do_not_hold_are_refused() -> None:
     with pytest.raises(UsageError, match="momentum is 0"):
         QatOptions(momentum=0.0)
     with pytest.raises(UsageError, match="was not prepared"):
-        set_phase(TinyResNet(), observing=True, fake_quantizing=True, freeze_bn=True)
+        set_phase(TinyResNet(), replace(TRAIN_FROZEN, observe=True))

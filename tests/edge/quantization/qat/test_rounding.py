@@ -9,6 +9,7 @@ from edge.artifact.scheme import WEIGHT_MAX
 from edge.errors import UsageError
 from edge.quantization.qat.freeze import freeze
 from edge.quantization.qat.layers import FoldedLayer
+from edge.quantization.qat.phase import CALIBRATE, TRAIN_FOLDED
 from edge.quantization.qat.prepare import QuantizedModel, prepare_qat, set_phase
 from edge.quantization.qat.rounding import _choose, _descend, round_by_least_squares
 
@@ -47,9 +48,9 @@ def smooth_images(count: int, seed: int) -> Tensor:
 def prepared_model(images: Tensor) -> QuantizedModel:
     prepared = prepare_qat(Differences().eval(), torch.zeros(1, 3, 24, 24))
     prepared.train()
-    set_phase(prepared, observing=True, fake_quantizing=False, freeze_bn=True)
+    set_phase(prepared, CALIBRATE)
     prepared(images)
-    set_phase(prepared, observing=False, fake_quantizing=True, freeze_bn=True)
+    set_phase(prepared, TRAIN_FOLDED)
     return prepared.eval()
 
 

@@ -11,6 +11,7 @@ from converters.convert.bare_file import convert_file
 from converters.onnx.file import onnx_bytes
 from edge.graph.ops.kernel_limits import limit_fault
 from edge.quantization.qat.freeze import freeze
+from edge.quantization.qat.phase import TRAIN_FOLDED
 from edge.quantization.qat.prepare import QatOptions, QuantizedModel, prepare_qat, set_phase
 
 EXAMPLE = torch.zeros(1, 3, 16, 16)
@@ -34,7 +35,7 @@ def trained(model: nn.Module, ranges: str, steps: int = 3) -> QuantizedModel:
     prepared = prepare_qat(model, EXAMPLE, options=QatOptions(ranges=ranges)).train()  # type: ignore[arg-type]
     with torch.no_grad():
         prepared(torch.randn(4, 3, 16, 16, generator=generator))
-    set_phase(prepared, observing=False, fake_quantizing=True, freeze_bn=True)
+    set_phase(prepared, TRAIN_FOLDED)
     optimizer = torch.optim.SGD([parameter for parameter in prepared.parameters() if parameter.requires_grad], lr=0.01)
     for _ in range(steps):
         optimizer.zero_grad()

@@ -11,6 +11,7 @@ import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from edge.quantization.qat.phase import CALIBRATE, TRAIN_FOLDED
 from edge.quantization.qat.prepare import QatOptions, QuantizedModel, prepare_qat, range_parameters, set_phase
 
 
@@ -30,7 +31,7 @@ def ends(model: nn.Module) -> list[float]:
 
 
 def observe(model: nn.Module, batches: list[torch.Tensor]) -> None:
-    set_phase(model, observing=True, fake_quantizing=False, freeze_bn=True)
+    set_phase(model, CALIBRATE)
     for batch in batches:
         model(batch)
 
@@ -41,7 +42,7 @@ def run(rank: int, ranges: str, wrapped: str) -> dict[str, list[float]]:
     model: nn.Module = DistributedDataParallel(inner) if wrapped == "before" else inner
     observe(model, batches)
     observed = ends(inner)
-    set_phase(model, observing=False, fake_quantizing=True, freeze_bn=True)
+    set_phase(model, TRAIN_FOLDED)
     if wrapped == "after":
         model = DistributedDataParallel(inner)
     optimizer = torch.optim.SGD([parameter for parameter in inner.parameters() if parameter.requires_grad], lr=0.1)
