@@ -1,1 +1,1 @@
-"""What measures on a device: the standard library, numpy and one runtime; Python 3.9 and newer."""
+"""What measures on a device: the standard library, numpy and one runtime; Python 3.10 and newer."""

@@ -30,23 +30,17 @@ from device_bench.agent.device_folder import (
     write_whole,
 )
 from device_bench.agent.run_job import probe
-from edge.engines.agent_code import OLDER_PYTHON
 from edge.engines.framing import Ended, read_message, write_message
 from edge.engines.python_child import THIS_PYTHON, code_arguments
 from edge.errors import EngineError
 
 MODES = ("new", "resume", "attach")
-START_JOB = (
-    OLDER_PYTHON
-    + """
+START_JOB = """
 import sys
-if sys.version_info < (3, 10):
-    use_older_python()
 sys.path.insert(0, sys.argv[1])
 from device_bench.agent.detached import main
 main(sys.argv[2], sys.argv[3])
 """
-)
 
 
 class JobServer:

@@ -33,7 +33,7 @@ def state_facts(root: Path = ROOT) -> dict[str, Any]:
     load = (read_text(root / "proc/loadavg") or "").split()
     swapped = read_fields(root / "proc/vmstat")
     return {
-        "time_utc": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),  # noqa: UP017 (Python 3.9)
+        "time_utc": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),  # noqa: UP017 (datetime.UTC is newer than Python 3.10)
         "governors": tuple(sorted(name for name in governors if name is not None)),
         "frequencies_khz": tuple(value for value in frequencies if value is not None),
         "temperatures_millicelsius": _temperatures(root),

@@ -231,7 +231,7 @@ def _figures(samples: Samples, end: dict[str, Any] | None) -> dict[str, Any]:
         transfers = {"to_device_ns": samples.to_device_ns, "to_host_ns": samples.to_host_ns}
     if end is not None:
         columns = zip(*samples.stages_ns, strict=True) if samples.stages_ns else ()
-        end = {**end, "stages": {name: list(column) for name, column in zip(STAGES, columns)}}  # noqa: B905
+        end = {**end, "stages": {name: list(column) for name, column in zip(STAGES, columns, strict=False)}}
     return {
         "warmup": {
             "runs": samples.warmup_runs,

@@ -8,7 +8,7 @@ from typing import Any
 from device_bench.targets.agent_archive import BENCH_MODULES
 from device_bench.targets.conversation import Conversation, NoAnswer, Tell
 from device_bench.targets.ssh_client import Address, ConnectionCut, python_line
-from edge.engines.agent_code import OLDER_PYTHON, agent_archive
+from edge.engines.agent_code import agent_archive
 from edge.engines.framing import CutOff, Ended
 from edge.engines.python_child import code_arguments
 from edge.errors import EngineError, one_line
@@ -18,24 +18,19 @@ MODULES = (
     "device_bench/agent/detached.py",
     "device_bench/agent/device_folder.py",
     "device_bench/agent/job_server.py",
-    "edge/engines/agent_code.py",
 )
 ANSWER_SECONDS = 300.0
 GREETING_LINES = 200  # a login script may talk before the agent does
 HAVE, NEED = b"edge-agent have\n", b"edge-agent need\n"
 # Every Python can read it; what is too old, or lacks numpy, says so.
-BOOT = (
-    OLDER_PYTHON
-    + """
+BOOT = """
 import hashlib, os, sys
-if sys.version_info < (3, 9):
-    sys.exit("Python 3.9 or newer is needed, this is " + sys.version.split()[0] + "; name another one with --python")
+if sys.version_info < (3, 10):
+    sys.exit("Python 3.10 or newer is needed, this is " + sys.version.split()[0] + "; name another one with --python")
 try:
     import numpy
 except ImportError:
     sys.exit("numpy is missing in " + sys.executable)
-if sys.version_info < (3, 10):
-    use_older_python()
 size, expected = int(sys.argv[1]), sys.argv[2]
 cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
 folder = os.path.join(cache, "edge-deploy", "agent-" + expected[:16])
@@ -69,7 +64,6 @@ sys.path.insert(0, archive)
 from device_bench.agent.job_server import serve
 serve(archive, sys.stdin.buffer, answers)
 """
-)
 
 
 def job_server_archive() -> bytes:

@@ -32,7 +32,7 @@ class Needed(Strict):
 
 
 class SshTarget:
-    """A device that `ssh` reaches, with Python 3.9 or newer, numpy and a runtime; nothing of ours is installed there.
+    """A device that `ssh` reaches, with Python 3.10 or newer, numpy and a runtime; nothing of ours is installed there.
 
     Args:
         python: interpreter on the device; None: the one that --prepare made, else python3.

@@ -16,8 +16,8 @@ PREPARE_SECONDS = 1800.0
 # Run by the device's own Python, with the standard library alone. Standard input: a tar of wheels, or nothing.
 PREPARE = """
 import os, subprocess, sys, tarfile
-if sys.version_info < (3, 9):
-    sys.exit("Python 3.9 or newer is needed, this is " + sys.version.split()[0])
+if sys.version_info < (3, 10):
+    sys.exit("Python 3.10 or newer is needed, this is " + sys.version.split()[0])
 try:
     import ensurepip, venv
 except ImportError:

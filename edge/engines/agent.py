@@ -1,6 +1,6 @@
 """What runs inside another Python: opens model files and runs them, told by messages on standard input.
 
-It needs the standard library, numpy and one runtime; Python 3.9 and newer. `edge.engines.other_python` sends this
+It needs the standard library, numpy and one runtime; Python 3.10 and newer. `edge.engines.other_python` sends this
 module and the engine modules there: nothing has to be installed, and both sides are of one version.
 """
 

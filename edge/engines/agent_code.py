@@ -37,28 +37,15 @@ MODULES = (
     "edge/files/quiet.py",
     "edge/installation.py",
 )
-# Python 3.9 evaluates no `X | None`, and Python below 3.10 knows neither keyword-only dataclasses nor a strict zip.
-LATE_ANNOTATIONS = "from __future__ import annotations\n"
-OLDER_PYTHON = """
-def use_older_python():
-    import builtins, dataclasses
-    dataclass, plain_zip = dataclasses.dataclass, builtins.zip
-    dataclasses.dataclass = lambda *given, kw_only=False, **options: dataclass(*given, **options)
-    builtins.zip = lambda *given, strict=False: plain_zip(*given)
-"""
 # Standard output carries messages only: what native code prints there goes to standard error.
-START = (
-    OLDER_PYTHON
-    + """
+START = """
 import fcntl, hashlib, os, shutil, sys, tempfile
 size, expected = int(sys.argv[1]), sys.argv[2]
 code = sys.stdin.buffer.read(size)
 if hashlib.sha256(code).hexdigest() != expected:
     sys.exit("the agent's code arrived damaged")
-if sys.version_info < (3, 9):
-    sys.exit("Python 3.9 or newer is needed, this is " + sys.version.split()[0])
 if sys.version_info < (3, 10):
-    use_older_python()
+    sys.exit("Python 3.10 or newer is needed, this is " + sys.version.split()[0])
 place = os.environ.get("EDGE_AGENT_FOLDER") or tempfile.gettempdir()
 folder = os.path.join(place, ".edge-tmp-" + os.urandom(8).hex())  # swept if this is killed: edge.files.leftovers
 os.mkdir(folder, 0o700)
@@ -75,7 +62,6 @@ try:
 finally:
     shutil.rmtree(folder, ignore_errors=True)
 """
-)
 
 
 def agent_archive(modules: Sequence[str] = MODULES) -> bytes:
@@ -83,7 +69,7 @@ def agent_archive(modules: Sequence[str] = MODULES) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name in modules:
-            archive.writestr(zipfile.ZipInfo(name), LATE_ANNOTATIONS + (ROOT / name).read_text(encoding="utf-8"))
+            archive.writestr(zipfile.ZipInfo(name), (ROOT / name).read_text(encoding="utf-8"))
     return buffer.getvalue()
 
 

@@ -1,6 +1,6 @@
 """Sessions in another Python: another environment, another version, or an emulated machine of another architecture.
 
-The other side needs Python 3.9, numpy and a runtime; the product is not installed there: its engine modules are sent.
+The other side needs Python 3.10, numpy and a runtime; the product is not installed there: its engine modules are sent.
 """
 
 import os

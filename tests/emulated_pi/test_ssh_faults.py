@@ -148,12 +148,12 @@ def test_a_refused_key_says_how_to_put_it_there(device: Device, tiny: Path) -> N
 def test_a_python_that_is_missing_old_or_without_numpy_is_named(device: Device, tiny: Path) -> None:
     assert "no such Python" in refusal(tiny, device, python="python9")
     old, bare = device.folder / "old", device.folder / "bare"
-    swap = "import sys; sys.version_info, sys.version = (3, 8, 1), '3.8.1'; sys.argv = sys.argv[2:]; exec(sys.argv[0])"
+    swap = "import sys; sys.version_info, sys.version = (3, 9, 1), '3.9.1'; sys.argv = sys.argv[2:]; exec(sys.argv[0])"
     old.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{swap}" "$@"\n')
     bare.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "$@"\n')
     for script in (old, bare):
         script.chmod(0o755)
-    assert "Python 3.9 or newer is needed, this is 3.8.1" in refusal(tiny, device, python=str(old))
+    assert "Python 3.10 or newer is needed, this is 3.9.1" in refusal(tiny, device, python=str(old))
     told = refusal(tiny, device, python=str(bare))
     assert "numpy is missing" in told and "--prepare" in told
 

@@ -1,4 +1,4 @@
-"""What travels to a device: Python 3.9 can read it, and it needs neither pydantic nor click nor OpenCV."""
+"""What travels to a device: Python 3.10 can read it, and it needs neither pydantic nor click nor OpenCV."""
 
 import ast
 import subprocess
@@ -8,23 +8,39 @@ from pathlib import Path
 
 import pytest
 
+from device_bench.agent.job_server import START_JOB
 from device_bench.targets.agent_archive import BENCH_MODULES, bench_archive
+from device_bench.targets.job_server_process import BOOT, MODULES
+from device_bench.targets.ssh_prepare import PREPARE
+from edge.engines.agent_code import START, agent_archive
+from tests.support.oldest_python import OLDEST, oldest_python
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.parametrize("name", BENCH_MODULES)
-def test_python_39_can_read_a_module(name: str) -> None:
-    ast.parse((ROOT / name).read_text(), feature_version=(3, 9))
+def test_python_3_10_can_read_a_module(name: str) -> None:
+    ast.parse((ROOT / name).read_text(), feature_version=OLDEST)
 
 
-@pytest.mark.parametrize("name", BENCH_MODULES)
-def test_no_module_evaluates_a_union_of_types_at_import(name: str) -> None:
-    """Annotations are evaluated late on a device; aliases are not, and Python 3.9 has no `X | None`."""
-    module = ast.parse((ROOT / name).read_text())
-    values = [node.value for node in module.body if isinstance(node, ast.Assign | ast.AnnAssign) and node.value]
-    unions = [node for value in values for node in ast.walk(value) if isinstance(getattr(node, "op", None), ast.BitOr)]
-    assert not unions
+def test_the_oldest_python_compiles_what_travels(tmp_path: Path) -> None:
+    """The real one, with nothing installed: the modules, and the lines that start them."""
+    path = tmp_path / "agent.zip"
+    path.write_bytes(agent_archive(MODULES))
+    lines = repr([BOOT, PREPARE, START.replace("{module}", "edge.engines.agent"), START_JOB])
+    code = f"""
+import sys, zipfile
+with zipfile.ZipFile({str(path)!r}) as archive:
+    for name in archive.namelist():
+        compile(archive.read(name), name, "exec")
+for lines in {lines}:
+    compile(lines, "lines", "exec")
+sys.path.insert(0, {str(path)!r})
+import edge.errors, edge.files.leftovers
+print(edge.errors.__file__)
+"""
+    done = subprocess.run([oldest_python(), "-I", "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.startswith(str(path)), done.stderr
 
 
 def test_the_archive_is_the_same_every_time_and_whole(tmp_path: Path) -> None:

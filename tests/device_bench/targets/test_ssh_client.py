@@ -41,7 +41,7 @@ def test_what_ssh_could_take_for_an_option_is_refused(text: str) -> None:
     [
         (127, "sh: 1: exec: python3: not found", "no such Python"),
         (1, "numpy is missing in /usr/bin/python3", "--prepare --on ssh://h"),
-        (1, "Python 3.9 or newer is needed, this is 3.7.3", "Python 3.9 or newer"),
+        (1, "Python 3.10 or newer is needed, this is 3.9.2", "Python 3.10 or newer"),
         (3, "", "exit code 3"),
     ],
 )

@@ -4,7 +4,6 @@ import ast
 import gc
 import io
 import stat
-import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
@@ -14,11 +13,12 @@ import numpy as np
 import pytest
 
 from converters.tflite.writer import tflite_bytes
-from edge.engines.agent_code import MODULES, OLDER_PYTHON, agent_archive
+from edge.engines.agent_code import MODULES, agent_archive
 from edge.engines.engine import open_session
 from edge.engines.other_python import OtherPython
 from edge.errors import EngineError, UsageError
 from edge.predictor.selftest import kernel_key
+from tests.support.oldest_python import OLDEST, oldest_python
 from tests.support.one_operator import Parameters, activation, graph_of, random_input
 
 Pretend = Callable[..., str]
@@ -166,35 +166,14 @@ def test_a_model_that_ends_the_process_is_told_and_nothing_is_left(model: Path, 
     assert set(tmp_path.iterdir()) == before
 
 
-def test_the_agent_needs_numpy_alone_and_is_written_for_python_3_9() -> None:
+def test_the_agent_needs_numpy_alone_and_is_written_for_python_3_10() -> None:
     with zipfile.ZipFile(io.BytesIO(agent_archive())) as archive:
         assert archive.namelist() == list(MODULES)
         for name in MODULES:
-            ast.parse(archive.read(name).decode(), feature_version=(3, 9))
+            ast.parse(archive.read(name).decode(), feature_version=OLDEST)
 
 
-def test_older_pythons_are_given_what_they_lack(tmp_path: Path) -> None:
-    """Python 3.9 has neither keyword-only dataclasses nor a strict zip: the modules work without both."""
-    archive = tmp_path / "agent.zip"
-    archive.write_bytes(agent_archive())
-    code = (
-        OLDER_PYTHON
-        + """
-import dataclasses, sys
-newer = dataclasses.dataclass
-def older(*given, **options):
-    if "kw_only" in options:
-        raise TypeError("kw_only")
-    return newer(*given, **options)
-dataclasses.dataclass = older
-use_older_python()
-sys.path[0] = sys.argv[1]
-from edge.engines import agent
-from edge.engines import engine
-port = engine.Port(name="x", shape=(1,), dtype="int8")
-print(port.scale, list(zip("ab", "cd", strict=True)), agent.Agent.probe.__name__)
-"""
-    )
-    command = [sys.executable, "-I", "-c", code, str(archive)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.stdout.strip() == "None [('a', 'c'), ('b', 'd')] probe", done.stderr
+def test_the_oldest_python_of_a_device_answers() -> None:
+    """The real one: every module of the agent is imported there, and a probe is answered."""
+    with OtherPython(oldest_python(with_numpy=True)) as python:
+        assert python.info.python.startswith("{}.{}.".format(*OLDEST))
