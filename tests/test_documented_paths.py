@@ -1,4 +1,4 @@
-"""What the pages for contributors name is there: paths, names within a file, targets of make, verbs."""
+"""What the pages for contributors name is there: paths, names in files, targets of make, verbs; no page is unlisted."""
 
 import re
 from pathlib import Path
@@ -25,7 +25,7 @@ def text_of(page: Path) -> str:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.exists()], ids=lambda page: page.stem)
 def test_every_path_is_there(page: Path) -> None:
-    named = [path for path in PATH.findall(text_of(page)) if "/" in path or path in OURS]
+    named = [path for path in PATH.findall(text_of(page)) if ("/" in path or path in OURS) and "NAME" not in path]
     assert named
     assert [path for path in named if not list(ROOT.glob(path.rstrip("/")))] == []
 
@@ -43,6 +43,20 @@ def test_every_target_of_make_and_every_verb_is_there(page: Path) -> None:
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
     assert set(re.findall(r"`?make ([a-z][\w-]+)", "\n".join(code_of(page)))) <= targets
     assert set(re.findall(r"^edge ([a-z]\w+)", "\n".join(code_of(page)), re.MULTILINE)) <= set(VERBS)
+
+
+def test_the_index_links_every_page() -> None:
+    linked = {
+        (ROOT / "docs" / target).resolve()
+        for target in re.findall(r"\]\(([^)#]+)\)", text_of(ROOT / "docs" / "README.md"))
+    }
+    pages = {
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "docs").glob("*.json"),
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "SECURITY.md",
+    }
+    assert pages - {ROOT / "docs" / "README.md"} <= linked
 
 
 def code_of(page: Path) -> list[str]:
