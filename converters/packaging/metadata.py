@@ -13,15 +13,14 @@ import numpy as np
 from edge.artifact.answer_form import score_count
 from edge.artifact.manifest import Labels, TensorInfo
 from edge.errors import UsageError
-from edge.graph.importers.tflite.metadata import BUFFER_NAME, LABEL_FILE, SEGMENTER_NAME
-from edge.graph.importers.tflite.metadata_schema import MODEL_IDENTIFIER, SEGMENTER_IDENTIFIER, encode
+from edge.graph.importers.tflite.metadata import BUFFER_NAME, FILE_TYPES, LABEL_FILE, SEGMENTER_NAME
+from edge.graph.importers.tflite.metadata_flatbuffer import encode
+from edge.graph.importers.tflite.metadata_schema import ENUMERATIONS, MODEL_IDENTIFIER, SEGMENTER_IDENTIFIER
 from edge.graph.importers.tflite.parsing.schema import pack, schema
 from edge.vision.preprocess import Preprocess
 
-# Numbers of the schema's enumerations.
-COLOUR_SPACES = {"rgb": 1, "bgr": 0}  # it knows RGB and grayscale; BGR is UNKNOWN, which task libraries refuse
-AXIS_LABELS, VALUE_LABELS = 2, 3
-NO_ACTIVATION, SIGMOID = 0, 1
+# The schema knows RGB and grayscale; BGR is UNKNOWN, which task libraries refuse.
+COLOUR_SPACES = {"rgb": ENUMERATIONS["ColorSpaceType"]["RGB"], "bgr": ENUMERATIONS["ColorSpaceType"]["UNKNOWN"]}
 
 # Lowest version of a reader that understands the fields: 1.5.0 brought custom metadata.
 VERSION, VERSION_WITH_CUSTOM = "1.0.0", "1.5.0"
@@ -82,7 +81,8 @@ def _model(task: str, preprocess: Preprocess, given: TensorInfo, answer: TensorI
     if task == "segment" and answer.meaning != "class_map":
         # Task libraries resize what the activation leaves, then decide: the largest wins, or a mask at 0.5.
         mask_of_logits = answer.meaning == "logits" and answer.scores == "independent"
-        options = {"activation": SIGMOID if mask_of_logits else NO_ACTIVATION, "min_parser_version": VERSION}
+        activation = ENUMERATIONS["Activation"]["SIGMOID" if mask_of_logits else "NONE"]
+        options = {"activation": activation, "min_parser_version": VERSION}
         data = encode("ImageSegmenterOptions", options, SEGMENTER_IDENTIFIER)
         subgraph["custom_metadata"] = [{"name": SEGMENTER_NAME, "data": data}]
         version = VERSION_WITH_CUSTOM
@@ -122,7 +122,7 @@ def _scores(task: str, answer: TensorInfo) -> dict[str, Any]:
     file = {
         "name": LABEL_FILE,
         "description": "Class names in index order.",
-        "type": VALUE_LABELS if by_value else AXIS_LABELS,
+        "type": FILE_TYPES["TENSOR_VALUE_LABELS" if by_value else "TENSOR_AXIS_LABELS"],
     }
     name = "score" if task == "classify" else "class_map" if by_value else "segmentation_masks"
     return {

@@ -23,11 +23,13 @@ from edge.artifact.scheme import input_range
 from edge.cli.main import main
 from edge.data.object_image import object_image
 from edge.data.scene import scene
+from edge.graph.importers.tflite import metadata_schema
 from edge.models.registry import build
 from edge.predictor.predictor import ClassPrediction, Predictor, SegmentPrediction
 from edge.quantization.ptq.calibrate import calibrate
 from edge.quantization.qat.capture import float_graph
 from edge.vision.preprocess import Preprocess, normalize, normalize_table, resize
+from tests.support.metadata_schema import published
 
 CLASSES = ("sky", "building", "road", "tree", "person")
 PREPROCESS = Preprocess(
@@ -97,6 +99,21 @@ def ask(python: str, kind: str, artifact: Artifact, frames: Sequence[np.ndarray]
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_the_metadata_schema_is_the_published_one(python: str) -> None:
+    """Every table, union and number; tests/support/metadata_schema.py prints it anew where they differ."""
+    where = "import importlib.util; print(*importlib.util.find_spec('mediapipe').submodule_search_locations)"
+    package = subprocess.run([python, "-c", where], capture_output=True, text=True, timeout=60, check=True).stdout
+    schema = published(Path(package.strip()) / "tasks" / "metadata")
+    assert list(schema.tables.items()) == list(metadata_schema.TABLES.items())
+    assert schema.unions == metadata_schema.UNIONS
+    assert schema.enumerations == metadata_schema.ENUMERATIONS
+    assert schema.alignments == metadata_schema.ALIGNMENTS
+    assert {name.encode() for name in schema.identifiers.values()} == {
+        metadata_schema.MODEL_IDENTIFIER,
+        metadata_schema.SEGMENTER_IDENTIFIER,
+    }
 
 
 @pytest.mark.parametrize("name", ["uint8", "float"])

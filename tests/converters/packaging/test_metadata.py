@@ -16,9 +16,17 @@ from edge.engines.engine import open_session
 from edge.errors import EdgeError, ModelFileError, UsageError
 from edge.graph.importers.onnx.reader import read_onnx
 from edge.graph.importers.tflite.metadata import SEGMENTER_NAME, metadata_entry, read_metadata
-from edge.graph.importers.tflite.metadata_schema import MODEL_IDENTIFIER, SEGMENTER_IDENTIFIER, decode, encode
+from edge.graph.importers.tflite.metadata_flatbuffer import decode, encode
+from edge.graph.importers.tflite.metadata_schema import (
+    ALIGNMENTS,
+    MODEL_IDENTIFIER,
+    SEGMENTER_IDENTIFIER,
+    TABLES,
+    UNIONS,
+)
 from edge.graph.importers.tflite.reader import read_tflite
 from edge.predictor.selftest import run_selftest
+from tests.support.metadata_schema import Schema
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +127,57 @@ def test_damaged_metadata_of_a_file_is_one_error(int8: Artifact) -> None:
         except ModelFileError:
             refused += 1
     assert refused > 10
+
+
+EXAMPLES = {"string": "x", "[string]": ["x", ""], "[ubyte]": b"abc", "[uint]": [1, 2**32 - 1], "[float]": [0.5, -2.0]}
+
+
+def example(kind: str, member: int = 0) -> object:
+    """A value of a type of the schema with every field of its tables, of each union the same member."""
+    if kind in UNIONS:
+        name = UNIONS[kind][member % len(UNIONS[kind])]
+        return {name: example(name, member)}
+    if kind in TABLES:
+        return {name: example(of, member) for name, of in TABLES[kind]}
+    if kind in EXAMPLES:
+        return EXAMPLES[kind]
+    if kind.startswith("["):
+        return [example(kind[1:-1], member)]
+    return 0.5 if kind == "float" else 1
+
+
+@pytest.mark.parametrize("member", range(max(map(len, UNIONS.values()))))
+def test_every_field_of_the_schema_comes_back(member: int) -> None:
+    """Every table and union member, once at least."""
+    value = example("ModelMetadata", member)
+    assert isinstance(value, dict)
+    data = encode("ModelMetadata", value, MODEL_IDENTIFIER)
+    assert decode("ModelMetadata", data, MODEL_IDENTIFIER) == value
+    assert data.index(b"abc") % ALIGNMENTS["CustomMetadata.data"] == 0
+
+
+SCHEMA = """
+// Schema Semantic version: 1.2.3
+file_identifier "X001";
+enum Colour : byte { RED = 0, BLUE = 4, }
+union Kind { Round, // the first
+  Square }
+table Round{ }
+table Square { side:[float]; raw: [ubyte] (force_align: 8); kind:Kind; }
+root_type Square;
+"""
+
+
+def test_a_published_schema_is_read_whole() -> None:
+    schema = Schema()
+    schema.read(SCHEMA)
+    assert schema.tables == {"Round": (), "Square": (("side", "[float]"), ("raw", "[ubyte]"), ("kind", "Kind"))}
+    assert (schema.unions, schema.enumerations) == ({"Kind": ("Round", "Square")}, {"Colour": {"RED": 0, "BLUE": 4}})
+    assert (schema.alignments, schema.identifiers) == ({"Square.raw": 8}, {"Square": "X001"})
+    with pytest.raises(ValueError, match="struct Point"):
+        Schema().read(SCHEMA + "struct Point { x:int; }")
+    with pytest.raises(ValueError, match="a field 'x:int = 3'"):
+        Schema().read(SCHEMA + "table Default { x:int = 3; }")
 
 
 def test_a_field_that_the_schema_does_not_have_is_refused() -> None:

@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from edge.errors import ModelFileError
-from edge.graph.importers.tflite.metadata_schema import MODEL_IDENTIFIER, decode
+from edge.graph.importers.tflite.metadata_flatbuffer import decode
+from edge.graph.importers.tflite.metadata_schema import ENUMERATIONS, MODEL_IDENTIFIER
 from edge.graph.importers.tflite.parsing.file import DAMAGE, load_bytes
 from edge.graph.importers.tflite.parsing.schema import FILE_IDENTIFIER, schema
 
 BUFFER_NAME = "TFLITE_METADATA"
 SEGMENTER_NAME = "SEGMENTER_METADATA"
 LABEL_FILE = "labels.txt"
+FILE_TYPES = ENUMERATIONS["AssociatedFileType"]
+LABEL_TYPES = (FILE_TYPES["TENSOR_AXIS_LABELS"], FILE_TYPES["TENSOR_VALUE_LABELS"])
 MAX_FILES = 64
 MAX_FILE_BYTES = 16 * 1024 * 1024
 
@@ -32,7 +35,7 @@ class FileMetadata:
         for tensor in self.tensors("output"):
             for file in tensor.get("associated_files", []):
                 content = self.files.get(file.get("name", ""))
-                if content is not None and file.get("type") in (2, 3):
+                if content is not None and file.get("type") in LABEL_TYPES:
                     lines = content.decode("utf-8", errors="replace").split("\n")
                     return tuple(lines[:-1] if lines[-1] == "" else lines)
         return ()

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from edge.errors import EngineError
+from edge.graph.importers.tflite.parsing.flatbuffer import Builder, new_builder
 from edge.installation import needs
 
 FILE_IDENTIFIER = b"TFL3"
@@ -53,11 +54,9 @@ def names_of(enumeration: Any) -> dict[int, str]:
 
 def pack(model: Any) -> bytes:
     """Serialize a schema `ModelT`; every buffer's data starts at a multiple of 16 bytes. Same model, same bytes."""
-    import flatbuffers
-
     module = schema()
 
-    def aligned(buffer: Any, builder: Any) -> Any:
+    def aligned(buffer: Any, builder: Builder) -> Any:
         if buffer.data is not None:
             builder.Prep(BUFFER_ALIGNMENT_BYTES, len(buffer.data))
         return module.BufferT.Pack(buffer, builder)
@@ -66,7 +65,7 @@ def pack(model: Any) -> bytes:
     plain = model.buffers
     model.buffers = [aligned_buffer(data=buffer.data) for buffer in plain]
     size_bytes = sum(len(buffer.data) for buffer in plain if buffer.data is not None)
-    builder = flatbuffers.Builder(size_bytes + 65536)
+    builder = new_builder(size_bytes + 65536)
     builder.Finish(model.Pack(builder), FILE_IDENTIFIER)
     model.buffers = plain
     return bytes(builder.Output())
