@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from converters.convert.foreign import read_foreign
 from converters.convert.heads import append_head
+from converters.convert.options import PLAIN, ConvertOptions
 from converters.packaging.integer_only import float_operators, require_integer_only
 from converters.packaging.package import Precision, precision_of
 from converters.passes.layout.axis_order import NeededTranspose
@@ -61,27 +62,13 @@ class _Source:
     notes: tuple[str, ...]
 
 
-def convert_file(
-    source: Path,
-    target: Path,
-    *,
-    head: str | None = None,
-    batch: int | None = None,
-    shapes: Mapping[str, tuple[int, ...]] | None = None,
-    keep_nchw_io: bool = False,
-    allow_float: frozenset[str] = frozenset(),
-    verify: bool = True,
-) -> BareFile:
+def convert_file(source: Path, target: Path, options: ConvertOptions = PLAIN, *, verify: bool = True) -> BareFile:
     """Convert a model of any number of inputs and outputs to one TFLite file, written only if it computes right.
 
     Args:
         source: a float or quantized `.onnx` file, or a `.safetensors` checkpoint.
         target: the `.tflite` file.
-        head: what a segmenter is to end in, see `append_head`.
-        batch: of the file; None keeps the source's, 1 where it is open.
-        shapes: input name -> its shape, for sizes that an ONNX file leaves open.
-        keep_nchw_io: rank-4 inputs and outputs stay NCHW.
-        allow_float: kinds of operators that may stay in float in an INT8 file.
+        options: `head`, `batch`, `shapes`, `keep_nchw_io` and `allow_float`.
         verify: run the file in LiteRT on generated inputs before it is written, and hold it against the integer
             simulation or a float32 execution, see `refuse_wrong`.
 
@@ -93,7 +80,8 @@ def convert_file(
     """
     refuse_inputs("-o", target, source)
     check_writable(target)
-    read = _read(source, head=head, batch=batch, shapes=shapes, allow_float=allow_float)
+    read = _read(source, options)
+    keep_nchw_io, allow_float = options.keep_nchw_io, options.allow_float
     nhwc, transposes = to_nhwc_with_reasons(read.graph, keep_nchw_io=keep_nchw_io)
     precision = precision_of(read.graph)
     if precision != "float32":
@@ -124,36 +112,29 @@ def convert_file(
     )
 
 
-def _read(
-    source: Path,
-    *,
-    head: str | None,
-    batch: int | None,
-    shapes: Mapping[str, tuple[int, ...]] | None,
-    allow_float: frozenset[str],
-) -> _Source:
+def _read(source: Path, options: ConvertOptions) -> _Source:
     check_file(source)
     quantized: Mapping[str, Tensor] = {}
     notes: tuple[str, ...] = ()
     if source.suffix == ".onnx":
-        foreign = read_foreign(source, batch=1, shapes=shapes, allow_float=allow_float)
-        graph = append_head(foreign.graph, head or "logits")
-        quantized = quantized_tensors(read_onnx(source, batch=1, shapes=shapes))
+        foreign = read_foreign(source, options)
+        graph = append_head(foreign.graph, options.head or "logits")
+        quantized = quantized_tensors(read_onnx(source, batch=1, shapes=options.shapes))
         notes = foreign.notes()
     elif source.suffix == ".safetensors":
-        if shapes:
+        if options.shapes:
             raise UsageError("--input-shape is for ONNX files; a checkpoint carries its input's size")
         from converters.convert.export import export_checkpoint
         from edge.training.checkpoint import read_checkpoint
 
-        graph = export_checkpoint(read_checkpoint(source), head=head or "logits")
+        graph = export_checkpoint(read_checkpoint(source), head=options.head or "logits")
         quantized = quantized_tensors(graph)
     else:
         raise FileError(source, "is neither a checkpoint (.safetensors) nor an ONNX file (.onnx)")
-    if batch is not None:
+    if options.batch is not None:
         from converters.passes.with_batch import with_batch
 
-        graph = with_batch(graph, batch)
+        graph = with_batch(graph, options.batch)
     return _Source(graph=graph, quantized=quantized, notes=notes)
 
 

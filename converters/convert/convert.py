@@ -1,9 +1,8 @@
 """From a source file to an artifact: the steps that `edge convert` takes, and what `edge quantize` shares with it."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +12,11 @@ from converters.convert.calibration import Calibration
 from converters.convert.export import export_checkpoint
 from converters.convert.foreign import Foreign, read_foreign
 from converters.convert.heads import append_head
+from converters.convert.options import PLAIN, ConvertOptions
 from converters.packaging.answer_meaning import Said, named_classes
 from converters.packaging.package import Description, answer_info, precision_of, refuse_other_folder
 from converters.packaging.provenance import provenance
-from converters.packaging.stored_weights import Form
-from edge.artifact.card import read_card
+from edge.artifact.card import Card, read_card
 from edge.artifact.manifest import Artifact, DerivedRange, QuantizationInfo, file_sha256
 from edge.artifact.scheme import Scheme
 from edge.data.scene import scene
@@ -33,93 +32,46 @@ SELFTEST_SAMPLES = 3
 SELFTEST_FRAME_HW = (360, 480)
 
 
-def convert_source(
-    source: Path,
-    folder: Path,
-    *,
-    head: str | None = None,
-    card_path: Path | None = None,
-    name: str | None = None,
-    allow_float: frozenset[str] = frozenset(),
-    calibration: Calibration | None = None,
-    io: Literal["uint8"] | None = None,
-    keep_nchw_io: bool = False,
-    shapes: Mapping[str, tuple[int, ...]] | None = None,
-    weights: Form | None = None,
-) -> Artifact:
+def convert_source(source: Path, folder: Path, options: ConvertOptions = PLAIN) -> Artifact:
     """Turn a checkpoint or an ONNX file into an artifact folder.
 
     Args:
-        source: a `.safetensors` checkpoint, or a float or QDQ `.onnx` file.
-        head: what a segmenter ends in; None takes the checkpoint's recipe, or leaves an ONNX file as it is.
-        card_path: needed for an ONNX file, refused for a checkpoint, which says all that a card could.
-        name: in the manifest; None takes the folder's name.
-        calibration: images for the ranges that a foreign quantized file leaves open (see `converters.convert.foreign`).
-        io: `uint8`: pixels in and uint8 out in an INT8 TFLite file, see `uint8_boundaries`.
-        keep_nchw_io: the TFLite file's rank-4 inputs and outputs stay NCHW, a TRANSPOSE at each.
-        shapes: input name -> its shape, for sizes that an ONNX file leaves open.
-        weights: how the weights of a float model are stored; see `converters.packaging.stored_weights`.
+        source: a `.safetensors` checkpoint, or a float or QDQ `.onnx` file, which needs a card.
 
     Raises:
         FileError: a file that is missing, damaged or neither of the two.
         UsageError: options that do not hold together.
         UnsupportedError: an operator that cannot be converted, by name.
     """
-    graph, description = load_source(
-        source,
-        folder,
-        head=head,
-        card_path=card_path,
-        name=name,
-        allow_float=allow_float,
-        calibration=calibration,
-        shapes=shapes,
-    )
+    graph, description = load_source(source, folder, options)
     images = selftest_images(description.preprocess)
-    description = replace(description, io=io, keep_nchw_io=keep_nchw_io, weights=weights)
+    weights = options.weights
+    description = replace(description, io=options.io, keep_nchw_io=options.keep_nchw_io, weights=weights)
     if weights is not None:
         facts = description.quantization.model_copy(update={"weights": weights})
         description = with_quantization(description, facts)
-    return build_artifact(graph, description, folder, images=images, allow_float=allow_float)
+    return build_artifact(graph, description, folder, images=images, allow_float=options.allow_float)
 
 
-def load_source(
-    source: Path,
-    folder: Path,
-    *,
-    head: str | None,
-    card_path: Path | None,
-    name: str | None,
-    allow_float: frozenset[str] = frozenset(),
-    calibration: Calibration | None = None,
-    shapes: Mapping[str, tuple[int, ...]] | None = None,
-) -> tuple[Graph, Description]:
+def load_source(source: Path, folder: Path, options: ConvertOptions) -> tuple[Graph, Description]:
     """Read a source file as an NCHW graph, and describe the artifact that it will become."""
-    refuse_other_folder(folder, source, card_path)
+    refuse_other_folder(folder, source, options.card)
     check_file(source)
     if source.suffix == ".onnx":
-        return _load_onnx(
-            source,
-            folder,
-            head=head,
-            card_path=card_path,
-            name=name,
-            allow_float=allow_float,
-            calibration=calibration,
-            shapes=shapes,
-        )
+        return _load_onnx(source, folder, options)
     if source.suffix == ".safetensors":
-        if calibration is not None:
+        if options.calibration is not None:
             raise UsageError("--calibration is for foreign ONNX files; a checkpoint carries its ranges")
-        if shapes:
+        if options.shapes:
             raise UsageError("--input-shape is for ONNX files; a checkpoint carries its input's size")
-        if card_path is not None:
+        if options.card is not None:
             raise UsageError("--card is for foreign ONNX files; a checkpoint carries its own task and preprocessing")
-        return _load_checkpoint(source, folder, head=head, name=name)
+        return _load_checkpoint(source, folder, options)
     raise FileError(source, "is neither a checkpoint (.safetensors) nor an ONNX file (.onnx)")
 
 
-def _load_checkpoint(source: Path, folder: Path, *, head: str | None, name: str | None) -> tuple[Graph, Description]:
+def _load_checkpoint(source: Path, folder: Path, options: ConvertOptions) -> tuple[Graph, Description]:
+    head = options.head
     checkpoint = read_checkpoint(source)
     task = checkpoint.task
     segments = task == "segment"
@@ -132,7 +84,7 @@ def _load_checkpoint(source: Path, folder: Path, *, head: str | None, name: str 
     if checkpoint.kind == "qat":
         quantization = QuantizationInfo(method="qat", scheme=checkpoint.recipe.scheme.model_dump(mode="json"))
     return graph, Description(
-        name=name or folder.name,
+        name=options.name or folder.name,
         task=task,
         head=chosen,
         preprocess=checkpoint.recipe.preprocess,
@@ -160,42 +112,27 @@ def find_parent(checkpoint: Checkpoint, source: Path) -> Path | None:
     return None
 
 
-def _load_onnx(
-    source: Path,
-    folder: Path,
-    *,
-    head: str | None,
-    card_path: Path | None,
-    name: str | None,
-    allow_float: frozenset[str],
-    calibration: Calibration | None,
-    shapes: Mapping[str, tuple[int, ...]] | None,
-) -> tuple[Graph, Description]:
-    if card_path is None:
-        raise UsageError(
-            f"{source} is a foreign ONNX file: say its task, preprocessing and labels with --card FILE.toml"
-        )
-    card = read_card(card_path)
+def _load_onnx(source: Path, folder: Path, options: ConvertOptions) -> tuple[Graph, Description]:
+    head = options.head
+    card = card_of(source, options)
     if head is not None and card.task != "segment":
-        raise UsageError(f"--head {head}: only a segmenter has one, and {card_path} says task '{card.task}'")
-    foreign = read_foreign(
-        source, shapes=shapes, preprocess=card.preprocess, calibration=calibration, allow_float=allow_float
-    )
+        raise UsageError(f"--head {head}: only a segmenter has one, and {options.card} says task '{card.task}'")
+    foreign = read_foreign(source, options, preprocess=card.preprocess)
     graph = foreign.graph
     shape = graph.tensors[graph.inputs[0]].shape
     expected = (1, 3, card.preprocess.height, card.preprocess.width)
     if len(graph.inputs) != 1 or shape != expected:
-        raise UsageError(f"{source}: input '{graph.inputs[0]}' is {shape}, and {card_path} says {expected}")
+        raise UsageError(f"{source}: input '{graph.inputs[0]}' is {shape}, and {options.card} says {expected}")
     quantized = precision_of(graph) != "float32"
     chosen: Any = (head or _own_head(graph)) if card.task == "segment" else None
     graph = append_head(graph, "logits" if head is None else head)
     description = Description(
-        name=name or folder.name,
+        name=options.name or folder.name,
         task=card.task,
         head=chosen,
         preprocess=card.preprocess,
         labels=card.labels,
-        quantization=foreign_facts(foreign, calibration)
+        quantization=foreign_facts(foreign, options.calibration)
         if quantized
         else QuantizationInfo(method="none", notes=foreign.notes()),
         provenance=provenance(
@@ -211,6 +148,15 @@ def _load_onnx(
     values: Any = None if answer.meaning == "class_map" else answer.meaning
     said = Said(values=values, scores=answer.scores)
     return graph, replace(description, labels=named_classes(card.labels, card.task, answer), said=said)
+
+
+def card_of(source: Path, options: ConvertOptions) -> Card:
+    """The card of a foreign ONNX file. Refuses (UsageError) to go on without."""
+    if options.card is None:
+        raise UsageError(
+            f"{source} is a foreign ONNX file: say its task, preprocessing and labels with --card FILE.toml"
+        )
+    return read_card(options.card)
 
 
 def _own_head(graph: Graph) -> str:

@@ -1,12 +1,12 @@
 """Reading a model that another tool quantized: its own parameters kept, what it leaves open derived, and said."""
 
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from converters.convert.calibration import Calibration, activation_ranges
+from converters.convert.calibration import activation_ranges
+from converters.convert.options import PLAIN, ConvertOptions
 from converters.passes.asymmetric_weights import may_overflow
 from converters.passes.canonical import canonical
 from converters.passes.fold_batch_norm import fold_batch_norm
@@ -61,30 +61,21 @@ class Foreign:
         return tuple(said)
 
 
-def read_foreign(
-    source: Path,
-    *,
-    batch: int | None = 1,
-    shapes: Mapping[str, tuple[int, ...]] | None = None,
-    preprocess: Preprocess | None = None,
-    calibration: Calibration | None = None,
-    allow_float: Collection[str] = (),
-) -> Foreign:
+def read_foreign(source: Path, options: ConvertOptions = PLAIN, *, preprocess: Preprocess | None = None) -> Foreign:
     """Read a float or quantized ONNX file.
 
     Args:
-        batch: what an unknown first dimension becomes.
-        shapes: input name -> its shape, for sizes that the file leaves open.
-        preprocess: what the model's input takes; needed with `calibration`. Tells the range of an input that the
+        options: `shapes`, `allow_float`, and `calibration` for the ranges that nothing else tells; without it such a
+            model is refused.
+        preprocess: what the model's input takes; needed with calibration images. Tells the range of an input that the
             source leaves in float.
-        calibration: images for the ranges that nothing else tells; None refuses such a model.
-        allow_float: kinds, source names or operator names that may stay in float.
 
     Raises:
         ModelFileError: the file is missing, damaged or foreign to ONNX.
         UnsupportedError: activations without a range, or ranges that are computed while running, by name.
         UsageError: calibration images for a model whose source quantizes nothing, or without a preprocessing.
     """
+    calibration, allow_float = options.calibration, options.allow_float
     if calibration is not None and preprocess is None:
         raise UsageError("calibration images need a preprocessing; give a card")
     derived: list[Derived] = []
@@ -117,7 +108,7 @@ def read_foreign(
         roundings.extend(bias_roundings(graph))
         return graph
 
-    graph = canonical(read_onnx(source, batch=batch, shapes=shapes, complete=complete))
+    graph = canonical(read_onnx(source, batch=1, shapes=options.shapes, complete=complete))
     return Foreign(graph=graph, derived=tuple(derived), roundings=tuple(roundings), moved=tuple(moved))
 
 

@@ -1,13 +1,12 @@
 """From a float checkpoint or ONNX file and calibration images to an integer artifact: the steps of `edge quantize`."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from converters.convert.build import build_artifact
 from converters.convert.calibration import Calibration, calibration_batches
 from converters.convert.convert import load_source, selftest_images, with_quantization
+from converters.convert.options import PLAIN, ConvertOptions
 from converters.packaging.package import precision_of
 from edge.artifact.manifest import Artifact, QuantizationInfo
 from edge.artifact.scheme import INT8_SCHEME, Scheme, input_range
@@ -20,20 +19,15 @@ def quantize_source(
     source: Path,
     folder: Path,
     calibration: Calibration,
+    options: ConvertOptions = PLAIN,
     *,
-    head: str | None = None,
-    card_path: Path | None = None,
-    name: str | None = None,
-    allow_float: frozenset[str] = frozenset(),
-    io: Literal["uint8"] | None = None,
     scheme: Scheme = INT8_SCHEME,
-    shapes: Mapping[str, tuple[int, ...]] | None = None,
 ) -> Artifact:
     """Quantize a float model after training and write it as an artifact folder.
 
     Args:
-        source: a float `.safetensors` checkpoint or a float `.onnx` file (with `card_path`).
-        head, card_path, name, allow_float, io, shapes: as in `convert_source`.
+        source: a float `.safetensors` checkpoint or a float `.onnx` file (with a card).
+        options: `head`, `card`, `name`, `allow_float`, `io` and `shapes`.
         scheme: int8 or int16 activations.
 
     Raises:
@@ -41,7 +35,7 @@ def quantize_source(
         UsageError: the source is quantized already, or options do not hold together.
         UnsupportedError: an operator that cannot be quantized, by name.
     """
-    graph, description = load_source(source, folder, head=head, card_path=card_path, name=name, shapes=shapes)
+    graph, description = load_source(source, folder, options)
     if precision_of(graph) != "float32":
         raise UsageError(f"{source} is quantized already; turn it into an artifact with `edge convert`")
     preprocess = description.preprocess
@@ -63,5 +57,7 @@ def quantize_source(
         ranges=calibration.ranges,
         notes=description.quantization.notes,
     )
-    description = replace(with_quantization(description, facts), io=io)
-    return build_artifact(quantized, description, folder, images=selftest_images(preprocess), allow_float=allow_float)
+    description = replace(with_quantization(description, facts), io=options.io)
+    return build_artifact(
+        quantized, description, folder, images=selftest_images(preprocess), allow_float=options.allow_float
+    )

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from converters.convert.build import measured_bounds
 from converters.convert.calibration import Calibration, calibration_batches
-from converters.convert.convert import load_source, selftest_images
+from converters.convert.convert import card_of, load_source, selftest_images
+from converters.convert.options import PLAIN, ConvertOptions
 from converters.onnx2tf.check import as_nhwc, check_file, check_signature, check_values, written
 from converters.onnx2tf.environment import find_python
 from converters.onnx2tf.isolated import Made, run_onnx2tf
@@ -27,7 +28,6 @@ from converters.packaging.package import (
     write_artifact,
 )
 from converters.packaging.provenance import provenance
-from edge.artifact.card import read_card
 from edge.artifact.manifest import Artifact, QuantizationInfo
 from edge.engines.engine import Session, dequantize, open_session
 from edge.errors import UnsupportedError, UsageError
@@ -57,14 +57,7 @@ class _Checked:
 
 
 def convert_via_onnx2tf(
-    source: Path,
-    folder: Path,
-    *,
-    head: str | None = None,
-    card_path: Path | None = None,
-    name: str | None = None,
-    calibration: Calibration | None = None,
-    say: Say = lambda line: None,
+    source: Path, folder: Path, options: ConvertOptions = PLAIN, *, say: Say = lambda line: None
 ) -> Artifact:
     """Turn a checkpoint or an ONNX file into an artifact with onnx2tf.
 
@@ -73,8 +66,8 @@ def convert_via_onnx2tf(
     parameters, which the manifest says.
 
     Args:
-        source, head, card_path, name: as in `convert_source`; an ONNX file keeps the head that it has.
-        calibration: images for onnx2tf's own quantization.
+        source: as in `convert_source`; an ONNX file keeps the head that it has.
+        options: `head`, `card`, `name`, and `calibration` for onnx2tf's own quantization.
         say: is told about the progress and what to know, one line at a time.
 
     Raises:
@@ -82,7 +75,8 @@ def convert_via_onnx2tf(
         EngineError: onnx2tf is not installed, or failed. UnsupportedError: what it wrote does not hold.
     """
     python = find_python()
-    given, description = _source(source, folder, head=head, card_path=card_path, name=name)
+    calibration = options.calibration
+    given, description = _source(source, folder, options)
     images = None if calibration is None else _calibration_images(calibration, description.preprocess)
     say(f"onnx2tf: {source}" + ("" if images is None else f", {len(images)} calibration images") + ", about a minute")
     made = run_onnx2tf(
@@ -100,23 +94,17 @@ def convert_via_onnx2tf(
     return _package(folder, given, checked, description, pixels, answers)
 
 
-def _source(
-    source: Path, folder: Path, *, head: str | None, card_path: Path | None, name: str | None
-) -> tuple[FloatSource, Description]:
+def _source(source: Path, folder: Path, options: ConvertOptions) -> tuple[FloatSource, Description]:
     if source.suffix != ".onnx":
-        graph, description = load_source(source, folder, head=head, card_path=card_path, name=name)
+        graph, description = load_source(source, folder, replace(options, calibration=None))
         return of_graph(graph), description
-    refuse_other_folder(folder, source, card_path)
+    refuse_other_folder(folder, source, options.card)
     bounded_file.check_file(source)
-    if card_path is None:
-        raise UsageError(
-            f"{source} is a foreign ONNX file: say its task, preprocessing and labels with --card FILE.toml"
-        )
-    if head not in (None, "logits"):
-        raise UsageError(f"--head {head}: onnx2tf takes an ONNX file with the head that it has")
-    card = read_card(card_path)
+    card = card_of(source, options)
+    if options.head not in (None, "logits"):
+        raise UsageError(f"--head {options.head}: onnx2tf takes an ONNX file with the head that it has")
     description = Description(
-        name=name or folder.name,
+        name=options.name or folder.name,
         task=card.task,
         head="logits" if card.task == "segment" else None,
         preprocess=card.preprocess,

@@ -1,6 +1,8 @@
 """edge convert: a checkpoint or an ONNX file becomes an artifact, or a TFLite file alone."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -102,67 +104,38 @@ def command(
     An INT8 artifact holds exactly the integers that were trained. The artifact is verified unless --no-verify is given.
     With -o FILE.tflite no card is needed: that file alone is written, once it computes right on generated inputs.
     """
-    shapes = dict(parse_shape(text) for text in input_shapes)
-    allowed = frozenset(kind for kind in allow_float.split(",") if kind)
+    from converters.convert.calibration import open_calibration
+    from converters.convert.options import ConvertOptions
+
+    options = ConvertOptions(
+        head=head,
+        card=card,
+        name=name,
+        allow_float=frozenset(kind for kind in allow_float.split(",") if kind),
+        io=io,
+        keep_nchw_io=keep_nchw_io,
+        batch=batch,
+        shapes=dict(parse_shape(text) for text in input_shapes),
+        weights=weights,
+    )
+    opened = partial(open_calibration, calibration, samples, ranges, skip_damaged=skip_damaged)
     if via is not None:
-        return convert_there(
-            source,
-            output,
-            head=head,
-            card=card,
-            name=name,
-            calibration=calibration,
-            samples=samples,
-            ranges=ranges,
-            skip_damaged=skip_damaged,
-            writer_options={
-                "--io": io,
-                "--keep-nchw-io": keep_nchw_io,
-                "--batch": batch,
-                "--input-shape": shapes,
-                "--weights": weights,
-            },
-            no_verify=no_verify,
-            as_json=as_json,
-        )
+        return convert_there(source, output, options, opened, no_verify=no_verify, as_json=as_json)
     if output.suffix == ".tflite":
         given = {"--card": card, "--name": name, "--io": io, "--calibration": calibration, "--samples": samples}
         _refuse_artifact_options(output, {**given, "--weights": weights})
         from converters.convert.bare_file import convert_file
         from edge.cli.bare_file_summary import print_bare_file
 
-        file = convert_file(
-            source,
-            output,
-            head=head,
-            batch=batch,
-            shapes=shapes,
-            keep_nchw_io=keep_nchw_io,
-            allow_float=allowed,
-            verify=not no_verify,
-        )
-        print_bare_file(file, as_json=as_json)
+        print_bare_file(convert_file(source, output, options, verify=not no_verify), as_json=as_json)
         return 0
     if batch not in (None, 1):
         raise UsageError(f"--batch {batch}: an artifact runs one image at a time; name a file, -o FILE.tflite")
-    from converters.convert.calibration import open_calibration
     from converters.convert.convert import convert_source
     from converters.packaging.layout_report import remaining_transposes
     from edge.cli.artifact_summary import print_artifact
 
-    artifact = convert_source(
-        source,
-        output,
-        head=head,
-        card_path=card,
-        name=name,
-        allow_float=allowed,
-        calibration=open_calibration(calibration, samples, ranges, skip_damaged=skip_damaged),
-        io=io,
-        keep_nchw_io=keep_nchw_io,
-        shapes=shapes,
-        weights=weights,
-    )
+    artifact = convert_source(source, output, replace(options, calibration=opened()))
     print_artifact(artifact, as_json=as_json, transposes=remaining_transposes(artifact))
     if no_verify:
         return 0

@@ -1,12 +1,18 @@
 """What `edge convert` does for onnx2tf: make its environment, and take its road."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from edge.errors import UsageError
 from edge.terminal import tell
+
+if TYPE_CHECKING:
+    from converters.convert.calibration import Calibration
+    from converters.convert.options import ConvertOptions
 
 
 def prepare(context: click.Context, option: click.Parameter, asked: bool) -> None:
@@ -22,48 +28,42 @@ def prepare(context: click.Context, option: click.Parameter, asked: bool) -> Non
 def convert_there(
     source: Path,
     output: Path,
+    options: "ConvertOptions",
+    calibration: Callable[[], "Calibration | None"],
     *,
-    head: str | None,
-    card: Path | None,
-    name: str | None,
-    calibration: str | None,
-    samples: int | None,
-    ranges: Any,
-    skip_damaged: bool,
-    writer_options: dict[str, object],
     no_verify: bool,
     as_json: bool,
 ) -> int:
     """Convert via onnx2tf, print the artifact, verify it; the exit code.
 
     Args:
-        writer_options: option -> value of what only the writer knows; refused (UsageError) where given.
+        options: refused (UsageError) where they say what only the writer knows.
+        calibration: opens the images, once nothing else is refused.
     """
-    from converters.convert.calibration import open_calibration
     from converters.onnx2tf.route import convert_via_onnx2tf
     from edge.cli.artifact_summary import print_artifact
 
-    named = [option for option, value in writer_options.items() if value]
+    of_the_writer = {
+        "--io": options.io,
+        "--keep-nchw-io": options.keep_nchw_io,
+        "--batch": options.batch,
+        "--input-shape": options.shapes,
+        "--weights": options.weights,
+    }
+    named = [option for option, value in of_the_writer.items() if value]
     if named:
         raise UsageError(f"{', '.join(named)}: only for this product's own writer; omit --via onnx2tf")
     if output.suffix == ".tflite":
         raise UsageError(f"--via onnx2tf writes an artifact; {output} is a TFLite file alone, name a folder")
-    artifact = convert_via_onnx2tf(
-        source,
-        output,
-        head=head,
-        card_path=card,
-        name=name,
-        calibration=open_calibration(calibration, samples, ranges, skip_damaged=skip_damaged),
-        say=tell,
-    )
+    options = replace(options, calibration=calibration())
+    artifact = convert_via_onnx2tf(source, output, options, say=tell)
     print_artifact(artifact, as_json=as_json)
     if no_verify:
         return 0
     from edge.cli.verify import verify_written
 
     status = verify_written(artifact)
-    if calibration is None:
+    if options.calibration is None:
         return status
     tell("its integers are onnx2tf's own, so only images can judge it: `edge verify` with a labelled split")
     return 0

@@ -86,6 +86,7 @@ def command(
     --no-verify is given.
     """
     from converters.convert.calibration import calibration_of
+    from converters.convert.options import ConvertOptions
     from converters.convert.quantize import quantize_source
     from converters.packaging.layout_report import remaining_transposes
     from edge.artifact.scheme import Scheme
@@ -106,12 +107,14 @@ def command(
         source,
         output,
         calibration_of(split, samples, ranges, skip_damaged=skip_damaged),
-        head=head,
-        card_path=card,
-        name=name,
-        allow_float=frozenset(kind for kind in allow_float.split(",") if kind),
-        io=io,
-        shapes=dict(parse_shape(text) for text in input_shapes),
+        ConvertOptions(
+            head=head,
+            card=card,
+            name=name,
+            allow_float=frozenset(kind for kind in allow_float.split(",") if kind),
+            io=io,
+            shapes=dict(parse_shape(text) for text in input_shapes),
+        ),
         scheme=Scheme(activation_bits=16 if activations == "int16" else 8),
     )
     print_artifact(artifact, as_json=as_json, transposes=remaining_transposes(artifact))

@@ -20,6 +20,7 @@ from rich.table import Table
 
 from converters.convert.calibration import Calibration, calibration_batches
 from converters.convert.foreign import read_foreign
+from converters.convert.options import ConvertOptions
 from converters.passes.layout.nhwc import to_nhwc
 from converters.tflite.writer import tflite_bytes
 from edge.artifact.manifest import open_artifact
@@ -81,7 +82,7 @@ class Photographs(Reader):  # type: ignore[misc]
 def compare(source: Path, split: Split, calibration: Split, preprocess: Preprocess) -> Row:
     """Convert a quantized ONNX file in memory and run both over a labelled split."""
     images = Calibration(split=calibration)
-    graph = to_nhwc(read_foreign(source, preprocess=preprocess, calibration=images).graph)
+    graph = to_nhwc(read_foreign(source, ConvertOptions(calibration=images), preprocess=preprocess).graph)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 3
     original = onnxruntime.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from converters.convert.convert import convert_source
+from converters.convert.options import ConvertOptions
 from edge.engines.engine import open_session
 from edge.execution.float_run import FloatRun
 from edge.graph.importers.onnx.reader import read_onnx
@@ -45,7 +46,7 @@ def test_a_batch_is_what_its_images_are_alone(shuffle: Path) -> None:
 
 def test_it_becomes_an_artifact_whose_selftest_passes(shuffle: Path, tmp_path: Path) -> None:
     (tmp_path / "card.toml").write_text(CARD)
-    artifact = convert_source(shuffle, tmp_path / "out", card_path=tmp_path / "card.toml")
+    artifact = convert_source(shuffle, tmp_path / "out", ConvertOptions(card=tmp_path / "card.toml"))
     for file in artifact.manifest.files:
         engine = {"tflite": "litert", "onnx": "onnxruntime"}[file.format]
         session = open_session(engine, artifact.file(file.path), threads=1, kernels=None)

@@ -10,6 +10,7 @@ import pytest
 
 from converters.convert.bare_file import convert_file
 from converters.convert.file_check import FLOAT_TOLERANCE, FileCheck, OutputCheck, refuse_wrong
+from converters.convert.options import ConvertOptions
 from edge.artifact.manifest import open_artifact
 from edge.cli.convert import parse_shape
 from edge.cli.main import main
@@ -75,7 +76,7 @@ def test_several_inputs_and_outputs_keep_their_names_and_order(two_by_two: Path,
 
 
 def test_nchw_boundaries_take_one_transpose_each(two_by_two: Path, tmp_path: Path) -> None:
-    file = convert_file(two_by_two, tmp_path / "two.tflite", keep_nchw_io=True)
+    file = convert_file(two_by_two, tmp_path / "two.tflite", ConvertOptions(keep_nchw_io=True))
     shapes = [file.graph.tensors[name].shape for name in (*file.graph.inputs, *file.graph.outputs)]
     assert shapes == [(1, 3, 6, 5), (1, 3, 6, 5), (1, 2), (1, 4, 4, 3), (1, 7)]
     assert file.operators["TRANSPOSE"] == 3
@@ -90,20 +91,20 @@ def test_open_sizes_are_filled_on_request_alone(open_sizes: Path, tmp_path: Path
     target = tmp_path / "open.tflite"
     with pytest.raises(ModelFileError, match="'x' has an unknown size on axis 2; say it with --input-shape"):
         convert_file(open_sizes, target)
-    file = convert_file(open_sizes, target, shapes={"x": (1, 3, 8, 9)})
+    file = convert_file(open_sizes, target, ConvertOptions(shapes={"x": (1, 3, 8, 9)}))
     assert file.graph.tensors["x"].shape == (1, 8, 9, 3)
     with pytest.raises(UsageError, match="unknown input 'y'"):
-        convert_file(open_sizes, target, shapes={"y": (1, 3, 8, 9)})
+        convert_file(open_sizes, target, ConvertOptions(shapes={"y": (1, 3, 8, 9)}))
     with pytest.raises(UsageError, match="'x' has 4 axes, --input-shape says 1x3x8"):
-        convert_file(open_sizes, target, shapes={"x": (1, 3, 8)})
+        convert_file(open_sizes, target, ConvertOptions(shapes={"x": (1, 3, 8)}))
     with pytest.raises(UsageError, match="'x' has size 3 on axis 1, --input-shape says 1x4x8x9"):
-        convert_file(open_sizes, target, shapes={"x": (1, 4, 8, 9)})
+        convert_file(open_sizes, target, ConvertOptions(shapes={"x": (1, 4, 8, 9)}))
 
 
 def test_a_batch_gives_every_sample_its_own_answer(open_sizes: Path, tmp_path: Path) -> None:
     shapes = {"x": (1, 3, 8, 9)}
-    convert_file(open_sizes, tmp_path / "one.tflite", shapes=shapes)
-    convert_file(open_sizes, tmp_path / "four.tflite", shapes=shapes, batch=4)
+    convert_file(open_sizes, tmp_path / "one.tflite", ConvertOptions(shapes=shapes))
+    convert_file(open_sizes, tmp_path / "four.tflite", ConvertOptions(shapes=shapes, batch=4))
     x = values(4, 8, 9, 3)
     one, four = open_litert(tmp_path / "one.tflite"), open_litert(tmp_path / "four.tflite")
     each = np.concatenate([one.run([x[i : i + 1]])[0] for i in range(4)])
@@ -113,11 +114,11 @@ def test_a_batch_gives_every_sample_its_own_answer(open_sizes: Path, tmp_path: P
 def test_a_batch_that_the_model_cannot_have_is_refused(tmp_path: Path) -> None:
     mixing = write_model(tmp_path / "m.onnx", "float[1,4] x", "float[1,4] y", "y = Softmax<axis=0>(x)", {})
     with pytest.raises(UsageError, match="a batch of 2: Softmax 'Softmax_0' works along axis 0"):
-        convert_file(mixing, tmp_path / "m.tflite", batch=2)
+        convert_file(mixing, tmp_path / "m.tflite", ConvertOptions(batch=2))
     fixed = write_model(tmp_path / "f.onnx", "float[3,4] x", "float[3,4] y", "y = Relu(x)", {})
     with pytest.raises(UsageError, match="a batch of 2: input 'x' is 3x4; export the model with batch 1"):
-        convert_file(fixed, tmp_path / "f.tflite", batch=2)
-    assert convert_file(fixed, tmp_path / "f.tflite", batch=3).graph.tensors["x"].shape == (3, 4)
+        convert_file(fixed, tmp_path / "f.tflite", ConvertOptions(batch=2))
+    assert convert_file(fixed, tmp_path / "f.tflite", ConvertOptions(batch=3)).graph.tensors["x"].shape == (3, 4)
 
 
 def test_an_integer_file_carries_the_parameters_of_its_source(road: Path, tmp_path: Path) -> None:

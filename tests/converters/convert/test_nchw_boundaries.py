@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from converters.convert.convert import convert_source
+from converters.convert.options import ConvertOptions
 from converters.packaging.layout_report import remaining_transposes
 from edge.artifact.manifest import Artifact, open_artifact
 from edge.cli.main import main
@@ -19,7 +20,7 @@ from edge.predictor.selftest import run_selftest
 @pytest.fixture(scope="module")
 def planes(road: Path, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     folder = tmp_path_factory.mktemp("nchw") / "int8"
-    return convert_source(road / "run" / "qat.safetensors", folder, keep_nchw_io=True)
+    return convert_source(road / "run" / "qat.safetensors", folder, ConvertOptions(keep_nchw_io=True))
 
 
 def test_the_manifest_says_nchw_and_the_file_holds_one_transpose(planes: Artifact) -> None:
@@ -47,4 +48,6 @@ def test_self_test_and_verification_hold(planes: Artifact, capsys: pytest.Captur
 
 def test_task_libraries_feed_nhwc(road: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--io uint8 is for task libraries, which feed NHWC"):
-        convert_source(road / "run" / "qat.safetensors", tmp_path / "out", keep_nchw_io=True, io="uint8")
+        convert_source(
+            road / "run" / "qat.safetensors", tmp_path / "out", ConvertOptions(keep_nchw_io=True, io="uint8")
+        )

@@ -7,6 +7,7 @@ import pytest
 from onnx import TensorProto
 
 from converters.convert.bare_file import convert_file
+from converters.convert.options import ConvertOptions
 from converters.onnx.file import onnx_bytes
 from converters.packaging.stored_weights import onnx_with_stored_weights
 from converters.passes.canonical import canonical
@@ -88,7 +89,7 @@ def test_a_name_like_one_of_the_change_of_layout_stays_the_models(
     nodes = [node("Conv", "x w", first), node("Add", f"{first} k", second)]
     proto = model(nodes, {first: MAP, second: MAP}, W | {"k": values(4, 1, 1)})
     source = written(proto, tmp_path / "n.onnx")
-    file = convert_file(source, tmp_path / "n.tflite", keep_nchw_io=keep_nchw_io)
+    file = convert_file(source, tmp_path / "n.tflite", ConvertOptions(keep_nchw_io=keep_nchw_io))
     found = open_litert(file.path).run([X if keep_nchw_io else channels_last(X)])
     for one, other in zip(found, open_torch(source).run([X]), strict=True):
         assert np.allclose(one, other if keep_nchw_io else channels_last(other), atol=1e-5)
@@ -131,7 +132,7 @@ def test_a_model_that_only_rounds_is_held_against_the_integers(tmp_path: Path) -
     source = written(model(nodes, {"y": X.shape}, {"s": np.float32(0.1), "z": np.int8(3)}), tmp_path / "n.onnx")
     with pytest.raises(UnsupportedError, match="1 operator would stay in float: Dequantize"):
         convert_file(source, tmp_path / "n.tflite")
-    file = convert_file(source, tmp_path / "n.tflite", allow_float=frozenset({"Dequantize"}))
+    file = convert_file(source, tmp_path / "n.tflite", ConvertOptions(allow_float=frozenset({"Dequantize"})))
     assert file.check is not None and file.check.reference == "integer simulation"
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from converters.convert.build import FLOAT_TOLERANCE, build_artifact
 from converters.convert.convert import load_source, selftest_images
+from converters.convert.options import ConvertOptions
 from converters.packaging.integer_only import float_operators, require_integer_only
 from converters.packaging.package import Description, precision_of, write_model_files
 from converters.passes.layout.nhwc import to_nhwc
@@ -43,7 +44,7 @@ def float32(road: Path) -> Artifact:
 @pytest.fixture(scope="module")
 def loaded(road: Path) -> tuple[Graph, Description]:
     """The float checkpoint as a graph with its description."""
-    return load_source(road / "run" / "float.safetensors", road / "again", head=None, card_path=None, name="again")
+    return load_source(road / "run" / "float.safetensors", road / "again", ConvertOptions(name="again"))
 
 
 def test_an_int8_artifact_has_two_files_to_run_and_their_source(int8: Artifact) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from converters.convert.calibration import open_calibration
 from converters.convert.foreign import read_foreign
+from converters.convert.options import ConvertOptions
 from edge.artifact.manifest import open_artifact
 from edge.cli.main import main
 from edge.errors import UnsupportedError
@@ -59,7 +60,9 @@ def test_activations_without_a_range_are_refused_with_both_ways_out(network: Any
 def test_calibration_images_give_what_nothing_else_tells(network: Any, convert: Any, tmp_path: Path) -> None:
     source = open_ended(network, tmp_path)
     images = open_calibration(SPLIT, None, "minmax")
-    sides = convert(read_foreign(source, preprocess=PREPROCESS, calibration=images), source, compare=False)
+    sides = convert(
+        read_foreign(source, ConvertOptions(calibration=images), preprocess=PREPROCESS), source, compare=False
+    )
     how = {entry.tensor: entry.how for entry in sides.foreign.derived}
     assert how["branch"] == how["scores"] == "calibration"
     assert "'sum/q/real', which MaxPool passes on" in how["pooled"] and "Reshape passes on" in how["flat"]
@@ -77,13 +80,15 @@ def test_calibrated_ranges_are_those_of_the_clamped_float_network(network: Any, 
     network.node("Mul", [low, network.constant("two", F32(2))], "scores")
     source = network.save(tmp_path / "m.onnx", "scores")
     images = open_calibration(SPLIT, None, "minmax")
-    derived = read_foreign(source, preprocess=PREPROCESS, calibration=images).derived
+    derived = read_foreign(source, ConvertOptions(calibration=images), preprocess=PREPROCESS).derived
     found = next(entry.parameters for entry in derived if entry.tensor == "scores")
     assert found.range == pytest.approx((0.0, 2 * 2.55), rel=1e-3)
 
 
 def test_an_operator_that_may_stay_in_float_needs_no_range(network: Any, tmp_path: Path) -> None:
-    graph = read_foreign(open_ended(network, tmp_path), allow_float=("branch", "Gemm", "Add")).graph
+    graph = read_foreign(
+        open_ended(network, tmp_path), ConvertOptions(allow_float=frozenset({"branch", "Gemm", "Add"}))
+    ).graph
     real = [operator.name for operator in graph.operators if graph.tensors[operator.outputs[0]].dtype == "float32"]
     assert "branch" in real and "scores" in real and "stem" not in real
 

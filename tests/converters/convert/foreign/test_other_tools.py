@@ -13,6 +13,7 @@ from onnx import numpy_helper
 
 from converters.convert.calibration import calibration_batches, open_calibration
 from converters.convert.foreign import read_foreign
+from converters.convert.options import ConvertOptions
 from edge.vision.preprocess import Preprocess
 
 PREPROCESS = Preprocess(
@@ -94,7 +95,9 @@ def test_the_tool_s_file_converts_with_its_parameters(
     images = open_calibration("generated:classify:train:8", None, "minmax")
     # the photographs that the missing ranges come from, so that these cut nothing off
     pixels = next(calibration_batches(images.split, PREPROCESS)).transpose(0, 2, 3, 1)[:3]
-    sides = convert(read_foreign(source, preprocess=PREPROCESS, calibration=images), source, pixels=pixels)
+    sides = convert(
+        read_foreign(source, ConvertOptions(calibration=images), preprocess=PREPROCESS), source, pixels=pixels
+    )
     assert sides.differing == 0
     assert np.rint(sides.quanta.max()) <= QUANTA.get((tool, network), QUANTA_ELSEWHERE[network])
     assert _kept(onnx.load(source), sides.file) > 0

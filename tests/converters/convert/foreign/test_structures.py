@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from converters.convert.foreign import read_foreign
+from converters.convert.options import ConvertOptions
 from edge.errors import EdgeError, UnsupportedError, UsageError
 
 F32 = np.float32
@@ -247,6 +248,6 @@ def test_calibration_needs_a_preprocessing_and_a_quantized_source(network: Any, 
     source = network.save(tmp_path / "m.onnx", network.conv("image", "y", 3, 4))
     images = open_calibration("generated:classify:train:2", None, "mse")
     with pytest.raises(UsageError, match="need a preprocessing"):
-        read_foreign(source, calibration=images)
+        read_foreign(source, ConvertOptions(calibration=images))
     with pytest.raises(EdgeError, match="-n counts calibration images"):
         open_calibration(None, 5, "mse")
