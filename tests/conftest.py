@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from tests.support.examples import use_profile
-from tests.support.light import PLACES, imports_light
+from tests.support.light import is_light
 
 # ONNX Runtime tells its publisher of every use; tests that import it themselves must not.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -28,23 +28,6 @@ use_profile()
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
 MakeArtifact = Callable[..., Path]
-# Tests of what a device runs: beside the light modules, as the contracts of pyproject.toml name them, and these.
-# `pytest -m light` opens no other file, and of these none that imports what it lacks.
-LIGHT_BESIDES = ("edge/cli/test_probe.py", "edge/test_light.py")
-# Imported by the call itself: duckdb; an environment of another runtime.
-NEEDS_MORE = ("device_bench/report", "edge/engines/test_tflite_runtime.py")
-
-
-def is_light(path: Path) -> bool:
-    """Whether a test file, or the folder of some, belongs to the light part."""
-    within = path.relative_to(TESTS).as_posix()
-
-    def under(names: tuple[str, ...]) -> bool:
-        return any(within == name or within.startswith(f"{name}/") for name in names)
-
-    if not under((*PLACES, *LIGHT_BESIDES)) or under(NEEDS_MORE):
-        return False
-    return not path.is_file() or imports_light(path)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -53,10 +36,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
         return None
     if collection_path.is_file() and collection_path.suffix != ".py":
         return None
-    leads = any(
-        (TESTS / name).is_relative_to(collection_path) for name in (*PLACES, *LIGHT_BESIDES)
-    )  # a folder above one of them
-    return None if leads or is_light(collection_path) else True
+    return None if is_light(collection_path) else True
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.light
+
 ROOT = Path(__file__).resolve().parents[2]
 NEED_MORE = {
     "train": ["mobilenet_v2_generated", "-o", "out"],

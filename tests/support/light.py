@@ -1,34 +1,22 @@
-"""The light part (what a device installs), as the contracts of pyproject.toml have it: no list stands anywhere else."""
+"""The light part (what a device installs), as the table of layers has it: no list stands anywhere else."""
 
 import re
-import tomllib
+from functools import cache
 from pathlib import Path
 
-TESTS = Path(__file__).resolve().parents[1]
-ROOT = TESTS.parent
-_TOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]
-_CONTRACTS = {contract["id"]: contract for contract in _TOOLS["importlinter"]["contracts"]}
-OURS = frozenset({"edge", "converters", "device_bench"})
-HEAVY = frozenset(_CONTRACTS["light"]["forbidden_modules"])
-# The torch engine: what the contract lets its modules import does not count.
-_EXCEPTED = tuple(line.split(".* -> ")[0] for line in _CONTRACTS["light"]["ignore_imports"])
+from tests.support.layers import BARRED, ROOT, TABLE, read_layers
+
+TESTS = ROOT / "tests"
+HEAVY = frozenset(BARRED["light"])
+_LAYERS = read_layers((ROOT / TABLE).read_text("utf-8"))
+OURS = frozenset(layer.package.split(".")[0] for layer in _LAYERS)
+# In light packages what may need torch all the same: the torch engine.
+_EXCEPTED = tuple(layer.exempt for layer in _LAYERS if layer.exempt)
+# Modules beside the packages are the lowest layer; the verbs import what is heavy when they run.
+_BESIDE = tuple(f"edge.{path.stem}" for path in sorted((ROOT / "edge").glob("*.py")) if path.stem != "__init__")
+_PACKAGES = tuple(layer.package for layer in _LAYERS if layer.needs == "light")
 _IMPORTED = re.compile(r"^(?:from|import) ([\w.]+)", re.MULTILINE)
-
-
-def _packages() -> tuple[str, ...]:
-    """What the contract names, and every layer of edge below."""
-    named = _CONTRACTS["light"]["source_modules"]
-    layers = [[f"edge.{part.strip()}" for part in layer.split("|")] for layer in _CONTRACTS["layers"]["layers"]]
-    lowest = max(k for k, layer in enumerate(layers) if set(layer) & set(named))
-    return (*named, *(name for layer in layers[lowest + 1 :] for name in layer))
-
-
-PACKAGES = _packages()
-# Mirrors of them, as paths under tests/: a folder, or the file of a module beside the packages.
-PLACES = tuple(
-    name.replace(".", "/") if (ROOT / name.replace(".", "/")).is_dir() else f"{'/test_'.join(name.rsplit('.', 1))}.py"
-    for name in PACKAGES
-)
+_MARK = re.compile(r"^pytestmark = pytest\.mark\.(light|extra)$", re.MULTILINE)
 
 
 def within(name: str, packages: tuple[str, ...]) -> bool:
@@ -37,11 +25,10 @@ def within(name: str, packages: tuple[str, ...]) -> bool:
 
 
 def light_modules() -> list[str]:
-    """Every module that a device may import; the verbs import what is heavy when they run."""
-    found = []
-    for package in (*PACKAGES, "edge.cli"):
-        path = ROOT / package.replace(".", "/")
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]:
+    """Every module that a device may import."""
+    found = list(_BESIDE)
+    for package in (*_PACKAGES, "edge.cli"):
+        for file in sorted((ROOT / package.replace(".", "/")).rglob("*.py")):
             parts = file.relative_to(ROOT).with_suffix("").parts
             name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
             if not within(name, _EXCEPTED):
@@ -49,17 +36,34 @@ def light_modules() -> list[str]:
     return found
 
 
-def imports_light(path: Path) -> bool:
+@cache
+def is_light(path: Path) -> bool:
+    """Whether a test file belongs to the light part, or a folder holds one that does.
+
+    A file does that mirrors a light module and imports nothing else; one that lies elsewhere says `pytestmark =
+    pytest.mark.light`, and one that needs more within its tests `pytestmark = pytest.mark.extra`.
+    """
+    if path.is_dir():
+        return any(is_light(file) for file in path.rglob("test_*.py"))
+    marked = _MARK.search(path.read_text("utf-8"))
+    if marked is not None and marked[1] == "extra":
+        return False
+    mirrored = ".".join(path.relative_to(TESTS).with_suffix("").parts).replace(".test_", ".")
+    return (marked is not None or within(mirrored, (*_PACKAGES, *_BESIDE))) and _imports_light(path)
+
+
+def _imports_light(path: Path) -> bool:
     """Whether all that a test file imports at its top, by way of other test files too, is light."""
-    return all(_is_light(name) for name in _IMPORTED.findall(path.read_text("utf-8")))
+    return all(_is_light_import(name) for name in _IMPORTED.findall(path.read_text("utf-8")))
 
 
-def _is_light(module: str) -> bool:
+def _is_light_import(module: str) -> bool:
     top = module.split(".")[0]
     if top == "tests":
         beside = ROOT / f"{module.replace('.', '/')}.py"
-        return not beside.is_file() or imports_light(beside)
+        return not beside.is_file() or _imports_light(beside)
     if top in OURS:
-        known = within(module, (*PACKAGES, "edge.cli", "edge.__main__")) or module == "edge"
-        return known and not within(module, _EXCEPTED)
+        return module == "edge" or (
+            within(module, (*_PACKAGES, *_BESIDE, "edge.cli")) and not within(module, _EXCEPTED)
+        )
     return top not in HEAVY

@@ -26,6 +26,8 @@ from edge.cli.main import main
 from edge.errors import FileError
 from tests.benchmarks import fleet
 
+pytestmark = pytest.mark.extra
+
 HOSTILE = '<script>alert("x")</script>"\'&|`https://evil.example/'
 
 

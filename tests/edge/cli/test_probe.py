@@ -13,6 +13,8 @@ from edge.cli.main import main
 from edge.cli.probe import check_probe
 from edge.errors import EngineError
 
+pytestmark = pytest.mark.light
+
 
 class Lying:
     """A target whose probe is whatever it is given."""

@@ -14,6 +14,8 @@ import pytest
 
 from edge.engines.engine import open_session
 
+pytestmark = pytest.mark.extra
+
 MakeArtifact = Callable[..., Path]
 ROOT = Path(__file__).resolve().parents[3]
 PHOTOGRAPHS = ("n01440764_tench.JPEG", "n01537544_indigo_bunting.JPEG")
