@@ -13,8 +13,8 @@ from converters.convert.export import export_checkpoint
 from converters.convert.foreign import Foreign, read_foreign
 from converters.convert.heads import append_head
 from converters.convert.options import PLAIN, ConvertOptions
-from converters.packaging.answer_meaning import Said, named_classes
-from converters.packaging.package import Description, answer_info, precision_of, refuse_other_folder
+from converters.packaging.output_meaning import Said, named_classes
+from converters.packaging.package import Description, checked_output, precision_of, refuse_other_folder
 from converters.packaging.provenance import provenance
 from edge.artifact.card import Card, read_card
 from edge.artifact.manifest import Artifact, DerivedRange, QuantizationInfo, file_sha256
@@ -143,11 +143,11 @@ def _load_onnx(source: Path, folder: Path, options: ConvertOptions) -> tuple[Gra
         ),
         said=Said(values=card.values, scores=card.scores),
     )
-    answer = answer_info(graph, description)
+    output = checked_output(graph, description)
     # Proved by the graph as it came: an operator at its end may be written as others, which prove less.
-    values: Any = None if answer.meaning == "class_map" else answer.meaning
-    said = Said(values=values, scores=answer.scores)
-    return graph, replace(description, labels=named_classes(card.labels, card.task, answer), said=said)
+    values: Any = None if output.meaning == "class_map" else output.meaning
+    said = Said(values=values, scores=output.scores)
+    return graph, replace(description, labels=named_classes(card.labels, card.task, output), said=said)
 
 
 def card_of(source: Path, options: ConvertOptions) -> Card:

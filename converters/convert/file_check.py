@@ -71,8 +71,8 @@ def check_file(source: Graph, data: bytes, *, keep_nchw_io: bool = False, seed: 
             inputs = [generated_input(random, source.tensors[name]) for name in source.inputs]
             fed = [array if keep_nchw_io else _channels_last(array) for array in inputs]
             found.append(session.run(fed))
-            answers = reference.run(inputs)
-            expected.append([array if keep_nchw_io else _channels_last(array) for array in answers])
+            given = reference.run(inputs)
+            expected.append([array if keep_nchw_io else _channels_last(array) for array in given])
     outputs = tuple(
         _compared(name, [sample[k] for sample in expected], [sample[k] for sample in found])
         for k, name in enumerate(source.outputs)

@@ -16,12 +16,12 @@ from converters.onnx2tf.check import as_nhwc, check_file, check_signature, check
 from converters.onnx2tf.environment import find_python
 from converters.onnx2tf.isolated import Made, run_onnx2tf
 from converters.onnx2tf.source import FloatSource, float_source, of_graph
-from converters.packaging.answer_meaning import Said, named_classes
 from converters.packaging.integer_only import float_operators
+from converters.packaging.output_meaning import Said, named_classes
 from converters.packaging.package import (
     Description,
     ModelFiles,
-    answer_info,
+    checked_output,
     described,
     model_file,
     refuse_other_folder,
@@ -86,12 +86,12 @@ def convert_via_onnx2tf(
     say(f"onnx2tf {made.versions['onnx2tf']}, tensorflow {made.versions['tensorflow']}: {made.seconds:.1f} s{peak}")
     pixels = selftest_images(description.preprocess)
     with temporary_folder() as work:
-        checked, answers = _check(Path(work), given, made, description, pixels, quantized=calibration is not None)
+        checked, outputs = _check(Path(work), given, made, description, pixels, quantized=calibration is not None)
     notes = (*given.notes, *checked.notes)
     for note in notes:
         say(note)
     description = _with_facts(description, made, notes, calibration)
-    return _package(folder, given, checked, description, pixels, answers)
+    return _package(folder, given, checked, description, pixels, outputs)
 
 
 def _source(source: Path, folder: Path, options: ConvertOptions) -> tuple[FloatSource, Description]:
@@ -114,7 +114,7 @@ def _source(source: Path, folder: Path, options: ConvertOptions) -> tuple[FloatS
         said=Said(values=card.values, scores=card.scores),
     )
     given = float_source(source)
-    labels = named_classes(card.labels, card.task, answer_info(read_onnx(given.data), description))
+    labels = named_classes(card.labels, card.task, checked_output(read_onnx(given.data), description))
     description = replace(description, labels=labels)
     if given.notes:  # quantized: it is no float parent
         description = replace(description, provenance=provenance(source=source, folder=folder))
@@ -150,16 +150,16 @@ def _check(
     check_signature(source, graph)
     session = open_session("litert", written(work, "model.tflite", made.tflite))
     normalized = normalize(pixels, preprocess)
-    expected = _answers(source, np.ascontiguousarray(normalized.transpose(0, 3, 1, 2)))
-    answer = answer_info(read_onnx(given.data), description)
-    entry = model_file("model.tflite", made.tflite, graph, description, answer)
-    found = _answers(session, model_input(pixels, entry, preprocess))
+    expected = _outputs(source, np.ascontiguousarray(normalized.transpose(0, 3, 1, 2)))
+    output = checked_output(read_onnx(given.data), description)
+    entry = model_file("model.tflite", made.tflite, graph, description, output)
+    found = _outputs(session, model_input(pixels, entry, preprocess))
     real = [dequantize(array, port) for array, port in zip(found, session.outputs, strict=True)]
     said = check_values([as_nhwc(array).astype(np.float32) for array in expected], real, quantized=quantized)
     notes = [said, _float_note(graph)]
     if quantized:
         notes.append("the integers are onnx2tf's choice: no parameter is the source's, no output is promised exactly")
-    tflite = described(made.tflite, description, answer)
+    tflite = described(made.tflite, description, output)
     onnx_name = "source.onnx" if quantized else "model.onnx"
     # A float file is held to the source's answers, a quantized one to its own here: there is no other exact statement.
     of_file = found if quantized else [as_nhwc(array).astype(array.dtype) for array in expected]
@@ -169,7 +169,7 @@ def _check(
     )
 
 
-def _answers(session: Session, raw: Array) -> list[Array]:
+def _outputs(session: Session, raw: Array) -> list[Array]:
     """Every output for every image, stacked along the batch axis."""
     each: Sequence[Sequence[Array]] = [session.run([raw[index : index + 1]]) for index in range(len(raw))]
     return [np.concatenate([outputs[k] for outputs in each]) for k in range(len(session.outputs))]
@@ -209,17 +209,17 @@ def _package(
     checked: _Checked,
     description: Description,
     pixels: npt.NDArray[np.uint8],
-    answers: Mapping[str, list[Array]],
+    outputs: Mapping[str, list[Array]],
 ) -> Artifact:
     """The artifact: the TFLite file, and the float ONNX that it was made from."""
     quantized = description.quantization.method == PTQ
     onnx_name = "source.onnx" if quantized else "model.onnx"
     source = read_onnx(given.data)
-    answer = answer_info(source, description)
+    output = checked_output(source, description)
     contents = {"model.tflite": checked.tflite, onnx_name: given.data}
     files = (
-        model_file("model.tflite", checked.tflite, checked.graph, description, answer),
-        model_file(onnx_name, given.data, source, description, answer),
+        model_file("model.tflite", checked.tflite, checked.graph, description, output),
+        model_file(onnx_name, given.data, source, description, output),
     )
     model = ModelFiles(
         precision="int8" if quantized else "float32",
@@ -230,6 +230,6 @@ def _package(
     )
     if quantized and not any(tensor.dtype == "int8" for tensor in checked.graph.tensors.values()):
         raise UnsupportedError("onnx2tf wrote a float file though it was asked to quantize")
-    allowed = measured_bounds(model, description, pixels, answers)
-    selftest = selftest_bytes(pixels, {name: outputs for name, outputs in answers.items() if name in allowed})
+    allowed = measured_bounds(model, description, pixels, outputs)
+    selftest = selftest_bytes(pixels, {name: arrays for name, arrays in outputs.items() if name in allowed})
     return write_artifact(folder, model, description, selftest=selftest, allowed=allowed)

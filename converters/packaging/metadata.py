@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from edge.artifact.answer_form import score_count
 from edge.artifact.manifest import Labels, TensorInfo
+from edge.artifact.output_form import score_count
 from edge.errors import UsageError
 from edge.graph.importers.tflite.metadata import BUFFER_NAME, FILE_TYPES, LABEL_FILE, SEGMENTER_NAME
 from edge.graph.importers.tflite.metadata_flatbuffer import encode
@@ -37,26 +37,26 @@ MEANINGS = {
 
 
 def with_metadata(
-    tflite: bytes, *, task: str, preprocess: Preprocess, labels: Labels, given: TensorInfo, answer: TensorInfo
+    tflite: bytes, *, task: str, preprocess: Preprocess, labels: Labels, given: TensorInfo, output: TensorInfo
 ) -> bytes:
     """Add metadata and label file to a TFLite file of one input and one output; same arguments, same bytes.
 
     Args:
         tflite: a whole file without metadata; its tensors, operators and values stay as they are.
         task: classify or segment.
-        given, answer: the file's input and output.
+        given, output: the file's input and output.
 
     Raises:
         UsageError: a class name that a label file of one name a line cannot hold.
     """
     module = schema()
     model = module.ModelT.InitFromPackedBuf(tflite, 0)
-    table = encode("ModelMetadata", _model(task, preprocess, given, answer), MODEL_IDENTIFIER)
+    table = encode("ModelMetadata", _model(task, preprocess, given, output), MODEL_IDENTIFIER)
     model.buffers.append(module.BufferT(data=np.frombuffer(table, np.uint8)))
     entry = module.MetadataT(name=BUFFER_NAME, buffer=len(model.buffers) - 1)
     model.metadata = [*(model.metadata or ()), entry]
     # One score is that of the second of two names: the first one's is what is left.
-    one = answer.meaning != "class_map" and score_count(task, answer) == 1
+    one = output.meaning != "class_map" and score_count(task, output) == 1
     scored = labels.model_copy(update={"names": labels.names[-1:], "palette": None}) if one else labels
     return _with_file(pack(model), LABEL_FILE, label_text(scored))
 
@@ -72,15 +72,15 @@ def label_text(labels: Labels) -> bytes:
     return "".join(f"{name}\n" for name in labels.names).encode()
 
 
-def _model(task: str, preprocess: Preprocess, given: TensorInfo, answer: TensorInfo) -> dict[str, Any]:
+def _model(task: str, preprocess: Preprocess, given: TensorInfo, output: TensorInfo) -> dict[str, Any]:
     subgraph: dict[str, Any] = {
         "input_tensor_metadata": [_image(preprocess)],
-        "output_tensor_metadata": [_scores(task, answer)],
+        "output_tensor_metadata": [_scores(task, output)],
     }
     version = VERSION
-    if task == "segment" and answer.meaning != "class_map":
+    if task == "segment" and output.meaning != "class_map":
         # Task libraries resize what the activation leaves, then decide: the largest wins, or a mask at 0.5.
-        mask_of_logits = answer.meaning == "logits" and answer.scores == "independent"
+        mask_of_logits = output.meaning == "logits" and output.scores == "independent"
         activation = ENUMERATIONS["Activation"]["SIGMOID" if mask_of_logits else "NONE"]
         options = {"activation": activation, "min_parser_version": VERSION}
         data = encode("ImageSegmenterOptions", options, SEGMENTER_IDENTIFIER)
@@ -89,7 +89,7 @@ def _model(task: str, preprocess: Preprocess, given: TensorInfo, answer: TensorI
     title = TITLES[task]
     return {
         "name": title,
-        "description": f"{title[0].upper()}{title[1:]} by edge-deploy; input {given.dtype}, output {answer.dtype}.",
+        "description": f"{title[0].upper()}{title[1:]} by edge-deploy; input {given.dtype}, output {output.dtype}.",
         "subgraph_metadata": [subgraph],
         "min_parser_version": version,
     }
@@ -117,8 +117,8 @@ def _image(preprocess: Preprocess) -> dict[str, Any]:
     }
 
 
-def _scores(task: str, answer: TensorInfo) -> dict[str, Any]:
-    by_value = answer.meaning == "class_map"
+def _scores(task: str, output: TensorInfo) -> dict[str, Any]:
+    by_value = output.meaning == "class_map"
     file = {
         "name": LABEL_FILE,
         "description": "Class names in index order.",
@@ -127,7 +127,7 @@ def _scores(task: str, answer: TensorInfo) -> dict[str, Any]:
     name = "score" if task == "classify" else "class_map" if by_value else "segmentation_masks"
     return {
         "name": name,
-        "description": MEANINGS[answer.meaning, answer.scores],
+        "description": MEANINGS[output.meaning, output.scores],
         "content": {"content_properties": {"FeatureProperties": {}}},
         "associated_files": [file],
     }

@@ -11,16 +11,15 @@ import numpy as np
 
 from converters.onnx.file import onnx_bytes
 from converters.onnxruntime.form import onnxruntime_form
-from converters.packaging.answer_meaning import NOTHING_SAID, WAY_OUT, Said, answer_meaning
 from converters.packaging.integer_only import require_integer_only
 from converters.packaging.metadata import with_metadata
+from converters.packaging.output_meaning import NOTHING_SAID, WAY_OUT, Said, output_meaning
 from converters.packaging.stored_weights import Form, onnx_with_stored_weights, tflite_with_stored_weights
 from converters.passes.layout.nhwc import to_nhwc
 from converters.passes.legalize import legalize
 from converters.passes.tie_parameters import tie_parameters
 from converters.passes.uint8_boundaries import uint8_boundaries
 from converters.tflite.writer import tflite_bytes
-from edge.artifact.answer_form import class_map_problem, form_problem, score_count, shape_problem
 from edge.artifact.manifest import (
     MANIFEST_NAME,
     SCHEMA_VERSION,
@@ -38,6 +37,7 @@ from edge.artifact.manifest import (
     manifest_json,
     open_artifact,
 )
+from edge.artifact.output_form import class_map_problem, form_problem, score_count, shape_problem
 from edge.errors import ArtifactError, UsageError
 from edge.files.atomic import check_folder_writable, put, replacing_folder
 from edge.files.bounded_file import is_file
@@ -116,7 +116,7 @@ def write_model_files(graph: Graph, description: Description, *, allow_float: fr
 
     Raises:
         UnsupportedError: an operator would stay in float and is not allowed to; or cannot be written.
-        UsageError: the model is none that a predictor could answer with; see `answer_info`.
+        UsageError: the model is none that a predictor could predict with; see `checked_output`.
     """
     precision = precision_of(graph)
     source = onnx_bytes(legalize(tie_parameters(graph)))
@@ -125,7 +125,7 @@ def write_model_files(graph: Graph, description: Description, *, allow_float: fr
             raise UsageError(f"--weights {description.weights} is for float models; this one is {precision}")
         source = onnx_with_stored_weights(source, description.weights)
     read = read_onnx(source)
-    answer = answer_info(read, description)
+    output = checked_output(read, description)
     nhwc = to_nhwc(read, keep_nchw_io=description.keep_nchw_io)
     if precision != "float32":
         require_integer_only(nhwc, allowed=allow_float)
@@ -136,24 +136,24 @@ def write_model_files(graph: Graph, description: Description, *, allow_float: fr
     tflite = tflite_bytes(nhwc, description=f"edge-deploy {precision}")
     if description.weights is not None:
         tflite = tflite_with_stored_weights(tflite, description.weights)
-    tflite = described(tflite, description, answer)
+    tflite = described(tflite, description, output)
     contents = {"model.tflite": tflite, "model.onnx": source}
     if precision == "int8":
         contents = {"model.tflite": tflite, "model.onnx": onnxruntime_form(read), "source.onnx": source}
     in_tflite = read_tflite(tflite)
     graphs = {"model.tflite": in_tflite, "source.onnx": read}
     graphs["model.onnx"] = read_onnx(contents["model.onnx"]) if precision == "int8" else read
-    files = tuple(model_file(name, data, graphs[name], description, answer) for name, data in contents.items())
+    files = tuple(model_file(name, data, graphs[name], description, output) for name, data in contents.items())
     return ModelFiles(precision=precision, contents=contents, files=files, graph=read, cost=cost_of(in_tflite))
 
 
-def described(tflite: bytes, description: Description, answer: TensorInfo) -> bytes:
+def described(tflite: bytes, description: Description, output: TensorInfo) -> bytes:
     """The file with metadata in it, where a task library can read it. Refuses (UsageError) names it cannot hold.
 
     Args:
-        answer: what the output means; see `answer_info`.
+        output: what the output means; see `checked_output`.
     """
-    entry = model_file("model.tflite", tflite, read_tflite(tflite), description, answer)
+    entry = model_file("model.tflite", tflite, read_tflite(tflite), description, output)
     if not description.labels.names or description.keep_nchw_io:
         return tflite
     return with_metadata(
@@ -162,15 +162,15 @@ def described(tflite: bytes, description: Description, answer: TensorInfo) -> by
         preprocess=description.preprocess,
         labels=description.labels,
         given=entry.inputs[0],
-        answer=entry.outputs[0],
+        output=entry.outputs[0],
     )
 
 
-def answer_info(graph: Graph, description: Description) -> TensorInfo:
+def checked_output(graph: Graph, description: Description) -> TensorInfo:
     """What the only output of an NCHW graph means, held to the task before anything is written.
 
     Raises:
-        UsageError: several inputs or outputs, an output that is no answer of the task, class names that are not as many
+        UsageError: several inputs or outputs, an output that is none of the task, class names that are not as many
             as the scores, or scores of which nothing says what they are.
     """
     task, names = description.task, len(description.labels.names)
@@ -186,7 +186,7 @@ def answer_info(graph: Graph, description: Description) -> TensorInfo:
         if not ends_in_map or (problem := class_map_problem(shown)):
             raise UsageError(f"{problem}; {WAY_OUT}")
     count = score_count(task, shown)
-    meaning, scores = answer_meaning(graph, description.said, task=task, count=count)
+    meaning, scores = output_meaning(graph, description.said, task=task, count=count)
     if meaning != "class_map" and names != count and not (count == 1 and names in (1, 2)):
         raise UsageError(
             f"{names} class names for a model with {count} scores; "
@@ -195,11 +195,11 @@ def answer_info(graph: Graph, description: Description) -> TensorInfo:
     return shown.model_copy(update={"meaning": meaning, "scores": scores})
 
 
-def model_file(name: str, data: bytes, graph: Graph, description: Description, answer: TensorInfo) -> ModelFile:
-    """The manifest's entry for a file's bytes and their graph; `answer` says what the output means.
+def model_file(name: str, data: bytes, graph: Graph, description: Description, output: TensorInfo) -> ModelFile:
+    """The manifest's entry for a file's bytes and their graph; `output` says what the output means.
 
     Raises:
-        UsageError: a predictor could not answer with such a file.
+        UsageError: a predictor could not predict with such a file.
     """
     onnx = name.endswith(".onnx")
     layout: Layout = "nchw" if onnx or description.keep_nchw_io else "nhwc"
@@ -211,7 +211,7 @@ def model_file(name: str, data: bytes, graph: Graph, description: Description, a
         size_bytes=len(data),
         format_version=_opset(data) if onnx else 3,
         inputs=tuple(_tensor_info(graph.tensors[tensor], layout, "image", None) for tensor in graph.inputs),
-        outputs=tuple(_output_info(graph, tensor, layout, description, answer) for tensor in graph.outputs),
+        outputs=tuple(_output_info(graph, tensor, layout, description, output) for tensor in graph.outputs),
     )
     if problem := form_problem(description.task, description.labels, description.preprocess, file):
         raise UsageError(f"{problem}; {WAY_OUT}")
@@ -225,7 +225,7 @@ def _opset(data: bytes) -> int:
     return int(next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")))
 
 
-def _output_info(graph: Graph, name: str, layout: Layout, description: Description, answer: TensorInfo) -> TensorInfo:
+def _output_info(graph: Graph, name: str, layout: Layout, description: Description, output: TensorInfo) -> TensorInfo:
     stride = None
     if description.task == "segment" and len(graph.tensors[name].shape) > 2:
         # (n, h, w) class maps and NHWC logits have the height at axis 1, NCHW logits at axis 2
@@ -237,8 +237,8 @@ def _output_info(graph: Graph, name: str, layout: Layout, description: Descripti
                 f"output '{name}' has {rows} rows for images of {height}; a map is no larger than its image"
             )
         stride = round(height / rows)
-    told = _tensor_info(graph.tensors[name], layout, answer.meaning, stride)
-    return told.model_copy(update={"scores": answer.scores})
+    told = _tensor_info(graph.tensors[name], layout, output.meaning, stride)
+    return told.model_copy(update={"scores": output.scores})
 
 
 def _tensor_info(tensor: Tensor, layout: Layout, meaning: Any, stride: int | None) -> TensorInfo:

@@ -113,13 +113,13 @@ def _look_up(
     builder.operator("Gather", (builder.constant(f"{result}_table", table, parameters), indices), result, axis=0)
 
 
-def _output(builder: _Builder, answer: Tensor) -> str:
-    if answer.dtype == "uint8" or (answer.quantization is None and answer.dtype in ("int32", "int64")):
-        return answer.name
-    if answer.dtype != "int8" or answer.quantization is None:
-        raise UnsupportedError(f"--io uint8: output '{answer.name}' is {answer.dtype}; expected int8 or a class map")
-    name = builder.tensor(f"{answer.name}_uint8", answer.shape, "uint8", _shifted(answer.quantization))
-    builder.operator("Quantize", (answer.name,), name)
+def _output(builder: _Builder, output: Tensor) -> str:
+    if output.dtype == "uint8" or (output.quantization is None and output.dtype in ("int32", "int64")):
+        return output.name
+    if output.dtype != "int8" or output.quantization is None:
+        raise UnsupportedError(f"--io uint8: output '{output.name}' is {output.dtype}; expected int8 or a class map")
+    name = builder.tensor(f"{output.name}_uint8", output.shape, "uint8", _shifted(output.quantization))
+    builder.operator("Quantize", (output.name,), name)
     return name
 
 

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from device_bench.agent.loop import Progress, block
 from device_bench.agent.run_job import run_job
-from device_bench.agent.serve import serve as answer_messages
+from device_bench.agent.serve import serve as serve_messages
 from edge.errors import EngineError
 
 MARK = 0x65646765  # getpriority(MARK, tag): refused by the kernel, seen by instructions.c
@@ -64,18 +64,18 @@ def count_job(
     if len(job["subjects"]) != 1 or job["plan"]["rounds"] != 1:
         raise EngineError("instructions are counted for one subject in one round")
     clock = MarkingClock()
-    answer = run_job(job, folder, clock=clock, progress=progress, begins=begins)
-    samples_ns = answer["subjects"][0]["samples_ns"]
+    reply = run_job(job, folder, clock=clock, progress=progress, begins=begins)
+    samples_ns = reply["subjects"][0]["samples_ns"]
     first = clock.last_block(samples_ns)
     harness_first = clock.readings
     block(_nothing, clock, HARNESS_RUNS, 0, HARNESS_RUNS)
-    answer["subjects"][0]["marks"] = {
+    reply["subjects"][0]["marks"] = {
         "first": first,
         "runs": len(samples_ns),
         "harness_first": harness_first,
         "harness_runs": HARNESS_RUNS,
     }
-    return answer
+    return reply
 
 
 def _nothing() -> None:
@@ -84,4 +84,4 @@ def _nothing() -> None:
 
 def serve(source: BinaryIO, sink: BinaryIO) -> None:
     """Answer messages as `device_bench.agent.serve` does, but count what a job executes."""
-    answer_messages(source, sink, run=count_job)
+    serve_messages(source, sink, run=count_job)

@@ -69,13 +69,13 @@ def _measure(root: Path, folder: Path, spec: Mapping[str, Any], writer: int) -> 
             raise EngineError(f"{damaged[0]} is damaged on the device; run again: it is sent anew")
         from device_bench.agent.run_job import run_job
 
-        answer = run_job(
+        reply = run_job(
             spec["job"],
             root / "files",
             progress=lambda done, total: _tell(folder, done, total),
             begins=lambda file: write_whole(folder / "subject", file.encode()),
         )
-        write_whole(folder / "answer.json", json.dumps(answer).encode())
+        write_whole(folder / "answer.json", json.dumps(reply).encode())
     except Exception as error:  # whatever a native runtime raises: the other side decides
         text = " ".join(str(error).split()).replace(f"{root / 'files'}{os.sep}", "")
         told = {"error": text[:LONGEST_TEXT] or "no reason given", "kind": type(error).__name__}

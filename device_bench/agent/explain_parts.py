@@ -77,7 +77,7 @@ def explained(part: Part, folder: Path) -> dict[str, Any]:
         folder: holds the job's files by hash, and what is made of them meanwhile.
 
     Returns:
-        JSON-ready fields of `device_bench.explain.answer.ExplainedAnswer`; only `missing`, a sentence, where it
+        JSON-ready fields of `device_bench.explain.reply.ExplainedAnswer`; only `missing`, a sentence, where it
         cannot be done: the measurement before it stands all the same.
     """
     if emulator() is not None:

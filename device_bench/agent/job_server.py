@@ -108,8 +108,8 @@ class JobServer:
         self._sleep(folder)
         report = read_report(folder)
         if report.get("exit") == 0:
-            answer: dict[str, Any] = json.loads((folder / "answer.json").read_bytes())
-            return answer
+            reply: dict[str, Any] = json.loads((folder / "answer.json").read_bytes())
+            return reply
         raise EngineError(_reason(report, folder))
 
     def stop(self, header: Mapping[str, Any], payload: bytes) -> dict[str, Any]:

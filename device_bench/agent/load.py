@@ -180,8 +180,8 @@ def _selftest(spec: Mapping[str, Any], session: Session, archive: Mapping[str, n
             expected = archive[f"expected_{k}"][index : index + 1]
             largest = max(largest, output_difference(expected, found, class_map=spec["class_maps"][k]))
     kernels = kernel_key(session.info)
-    answers = [archive[f"expected_{k}"] for k in range(len(session.outputs))]
-    allowed = difference_allowed_here(spec["allowed"], session.info, answers, spec["class_maps"])
+    replies = [archive[f"expected_{k}"] for k in range(len(session.outputs))]
+    allowed = difference_allowed_here(spec["allowed"], session.info, replies, spec["class_maps"])
     if not largest <= allowed:
         raise EngineError(
             f"{spec['name']}: self-test of {spec['file']}: differs by {largest:g}, {allowed:g} is allowed for "

@@ -103,8 +103,8 @@ def _throttled_bits(root: Path) -> int | None:
     """From the firmware's file, else from `vcgencmd get_throttled` (`throttled=0x50000`) on the running system."""
     text = read_text(root / "sys/devices/platform/soc/soc:firmware/get_throttled")
     if text is None and root == ROOT:
-        answer = vcgencmd("get_throttled")
-        text = answer.partition("=")[2] if answer is not None else None
+        reply = vcgencmd("get_throttled")
+        text = reply.partition("=")[2] if reply is not None else None
     try:
         return int(text, 16) if text else None
     except ValueError:

@@ -94,7 +94,7 @@ def vcgencmd(question: str) -> str | None:
     if program is None:
         return None
     try:
-        answer = subprocess.run(
+        reply = subprocess.run(
             [program, question],
             capture_output=True,
             text=True,
@@ -104,4 +104,4 @@ def vcgencmd(question: str) -> str | None:
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return answer.stdout.strip()
+    return reply.stdout.strip()

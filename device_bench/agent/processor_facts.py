@@ -53,12 +53,12 @@ def android_properties(root: Path, live: bool) -> Properties:
 
 def _getprop(program: str, key: str) -> str:
     try:
-        answer = subprocess.run(
+        reply = subprocess.run(
             [program, key], capture_output=True, text=True, timeout=GETPROP_TIMEOUT_S, check=True, errors="replace"
         )
     except (OSError, subprocess.SubprocessError):
         return ""
-    return answer.stdout.strip()
+    return reply.stdout.strip()
 
 
 def soc(root: Path, properties: Properties) -> str | None:

@@ -129,7 +129,7 @@ def run_job(
         if progress is not None:
             progress(blocks, blocks)
 
-    answers: list[dict[str, Any] | None] = [None] * len(specs)
+    replies: list[dict[str, Any] | None] = [None] * len(specs)
     for place, entry, samples, end in zip(places, loaded, measured, ends, strict=True):
         spec = specs[place]
         if samples.failure is not None:
@@ -138,14 +138,14 @@ def run_job(
         part = None
         if spec["explain"] is not None:
             part = explained(_part(entry, spec, plan, folder, opener, clock, alive), folder)
-        answers[place] = {**entry.facts, **_figures(samples, end), "explained": part}
+        replies[place] = {**entry.facts, **_figures(samples, end), "explained": part}
     return {
         "job_version": JOB_VERSION,
         "machine": readers.machine(),
         "states": log.taken,
         "versions": package_versions(),
         "time_utc": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime()),
-        "subjects": answers,
+        "subjects": replies,
         "failures": failures,
     }
 

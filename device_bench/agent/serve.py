@@ -101,9 +101,9 @@ def _end_with(source: BinaryIO, folder: Path) -> None:
 
 def main() -> None:
     """Answer on the real standard streams; what native code prints to standard output goes to standard error."""
-    answers = os.fdopen(os.dup(1), "wb")
+    replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    serve(sys.stdin.buffer, answers)
+    serve(sys.stdin.buffer, replies)
 
 
 if __name__ == "__main__":

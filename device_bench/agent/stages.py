@@ -1,4 +1,4 @@
-"""From an encoded picture to the answer, with a time for every stage: the arithmetic of a Predictor, without its host.
+"""From an encoded picture to the prediction, each stage timed: the arithmetic of a Predictor, without its host.
 
 OpenCV is needed here and nowhere else on a device: this module is imported only when the stages are asked for.
 """
@@ -70,7 +70,7 @@ def stages(spec: Mapping[str, Any], jpeg: bytes, session: Session, clock: Clock)
     # `resize` takes RGB and makes the model's order; for OpenCV's BGR the swap is the opposite one.
     from_bgr = GeometryFacts(**{**numbers, "colour_order": "rgb" if model_order.colour_order == "bgr" else "bgr"})
     encode = frame_encoder(TensorFacts(**spec["input"]), model_order)
-    answer = _answer(spec, TensorFacts(**spec["output"]), model_order)
+    predict = _predict(spec, TensorFacts(**spec["output"]), model_order)
     encoded = np.frombuffer(jpeg, np.uint8)
     first = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
     if first is None:
@@ -87,7 +87,7 @@ def stages(spec: Mapping[str, Any], jpeg: bytes, session: Session, clock: Clock)
         quantized = clock()
         output = session.run([raw])[0]
         inferred = clock()
-        answer(output, frame_hw)
+        predict(output, frame_hw)
         return (
             decoded - start,
             after_resize - decoded,
@@ -99,7 +99,7 @@ def stages(spec: Mapping[str, Any], jpeg: bytes, session: Session, clock: Clock)
     return Stages(frame_hw=frame_hw, run=run)
 
 
-def _answer(
+def _predict(
     spec: Mapping[str, Any], output: TensorFacts, preprocess: GeometryFacts
 ) -> Callable[[npt.NDArray[Any], tuple[int, int]], object]:
     if spec["task"] == "classify":

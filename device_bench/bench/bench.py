@@ -11,7 +11,7 @@ from device_bench.jobs.subjects import FileCounts, Subject, make_subjects, with_
 from device_bench.records.plan import Plan
 from device_bench.records.record import Record
 from device_bench.targets.agent_process import SubjectCrashed
-from device_bench.targets.answers import probed
+from device_bench.targets.replies import probed
 from device_bench.targets.target import Progress, Target
 from edge.artifact.manifest import Artifact
 from edge.errors import EdgeError, EngineError, UsageError

@@ -8,8 +8,8 @@ from pydantic import Field, ValidationError
 
 from device_bench.agent.loop import share
 from device_bench.bench.energy import energy_used
-from device_bench.explain.answer import ExplainedAnswer
 from device_bench.explain.assemble import explanation
+from device_bench.explain.reply import ExplainedReply
 from device_bench.jobs.job import Job
 from device_bench.jobs.subjects import Subject
 from device_bench.records.blocks import rounds_taken
@@ -37,7 +37,7 @@ from device_bench.records.record_parts import (
     WarmupSeen,
 )
 from device_bench.records.record_types import Count, Whole
-from device_bench.targets.answers import believed
+from device_bench.targets.replies import believed
 from device_bench.targets.target import Target
 from edge.engines.engine import EngineInfo
 from edge.engines.output_difference import difference_allowed_here, kernel_key
@@ -81,7 +81,7 @@ class EndToEndSeen(Strict):
     stages: dict[str, Samples]
 
 
-class SubjectAnswer(Strict):
+class SubjectReply(Strict):
     """One subject of an answer."""
 
     info: EngineUsed
@@ -96,7 +96,7 @@ class SubjectAnswer(Strict):
     selftest: SelftestSeen | None
     end_to_end: EndToEndSeen | None
     instructions: Instructions | None = None
-    explained: ExplainedAnswer | None = None
+    explained: ExplainedReply | None = None
 
 
 class Failure(Strict):
@@ -112,7 +112,7 @@ class Failure(Strict):
         return kind(one_line(f"{where}: {self.error}"))
 
 
-class Answer(Strict):
+class Reply(Strict):
     """What a target answers to a job."""
 
     job_version: Literal[1]
@@ -121,7 +121,7 @@ class Answer(Strict):
     versions: dict[str, str]
     time_utc: str
     energy: EnergyUsed | None = None
-    subjects: tuple[SubjectAnswer | None, ...]
+    subjects: tuple[SubjectReply | None, ...]
     failures: tuple[Failure, ...] = ()
 
 
@@ -133,7 +133,7 @@ class Collected:
     errors: tuple[EdgeError, ...]
 
 
-def collected(job: Job, answer: Mapping[str, Any], target: Target, *, command: str) -> Collected:
+def collected(job: Job, reply: Mapping[str, Any], target: Target, *, command: str) -> Collected:
     """A record or an error for every subject of a job.
 
     Raises:
@@ -141,7 +141,7 @@ def collected(job: Job, answer: Mapping[str, Any], target: Target, *, command: s
             self-test that was not made.
     """
     where = target.name
-    told = believed(Answer, answer, where)
+    told = believed(Reply, reply, where)
     failures = {failure.place: failure for failure in told.failures}
     if len(told.subjects) != len(job.subjects):
         raise EngineError(f"{where}: its answer has {len(told.subjects)} subjects, the job {len(job.subjects)}")
@@ -164,15 +164,15 @@ def collected(job: Job, answer: Mapping[str, Any], target: Target, *, command: s
     return Collected(records=tuple(found), errors=tuple(errors))
 
 
-def records(job: Job, answer: Mapping[str, Any], target: Target, *, command: str) -> list[Record]:
+def records(job: Job, reply: Mapping[str, Any], target: Target, *, command: str) -> list[Record]:
     """One record per subject of a job. Raises (EdgeError) the first failure of a subject, and as `collected` does."""
-    found = collected(job, answer, target, command=command)
+    found = collected(job, reply, target, command=command)
     if found.errors:
         raise found.errors[0]
     return list(found.records)
 
 
-def _record(job: Job, told: Answer, seen: SubjectAnswer, place: int, used: TargetUsed, command: str) -> Record:
+def _record(job: Job, told: Reply, seen: SubjectReply, place: int, used: TargetUsed, command: str) -> Record:
     subject = job.subjects[place]
     emulated = told.machine.emulation is not None or seen.info.emulated is not None
     explanation, unexplained = _explanation(subject, seen, job.plan, emulated, f"{used.name}: {subject.measured.name}")
@@ -207,7 +207,7 @@ def _record(job: Job, told: Answer, seen: SubjectAnswer, place: int, used: Targe
 
 
 def _explanation(
-    subject: Subject, seen: SubjectAnswer, plan: Plan, emulated: bool, where: str
+    subject: Subject, seen: SubjectReply, plan: Plan, emulated: bool, where: str
 ) -> tuple[Explanation | None, str | None]:
     """Where its time goes, or why that cannot be told."""
     if not plan.explain:
@@ -222,14 +222,14 @@ def _explanation(
     return explanation(subject.explain, seen.explained, engine=engine, threads=plan.threads, where=where), None
 
 
-def _inferences(job: Job, told: Answer, seen: SubjectAnswer) -> int | None:
+def _inferences(job: Job, told: Reply, seen: SubjectReply) -> int | None:
     """All that ran between the first and the last state, openings of blocks too; None where it was not one model."""
     if len(told.subjects) != 1 or job.plan.end_to_end:
         return None
     return (len(seen.samples_ns) + job.plan.rounds) * job.plan.samples_per_query
 
 
-def _measured(subject: Subject, seen: SubjectAnswer) -> Measured:
+def _measured(subject: Subject, seen: SubjectReply) -> Measured:
     """With the precision of a bare file, as far as its input shows it: an integer input with a scale, else unknown."""
     if subject.artifact is not None:
         return subject.measured
@@ -240,7 +240,7 @@ def _measured(subject: Subject, seen: SubjectAnswer) -> Measured:
     return subject.measured.model_copy(update={"precision": precision})
 
 
-def _memory(subject: Subject, seen: SubjectAnswer) -> Memory:
+def _memory(subject: Subject, seen: SubjectReply) -> Memory:
     """With the arena that the built-in kernels plan; a delegate's memory is its own."""
     if not known_kernels(seen.info.engine, seen.info.kernels).plans_arena:
         return seen.memory
@@ -261,7 +261,7 @@ def _end_to_end(seen: EndToEndSeen | None, emulated: bool) -> EndToEnd | None:
     return plain.model_copy(update={"total_ns": total_of(plain, emulated)})
 
 
-def _check(subject: Subject, seen: SubjectAnswer, plan: Plan, where: str) -> None:
+def _check(subject: Subject, seen: SubjectReply, plan: Plan, where: str) -> None:
     """Refuse what cannot be an answer to this subject and this plan."""
     if seen.info.engine != subject.engine:
         raise EngineError(f"{where}: {subject.engine} was asked for, {seen.info.engine} answered")
@@ -279,7 +279,7 @@ def _check(subject: Subject, seen: SubjectAnswer, plan: Plan, where: str) -> Non
         _check_selftest(subject, seen, where)
 
 
-def _check_counts(seen: SubjectAnswer, plan: Plan, where: str) -> None:
+def _check_counts(seen: SubjectReply, plan: Plan, where: str) -> None:
     """As many samples as the loop takes by the plan, round by round."""
     if seen.aggregates is not None:
         count = sum(entry.runs for entry in seen.aggregates)
@@ -299,7 +299,7 @@ def _check_counts(seen: SubjectAnswer, plan: Plan, where: str) -> None:
         raise EngineError(f"{where}: the transfers are not one per sample")
 
 
-def _check_selftest(subject: Subject, seen: SubjectAnswer, where: str) -> None:
+def _check_selftest(subject: Subject, seen: SubjectReply, where: str) -> None:
     assert subject.artifact is not None and subject.file is not None
     found = seen.selftest
     if found is None and seen.aggregates is not None:

@@ -4,11 +4,11 @@ import json
 from dataclasses import replace
 from statistics import mean, median
 
-from device_bench.explain.answer import ExplainedAnswer, TimedGroup
 from device_bench.explain.onnx_nodes import timed_groups
 from device_bench.explain.operator_facts import OperatorFacts
 from device_bench.explain.payoffs import Seen
 from device_bench.explain.peaks import peaks
+from device_bench.explain.reply import ExplainedReply, TimedGroup
 from device_bench.explain.roofline import explain
 from device_bench.explain.spec import ExplainSpec
 from device_bench.explain.step_times import step_times
@@ -16,11 +16,11 @@ from device_bench.records.explanation import Explanation
 from edge.errors import EngineError
 
 
-def explanation(spec: ExplainSpec, answer: ExplainedAnswer, *, engine: str, threads: int, where: str) -> Explanation:
+def explanation(spec: ExplainSpec, reply: ExplainedReply, *, engine: str, threads: int, where: str) -> Explanation:
     """Put an answer and a spec together.
 
     Args:
-        answer: with times, not one that says what is missing.
+        reply: with times, not one that says what is missing.
         engine: `litert:xnnpack`, as it really ran. where: opens an error's message.
 
     Raises:
@@ -28,18 +28,18 @@ def explanation(spec: ExplainSpec, answer: ExplainedAnswer, *, engine: str, thre
     """
     seen = Seen(
         threads=threads,
-        threads_ns={int(count): round(median(times)) for count, times in answer.threads_ns.items()},
-        empty_ns=answer.empty_ns,
-        partitions=answer.partitions,
+        threads_ns={int(count): round(median(times)) for count, times in reply.threads_ns.items()},
+        empty_ns=reply.empty_ns,
+        partitions=reply.partitions,
     )
-    if answer.method != spec.method:
-        raise EngineError(f"{where}: {spec.method} was asked for, {answer.method!r} answered")
+    if reply.method != spec.method:
+        raise EngineError(f"{where}: {spec.method} was asked for, {reply.method!r} answered")
     try:
-        measured = peaks(spec.peaks, answer)
+        measured = peaks(spec.peaks, reply)
         if spec.onnx is not None:
-            if answer.profile is None:
+            if reply.profile is None:
                 raise ValueError("it has no profile")
-            told = timed_groups(spec.facts, spec.onnx, json.loads(json.dumps(answer.profile)))
+            told = timed_groups(spec.facts, spec.onnx, json.loads(json.dumps(reply.profile)))
             return explain(
                 told.facts,
                 told.times,
@@ -49,11 +49,11 @@ def explanation(spec: ExplainSpec, answer: ExplainedAnswer, *, engine: str, thre
                 peaks=measured,
                 seen=seen,
             )
-        passes = answer.passes or ()
+        passes = reply.passes or ()
         if not passes:
             raise ValueError("it has no times of the operators")
         return explain(
-            _delegated(spec.facts, answer),
+            _delegated(spec.facts, reply),
             step_times(_states(passes, spec)),
             whole_ns=round(mean(median(group.whole_ns) for groups in passes for group in groups)),
             engine=engine,
@@ -81,11 +81,11 @@ def _times(groups: tuple[TimedGroup, ...], state: int, spec: ExplainSpec) -> lis
     return [time - (0.0 if other is None else found[other]) for time, other in zip(found, less, strict=True)]
 
 
-def _delegated(facts: tuple[OperatorFacts, ...], answer: ExplainedAnswer) -> tuple[OperatorFacts, ...]:
+def _delegated(facts: tuple[OperatorFacts, ...], reply: ExplainedReply) -> tuple[OperatorFacts, ...]:
     """The facts, each with whether a delegate runs the operator, where the runtime says so."""
-    if not answer.delegated:
+    if not reply.delegated:
         return facts
-    if len(answer.delegated) != len(facts):
-        raise ValueError(f"it tells {len(answer.delegated)} operators of {len(facts)}")
-    pairs = zip(facts, answer.delegated, strict=True)
+    if len(reply.delegated) != len(facts):
+        raise ValueError(f"it tells {len(reply.delegated)} operators of {len(facts)}")
+    pairs = zip(facts, reply.delegated, strict=True)
     return tuple(replace(fact, delegated=delegated) for fact, delegated in pairs)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from device_bench.explain.onnx_answer import Profiled, ProfiledNode, read_profiled
 from device_bench.explain.onnx_mapping import ROUNDING, FileNode, Group, RunNode, group_nodes
 from device_bench.explain.onnx_overhead import ROUNDED_OFF_NS, ProfileCost, profile_cost
+from device_bench.explain.onnx_reply import Profiled, ProfiledNode, read_profiled
 from device_bench.explain.operator_facts import OperatorFacts
 from device_bench.explain.step_times import StepTime
 
@@ -57,7 +57,7 @@ class TimedGroups:
     cost: ProfileCost
 
 
-def timed_groups(facts: Sequence[OperatorFacts], plan: OnnxPlan, answer: Mapping[str, Any]) -> TimedGroups:
+def timed_groups(facts: Sequence[OperatorFacts], plan: OnnxPlan, reply: Mapping[str, Any]) -> TimedGroups:
     """Map a device's answer back to the file's operators.
 
     A group's time is the median over the rounds of its nodes' durations, less what the profile itself costs in them
@@ -67,7 +67,7 @@ def timed_groups(facts: Sequence[OperatorFacts], plan: OnnxPlan, answer: Mapping
     Raises:
         EngineError: an answer that does not hold.
     """
-    profiled = read_profiled(answer)
+    profiled = read_profiled(reply)
     run = [
         RunNode(name=node.name, kind=node.op_type, inputs=node.inputs, outputs=node.outputs) for node in profiled.nodes
     ]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from device_bench.explain.onnx_answer import ProfiledFile
+from device_bench.explain.onnx_reply import ProfiledFile
 
 ROUNDED_OFF_NS = 500  # durations are whole microseconds, rounded down: half of one is missing on average
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from statistics import median
 
-from device_bench.explain.answer import ExplainedAnswer, TimedCopy
+from device_bench.explain.reply import ExplainedReply, TimedCopy
 from device_bench.explain.spec import PeakFile
 from device_bench.records.explanation import Bandwidth, Peaks
 
@@ -11,7 +11,7 @@ NANOSECONDS = 1e9
 NAMES: Mapping[str, str] = {"int8": "int8", "float32": "float"}  # of a peak file -> of a peak
 
 
-def peaks(files: Mapping[str, PeakFile], answer: ExplainedAnswer) -> Peaks:
+def peaks(files: Mapping[str, PeakFile], reply: ExplainedReply) -> Peaks:
     """The rates of the files that ran, and of the copies.
 
     A size's bandwidth is the best median that any number of threads reached; one that a larger size exceeds is raised
@@ -23,15 +23,15 @@ def peaks(files: Mapping[str, PeakFile], answer: ExplainedAnswer) -> Peaks:
     rates: dict[str, float | None] = {}
     how: dict[str, str] = {}
     for name, file in files.items():
-        times = answer.peaks_ns.get(name)
+        times = reply.peaks_ns.get(name)
         rates[name] = file.multiply_adds * NANOSECONDS / max(median(times), 1) if times else None
-        why = answer.refused.get(name, "not timed")
+        why = reply.refused.get(name, "not timed")
         how[NAMES[name]] = f"{file.words}, median of {len(times)}" if times else f"not measured: {why}"
     how["bandwidth"] = "numpy copies, bytes read and written; the working set is source and target together"
     return Peaks(
         int8_multiply_adds_per_s=rates.get("int8"),
         float_multiply_adds_per_s=rates.get("float32"),
-        bandwidths=_bandwidths(answer.copies),
+        bandwidths=_bandwidths(reply.copies),
         how=how,
     )
 

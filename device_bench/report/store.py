@@ -32,9 +32,9 @@ class Store:
 
     def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """The answer to a query, each row by its columns' names."""
-        answer = self.connection.execute(query, list(parameters))
-        names = [column[0] for column in answer.description]
-        return [dict(zip(names, found, strict=True)) for found in answer.fetchall()]
+        result = self.connection.execute(query, list(parameters))
+        names = [column[0] for column in result.description]
+        return [dict(zip(names, found, strict=True)) for found in result.fetchall()]
 
     def pass_over(self, error: FileError) -> None:
         """Count a line that is no record."""

@@ -8,11 +8,11 @@ from contextlib import ExitStack
 from typing import Any
 
 from device_bench.agent.serve import FOLDER
-from device_bench.targets.conversation import Conversation, NoAnswer, Tell
+from device_bench.targets.conversation import Conversation, NoReply, Tell
 from edge.errors import EngineError, one_line
 from edge.files.leftovers import temporary_folder
 
-ANSWER_SECONDS = 600.0
+REPLY_SECONDS = 600.0
 GRACE_SECONDS, STOP_SECONDS = 0.5, 5.0
 
 
@@ -29,7 +29,7 @@ class AgentProcess:
 
     Args:
         command: starts it. name: opens every message. before: sent ahead of the first request, as it is.
-        answer_seconds: how long it may be silent before it is ended; told progress starts the time anew.
+        reply_seconds: how long it may be silent before it is ended; told progress starts the time anew.
         folder: give it a folder for its files that goes when it ends, however it does. Its name is of chance, and
             what an emulated processor executes may hang on that.
 
@@ -44,11 +44,11 @@ class AgentProcess:
         name: str,
         before: bytes = b"",
         environment: Mapping[str, str] | None = None,
-        answer_seconds: float = ANSWER_SECONDS,
+        reply_seconds: float = REPLY_SECONDS,
         folder: bool = True,
     ) -> None:
         self._before = before
-        self._answer_seconds = answer_seconds
+        self._reply_seconds = reply_seconds
         self._held = ExitStack()  # the folder of its files: ours, so that it goes however the agent ends
         try:
             own = {FOLDER: str(self._held.enter_context(temporary_folder()))} if folder else {}
@@ -74,8 +74,8 @@ class AgentProcess:
         """
         before, self._before = self._before, b""
         try:
-            return self._talk.ask(request, payload, self._answer_seconds, progress, before=before)
-        except NoAnswer as error:
+            return self._talk.ask(request, payload, self._reply_seconds, progress, before=before)
+        except NoReply as error:
             raise self._failure(error) from error
 
     def stop(self) -> None:
@@ -99,14 +99,14 @@ class AgentProcess:
         self._talk.close()
         self._held.close()
 
-    def _failure(self, why: NoAnswer) -> EngineError:
+    def _failure(self, why: NoReply) -> EngineError:
         """Why there is no answer, with the last line that it wrote to standard error; it is ended."""
         status = self._talk.ended(1)
         lines = self._talk.said().strip().splitlines()
         said = f"; it said: {lines[-1].strip()}" if lines else ""
         name = self._talk.name
         if why.late:
-            return EngineError(one_line(f"{name}: no answer within {self._answer_seconds:g} s{said}"))
+            return EngineError(one_line(f"{name}: no answer within {self._reply_seconds:g} s{said}"))
         told = str(why.reason) if isinstance(why.reason, EngineError) else "it ended without an answer"
         ended = "" if status is None else f" (exit code {status})"
         if status is not None and status < 0 and self._talk.subject:

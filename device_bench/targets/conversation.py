@@ -11,7 +11,7 @@ from edge.engines.framing import read_message, read_object, write_message
 from edge.errors import EngineError, UsageError, one_line
 
 KEPT_STDERR_BYTES = 8192
-MAX_ANSWER_BYTES = 64 << 20
+MAX_REPLY_BYTES = 64 << 20
 Tell = Callable[[int, int], None]
 
 
@@ -53,7 +53,7 @@ class Conversation:
             seconds: how long it may be silent; told progress starts the time anew. None: as long as it lives.
 
         Raises:
-            NoAnswer: none came, or none that holds. EngineError, UsageError: the other side's own.
+            NoReply: none came, or none that holds. EngineError, UsageError: the other side's own.
         """
         late = threading.Event()
         try:
@@ -62,7 +62,7 @@ class Conversation:
                 write_message(self.sink, request, payload)
             while True:
                 with self.deadline(seconds, late):
-                    header, data = read_message(self.source, MAX_ANSWER_BYTES)
+                    header, data = read_message(self.source, MAX_REPLY_BYTES)
                 if "error" in header:
                     break
                 if "progress" in header:
@@ -74,7 +74,7 @@ class Conversation:
                 else:
                     return read_object(data, "its answer")
         except (OSError, ValueError, EngineError) as error:
-            raise NoAnswer(error, late.is_set()) from error
+            raise NoReply(error, late.is_set()) from error
         told_error = one_line(f"{self.name}: {header['error']}")
         raise UsageError(told_error) if header.get("kind") == "UsageError" else EngineError(told_error)
 
@@ -122,7 +122,7 @@ class Conversation:
             self._kept = (self._kept + block)[-KEPT_STDERR_BYTES:]
 
 
-class NoAnswer(Exception):
+class NoReply(Exception):
     """Why no answer came: what reading it raised, and whether the time was over. It never leaves the targets."""
 
     def __init__(self, reason: Exception, late: bool) -> None:

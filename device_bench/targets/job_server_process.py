@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from device_bench.targets.agent_archive import BENCH_MODULES
-from device_bench.targets.conversation import Conversation, NoAnswer, Tell
+from device_bench.targets.conversation import Conversation, NoReply, Tell
 from device_bench.targets.ssh_client import Address, ConnectionCut, python_line
 from edge.engines.agent_code import agent_archive
 from edge.engines.framing import CutOff, Ended
@@ -19,7 +19,7 @@ MODULES = (
     "device_bench/agent/device_folder.py",
     "device_bench/agent/job_server.py",
 )
-ANSWER_SECONDS = 300.0
+REPLY_SECONDS = 300.0
 GREETING_LINES = 200  # a login script may talk before the agent does
 HAVE, NEED = b"edge-agent have\n", b"edge-agent need\n"
 # Every Python can read it; what is too old, or lacks numpy, says so.
@@ -35,18 +35,18 @@ size, expected = int(sys.argv[1]), sys.argv[2]
 cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
 folder = os.path.join(cache, "edge-deploy", "agent-" + expected[:16])
 archive = os.path.join(folder, "agent.zip")
-answers = os.fdopen(os.dup(1), "wb")
+replies = os.fdopen(os.dup(1), "wb")
 os.dup2(2, 1)
 code = b""
 if os.path.isfile(archive):
     with open(archive, "rb") as handle:
         code = handle.read()
 if hashlib.sha256(code).hexdigest() == expected:
-    answers.write(b"edge-agent have\\n")
-    answers.flush()
+    replies.write(b"edge-agent have\\n")
+    replies.flush()
 else:
-    answers.write(b"edge-agent need\\n")
-    answers.flush()
+    replies.write(b"edge-agent need\\n")
+    replies.flush()
     code = sys.stdin.buffer.read(size)
     if hashlib.sha256(code).hexdigest() != expected:
         sys.exit("the agent's code arrived damaged")
@@ -62,7 +62,7 @@ else:
         sys.exit("the agent cannot be written to " + folder + ": " + str(error.strerror) + "; free space there")
 sys.path.insert(0, archive)
 from device_bench.agent.job_server import serve
-serve(archive, sys.stdin.buffer, answers)
+serve(archive, sys.stdin.buffer, replies)
 """
 
 
@@ -105,7 +105,7 @@ class JobServerProcess:
         payload: bytes = b"",
         *,
         progress: Tell | None = None,
-        seconds: float | None = ANSWER_SECONDS,
+        seconds: float | None = REPLY_SECONDS,
     ) -> dict[str, Any]:
         """Send one request and wait for its answer.
 
@@ -117,7 +117,7 @@ class JobServerProcess:
         """
         try:
             return self._talk.ask(request, payload, seconds, progress)
-        except NoAnswer as error:
+        except NoReply as error:
             if isinstance(error.reason, EngineError) and not isinstance(error.reason, Ended | CutOff):
                 self.kill()
                 raise EngineError(one_line(f"{self._address.name}: {error.reason}")) from error
@@ -134,7 +134,7 @@ class JobServerProcess:
     def _greet(self, archive: bytes) -> None:
         source, sink = self._talk.source, self._talk.sink
         try:
-            with self._talk.deadline(ANSWER_SECONDS, threading.Event()):
+            with self._talk.deadline(REPLY_SECONDS, threading.Event()):
                 for _ in range(GREETING_LINES):
                     line = source.readline(4096)
                     if line == HAVE:

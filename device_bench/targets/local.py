@@ -9,7 +9,7 @@ from typing import Any
 
 from device_bench.jobs.job import Job
 from device_bench.targets.agent_archive import SERVE, bench_archive, bench_archive_sha256, bench_start_arguments
-from device_bench.targets.agent_process import ANSWER_SECONDS, AgentProcess
+from device_bench.targets.agent_process import REPLY_SECONDS, AgentProcess
 from device_bench.targets.target import Progress, TargetOptions
 from edge.engines.python_child import THIS_PYTHON, code_arguments
 from edge.errors import EngineError, UsageError
@@ -30,11 +30,11 @@ class LocalTarget:
 
     kind = "local"
 
-    def __init__(self, python: str | None = None, *, answer_seconds: float = ANSWER_SECONDS) -> None:
+    def __init__(self, python: str | None = None, *, reply_seconds: float = REPLY_SECONDS) -> None:
         self._python = None if python is None else shutil.which(python)
         if python is not None and self._python is None:
             raise UsageError(f"--python {python}: no such interpreter; give the path of an executable")
-        self._answer_seconds = answer_seconds
+        self._reply_seconds = reply_seconds
         self._agent: AgentProcess | None = None
         self._stopped = False
         self.name = "local" if python is None else f"local:{python}"
@@ -72,7 +72,7 @@ class LocalTarget:
             # The folder that this product was imported from comes first for the other process too.
             root = str(Path(__file__).absolute().parents[2])
             command = [THIS_PYTHON, *code_arguments(START_HERE, [root])]
-            return AgentProcess(command, name=self.name, answer_seconds=self._answer_seconds)
+            return AgentProcess(command, name=self.name, reply_seconds=self._reply_seconds)
         # What steers the Python that runs here must not reach the other one.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         return AgentProcess(
@@ -80,7 +80,7 @@ class LocalTarget:
             name=self.name,
             before=bench_archive(),
             environment={**environment, "PYTHONDONTWRITEBYTECODE": "1"},
-            answer_seconds=self._answer_seconds,
+            reply_seconds=self._reply_seconds,
         )
 
 
@@ -92,4 +92,4 @@ def open_local(name: str, options: TargetOptions) -> LocalTarget:
         raise UsageError("--cpu and --userland belong to emulated-arm64, not to local")
     if options.benchmark_binary is not None:
         raise UsageError("--benchmark-binary belongs to adb, not to local")
-    return LocalTarget(options.python, answer_seconds=options.timeout_s or ANSWER_SECONDS)
+    return LocalTarget(options.python, reply_seconds=options.timeout_s or REPLY_SECONDS)

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from device_bench.jobs.job import Job
-from device_bench.targets.answers import believed, probed
 from device_bench.targets.job_server_process import JobServerProcess, job_server_archive
+from device_bench.targets.replies import believed, probed
 from device_bench.targets.ssh_client import Address, ConnectionCut, parse_address
 from device_bench.targets.target import Progress, TargetOptions
 from edge.errors import EngineError, UsageError
@@ -140,14 +140,14 @@ class SshTarget:
             self._asked = before
             raise
         try:
-            answer = connection.ask({"do": "wait", "id": job.id}, progress=progress, seconds=None)
+            reply = connection.ask({"do": "wait", "id": job.id}, progress=progress, seconds=None)
         except ConnectionCut:
             raise
         except EngineError:
             self._forget(connection, job)
             raise
         self._forget(connection, job)
-        return answer
+        return reply
 
     def _forget(self, connection: JobServerProcess, job: Job) -> None:
         """Remove the job there; where the connection is just lost it stays, and --remove-agent removes it."""

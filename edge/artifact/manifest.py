@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
-from edge.artifact.answer_form import form_problem
+from edge.artifact.output_form import form_problem
 from edge.errors import ArtifactError
 from edge.files.bounded_file import check_file, exists, is_dir, is_file, read_bytes
 from edge.strict import Strict, first_problem
@@ -56,7 +56,7 @@ class TensorInfo(Part):
     `layout` is the axis order (`nhwc`, `nchw`, `nc`, `nhw`); `scale` and `zero_point` are given for quantized tensors;
     `stride` says that one output cell stands for stride x stride input pixels (1 at full resolution). A uint8 image
     without a scale takes the pixels as they are. `scores` says of logits and probabilities whether they exclude each
-    other (softmax) or not (sigmoid); see `edge.artifact.answer_form`.
+    other (softmax) or not (sigmoid); see `edge.artifact.output_form`.
     """
 
     name: Name

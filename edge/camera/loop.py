@@ -25,7 +25,7 @@ LARGEST_ENLARGED_SIDE = 4096
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Seen:
-    """One frame's answer and stage times, `times_ns[stage]` for every stage of STAGES and their sum as `total`."""
+    """One frame's prediction and stage times, `times_ns[stage]` for every stage of STAGES and their sum as `total`."""
 
     index: int
     name: str
@@ -71,7 +71,7 @@ def watch(
         before_draw = clock()
         drawn = draw(frame, prediction, predictor) if sinks else None
         after_draw = clock()
-        answers = [sink.write(drawn, frame.name) for sink in sinks] if drawn is not None else []
+        wants_more = [sink.write(drawn, frame.name) for sink in sinks] if drawn is not None else []
         times = prediction.times
         times_ns = {
             "read": after_read - start,
@@ -84,12 +84,12 @@ def watch(
         }
         times_ns[END_TO_END] = sum(times_ns.values())
         yield Seen(index=index, name=frame.name, prediction=prediction, times_ns=times_ns)
-        if not all(answers):
+        if not all(wants_more):
             return
 
 
 def draw(frame: Frame, prediction: Prediction, predictor: Predictor) -> Pixels:
-    """The frame with the answer and the times drawn on it: RGB uint8 (h, w, 3).
+    """The frame with the prediction and the times drawn on it: RGB uint8 (h, w, 3).
 
     A frame with a side below LEGIBLE_SIDE is enlarged by a whole factor first, so that the text hides little of it; no
     side is made longer than LARGEST_ENLARGED_SIDE.

@@ -13,7 +13,7 @@ from edge.predictor.predictor import LabelsPrediction, Prediction, SegmentPredic
 SHOWN_CLASSES = 3
 
 
-def answer_object(prediction: Prediction) -> dict[str, Any]:
+def prediction_object(prediction: Prediction) -> dict[str, Any]:
     """A prediction as plain data: `classes` with probabilities, or `shares` of the frame.
 
     Of independent labels also `labels`, the names of those that hold.
@@ -32,7 +32,7 @@ def frame_object(seen: Seen) -> dict[str, Any]:
         "kind": "frame",
         "index": seen.index,
         "name": seen.name,
-        **answer_object(seen.prediction),
+        **prediction_object(seen.prediction),
         "times_ns": seen.times_ns,
     }
 
@@ -44,7 +44,7 @@ def summary_object(summary: Sequence[StageSummary], frames: int, info: EngineInf
 
 
 def frame_line(seen: Seen) -> str:
-    """One picture's answer on one line: `dog.jpg  golden retriever 93.1 %, ...`.
+    """One picture's prediction on one line: `dog.jpg  golden retriever 93.1 %, ...`.
 
     Of independent labels all that hold; where none does, `no label` and the best in brackets.
     """

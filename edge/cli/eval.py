@@ -7,8 +7,8 @@ from typing import Any
 import click
 from rich.table import Table
 
-from edge.artifact.answer_form import has_independent_labels
 from edge.artifact.manifest import open_artifact
+from edge.artifact.output_form import has_independent_labels
 from edge.cli.bounded_number import THREADS, whole
 from edge.cli.split_options import split_options
 from edge.data.class_names import ClassNames
@@ -19,9 +19,9 @@ from edge.data.open_split import open_split
 from edge.data.recipe_splits import validation_split
 from edge.data.splits import Split
 from edge.errors import FileError, UsageError
-from edge.evaluation.accuracy import Answer, accuracy
+from edge.evaluation.accuracy import Predict, accuracy
 from edge.files.bounded_file import is_dir, is_file
-from edge.predictor.artifact_answer import artifact_answer
+from edge.predictor.artifact_predictions import artifact_predictions
 from edge.recipe.recipe import Data
 from edge.recipe.recipe_file import expand
 from edge.terminal import Bars, say, say_json, show
@@ -34,7 +34,7 @@ class _Opened:
     `data`: of a checkpoint's recipe; `validated_on`: the hash of the split that it was validated on.
     """
 
-    answer: Answer
+    predict: Predict
     runs_on: str
     task: str
     classes: ClassNames
@@ -101,7 +101,7 @@ def command(
         task = progress.add_task("evaluate", total=len(chosen))
         metrics = accuracy(
             chosen,
-            opened.answer,
+            opened.predict,
             batch_size=8,
             independent=opened.independent,
             advance=lambda count: progress.advance(task, count),
@@ -118,9 +118,9 @@ def _skipping(data: Data, skip_damaged: bool) -> Data:
 
 def _artifact(folder: Path, engine: str | None, threads: int) -> _Opened:
     artifact = open_artifact(folder)
-    answer, info = artifact_answer(artifact, engine=engine, threads=threads)
+    predict, info = artifact_predictions(artifact, engine=engine, threads=threads)
     return _Opened(
-        answer=answer,
+        predict=predict,
         runs_on=f"{info.engine} {info.version}, {info.kernels}",
         task=artifact.manifest.task,
         classes=model_classes(artifact.manifest.labels),
@@ -137,7 +137,7 @@ def _checkpoint(path: Path, engine: str | None, threads: int) -> _Opened:
     import torch
 
     from edge.training.checkpoint import read_checkpoint, restore_module
-    from edge.training.evaluate import module_answer
+    from edge.training.evaluate import module_predictions
 
     if engine not in (None, "torch"):
         raise UsageError(f"{path}: a checkpoint runs on torch, not on '{engine}'; convert it to an artifact first")
@@ -145,7 +145,7 @@ def _checkpoint(path: Path, engine: str | None, threads: int) -> _Opened:
     torch.set_num_threads(threads)
     recipe = checkpoint.recipe
     return _Opened(
-        answer=module_answer(restore_module(checkpoint), recipe.preprocess, checkpoint.task),
+        predict=module_predictions(restore_module(checkpoint), recipe.preprocess, checkpoint.task),
         runs_on=f"torch {torch.__version__}, {checkpoint.kind}",
         task=checkpoint.task,
         classes=model_classes(checkpoint.labels),

@@ -9,7 +9,7 @@ import click
 from device_bench.records.machine import Machine
 from device_bench.records.machine_state import MachineState
 from device_bench.records.taints import ADVICE, Taint, notes, taints
-from device_bench.targets.answers import ProbeAnswer, believed
+from device_bench.targets.replies import ProbeReply, believed
 from device_bench.targets.target import Target
 from edge.cli.bench_targets import open_targets, place_options
 from edge.cli.grouped_help import examples
@@ -72,12 +72,12 @@ def _probed(target: Target) -> Probed:
 
 def check_probe(target: Target, told: Mapping[str, Any]) -> Probed:
     """Believe a probe's answer as far as its types hold. Refuses (EngineError) any other, in one line."""
-    answer = believed(ProbeAnswer, told, target.name)
-    machine, state = answer.machine, answer.state
+    reply = believed(ProbeReply, told, target.name)
+    machine, state = reply.machine, reply.state
     return Probed(
         target=target.name,
-        python=answer.python,
-        engines=answer.engines,
+        python=reply.python,
+        engines=reply.engines,
         machine=machine,
         state=state,
         taints=taints(machine, (state, state), threads=1, emulated=None, self_tested=True),

@@ -20,7 +20,7 @@ from edge.engines.table import PREFERRED
 from edge.errors import EngineError
 from edge.files.leftovers import temporary_folder
 
-Answer = tuple[dict[str, Any], bytes]
+Reply = tuple[dict[str, Any], bytes]
 FORMATS = tuple(PREFERRED)  # of the files that may be sent here
 
 
@@ -32,7 +32,7 @@ class Agent:
         self._opened = 0
         self._sessions: dict[int, Session] = {}
 
-    def probe(self, header: Mapping[str, Any], payload: bytes) -> Answer:
+    def probe(self, header: Mapping[str, Any], payload: bytes) -> Reply:
         """What this Python is and which engines it has."""
         told = {
             "python": platform.python_version(),
@@ -43,7 +43,7 @@ class Agent:
         }
         return told, b""
 
-    def open(self, header: Mapping[str, Any], payload: bytes) -> Answer:
+    def open(self, header: Mapping[str, Any], payload: bytes) -> Reply:
         """Load the model file that the payload holds."""
         if header["format"] not in FORMATS:
             raise EngineError(f"a file of format {header['format']}; known: {', '.join(FORMATS)}")
@@ -58,7 +58,7 @@ class Agent:
         }
         return {"session": self._opened, "info": asdict(session.info), **ports}, b""
 
-    def run(self, header: Mapping[str, Any], payload: bytes) -> Answer:
+    def run(self, header: Mapping[str, Any], payload: bytes) -> Reply:
         """Run an open model once."""
         outputs = self._sessions[header["session"]].run(unpack_arrays(header["arrays"], payload))
         described, data = pack_arrays(outputs)
@@ -78,7 +78,7 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
     """Answer messages until there are no more. What goes wrong is answered in one line, with the error's name."""
     with temporary_folder() as folder:
         agent = Agent(folder)
-        requests: dict[str, Callable[[Mapping[str, Any], bytes], Answer]] = {
+        requests: dict[str, Callable[[Mapping[str, Any], bytes], Reply]] = {
             "probe": agent.probe,
             "open": agent.open,
             "run": agent.run,
@@ -90,9 +90,9 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
                 return
             try:
                 agent.release(header.get("release", []))
-                answer, data = requests[header["do"]](header, payload)
+                reply, data = requests[header["do"]](header, payload)
             except Exception as error:  # whatever a native runtime raises: the other side decides
                 text = " ".join(str(error).split()).replace(f"{folder}{os.sep}", "")
                 write_message(sink, {"error": text or "no reason given", "kind": type(error).__name__})
             else:
-                write_message(sink, answer, data)
+                write_message(sink, reply, data)

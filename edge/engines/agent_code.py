@@ -55,10 +55,10 @@ try:
     with open(archive, "wb") as handle:
         handle.write(code)
     sys.path.insert(0, archive)
-    answers = os.fdopen(os.dup(1), "wb")
+    replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     from {module} import serve
-    serve(sys.stdin.buffer, answers)
+    serve(sys.stdin.buffer, replies)
 finally:
     shutil.rmtree(folder, ignore_errors=True)
 """

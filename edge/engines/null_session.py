@@ -22,8 +22,8 @@ class NullSession(EngineSession):
         values: Sequence[npt.NDArray[Any]] | None = None,
         threads: int = 1,
     ) -> None:
-        answer = list(values or (np.zeros(port.shape, port.dtype) for port in outputs))
-        super().__init__("null", answer, inputs, outputs)
+        arrays = list(values or (np.zeros(port.shape, port.dtype) for port in outputs))
+        super().__init__("null", arrays, inputs, outputs)
         self._threads = threads
 
     @property
@@ -45,5 +45,5 @@ class NullSession(EngineSession):
     def prepared(self, inputs: Sequence[npt.NDArray[Any]]) -> Callable[[], list[npt.NDArray[Any]]]:
         """The inputs checked once; see `edge.engines.engine.PreparedSession`."""
         check_inputs("null", self._inputs, inputs)
-        values = self._alone(lambda answer: answer)
+        values = self._alone(lambda arrays: arrays)
         return lambda: [value.copy() for value in values]

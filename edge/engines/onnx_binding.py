@@ -50,10 +50,10 @@ class DeviceBinding:
         self._session.run_with_iobinding(self._binding)
         self._binding.synchronize_outputs()
         computed = self._clock()
-        answers = [value.numpy() for value in self._made]
+        outputs = [value.numpy() for value in self._made]
         back = self._clock()
         times = DeviceTimes(to_device_ns=there - started, compute_ns=computed - there, to_host_ns=back - computed)
-        return [np.array(answer) for answer in answers], times  # copies: on the CPU they are views of the bound memory
+        return [np.array(output) for output in outputs], times  # copies: on the CPU they are views of the bound memory
 
 
 def _allocated(runtime: Any, port: Port, device: str) -> Any:

@@ -17,14 +17,14 @@ from typing import IO, Any, BinaryIO, cast
 import numpy.typing as npt
 
 from edge.engines.agent_code import agent_archive, start_arguments
-from edge.engines.answer_fields import read_info, read_port, read_text, read_texts
 from edge.engines.engine import EngineInfo, Port
 from edge.engines.framing import pack_arrays, read_message, unpack_arrays, write_message
+from edge.engines.reply_fields import read_info, read_port, read_text, read_texts
 from edge.engines.session import EngineSession
 from edge.errors import EngineError, ModelFileError, UsageError
 
 START_SECONDS = 120.0
-ANSWER_SECONDS = 600.0
+REPLY_SECONDS = 600.0
 KEPT_STDERR_BYTES = 4096
 
 
@@ -51,15 +51,15 @@ class OtherPython:
 
     Args:
         python: path of an interpreter, or a command on PATH.
-        answer_seconds: how long one answer may take before the process is ended; the first at most 120 s.
+        reply_seconds: how long one answer may take before the process is ended; the first at most 120 s.
 
     Raises:
         UsageError: there is no such interpreter. EngineError: it does not start, or lacks numpy.
     """
 
-    def __init__(self, python: str | Path, *, answer_seconds: float = ANSWER_SECONDS) -> None:
+    def __init__(self, python: str | Path, *, reply_seconds: float = REPLY_SECONDS) -> None:
         self.python = str(python)
-        self._answer_seconds = min(START_SECONDS, answer_seconds)
+        self._reply_seconds = min(START_SECONDS, reply_seconds)
         self._stale: list[int] = []
         self._lock, self._asker = threading.Lock(), os.getpid()
         self._said = b""
@@ -87,7 +87,7 @@ class OtherPython:
                 numpy=read_text(header, "numpy"),
                 engines=read_texts(header, "engines"),
             )
-            self._answer_seconds = answer_seconds
+            self._reply_seconds = reply_seconds
         except BaseException:
             self.close()
             raise
@@ -174,7 +174,7 @@ class OtherPython:
             late.set()
             process.kill()
 
-        timer = threading.Timer(self._answer_seconds, end)
+        timer = threading.Timer(self._reply_seconds, end)
         timer.start()
         try:
             process.stdin.write(before)
@@ -202,7 +202,7 @@ class OtherPython:
         lines = self._said.decode("utf-8", "replace").strip().splitlines()
         said = f"; it said: {lines[-1].strip()}" if lines else ""
         if late:
-            return f"no answer within {self._answer_seconds:g} s{said}"
+            return f"no answer within {self._reply_seconds:g} s{said}"
         told = str(error) if isinstance(error, EngineError) else "it ended without an answer"
         return f"{told}{ended}{said}"
 

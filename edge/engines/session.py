@@ -14,7 +14,7 @@ from edge.engines.inputs import check_inputs
 from edge.errors import EngineError
 
 Arrays = Sequence[npt.NDArray[Any]]
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 class EngineSession(ABC):
@@ -85,7 +85,7 @@ class EngineSession(ABC):
     def _compute(self, model: Any, inputs: Arrays) -> list[npt.NDArray[Any]]:
         """Run once with checked inputs; no other thread uses the model meanwhile. The result is the caller's."""
 
-    def _alone(self, work: Callable[[Any], Answer]) -> Answer:
+    def _alone(self, work: Callable[[Any], Result]) -> Result:
         """What `work` makes of the runtime's model, which no other thread uses meanwhile.
 
         Raises:

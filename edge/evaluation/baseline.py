@@ -1,4 +1,4 @@
-"""What a model must beat: answers that look at no pixel, and a linear model on pixels."""
+"""What a model must beat: predictions that look at no pixel, and a linear model on pixels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class MajorityClass:
 
 
 def majority_class(split: Split, test: Split | None = None) -> MajorityClass:
-    """Always answer the commonest class of `split`: its top-1 on `test`, in [0, 1] (on `split` itself if None)."""
+    """Always predict the commonest class of `split`: its top-1 on `test`, in [0, 1] (on `split` itself if None)."""
     counts = np.bincount([split.label(index) for index in range(len(split))], minlength=len(split.classes))
     label = int(counts.argmax())
     asked = split if test is None else test
@@ -52,15 +52,15 @@ def mean_mask(split: Split, shape_hw: tuple[int, int] | None = None) -> Pixels:
 
 
 def mean_mask_score(split: Split, test: Split) -> SegmentationScore:
-    """Always answer the mean mask of `split`: its score on `test`."""
-    answer = mean_mask(split)
+    """Always predict the mean mask of `split`: its score on `test`."""
+    prediction = mean_mask(split)
     matrix = ConfusionMatrix(len(test.classes), test.ignore_index)
     for index in range(len(test)):
         truth = test.mask(index)
         height, width = truth.shape
-        fitted = answer
-        if answer.shape != truth.shape:
-            fitted = np.asarray(cv2.resize(answer, (width, height), interpolation=cv2.INTER_NEAREST_EXACT))
+        fitted = prediction
+        if prediction.shape != truth.shape:
+            fitted = np.asarray(cv2.resize(prediction, (width, height), interpolation=cv2.INTER_NEAREST_EXACT))
         matrix.add(truth, fitted)
     return matrix.score()
 
@@ -81,11 +81,11 @@ def other_half_score(split: Split, count: int | None = None) -> SegmentationScor
     return _scored(asked, [means[index >= half] for index in range(len(asked))])
 
 
-def _scored(asked: Split, answers: Sequence[Pixels]) -> SegmentationScore:
+def _scored(asked: Split, predictions: Sequence[Pixels]) -> SegmentationScore:
     matrix = ConfusionMatrix(len(asked.classes), asked.ignore_index)
-    for index, answer in enumerate(answers):
+    for index, prediction in enumerate(predictions):
         truth = asked.mask(index)
-        fitted = cv2.resize(answer, (truth.shape[1], truth.shape[0]), interpolation=cv2.INTER_NEAREST_EXACT)
+        fitted = cv2.resize(prediction, (truth.shape[1], truth.shape[0]), interpolation=cv2.INTER_NEAREST_EXACT)
         matrix.add(truth, np.asarray(fitted))
     return matrix.score()
 
@@ -123,8 +123,8 @@ def linear_on_pixels(train: Split, test: Split, *, size: int = 16, penalty: floa
         kernel = inputs @ inputs.T + ridge * np.eye(images, dtype=np.float32)
         weights = inputs.T @ np.linalg.solve(kernel, targets - offset)
     asked, truth = _small_images(test, size)
-    answers = ((asked - mean) / deviation) @ weights + offset
-    return float((answers.argmax(axis=1) == truth).mean())
+    predictions = ((asked - mean) / deviation) @ weights + offset
+    return float((predictions.argmax(axis=1) == truth).mean())
 
 
 def _small_images(split: Split, size: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

@@ -40,7 +40,7 @@ def ranks(scores: Scores, labels: NDArray[np.integer]) -> NDArray[np.int64]:
     if labels.size and not (int(labels.min()) >= 0 and int(labels.max()) < classes):
         raise UsageError(f"a label is outside 0 to {classes - 1}: {int(labels.min())}..{int(labels.max())}")
     true = np.take_along_axis(scores, labels[:, None], axis=1)  # (n, 1)
-    # Written as `not behind`, so that a nan counts as ahead of everything and is never an answer that is right.
+    # Written as `not behind`, so that a nan counts as ahead of everything and is never a prediction that is right.
     ahead = ~(scores <= true)
     tied_before = (scores == true) & (np.arange(classes)[None] < labels[:, None])
     ahead[np.arange(len(labels)), labels] = False
@@ -50,7 +50,7 @@ def ranks(scores: Scores, labels: NDArray[np.integer]) -> NDArray[np.int64]:
 
 
 class ClassificationMeter:
-    """Counts right answers over batches."""
+    """Counts right predictions over batches."""
 
     def __init__(self) -> None:
         self.images = 0

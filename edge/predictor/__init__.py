@@ -1,1 +1,1 @@
-"""An artifact on frames: choice of the engine, self-test, answers."""
+"""An artifact on frames: choice of the engine, self-test, predictions."""

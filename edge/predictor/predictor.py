@@ -8,8 +8,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from edge.artifact.answer_form import has_independent_labels
 from edge.artifact.manifest import Artifact, ModelFile, open_artifact
+from edge.artifact.output_form import has_independent_labels
 from edge.engines.engine import EngineInfo, Session
 from edge.errors import EngineError, UnsupportedError, UsageError, unknown_name
 from edge.predictor.artifact_session import open_artifact_session, require_as_told
@@ -36,13 +36,13 @@ class StageTimes:
 
     @property
     def total_ns(self) -> int:
-        """From the frame to the answer."""
+        """From the frame to the prediction."""
         return self.resize_ns + self.quantize_ns + self.infer_ns + self.postprocess_ns
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassPrediction:
-    """A classifier's answer: the best classes, at most TOP of them, the best first."""
+    """A classifier's prediction: the best classes, at most TOP of them, the best first."""
 
     scores: ClassScores
     times: StageTimes
@@ -60,7 +60,7 @@ class ClassPrediction:
 
 @dataclass(frozen=True, kw_only=True)
 class LabelsPrediction:
-    """The answer of a classifier whose labels are independent: those that hold, and the best scores beside them."""
+    """The prediction of a classifier whose labels are independent: those that hold, and the best scores beside them."""
 
     scores: ClassScores
     times: StageTimes
@@ -73,7 +73,7 @@ class LabelsPrediction:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SegmentPrediction:
-    """A segmenter's answer.
+    """A segmenter's prediction.
 
     Attributes:
         class_map: uint8 (frame height, frame width), class indices; 255 where the model saw nothing (fit `crop`). A
@@ -102,7 +102,7 @@ class Predictor:
         self._session = session
         self._preprocess = artifact.manifest.preprocess
         require_as_told(artifact, file, session)
-        self._output = file.outputs[0]  # the only one of a task that has a predictor, see `edge.artifact.answer_form`
+        self._output = file.outputs[0]  # the only one of a task that has a predictor, see `edge.artifact.output_form`
         self._independent = has_independent_labels(artifact.manifest)
         self._encode = frame_encoder(file.inputs[0], self._preprocess)
         # `resize` takes RGB and makes the model's order; for a BGR frame the swap is the opposite one.
@@ -191,21 +191,21 @@ class Predictor:
         output = self._session.run([raw])[0]
         after_infer = time.perf_counter_ns()
         frame_hw = (frame.shape[0], frame.shape[1])
-        answer: ClassScores | Pixels
+        result: ClassScores | Pixels
         if self._artifact.manifest.task == "classify":
-            answer = class_scores(output, self._output, self._artifact.manifest.labels.names, top=TOP)
+            result = class_scores(output, self._output, self._artifact.manifest.labels.names, top=TOP)
         else:
-            answer = frame_class_map(output, self._output, frame_hw, self._preprocess)
+            result = frame_class_map(output, self._output, frame_hw, self._preprocess)
         times = StageTimes(
             resize_ns=after_resize - start,
             quantize_ns=after_quantize - after_resize,
             infer_ns=after_infer - after_quantize,
             postprocess_ns=time.perf_counter_ns() - after_infer,
         )
-        if isinstance(answer, ClassScores):
+        if isinstance(result, ClassScores):
             kind = LabelsPrediction if self._independent else ClassPrediction
-            return kind(scores=answer, times=times)
-        return SegmentPrediction(class_map=answer, names=self._artifact.manifest.labels.names, times=times)
+            return kind(scores=result, times=times)
+        return SegmentPrediction(class_map=result, names=self._artifact.manifest.labels.names, times=times)
 
     def values(self, frame: Pixels, *, colour_order: ColourOrder = "bgr") -> npt.NDArray[Any]:
         """What an evaluation counts: a classifier's `ranked_values` (classes,), a segmenter's class map (h, w)."""

@@ -10,11 +10,11 @@ from torch import nn
 from edge.data.splits import Split
 from edge.evaluation.accuracy import Advance, Pixels, accuracy, no_progress
 from edge.training.batches import Normalizer
-from edge.vision.postprocess import Answer, frame_class_map
+from edge.vision.postprocess import OutputInfo, frame_class_map
 from edge.vision.preprocess import Preprocess, resize
 
 BATCH_SIZE = 8
-LOGITS = Answer(meaning="logits", scores="exclusive", layout="nchw")  # what a segmenter is trained to give
+LOGITS = OutputInfo(meaning="logits", scores="exclusive", layout="nchw")  # what a segmenter is trained to give
 
 
 def evaluate(
@@ -33,7 +33,7 @@ def evaluate(
     try:
         return accuracy(
             split,
-            module_answer(model, preprocess, split.task),
+            module_predictions(model, preprocess, split.task),
             batch_size=BATCH_SIZE,
             independent=split.scores == "independent",
             advance=advance,
@@ -42,14 +42,14 @@ def evaluate(
         model.train(training)
 
 
-def module_answer(
+def module_predictions(
     model: nn.Module, preprocess: Preprocess, task: str
 ) -> Callable[[list[Pixels]], list[np.ndarray[Any, Any]]]:
-    """A network as an answer to frames: class scores (classes,) or class maps of the frames' sizes."""
+    """A network's predictions of frames: class scores (classes,) or class maps of the frames' sizes."""
     normalize = Normalizer(preprocess)
     device = next(model.parameters()).device
 
-    def answer(frames: list[Pixels]) -> list[np.ndarray[Any, Any]]:
+    def predict(frames: list[Pixels]) -> list[np.ndarray[Any, Any]]:
         pixels = torch.from_numpy(np.stack([resize(frame, preprocess) for frame in frames]))
         with torch.inference_mode():
             outputs = model(normalize(pixels.to(device))).float().cpu().numpy()
@@ -60,4 +60,4 @@ def module_answer(
             for one, frame in zip(outputs, frames, strict=True)
         ]
 
-    return answer
+    return predict

@@ -152,7 +152,7 @@ class _Rows:
     def __init__(self, features: Array, pretrained: Pretrained) -> None:
         logits = features @ pretrained.weight.T + pretrained.bias
         likely = np.exp(logits - logits.max(axis=1, keepdims=True))
-        self.answers: Array = likely / likely.sum(axis=1, keepdims=True)  # (images, rows)
+        self.predictions: Array = likely / likely.sum(axis=1, keepdims=True)  # (images, rows)
         rows = pretrained.weight - pretrained.weight.mean(axis=0)
         rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
         alike = np.exp((rows @ rows.T) / ALIKE)
@@ -162,7 +162,7 @@ class _Rows:
     def joined(self, images: _Examples, seen: NDArray[np.intp], share: float) -> _Examples:
         """These images, at places `seen`, and the rows, each with what the images say of it and as much as they say."""
         by_class = images.targets / np.maximum(images.targets.sum(axis=0), 1.0)
-        votes = self.alike @ (self.answers[seen].T @ by_class)  # (rows, classes)
+        votes = self.alike @ (self.predictions[seen].T @ by_class)  # (rows, classes)
         said = votes.sum(axis=1)
         return _Examples(
             inputs=np.vstack([images.inputs, self.inputs]),

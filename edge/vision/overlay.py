@@ -1,4 +1,4 @@
-"""Answers drawn on frames: class labels with their probabilities, and a coloured class map with a legend."""
+"""Predictions drawn on frames: class labels with their probabilities, and a coloured class map with a legend."""
 
 import colorsys
 

@@ -1,4 +1,4 @@
-"""Raw outputs of an engine to answers: class scores, or a class map of the frame's size."""
+"""Raw outputs of an engine to predictions: class scores, or a class map of the frame's size."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from edge.vision.pixels import Geometry, Placement, placement
 Pixels = NDArray[np.uint8]
 
 
-class AnswerFacts(Protocol):
+class OutputFacts(Protocol):
     """What is read of an output of a model file (`artifact.manifest.TensorInfo`, where the fields are explained)."""
 
     @property
@@ -44,7 +44,7 @@ class AnswerFacts(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class OutputInfo:
     """The facts of an output that no manifest describes."""
 
     meaning: str
@@ -58,8 +58,8 @@ class Answer:
 class ClassScores:
     """The best classes, the first first; equal scores in index order. probabilities: in [0, 1], of the same length.
 
-    `decided`: how many of them, from the first on, are the answer: 1 where classes exclude each other; of independent
-    labels those with a probability of at least 0.5, which may be none.
+    `decided`: how many of them, from the first on, are the prediction: 1 where classes exclude each other; of
+    independent labels those with a probability of at least 0.5, which may be none.
     """
 
     indices: tuple[int, ...]
@@ -88,12 +88,12 @@ def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(np.where(logits >= 0, 1, small) / (1 + small), dtype=np.float32)
 
 
-def threshold(told: AnswerFacts) -> np.float32:
+def threshold(told: OutputFacts) -> np.float32:
     """The real value of a score at which its probability is 0.5."""
     return np.float32(0.0 if told.meaning == "logits" else 0.5)
 
 
-def ranked_values(output: NDArray[np.generic], told: AnswerFacts) -> NDArray[np.float32]:
+def ranked_values(output: NDArray[np.generic], told: OutputFacts) -> NDArray[np.float32]:
     """The values that a classifier's decision is read from.
 
     Every road to a decision (a predictor's, an evaluation's, a verification's) takes this one.
@@ -113,7 +113,7 @@ def ranked_values(output: NDArray[np.generic], told: AnswerFacts) -> NDArray[np.
     return real - threshold(told) if told.scores == "independent" else real
 
 
-def probabilities(output: NDArray[np.generic], told: AnswerFacts) -> NDArray[np.float32]:
+def probabilities(output: NDArray[np.generic], told: OutputFacts) -> NDArray[np.float32]:
     """float32 (classes,): the probability of every class or label; of no and of yes for one score."""
     real = dequantize(output.reshape(-1), told.scale, told.zero_point)
     if told.meaning == "logits":
@@ -122,7 +122,7 @@ def probabilities(output: NDArray[np.generic], told: AnswerFacts) -> NDArray[np.
 
 
 def class_scores(
-    output: NDArray[np.generic], told: AnswerFacts, names: tuple[str, ...], *, top: int = 5
+    output: NDArray[np.generic], told: OutputFacts, names: tuple[str, ...], *, top: int = 5
 ) -> ClassScores:
     """The best classes of one image.
 
@@ -184,19 +184,19 @@ def _best_class(
     if cells.shape[2] == 1:
         return np.asarray(sampled(np.ascontiguousarray(cells[:, :, 0])) >= at_least, dtype=np.uint8)
     best = np.full(size_hw, -np.inf, dtype=np.float32)
-    answer = np.zeros(size_hw, dtype=np.uint8)
+    class_map = np.zeros(size_hw, dtype=np.uint8)
     # One class at a time: the enlarged scores of all classes would not stay in the cache.
     for index in range(cells.shape[2]):
         plane = sampled(np.ascontiguousarray(cells[:, :, index]))
         better = plane > best
-        answer[better] = index
+        class_map[better] = index
         np.maximum(best, plane, out=best)
-    return answer
+    return class_map
 
 
 def frame_class_map(
     output: NDArray[np.generic],
-    told: AnswerFacts,
+    told: OutputFacts,
     frame_hw: tuple[int, int],
     preprocess: Geometry,
     *,
@@ -225,10 +225,10 @@ def frame_class_map(
         cells = dequantize(cells, told.scale, told.zero_point)
     place = placement(frame_hw, preprocess)
     if (place.to_height, place.to_width) == (preprocess.height, preprocess.width):
-        answer = class_map_from_scores(cells, (place.height, place.width), threshold(told))
+        class_map = class_map_from_scores(cells, (place.height, place.width), threshold(told))
     else:
-        answer = _letterboxed_map(cells, place, (preprocess.height, preprocess.width), threshold(told))
-    return _in_frame(answer, place, frame_hw, outside)
+        class_map = _letterboxed_map(cells, place, (preprocess.height, preprocess.width), threshold(told))
+    return _in_frame(class_map, place, frame_hw, outside)
 
 
 def restore_map(class_map: Pixels, frame_hw: tuple[int, int], preprocess: Geometry, *, outside: int = 255) -> Pixels:

@@ -26,7 +26,7 @@ from tests.support.one_operator import (
     activation,
     conv_graph,
     graph_of,
-    litert_answer,
+    litert_outputs,
 )
 
 Array = npt.NDArray[Any]
@@ -214,7 +214,7 @@ CASES: Mapping[str, Callable[[np.random.Generator], Case]] = {
 
 def outcomes(case: Case, kernels: str | None = None) -> list[Outcome]:
     """Every reading of a case against LiteRT, the simulation first."""
-    answer, info = litert_answer(case.graph, case.inputs, kernels)
+    output, info = litert_outputs(case.graph, case.inputs, kernels)
     simulated = IntegerSimulation(case.graph).run(case.inputs)[0]
     read = {SIMULATION: simulated, **case.others}
     return [
@@ -222,7 +222,7 @@ def outcomes(case: Case, kernels: str | None = None) -> list[Outcome]:
             operator=case.operator,
             kernels=info.kernels,
             reading=name,
-            difference=integer_difference(values.reshape(answer[0].shape), answer[0]),
+            difference=integer_difference(values.reshape(output[0].shape), output[0]),
         )
         for name, values in read.items()
     ]

@@ -35,7 +35,7 @@ from edge.vision.preprocess import Preprocess
 onnxruntime = onnxruntime_module()
 quantization = import_module("onnxruntime.quantization")
 SIMULATED_IMAGES = 16
-Answer = Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]]
+Predict = Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]]
 
 QuantFormat, QuantType = quantization.QuantFormat, quantization.QuantType
 UINT8 = {"activation_type": QuantType.QUInt8}
@@ -101,16 +101,16 @@ def compare(source: Path, split: Split, calibration: Split, preprocess: Preproce
             for image in batch:
                 theirs = int(original.run(None, {name: image[None]})[0].reshape(-1).argmax())
                 pixels = np.clip(np.rint(image.transpose(1, 2, 0)[None] / scale) + zero_point, limits.min, limits.max)
-                answer = session.run([pixels.astype(given.dtype)])[0]
-                ours = int(answer.reshape(-1).argmax())
+                output = session.run([pixels.astype(given.dtype)])[0]
+                ours = int(output.reshape(-1).argmax())
                 label = split.label(seen)
                 right[0] += theirs == label
                 right[1] += ours == label
                 same += ours == theirs
                 if seen < SIMULATED_IMAGES:
                     expected = simulation.run([pixels.astype(given.dtype)])[0]
-                    differing += int(np.count_nonzero(expected != answer))
-                    values += answer.size
+                    differing += int(np.count_nonzero(expected != output))
+                    values += output.size
                 seen += 1
     return Row(
         source_top1=right[0] / seen,

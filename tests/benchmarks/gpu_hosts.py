@@ -110,15 +110,15 @@ def open_all(folder: Path, model: str, specs: Sequence[str], threads: int) -> li
             session = open_session(asked.engine, path, threads=threads, kernels=asked.kernels)
             load_s = time.perf_counter() - start
             inputs = model_input(session)
-            answer = session.run(inputs)[0]
+            output = session.run(inputs)[0]
             session.info.kernels  # noqa: B018  refuses a provider that took nothing
         except EdgeError as error:
             click.echo(f"{spec}: {error}", err=True)
             continue
-        expected = answer if spec == "onnxruntime:mlas" else expected
+        expected = output if spec == "onnxruntime:mlas" else expected
         difference = float("nan")
-        if expected is not None and expected.size == answer.size:
-            difference = float(np.abs(answer - expected).max() / np.abs(expected).max())
+        if expected is not None and expected.size == output.size:
+            difference = float(np.abs(output - expected).max() / np.abs(expected).max())
         if spec in specs:
             opened.append(Opened(spec=spec, session=session, inputs=inputs, load_s=load_s, difference=difference))
     return opened

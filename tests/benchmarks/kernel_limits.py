@@ -181,23 +181,23 @@ def unlimited(graph: Graph, seed: int) -> str:
     return f"{int(np.count_nonzero(exact != answer))} of {exact.size}"
 
 
-def _report(graph: Graph, seed: int, answers: Any) -> None:
+def _report(graph: Graph, seed: int, replies: Any) -> None:
     torch.set_num_threads(1)
     with np.errstate(all="ignore"):
-        answers.put(unlimited(graph, seed))
+        replies.put(unlimited(graph, seed))
 
 
 def observed(graph: Graph, seed: int) -> str:
     """`unlimited` in a process of its own, as LiteRT may end it."""
     context = multiprocessing.get_context("fork")
-    answers = context.SimpleQueue()
-    process = context.Process(target=_report, args=(graph, seed, answers))
+    replies = context.SimpleQueue()
+    process = context.Process(target=_report, args=(graph, seed, replies))
     process.start()
     process.join(SECONDS)
     if process.exitcode != 0:
         process.kill()
         return "ends the process"
-    return str(answers.get())
+    return str(replies.get())
 
 
 def main() -> int:

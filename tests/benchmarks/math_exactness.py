@@ -21,7 +21,7 @@ from edge.graph.graph import Graph, Tensor, per_tensor
 from edge.graph.ops.integer_form import integer_fault
 from tests.benchmarks.exactness import ALL, Case, random_parameters, report
 from tests.benchmarks.readings import clamped, half_away, rescale_float
-from tests.support.one_operator import Parameters, activation, graph_of, litert_answer, random_input
+from tests.support.one_operator import Parameters, activation, graph_of, litert_outputs, random_input
 
 Array = npt.NDArray[Any]
 F32 = np.float32
@@ -211,12 +211,12 @@ def kernel_sets(makers: Mapping[str, Callable[[np.random.Generator], Graph]]) ->
         cells, name = [], ""
         for kernels in (None, "builtin", "reference"):
             try:
-                answers = [litert_answer(graph, values, kernels) for graph, values in zip(graphs, inputs, strict=True)]
+                outputs = [litert_outputs(graph, values, kernels) for graph, values in zip(graphs, inputs, strict=True)]
             except EdgeError:
                 cells += ["no kernel", "-"]
                 continue
-            name = name or answers[0][1].kernels
-            off = [np.abs(answer[0][0].astype(int) - x) for answer, x in zip(answers, exact, strict=True)]
+            name = name or outputs[0][1].kernels
+            off = [np.abs(output[0][0].astype(int) - x) for output, x in zip(outputs, exact, strict=True)]
             cells += [str(sum(int(np.count_nonzero(one)) for one in off)), str(max(int(one.max()) for one in off))]
         table.add_row(kind, name, cells[0], *cells[2:], str(sum(one.size for one in exact)))
     return table

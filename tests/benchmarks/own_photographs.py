@@ -108,7 +108,7 @@ def measure(root: Path, fold: int, folder: Path, overrides: tuple[str, ...]) -> 
     pixels = np.stack([resize(test.image(index), recipe.preprocess) for index in range(len(test))])
     exact = run_float(run / FLOAT_NAME, recipe, pixels).argmax(1)
     integers = run_file(freeze(restore_module(read_checkpoint(run / QAT_NAME))), recipe, pixels).argmax(1)
-    probe = probe_answers(recipe, weights, open_split(images=images, labels=labels, classes=str(classes)), test)
+    probe = probe_predictions(recipe, weights, open_split(images=images, labels=labels, classes=str(classes)), test)
     return Row(
         fold=fold,
         images=len(test),
@@ -120,7 +120,7 @@ def measure(root: Path, fold: int, folder: Path, overrides: tuple[str, ...]) -> 
     )
 
 
-def probe_answers(recipe: Recipe, weights: str, given: Split, test: Split) -> npt.NDArray[Any]:
+def probe_predictions(recipe: Recipe, weights: str, given: Split, test: Split) -> npt.NDArray[Any]:
     """The classes that ridge regression on the frozen features of all given images answers to the test images."""
     model = float_module(recipe).eval()
     load_pretrained(model, weights, reinitialize_head=True)

@@ -7,7 +7,7 @@ import torch
 from edge.execution.integer import IntegerSimulation
 from tests.benchmarks.exactness import SIMULATION, outcomes
 from tests.benchmarks.shape_exactness import CASES, RANDOM
-from tests.support.one_operator import litert_answer, random_input
+from tests.support.one_operator import litert_outputs, random_input
 
 torch.set_num_threads(1)
 MOVING = ("Gather", "DepthToSpace", "SpaceToDepth", "Tile", "ReflectPad", "Slice, backwards")
@@ -28,6 +28,6 @@ def test_these_operators_are_the_same_in_every_kernel_set(name: str, kernels: st
     random = np.random.default_rng(1)
     graph = RANDOM[name](random)
     values = [random_input(random, graph.tensors[tensor]) for tensor in graph.inputs]
-    answer, info = litert_answer(graph, values, kernels)
+    output, info = litert_outputs(graph, values, kernels)
     assert info.kernels == kernels
-    assert np.array_equal(IntegerSimulation(graph).run(values)[0], answer[0])
+    assert np.array_equal(IntegerSimulation(graph).run(values)[0], output[0])

@@ -24,10 +24,10 @@ from edge.errors import EdgeError
 from edge.predictor.choice import file_for
 from edge.predictor.predictor import Predictor, SegmentPrediction
 
-Answer = Sequence[npt.NDArray[Any]]
+Outputs = Sequence[npt.NDArray[Any]]
 
 
-def wrong_answers(call: Callable[[int], Answer], *, threads: int, calls: int) -> list[str]:
+def wrong_outputs(call: Callable[[int], Outputs], *, threads: int, calls: int) -> list[str]:
     """What went wrong when `call` was asked from many threads at once: other answers than one thread gets, errors.
 
     Args:
@@ -56,32 +56,32 @@ def wrong_answers(call: Callable[[int], Answer], *, threads: int, calls: int) ->
     return wrong
 
 
-def session_call(session: Session, count: int) -> Callable[[int], Answer]:
+def session_call(session: Session, count: int) -> Callable[[int], Outputs]:
     """A call with `count` inputs that all differ."""
     random = np.random.default_rng(0)
     given = [[random.integers(0, 100, port.shape).astype(port.dtype) for port in session.inputs] for _ in range(count)]
     return lambda number: session.run(given[number])
 
 
-def predictor_call(predict: Predictor, count: int) -> Callable[[int], Answer]:
+def predictor_call(predict: Predictor, count: int) -> Callable[[int], Outputs]:
     """A call with `count` frames that all differ."""
     random = np.random.default_rng(0)
     frames = [random.integers(0, 256, (37 + k, 53, 3), dtype=np.uint8) for k in range(count)]
 
-    def call(number: int) -> Answer:
+    def call(number: int) -> Outputs:
         found = predict(frames[number])
         return [found.class_map] if isinstance(found, SegmentPrediction) else [np.array(found.scores.probabilities)]
 
     return call
 
 
-Road = tuple[str, Callable[[], Callable[[int], Answer]]]
+Road = tuple[str, Callable[[], Callable[[int], Outputs]]]
 
 
 def roads(artifact: Artifact, other: OtherPython, engine: str, kernels: str, count: int) -> Iterator[Road]:
     """The ways to ask an engine: a session, a Predictor, a session in another Python; each loads when it is called."""
 
-    def session(place: Callable[..., Session]) -> Callable[[int], Answer]:
+    def session(place: Callable[..., Session]) -> Callable[[int], Outputs]:
         path = artifact.file(file_for(artifact, engine, kernels).path)
         return session_call(place(engine, path, kernels=kernels), count)
 
@@ -113,13 +113,13 @@ def command(artifacts: tuple[Path, ...], threads: int, frames: int, named: tuple
     sys.exit(int(broken > 0))
 
 
-def _row(make: Callable[[], Callable[[int], Answer]], threads: int, frames: int) -> tuple[int, str]:
+def _row(make: Callable[[], Callable[[int], Outputs]], threads: int, frames: int) -> tuple[int, str]:
     try:
         call = make()
     except EdgeError as error:
         return 0, f"not here: {str(error)[:70]}"
     start_s = time.perf_counter()
-    wrong = wrong_answers(call, threads=threads, calls=frames)
+    wrong = wrong_outputs(call, threads=threads, calls=frames)
     told = f"{threads * frames} calls, {len(wrong)} wrong, {time.perf_counter() - start_s:.1f} s"
     return len(wrong), f"{told} ({wrong[0]})" if wrong else told
 

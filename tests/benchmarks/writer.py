@@ -90,15 +90,15 @@ def source_bytes() -> bytes:
 
 def writer_rows(source: Path) -> list[Row]:
     """The writer alone: layout and flatbuffer, after the ONNX file was read."""
-    answers = [json.loads(_run([THIS_PYTHON, *code_arguments(CHILD, [str(source)])])) for _ in range(RUNS)]
+    replies = [json.loads(_run([THIS_PYTHON, *code_arguments(CHILD, [str(source)])])) for _ in range(RUNS)]
     return [
         Row(
             name="writer, s",
-            value=min(answer["seconds"] for answer in answers),
+            value=min(reply["seconds"] for reply in replies),
             limit=0.3,
-            cpu_seconds=min(answer["cpu_seconds"] for answer in answers),
+            cpu_seconds=min(reply["cpu_seconds"] for reply in replies),
         ),
-        Row(name="writer, peak MB", value=min(answer["peak_bytes"] for answer in answers) / 1e6, limit=250),
+        Row(name="writer, peak MB", value=min(reply["peak_bytes"] for reply in replies) / 1e6, limit=250),
     ]
 
 

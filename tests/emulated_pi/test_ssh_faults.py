@@ -125,10 +125,10 @@ def test_a_device_that_stays_away_is_one_line_and_resume_collects_its_job(device
         device.stop()
         assert "call again with --resume" in measuring.result()
     until(lambda: any((job / "answer.json").is_file() for job in device.jobs()))
-    answered = json.loads((device.jobs()[0] / "answer.json").read_bytes())
+    reply = json.loads((device.jobs()[0] / "answer.json").read_bytes())
     device.restart()
     records = measure(tiny, lasting(3), target(device, resume=True))
-    assert list(records[0].samples_ns) == answered["subjects"][0]["samples_ns"] and leftovers(device) == []
+    assert list(records[0].samples_ns) == reply["subjects"][0]["samples_ns"] and leftovers(device) == []
 
 
 def test_a_changed_and_an_unknown_host_key_are_refused_before_anything_is_sent(device: Device, tiny: Path) -> None:

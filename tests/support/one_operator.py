@@ -93,7 +93,7 @@ def conv_graph(
     return graph_of("Conv", (source,), target, {**attributes, **changed}, constants)
 
 
-def litert_answer(graph: Graph, inputs: Sequence[Array], kernels: str | None = None) -> tuple[list[Array], EngineInfo]:
+def litert_outputs(graph: Graph, inputs: Sequence[Array], kernels: str | None = None) -> tuple[list[Array], EngineInfo]:
     """Write the graph as TFLite and run it in LiteRT; the outputs and what really ran."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.tflite"

@@ -11,7 +11,7 @@ from typing import Any
 
 from device_bench.jobs.job import Job
 from device_bench.targets.agent_archive import COUNT, SERVE, bench_archive, bench_archive_sha256, bench_start_arguments
-from device_bench.targets.agent_process import ANSWER_SECONDS, AgentProcess
+from device_bench.targets.agent_process import REPLY_SECONDS, AgentProcess
 from device_bench.targets.emulated_arm64.userland import CPUS, Userland, build_userland, open_userland
 from device_bench.targets.target import Progress, TargetOptions
 from edge.errors import EngineError, UsageError, unknown_name
@@ -41,8 +41,8 @@ class EmulatedArm64:
 
     kind = KIND
 
-    def __init__(self, userland: Userland, cpu: str = DEFAULT_CPU, *, answer_seconds: float = ANSWER_SECONDS) -> None:
-        self._userland, self._cpu, self._answer_seconds = userland, cpu, answer_seconds
+    def __init__(self, userland: Userland, cpu: str = DEFAULT_CPU, *, reply_seconds: float = REPLY_SECONDS) -> None:
+        self._userland, self._cpu, self._reply_seconds = userland, cpu, reply_seconds
         self._agent: AgentProcess | None = None
         self._stopped = False
         self.name = f"{KIND}:{cpu}"
@@ -56,16 +56,16 @@ class EmulatedArm64:
     def run(self, job: Job, progress: Progress | None = None) -> Mapping[str, Any]:
         """Count the instructions of every subject. Refuses (UsageError) what a count cannot hold."""
         _check(job)
-        answers = []
+        replies = []
         for place, spec in enumerate(job.document["subjects"]):
-            answers.append(self._count(job, spec))
+            replies.append(self._count(job, spec))
             if progress is not None:
                 progress(place + 1, len(job.document["subjects"]))
         try:
-            states = [state for answer in answers for state in answer["states"]]
+            states = [state for reply in replies for state in reply["states"]]
         except (LookupError, TypeError) as error:
             raise EngineError(f"{self.name}: its answer holds no states") from error
-        return {**answers[-1], "states": states, "subjects": [answer["subjects"][0] for answer in answers]}
+        return {**replies[-1], "states": states, "subjects": [reply["subjects"][0] for reply in replies]}
 
     def stop(self) -> None:
         """End the emulator, and start no other."""
@@ -85,10 +85,10 @@ class EmulatedArm64:
                 for name, data in job.contents():
                     if name.split(".")[0] in needed:
                         agent.ask({"do": "file", "name": name}, data)
-                answer = agent.ask({"do": "run"}, json.dumps({**job.document, "subjects": [spec]}).encode())
+                reply = agent.ask({"do": "run"}, json.dumps({**job.document, "subjects": [spec]}).encode())
             try:
                 marks = parse_marks(out.read_text())
-                subject = answer["subjects"][0]
+                subject = reply["subjects"][0]
                 told = subject.pop("marks")
                 runs = differences(marks, told["first"], told["runs"])
                 harness = nearest_rank(sorted(differences(marks, told["harness_first"], told["harness_runs"])), 50)
@@ -100,7 +100,7 @@ class EmulatedArm64:
             "runs": runs,
             "harness": harness,
         }
-        return answer
+        return reply
 
     def _start(self, module: str, more: Mapping[str, str]) -> AgentProcess:
         if self._stopped:
@@ -111,7 +111,7 @@ class EmulatedArm64:
             name=self.name,
             before=bench_archive(),
             environment=environment,
-            answer_seconds=self._answer_seconds,
+            reply_seconds=self._reply_seconds,
             folder=False,
         )
         return self._agent
@@ -180,7 +180,7 @@ def open_emulated_arm64(name: str, options: TargetOptions) -> EmulatedArm64:
     for given, option in ((options.python, "--python"), (options.benchmark_binary, "--benchmark-binary")):
         if given is not None:
             raise UsageError(f"{option} belongs to other targets, not to {KIND}")
-    return EmulatedArm64(open_userland(folder), cpu, answer_seconds=options.timeout_s or ANSWER_SECONDS)
+    return EmulatedArm64(open_userland(folder), cpu, reply_seconds=options.timeout_s or REPLY_SECONDS)
 
 
 def folder_of(name: str, options: TargetOptions) -> Path | None:

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge.artifact.answer_form import has_independent_labels
 from edge.artifact.manifest import Artifact, TensorInfo
+from edge.artifact.output_form import has_independent_labels
 from edge.evaluation.chance import mean_iou_lower, wilson_lower
 from edge.evaluation.classification import ClassificationMeter
 from edge.evaluation.multi_label import MultiLabelMeter, label_figures

@@ -49,7 +49,7 @@ def compare_on_images(
             for runtime in runtimes:
                 _compare_one(runtime, subject.source, expected, raw[runtime.file.path][one], index)
             if parent is not None and float_parent is not None:
-                float_parent.add(index, parent.answer(pixels[one]), parent.info)
+                float_parent.add(index, parent.predict(pixels[one]), parent.info)
                 for participant in (reference, *(runtime.participant for runtime in runtimes)):
                     participant.compare(float_parent, index)
                 float_parent.decided.pop(index, None)
@@ -67,12 +67,12 @@ def _compare_one(runtime: Runtime, source: ModelFile, expected: Sequence[Array],
         if told.scale is not None and source.outputs[k].scale is None:
             # Another tool chose these integers: only the real numbers that they stand for can be compared.
             real = told.model_copy(update={"dtype": "float32", "scale": None, "zero_point": None})
-            answer = in_form_of(expected[k], source.outputs[k], real)
-            runtime.reals += real_difference(answer, dequantize(output, told.scale, told.zero_point))
+            wanted = in_form_of(expected[k], source.outputs[k], real)
+            runtime.reals += real_difference(wanted, dequantize(output, told.scale, told.zero_point))
             continue
-        answer = in_form_of(expected[k], source.outputs[k], runtime.file.outputs[k])
-        runtime.largest = max(runtime.largest, difference(answer, output, runtime.file.outputs[k]))
-        if answer.dtype.kind == "f":
-            runtime.reals += real_difference(answer, output)
+        wanted = in_form_of(expected[k], source.outputs[k], runtime.file.outputs[k])
+        runtime.largest = max(runtime.largest, difference(wanted, output, runtime.file.outputs[k]))
+        if wanted.dtype.kind == "f":
+            runtime.reals += real_difference(wanted, output)
         else:
-            runtime.integers += integer_difference(answer, output)
+            runtime.integers += integer_difference(wanted, output)

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from edge.artifact.answer_form import score_count
 from edge.artifact.manifest import Artifact, Meaning, TensorInfo, file_sha256, open_artifact
+from edge.artifact.output_form import score_count
 from edge.errors import ModelFileError, UsageError
 from edge.execution.float_run import FloatRun
 from edge.files.bounded_file import is_dir, is_file
@@ -39,7 +39,7 @@ class Parent:
 
     name: str
     info: TensorInfo
-    answer: Callable[[Pixels], Array]
+    predict: Callable[[Pixels], Array]
     graph: Callable[[], Graph]
 
 
@@ -97,7 +97,7 @@ def _from_artifact(path: Path, preprocess: Preprocess) -> Parent:
     return Parent(
         name=str(path),
         info=files[0].outputs[0],
-        answer=lambda pixels: run.run([_nchw(pixels, preprocess)])[0],
+        predict=lambda pixels: run.run([_nchw(pixels, preprocess)])[0],
         graph=lambda: run.graph,
     )
 
@@ -108,13 +108,13 @@ def _from_onnx(path: Path, preprocess: Preprocess, artifact: Artifact) -> Parent
     channels_last = graph.tensors[graph.inputs[0]].shape == (1, preprocess.height, preprocess.width, 3)
     # What came by onnx2tf may hold operators without a formula here.
     run = OnnxReference(path) if artifact.manifest.provenance.road == "onnx2tf" else FloatRun(graph)
-    info = _answer_info(shape, artifact, proof_of(graph, graph.outputs[0]))
+    info = _output_info(shape, artifact, proof_of(graph, graph.outputs[0]))
 
-    def answer(pixels: Pixels) -> Array:
+    def predict(pixels: Pixels) -> Array:
         given = normalize(pixels, preprocess) if channels_last else _nchw(pixels, preprocess)
         return run.run([np.ascontiguousarray(given, np.float32)])[0]
 
-    return Parent(name=str(path), info=info, answer=answer, graph=lambda: graph)
+    return Parent(name=str(path), info=info, predict=predict, graph=lambda: graph)
 
 
 def _read_parent(path: Path, artifact: Artifact) -> Graph:
@@ -133,7 +133,7 @@ def _from_checkpoint(path: Path, artifact: Artifact) -> Parent:
         raise UsageError(f"{path}: preprocesses images otherwise than the artifact; accuracies cannot be compared")
     module = restore_module(checkpoint).eval()
 
-    def answer(pixels: Pixels) -> Array:
+    def predict(pixels: Pixels) -> Array:
         with torch.no_grad():
             output: torch.Tensor = module(torch.from_numpy(_nchw(pixels, preprocess)))
         return output.numpy()
@@ -141,8 +141,8 @@ def _from_checkpoint(path: Path, artifact: Artifact) -> Parent:
     blank = np.zeros((1, preprocess.height, preprocess.width, 3), np.uint8)
     return Parent(
         name=str(path),
-        info=_answer_info(answer(blank).shape, artifact),
-        answer=answer,
+        info=_output_info(predict(blank).shape, artifact),
+        predict=predict,
         graph=lambda: float_graph(module, torch.zeros(1, 3, preprocess.height, preprocess.width)),
     )
 
@@ -151,7 +151,7 @@ def _nchw(pixels: Pixels, preprocess: Preprocess) -> npt.NDArray[np.float32]:
     return np.ascontiguousarray(normalize(pixels, preprocess).transpose(0, 3, 1, 2))
 
 
-def _answer_info(shape: tuple[int, ...], artifact: Artifact, proof: Proof | None = None) -> TensorInfo:
+def _output_info(shape: tuple[int, ...], artifact: Artifact, proof: Proof | None = None) -> TensorInfo:
     """What the parent's first output means: what its graph proves, logits otherwise; scores as the artifact's.
 
     Raises:

@@ -212,9 +212,9 @@ class _Bench:
         expected: Sequence[npt.NDArray[Any]],
         found: Sequence[npt.NDArray[Any]],
     ) -> None:
-        for reference, answer in zip(expected, found, strict=True):
+        for reference, output in zip(expected, found, strict=True):
             if reference.dtype.kind == "f":
-                trial.error += real_difference(reference, answer)
+                trial.error += real_difference(reference, output)
         for row, index in enumerate(indices):
             trial.participant.add(index, found[0][row : row + 1], self._info)
             trial.participant.compare(self.reference, index)

@@ -107,8 +107,8 @@ def test_a_tie_goes_to_the_lower_class(head: str) -> None:
     """Classes 1 and 2 share their weights: 2 is never answered, and where they win it is 1."""
     weight = np.array([[0, 0, 0], [90, -40, 15], [90, -40, 15]]).reshape(CLASSES, 3, 1, 1)
     graph = append_head(integer_logits(weight), head)
-    answers = [IntegerSimulation(graph).run([image(seed)])[0] for seed in range(4)]
-    assert set(np.unique(answers)) == {0, 1}
+    outputs = [IntegerSimulation(graph).run([image(seed)])[0] for seed in range(4)]
+    assert set(np.unique(outputs)) == {0, 1}
 
 
 def test_equal_logits_everywhere_are_class_0() -> None:

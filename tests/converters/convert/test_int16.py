@@ -35,7 +35,7 @@ from edge.quantization.qat.prepare import QatOptions, prepare_qat, set_phase
 from edge.verification.checks.runtimes import RuntimeChoice
 from edge.verification.verify import Request, verify
 from edge.vision.preprocess import Preprocess, normalize, normalize_table, quantize_table, resize
-from tests.support.one_operator import litert_answer
+from tests.support.one_operator import litert_outputs
 
 INT16 = Scheme(activation_bits=16)
 SIZES = {"classify": (32, 32), "segment": (64, 96)}
@@ -155,8 +155,8 @@ def test_int16_is_closer_to_float_than_int8(task: str) -> None:
             preprocess_for(task), float(given.scale[0]), int(given.zero_point[0]), scheme.activation_dtype
         )
         raw = np.stack([table[c][pixels(task, 4)[..., c]] for c in range(3)], axis=1)
-        answer = IntegerSimulation(made).run([raw])[0].astype(np.float64) - found.zero_point[0]
-        errors.append(float(np.abs(answer * float(found.scale[0]) - wanted).mean()))
+        output = IntegerSimulation(made).run([raw])[0].astype(np.float64) - found.zero_point[0]
+        errors.append(float(np.abs(output * float(found.scale[0]) - wanted).mean()))
     assert errors[0] < 0.75 * errors[1]
 
 
@@ -171,8 +171,8 @@ def test_the_onnx_file_reads_back_the_same_and_runs_in_onnx_runtime() -> None:
         assert tensor.dtype == read.tensors[name].dtype
     raw = np.random.default_rng(0).integers(-32767, 32768, graph.tensors[graph.inputs[0]].shape).astype(np.int16)
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    answer = session.run(None, {graph.inputs[0]: raw})[0]
-    assert np.abs(answer.astype(int) - IntegerSimulation(graph).run([raw])[0]).max() <= 50
+    output = session.run(None, {graph.inputs[0]: raw})[0]
+    assert np.abs(output.astype(int) - IntegerSimulation(graph).run([raw])[0]).max() <= 50
 
 
 def test_the_tflite_file_has_wide_biases_with_the_same_integers() -> None:
@@ -203,8 +203,8 @@ def test_training_ships_what_it_rounds() -> None:
     assert given is not None and graph.tensors[graph.inputs[0]].dtype == "int16"
     raw = np.rint(inputs("classify", 1) / given.scale[0]).astype(np.int16)
     simulated = IntegerSimulation(graph).run([raw])[0]
-    answer = litert_answer(to_nhwc(graph), [np.ascontiguousarray(raw.transpose(0, 2, 3, 1))])[0][0]
-    assert np.array_equal(simulated, answer)
+    output = litert_outputs(to_nhwc(graph), [np.ascontiguousarray(raw.transpose(0, 2, 3, 1))])[0][0]
+    assert np.array_equal(simulated, output)
     found = graph.tensors[graph.outputs[0]].quantization
     assert found is not None
     with torch.no_grad():
@@ -254,5 +254,5 @@ def test_onnx_runtimes_16_bit_files_convert_with_their_parameters(symmetric: boo
     kinds = {operator.kind for operator in foreign.operators}
     assert "Dequantize" not in kinds and foreign.tensors[foreign.inputs[0]].dtype == "int16"
     raw = np.random.default_rng(0).integers(-32767, 32768, foreign.tensors[foreign.inputs[0]].shape).astype(np.int16)
-    answer = litert_answer(to_nhwc(foreign), [np.ascontiguousarray(raw.transpose(0, 2, 3, 1))])[0][0]
-    assert np.array_equal(IntegerSimulation(foreign).run([raw])[0], answer)
+    output = litert_outputs(to_nhwc(foreign), [np.ascontiguousarray(raw.transpose(0, 2, 3, 1))])[0][0]
+    assert np.array_equal(IntegerSimulation(foreign).run([raw])[0], output)

@@ -33,8 +33,10 @@ def test_the_manifest_says_nchw_and_the_file_holds_one_transpose(planes: Artifac
 
 def test_the_predictor_gives_the_same_answer(planes: Artifact, road: Path) -> None:
     frame = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
-    answers = [Predictor.load(artifact, engine="litert")(frame) for artifact in (planes, open_artifact(road / "int8"))]
-    first, second = answers
+    predictions = [
+        Predictor.load(artifact, engine="litert")(frame) for artifact in (planes, open_artifact(road / "int8"))
+    ]
+    first, second = predictions
     assert isinstance(first, ClassPrediction) and isinstance(second, ClassPrediction)
     assert first.scores == second.scores
 

@@ -66,8 +66,8 @@ def test_mobilenet_v2_from_100_photographs_keeps_its_answers_on_the_other_400(te
     assert given.scale is not None and given.zero_point is not None
     table = quantize_table(preprocess, given.scale, given.zero_point, "int8")
     session = open_session("litert", artifact.file("model.tflite"), threads=1)
-    answers = np.array([int(session.run([apply_table(image, table)[None]])[0].argmax()) for image in pixels])
+    outputs = np.array([int(session.run([apply_table(image, table)[None]])[0].argmax()) for image in pixels])
     labels = np.array([split.label(index) for index in range(len(split))])
     assert len(labels) == 400
-    assert (answers == labels).mean() >= (expected == labels).mean() - 0.01
-    assert (answers == expected).mean() >= 0.98
+    assert (outputs == labels).mean() >= (expected == labels).mean() - 0.01
+    assert (outputs == expected).mean() >= 0.98

@@ -85,6 +85,6 @@ def test_litert_answers_what_the_frozen_graph_says(trained: QuantizedModel, tmp_
     raw = np.random.default_rng(0).integers(-128, 128, (3, *shape[1:]), dtype=np.int8)
     (expected,) = IntegerSimulation(graph).run([raw])
     for index in range(3):
-        (answer,) = session.run([np.ascontiguousarray(raw[index : index + 1].transpose(0, 2, 3, 1))])
-        nchw = answer.transpose(0, 3, 1, 2) if answer.ndim == 4 else answer
+        (output,) = session.run([np.ascontiguousarray(raw[index : index + 1].transpose(0, 2, 3, 1))])
+        nchw = output.transpose(0, 3, 1, 2) if output.ndim == 4 else output
         assert np.array_equal(nchw, expected[index : index + 1])

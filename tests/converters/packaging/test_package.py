@@ -91,11 +91,11 @@ def test_inputs_and_outputs_are_described_as_the_file_has_them(
     """Shape, layout, type, scale and zero point, read again from the file; a classifier has no stride."""
     path = int8.file(name)
     graph = read_tflite(path) if name.endswith(".tflite") else read_onnx(path)
-    (given,), (answer,) = int8.model_file(name).inputs, int8.model_file(name).outputs
+    (given,), (output,) = int8.model_file(name).inputs, int8.model_file(name).outputs
     assert (given.shape, given.layout, given.dtype, given.meaning) == (shape, layout, dtype, "image")
-    assert (answer.shape, answer.layout, answer.dtype, answer.meaning) == ((1, 8), "nc", dtype, "logits")
-    assert given.stride is None and answer.stride is None
-    for info in (given, answer):
+    assert (output.shape, output.layout, output.dtype, output.meaning) == ((1, 8), "nc", dtype, "logits")
+    assert given.stride is None and output.stride is None
+    for info in (given, output):
         quantization = graph.tensors[info.name].quantization
         assert quantization is not None
         assert (info.scale, info.zero_point) == (float(quantization.scale[0]), int(quantization.zero_point[0]))

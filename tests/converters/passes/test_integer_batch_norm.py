@@ -10,7 +10,7 @@ from converters.passes.layout.nhwc import to_nhwc
 from edge.execution.integer import IntegerSimulation
 from edge.graph.graph import Graph
 from edge.graph.importers.onnx.reader import read_onnx
-from tests.support.one_operator import litert_answer
+from tests.support.one_operator import litert_outputs
 
 F32 = np.float32
 BODY = """
@@ -44,8 +44,8 @@ def check(graph: Graph) -> None:
     assert [operator.kind for operator in graph.operators] == ["Conv"]
     raw = np.random.default_rng(0).integers(-128, 128, (1, 4, 8, 8)).astype(np.int8)
     (found,) = IntegerSimulation(graph).run([raw])
-    answer, _ = litert_answer(to_nhwc(graph), [np.ascontiguousarray(raw.transpose(0, 2, 3, 1))])
-    assert np.array_equal(answer[0].transpose(0, 3, 1, 2), found)
+    output, _ = litert_outputs(to_nhwc(graph), [np.ascontiguousarray(raw.transpose(0, 2, 3, 1))])
+    assert np.array_equal(output[0].transpose(0, 3, 1, 2), found)
     gamma, beta, mean, variance = (CONSTANTS[name].reshape(4, 1, 1) for name in ("gamma", "beta", "mean", "variance"))
     real = ((raw + 7.0) * 0.03 - mean) / np.sqrt(variance + 1e-5) * gamma + beta
     assert np.abs(found - np.clip(real / 0.05 - 7, -128, 127)).max() < 0.55

@@ -15,7 +15,7 @@ from edge.execution.integer import IntegerSimulation
 from edge.graph.graph import Graph
 from edge.graph.importers.onnx.reader import read_onnx
 from edge.quantization.ptq.calibrate import calibrate
-from tests.support.one_operator import litert_answer
+from tests.support.one_operator import litert_outputs
 
 Node = tuple[str, tuple[str, ...], str, dict[str, object]]
 
@@ -94,7 +94,7 @@ def test_fixed_outputs_join_others_through_a_requantization(network: tuple[Node,
     integers = np.rint(x / source.quantization.scale[0]) + source.quantization.zero_point[0]
     given = np.clip(integers, np.iinfo(source.dtype).min, np.iinfo(source.dtype).max).astype(source.dtype)
     simulated = IntegerSimulation(written).run([given])[0]
-    np.testing.assert_array_equal(simulated, litert_answer(written, [given])[0][0])
+    np.testing.assert_array_equal(simulated, litert_outputs(written, [given])[0][0])
     real = (simulated.astype(np.float64) - target.quantization.zero_point[0]) * target.quantization.scale[0]
     expected = run_float(graph, [images[:1]])["y"]
     expected = expected.transpose(0, 2, 3, 1) if expected.ndim == 4 else expected

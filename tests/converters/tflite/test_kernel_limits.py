@@ -30,7 +30,7 @@ from tests.support.one_operator import (
     activation,
     conv_graph,
     graph_of,
-    litert_answer,
+    litert_outputs,
     random_input,
 )
 
@@ -56,7 +56,7 @@ def test_simulation_equals_litert_just_inside_every_limit(limit: Limit, kind: st
     random = np.random.default_rng(1)
     graph = graph_at(limit, kind, dtype, value, random)
     inputs = [random_input(random, graph.tensors[name]) for name in graph.inputs]
-    np.testing.assert_array_equal(IntegerSimulation(graph).run(inputs)[0], litert_answer(graph, inputs)[0][0])
+    np.testing.assert_array_equal(IntegerSimulation(graph).run(inputs)[0], litert_outputs(graph, inputs)[0][0])
 
 
 @pytest.mark.parametrize(("limit", "kind", "value"), BEYOND)
@@ -89,7 +89,7 @@ def six(kind: str, scale: float) -> Graph:
 def test_a_six_that_int32_cannot_count_is_refused_and_exact_before(kind: str) -> None:
     graph = six(kind, SIX_OVERFLOWS * JUST)
     inputs = [random_input(np.random.default_rng(1), graph.tensors["x"])]
-    np.testing.assert_array_equal(IntegerSimulation(graph).run(inputs)[0], litert_answer(graph, inputs)[0][0])
+    np.testing.assert_array_equal(IntegerSimulation(graph).run(inputs)[0], litert_outputs(graph, inputs)[0][0])
     for refusing in (tflite_bytes, IntegerSimulation):
         with pytest.raises(UnsupportedError, match=r"with a RELU6 it must be above .* quantize 'y' with a wider range"):
             refusing(six(kind, SIX_OVERFLOWS / 2))
@@ -181,7 +181,7 @@ def test_calibration_keeps_an_activation_that_hardly_moves_within_the_limits() -
     assert not limit_fault(quantized.operators[0], quantized.tensors)
     assert float(output.scale[0]) == pytest.approx(quantized_floor(quantized), rel=1e-4)
     x = random_input(np.random.default_rng(0), quantized.tensors["x"])
-    np.testing.assert_array_equal(IntegerSimulation(quantized).run([x])[0], litert_answer(quantized, [x])[0][0])
+    np.testing.assert_array_equal(IntegerSimulation(quantized).run([x])[0], litert_outputs(quantized, [x])[0][0])
 
 
 def quantized_floor(graph: Graph) -> float:

@@ -41,14 +41,14 @@ def model(body: str, *, shapes: Sequence[tuple[int, ...]] = (SHAPE,), opset: int
     return data
 
 
-def onnxruntime_answer(data: bytes, inputs: Sequence[Array]) -> Array:
+def onnxruntime_output(data: bytes, inputs: Sequence[Array]) -> Array:
     """What ONNX Runtime makes of it."""
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     feeds = {port.name: array for port, array in zip(session.get_inputs(), inputs, strict=True)}
     return np.asarray(session.run(None, feeds)[0])
 
 
-def tflite_answer(graph: Graph, inputs: Sequence[Array]) -> Array:
+def tflite_output(graph: Graph, inputs: Sequence[Array]) -> Array:
     """What LiteRT makes of the NCHW graph's TFLite file, back in NCHW."""
     data = tflite_bytes(to_nhwc(graph))
     assert all(operator.kind != "CUSTOM" for operator in read_tflite(data).operators)
@@ -57,8 +57,8 @@ def tflite_answer(graph: Graph, inputs: Sequence[Array]) -> Array:
         path.write_bytes(data)
         session = open_litert(path)
         given = [np.ascontiguousarray(a.transpose(0, 2, 3, 1)) if a.ndim == 4 else a for a in inputs]
-        answer = session.run(given)[0]
-    return answer.transpose(0, 3, 1, 2) if answer.ndim == 4 else answer
+        output = session.run(given)[0]
+    return output.transpose(0, 3, 1, 2) if output.ndim == 4 else output
 
 
 def values(*shape: int, low: float = -3.0, high: float = 3.0, seed: int = 0) -> Array:
@@ -133,7 +133,7 @@ ONE_INPUT: dict[str, tuple[str, dict[str, Array], list[str], Callable[[], list[A
 
 def check(data: bytes, inputs: Sequence[Array], kinds: list[str] | None) -> Graph:
     """The graph, its own execution, the TFLite file and the ONNX file written from it all agree with ONNX Runtime."""
-    expected = onnxruntime_answer(data, inputs)
+    expected = onnxruntime_output(data, inputs)
     graph = canonical(read_onnx(data))
     if kinds is not None:
         assert [operator.kind for operator in graph.operators] == kinds
@@ -142,8 +142,8 @@ def check(data: bytes, inputs: Sequence[Array], kinds: list[str] | None) -> Grap
     for found in (
         FloatRun(graph).run(inputs)[0],
         FloatRun(to_nhwc(graph)).run([a.transpose(0, 2, 3, 1) if a.ndim == 4 else a for a in inputs])[0],
-        tflite_answer(graph, inputs),
-        onnxruntime_answer(onnx_bytes(graph), inputs),
+        tflite_output(graph, inputs),
+        onnxruntime_output(onnx_bytes(graph), inputs),
     ):
         if found.shape != expected.shape and found.ndim == 4:
             found = found.transpose(0, 3, 1, 2)

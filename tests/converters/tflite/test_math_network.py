@@ -19,7 +19,7 @@ from edge.execution.integer import IntegerSimulation
 from edge.graph.graph import Graph
 from edge.graph.importers.onnx.reader import read_onnx
 from edge.quantization.ptq.calibrate import calibrate
-from tests.support.one_operator import litert_answer
+from tests.support.one_operator import litert_outputs
 
 Array = npt.NDArray[Any]
 SHAPE = (1, 3, 12, 10)
@@ -95,9 +95,9 @@ def litert_and_simulation(graph: Graph, image: Array) -> tuple[Array, Array]:
     """What the TFLite file and the simulation of the source file answer, both as NHWC stores it."""
     nhwc = to_nhwc(graph)
     raw = integers(graph, image)
-    answer = litert_answer(nhwc, [np.ascontiguousarray(raw.transpose(0, 2, 3, 1))])[0][0]
+    output = litert_outputs(nhwc, [np.ascontiguousarray(raw.transpose(0, 2, 3, 1))])[0][0]
     simulated = IntegerSimulation(graph).run([raw])[0]
-    return answer, simulated.transpose(0, 2, 3, 1) if simulated.ndim == 4 else simulated
+    return output, simulated.transpose(0, 2, 3, 1) if simulated.ndim == 4 else simulated
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -108,8 +108,8 @@ def test_a_calibrated_network_is_integer_only_exact_and_near_its_parent(name: st
     assert {operator.kind for operator in graph.operators} == kinds
     require_integer_only(graph)
     for image in images(3):
-        answer, simulated = litert_and_simulation(graph, image[None])
-        assert np.array_equal(answer, simulated)
+        output, simulated = litert_and_simulation(graph, image[None])
+        assert np.array_equal(output, simulated)
     quantization = graph.tensors[graph.outputs[0]].quantization
     assert quantization is not None
     real = FloatRun(parent).run([images(3)[:1]])[0]
@@ -129,9 +129,9 @@ def test_onnxruntime_runs_the_same_network_within_two_quanta(name: str) -> None:
     raw = integers(graph, images(1))
     (port,) = session.get_inputs()
     shift = 128 if port.type == "tensor(uint8)" else 0
-    answer = session.run(None, {port.name: (raw.astype(np.int16) + shift).astype(np.uint8 if shift else np.int8)})[0]
+    output = session.run(None, {port.name: (raw.astype(np.int16) + shift).astype(np.uint8 if shift else np.int8)})[0]
     simulated = IntegerSimulation(graph).run([raw])[0]
-    assert np.abs(np.asarray(answer).astype(int) - 128 - simulated.astype(int)).max() <= 2
+    assert np.abs(np.asarray(output).astype(int) - 128 - simulated.astype(int)).max() <= 2
 
 
 def test_onnxruntime_loads_a_tensor_that_is_read_as_integers_and_as_reals() -> None:
@@ -156,5 +156,5 @@ def test_what_has_no_integer_kernel_is_refused_with_the_reason_or_allowed_by_nam
     ):
         require_integer_only(graph)
     require_integer_only(graph, allowed={"Sin", "Cos"})
-    answer, simulated = litert_and_simulation(graph, images(1))
-    assert np.abs(answer.astype(int) - simulated).max() <= 1
+    output, simulated = litert_and_simulation(graph, images(1))
+    assert np.abs(output.astype(int) - simulated).max() <= 1

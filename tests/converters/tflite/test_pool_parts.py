@@ -10,7 +10,7 @@ from converters.tflite.writer import tflite_bytes
 from edge.errors import UnsupportedError
 from edge.execution.integer import IntegerSimulation
 from edge.graph.graph import Graph, Tensor
-from tests.support.one_operator import Parameters, activation, graph_of, litert_answer, random_input
+from tests.support.one_operator import Parameters, activation, graph_of, litert_outputs, random_input
 
 POOLS = {
     "3x3 by 2, pad 1": ((9, 8), (3, 3), (2, 2), (1, 1, 1, 1), (5, 4)),
@@ -39,14 +39,14 @@ def integer_graph(pool: Pool, dtype: str) -> Graph:
 def test_integer_pools_in_parts_are_exact(pool: Pool, dtype: str) -> None:
     graph = integer_graph(pool, dtype)
     inputs = [random_input(np.random.default_rng(0), graph.tensors["x"])]
-    np.testing.assert_array_equal(IntegerSimulation(graph).run(inputs)[0], litert_answer(graph, inputs)[0][0])
+    np.testing.assert_array_equal(IntegerSimulation(graph).run(inputs)[0], litert_outputs(graph, inputs)[0][0])
 
 
 def test_float_pools_in_parts_divide_by_the_pixels_inside() -> None:
     pool = POOLS["3x3 by 2, pad 1"]
     tensors = [Tensor(name=name, shape=(1, *hw, 5), dtype="float32") for name, hw in (("x", pool[0]), ("y", pool[4]))]
     x = np.random.default_rng(0).normal(size=tensors[0].shape).astype(np.float32)
-    found = litert_answer(graph_of("AveragePool", tensors[:1], tensors[1], attributes(pool)), [x])[0][0]
+    found = litert_outputs(graph_of("AveragePool", tensors[:1], tensors[1], attributes(pool)), [x])[0][0]
     expected = functional.avg_pool2d(torch.from_numpy(x).permute(0, 3, 1, 2), 3, 2, 1, count_include_pad=False)
     np.testing.assert_allclose(found, expected.permute(0, 2, 3, 1).numpy(), atol=1e-6)
 

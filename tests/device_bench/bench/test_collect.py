@@ -33,22 +33,22 @@ def asked(
     return job, json.loads(json.dumps(target.run(job))), target
 
 
-def changed(answer: dict[str, Any], where: str, value: Any) -> dict[str, Any]:
+def changed(reply: dict[str, Any], where: str, value: Any) -> dict[str, Any]:
     """The answer with one value replaced, or taken away."""
     *path, last = [int(part) if part.isdecimal() else part for part in where.split(".")]
-    place: Any = answer
+    place: Any = reply
     for part in path:
         place = place[part]
     if value is MISSING:
         del place[last]
     else:
         place[last] = value
-    return answer
+    return reply
 
 
 def test_an_answer_that_holds_becomes_one_record_per_subject(asked: tuple[Job, dict[str, Any], InProcess]) -> None:
-    job, answer, target = asked
-    (record,) = records(job, answer, target, command="edge bench")
+    job, reply, target = asked
+    (record,) = records(job, reply, target, command="edge bench")
     assert (record.run_id, record.target.name, record.position) == (job.id, "local", (0, 1))
     assert record.selftest is not None and record.selftest.samples == 2
     assert record.end_to_end is not None and record.end_to_end.frame_hw == (720, 1280)
@@ -90,9 +90,9 @@ def test_an_answer_that_holds_becomes_one_record_per_subject(asked: tuple[Job, d
 def test_an_answer_that_does_not_hold_is_refused_in_one_line(
     asked: tuple[Job, dict[str, Any], InProcess], where: str, value: Any, problem: str
 ) -> None:
-    job, answer, target = asked
+    job, reply, target = asked
     with pytest.raises(EngineError) as caught:
-        records(job, changed(answer, where, value), target, command="")
+        records(job, changed(reply, where, value), target, command="")
     message = str(caught.value)
     assert problem in message and message.startswith("local") and message.isprintable()
 
@@ -123,21 +123,21 @@ def test_what_the_loop_takes_is_what_is_accepted_however_its_rounds_end(
     (taken,) = measure(
         [Subject(query=query)], loop_plan(plan.model_dump()), stable=lambda seen: True, clock=lambda: now_ns
     )
-    job, answer, target = asked
-    answer["subjects"][0] |= {"samples_ns": taken.samples_ns, "end_to_end": None}
+    job, reply, target = asked
+    reply["subjects"][0] |= {"samples_ns": taken.samples_ns, "end_to_end": None}
     document = {**job.document, "plan": plan.model_dump(mode="json")}
     planned = Job(document=document, files=job.files, subjects=job.subjects, plan=plan)
-    (record,) = records(planned, answer, target, command="")
+    (record,) = records(planned, reply, target, command="")
     assert record.samples_ns == tuple(taken.samples_ns)
-    answer["subjects"][0]["samples_ns"] = taken.samples_ns[:-1]
+    reply["subjects"][0]["samples_ns"] = taken.samples_ns[:-1]
     with pytest.raises(EngineError, match="samples"):
-        records(planned, answer, target, command="")
+        records(planned, reply, target, command="")
 
 
 def test_samples_that_end_before_the_least_duration_are_refused(
     asked: tuple[Job, dict[str, Any], InProcess],
 ) -> None:
-    job, answer, target = asked
+    job, reply, target = asked
     longer = Job(
         document=job.document,
         files=job.files,
@@ -145,4 +145,4 @@ def test_samples_that_end_before_the_least_duration_are_refused(
         plan=job.plan.model_copy(update={"min_duration_ns": 10**15}),
     )
     with pytest.raises(EngineError, match="1000000000000000 ns"):
-        records(longer, answer, target, command="")
+        records(longer, reply, target, command="")

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from device_bench.agent.turns import in_turn
-from device_bench.explain.answer import ExplainedAnswer
 from device_bench.explain.assemble import explanation
 from device_bench.explain.operator_facts import OperatorFacts
 from device_bench.explain.payoffs import Seen
 from device_bench.explain.peaks import peaks
+from device_bench.explain.reply import ExplainedReply
 from device_bench.explain.roofline import explain
 from device_bench.explain.spec import ExplainSpec, PeakFile
 from device_bench.explain.step_times import StepTime, step_times
@@ -200,7 +200,7 @@ ONE = {
 }
 
 
-def answer(**changes: object) -> ExplainedAnswer:
+def reply(**changes: object) -> ExplainedReply:
     told = {
         "missing": None,
         "method": "measured-operators",
@@ -237,11 +237,11 @@ def answer(**changes: object) -> ExplainedAnswer:
         "delegated": [True, False, True],
         "partitions": 2,
     }
-    return ExplainedAnswer.model_validate_json(json.dumps({**told, **changes}))
+    return ExplainedReply.model_validate_json(json.dumps({**told, **changes}))
 
 
 def test_an_answer_becomes_an_explanation() -> None:
-    found = explanation(SPEC, answer(), engine="litert:xnnpack", threads=1, where="local: m")
+    found = explanation(SPEC, reply(), engine="litert:xnnpack", threads=1, where="local: m")
     assert [operator.time_ns for operator in found.operators] == [10, 11, 20]
     assert (found.whole_ns, found.unexplained_ns) == (50, 9)
     assert [operator.delegated for operator in found.operators] == [True, False, True]
@@ -252,12 +252,12 @@ def test_an_answer_becomes_an_explanation() -> None:
 
 def test_what_is_computed_within_its_follower_takes_what_both_take_more() -> None:
     spec = replace(SPEC, less=(1, None, None))
-    found = explanation(spec, answer(), engine="litert:xnnpack", threads=1, where="local: m")
+    found = explanation(spec, reply(), engine="litert:xnnpack", threads=1, where="local: m")
     assert [operator.time_ns for operator in found.operators] == [-1, 11, 20]
 
 
 def test_a_smaller_copy_is_never_said_to_be_slower_than_a_larger_one() -> None:
-    found = peaks(SPEC.peaks, answer()).bandwidths
+    found = peaks(SPEC.peaks, reply()).bandwidths
     assert [(entry.working_set_bytes, entry.bytes_per_s) for entry in found] == [(200, 1e10), (2000, 1e10)]
 
 
@@ -274,7 +274,7 @@ def test_a_smaller_copy_is_never_said_to_be_slower_than_a_larger_one() -> None:
 )
 def test_an_answer_that_does_not_fit_the_file_is_refused_in_one_line(changes: dict[str, object], said: str) -> None:
     with pytest.raises(EngineError, match=said):
-        explanation(SPEC, answer(**changes), engine="litert:xnnpack", threads=1, where="local: m")
+        explanation(SPEC, reply(**changes), engine="litert:xnnpack", threads=1, where="local: m")
 
 
 @pytest.mark.parametrize(
@@ -282,4 +282,4 @@ def test_an_answer_that_does_not_fit_the_file_is_refused_in_one_line(changes: di
 )
 def test_a_group_whose_rounds_do_not_agree_is_no_answer(changes: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="passes"):
-        answer(passes=[[{**ONE, **changes}]] * 2)
+        reply(passes=[[{**ONE, **changes}]] * 2)

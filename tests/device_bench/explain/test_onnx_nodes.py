@@ -41,8 +41,8 @@ def profiled(data: bytes, folder: Path, threads: int = 1) -> Case:
         chains[-1].write_bytes(chain)
     port = open_onnxruntime(path).inputs[0]
     inputs = [np.random.default_rng(0).integers(0, 255, port.shape).astype(port.dtype)]
-    answer = profile_onnx(path, inputs, chains, threads=threads, kernels=None, rounds=3, folder=folder)
-    return facts, plan, json.loads(json.dumps(answer))
+    reply = profile_onnx(path, inputs, chains, threads=threads, kernels=None, rounds=3, folder=folder)
+    return facts, plan, json.loads(json.dumps(reply))
 
 
 def network(name: str) -> Any:
@@ -73,17 +73,17 @@ def integers(tmp_path_factory: pytest.TempPathFactory) -> Case:
 
 
 def groups(case: Case) -> list[Group]:
-    facts, plan, answer = case
+    facts, plan, reply = case
     run = [
         RunNode(name=node["name"], kind=node["op_type"], inputs=tuple(node["inputs"]), outputs=tuple(node["outputs"]))
-        for node in answer["nodes"]
+        for node in reply["nodes"]
     ]
     return group_nodes(plan.file, run, len(facts))
 
 
 def timed(case: Case) -> TimedGroups:
-    facts, plan, answer = case
-    return timed_groups(facts, plan, answer)
+    facts, plan, reply = case
+    return timed_groups(facts, plan, reply)
 
 
 @pytest.mark.parametrize("precision", ["floats", "integers"])
@@ -115,10 +115,10 @@ def test_every_convolution_of_the_float_file_runs_as_one_node_with_what_was_fuse
 
 
 def test_an_integer_sum_that_runs_as_float_nodes_is_one_operator_in_float(integers: Case) -> None:
-    facts, _, answer = integers
+    facts, _, reply = integers
     found = groups(integers)
     kinds = {
-        facts[group.operators[0]].name: [answer["nodes"][place]["op_type"] for place in group.nodes]
+        facts[group.operators[0]].name: [reply["nodes"][place]["op_type"] for place in group.nodes]
         for group in found
         if group.operators
     }
@@ -181,11 +181,11 @@ def test_the_profiles_own_cost_is_taken_off() -> None:
         whole = [9_000 + count * taken_ns] * 2
         return {"whole_ns": whole, "profiled_whole_ns": whole, "nodes": nodes}
 
-    answer = {
+    reply = {
         **chain(2, 10_500, 8_000, 6),
         "chains": [chain(1, 3_000, 1_000, 2), chain(65, 3_000, 1_000, 2), chain(64, 5_000, 1_000, 10)],
     }
-    found = timed_groups((), OnnxPlan(file=(), tensors=(), chains=overhead_chains()), answer)
+    found = timed_groups((), OnnxPlan(file=(), tensors=(), chains=overhead_chains()), reply)
     assert found.cost.of(2) == pytest.approx(2_000, abs=5)
     assert found.cost.of(10) == pytest.approx(4_000, rel=0.02)
     assert [step.time_ns for step in found.times] == pytest.approx([7_500, 7_500], rel=0.01)
@@ -204,9 +204,9 @@ def test_the_profiles_own_cost_is_taken_off() -> None:
     ],
 )
 def test_an_answer_that_does_not_hold_is_refused_in_one_line(floats: Case, change: dict[str, Any], where: str) -> None:
-    facts, plan, answer = floats
+    facts, plan, reply = floats
     with pytest.raises(EngineError, match=where) as refused:
-        timed_groups(facts, plan, {**answer, **change})
+        timed_groups(facts, plan, {**reply, **change})
     assert "\n" not in str(refused.value)
 
 

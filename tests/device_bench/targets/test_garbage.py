@@ -16,9 +16,9 @@ from device_bench.agent.machine_state_facts import state_facts
 from device_bench.targets.adb_client import AdbClient, choose_device
 from device_bench.targets.agent_process import AgentProcess
 from device_bench.targets.android_facts import android_machine, android_state
-from device_bench.targets.answers import probed
 from device_bench.targets.benchmark_model import parse
 from device_bench.targets.bounded_run import MOST_BYTES, run_bounded
+from device_bench.targets.replies import probed
 from device_bench.targets.ssh import SshTarget
 from device_bench.targets.ssh_client import parse_address
 from edge.cli.main import main
@@ -35,7 +35,7 @@ def message(header: bytes, payload: bytes = b"") -> bytes:
     return PREFIX.pack(MAGIC, len(header), len(payload), digest) + header + payload
 
 
-ANSWER = b'{"answer": true}'
+REPLY = b'{"answer": true}'
 HONEST: dict[str, Any] = {
     "python": "3.11.2",
     "numpy": "2.0.0",
@@ -47,31 +47,31 @@ HONEST: dict[str, Any] = {
 
 
 def probe_with(**fields: Any) -> bytes:
-    return message(ANSWER, json.dumps({**HONEST, **fields}).encode())
+    return message(REPLY, json.dumps({**HONEST, **fields}).encode())
 
 
 GARBAGE = {
-    "no JSON": message(ANSWER, b"{"),
-    "nested payload": message(ANSWER, b"[" * 200_000),
-    "nested object": message(ANSWER, b'{"a":' * 200_000),
-    "deep but closed": message(ANSWER, b'{"engines":' + b"[" * 900 + b"]" * 900 + b"}"),
+    "no JSON": message(REPLY, b"{"),
+    "nested payload": message(REPLY, b"[" * 200_000),
+    "nested object": message(REPLY, b'{"a":' * 200_000),
+    "deep but closed": message(REPLY, b'{"engines":' + b"[" * 900 + b"]" * 900 + b"}"),
     "nested header": message(b"[" * 200_000),
-    "huge integer": message(ANSWER, b'{"engines": ' + b"9" * 5000 + b"}"),
+    "huge integer": message(REPLY, b'{"engines": ' + b"9" * 5000 + b"}"),
     "integer of 65 bits": probe_with(machine={**HONEST["machine"], "cores": 2**64}),
     "integer of 400 digits": probe_with(machine={**HONEST["machine"], "memory_bytes": 10**400}),
-    "no UTF-8": message(ANSWER, b'{"engines": "\xff\xfe"}'),
+    "no UTF-8": message(REPLY, b'{"engines": "\xff\xfe"}'),
     "header no UTF-8": message(b'{"answer": "\xff"}'),
-    "an array": message(ANSWER, b"[1, 2]"),
+    "an array": message(REPLY, b"[1, 2]"),
     "engines a number": probe_with(engines=5),
     "engines null": probe_with(engines=None),
     "engines numbers": probe_with(engines=[1, 2]),
     "engines objects": probe_with(engines=[{"a": 1}]),
     "many engines": probe_with(engines=["x"] * 10_000),
     "a machine of text": probe_with(machine="pi"),
-    "no state": message(ANSWER, json.dumps({k: v for k, v in HONEST.items() if k != "state"}).encode()),
+    "no state": message(REPLY, json.dumps({k: v for k, v in HONEST.items() if k != "state"}).encode()),
     "NaN": probe_with(state={**HONEST["state"], "load_average_1m": float("nan")}),
     "escape codes": probe_with(python="\x1b]0;pwn\x07"),
-    "a lone surrogate": message(ANSWER, b'{"python": "\\ud800"}'),
+    "a lone surrogate": message(REPLY, b'{"python": "\\ud800"}'),
     "progress of 400 digits": message(b'{"progress": [' + b"9" * 400 + b", 1]}"),
     "progress of text": message(b'{"progress": "half"}'),
     "an error that is a list": message(b'{"error": [[[["x"]]], "\\u001b[31m"]}'),
@@ -84,7 +84,7 @@ SSH = """#!{python}
 import os, sys
 sys.stdout.buffer.write(b"edge-agent have\\n")
 sys.stdout.buffer.flush()
-answer = open({answer!r}, "rb").read()
+answer = open({reply!r}, "rb").read()
 while os.read(0, 1 << 16):
     sys.stdout.buffer.write(answer)
     sys.stdout.buffer.flush()
@@ -111,9 +111,9 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
 def fake_ssh(fake: Fake, tmp_path: Path) -> Callable[[bytes], None]:
     """An `ssh` that greets as the agent does and gives one answer to everything."""
 
-    def put(answer: bytes) -> None:
-        (tmp_path / "answer").write_bytes(answer)
-        fake("ssh", SSH.format(python=sys.executable, answer=str(tmp_path / "answer")))
+    def put(reply: bytes) -> None:
+        (tmp_path / "answer").write_bytes(reply)
+        fake("ssh", SSH.format(python=sys.executable, reply=str(tmp_path / "answer")))
 
     return put
 
@@ -164,13 +164,13 @@ def test_probe_goes_on_after_garbage(fake_ssh: Callable[[bytes], None], capsys: 
 @pytest.mark.parametrize(
     "code",
     [
-        "import sys; sys.stdin.buffer.read(60); sys.stdout.buffer.write(bytes.fromhex({answer!r})); sys.stdout.flush()",
+        "import sys; sys.stdin.buffer.read(60); sys.stdout.buffer.write(bytes.fromhex({reply!r})); sys.stdout.flush()",
         "import os\nwhile True: os.write(2, b'x' * 65536)",
     ],
 )
 def test_a_local_process_of_garbage_is_one_line(code: str) -> None:
-    command = [sys.executable, "-c", code.format(answer=GARBAGE["deep but closed"].hex())]
-    with AgentProcess(command, name="x", answer_seconds=2.0) as agent, pytest.raises(EngineError) as caught:
+    command = [sys.executable, "-c", code.format(reply=GARBAGE["deep but closed"].hex())]
+    with AgentProcess(command, name="x", reply_seconds=2.0) as agent, pytest.raises(EngineError) as caught:
         agent.ask({"do": "probe"})
     assert str(caught.value).startswith("x: ") and str(caught.value).isprintable()
 

@@ -107,7 +107,7 @@ def test_an_unknown_kernel_set_is_the_askers_mistake(tmp_path: Path, quick: Plan
 )
 def test_a_process_that_fails_is_one_line(code: str, problem: str) -> None:
     with (
-        AgentProcess([sys.executable, "-c", code], name="x", answer_seconds=1.0) as agent,
+        AgentProcess([sys.executable, "-c", code], name="x", reply_seconds=1.0) as agent,
         pytest.raises(EngineError, match=problem) as caught,
     ):
         agent.ask({"do": "probe"})
@@ -151,7 +151,7 @@ def test_a_late_answer_leaves_no_file(
     (tmp_path / "temporary").mkdir()
     plan = Plan(min_duration_ns=10**12, max_runs=10**9)
     with pytest.raises(EngineError, match="no answer within 3 s"):
-        bench([open_artifact(make_artifact())], ["null"], plan, LocalTarget(answer_seconds=3.0), command="")
+        bench([open_artifact(make_artifact())], ["null"], plan, LocalTarget(reply_seconds=3.0), command="")
     assert list((tmp_path / "temporary").iterdir()) == []
 
 

@@ -85,10 +85,10 @@ def test_an_artifact_is_judged_by_what_its_predictor_shows(
     right = []
     with Predictor.load(artifact) as predictor:
         for index in range(len(split)):
-            answer = predictor(split.image(index), colour_order="rgb")
-            assert isinstance(answer, LabelsPrediction)
-            assert all(value >= 0.5 for value in answer.scores.probabilities[: answer.scores.decided])
-            shown = np.isin(split.classes, answer.labels)
+            prediction = predictor(split.image(index), colour_order="rgb")
+            assert isinstance(prediction, LabelsPrediction)
+            assert all(value >= 0.5 for value in prediction.scores.probabilities[: prediction.scores.decided])
+            shown = np.isin(split.classes, prediction.labels)
             known = split.truth(index) >= 0
             right += list((shown == split.truth(index))[known])
     assert len(right) == 12 * len(split.classes) - 1

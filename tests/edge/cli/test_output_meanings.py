@@ -67,10 +67,10 @@ def test_one_score_is_a_yes_or_a_no(tmp_path: Path, words: tuple[str, ...], end:
     probability = raw if end != "logits" else 1 / (1 + np.exp(-raw))
     assert (probability >= 0.5) == (bias > 0)
     for engine in ("litert", "onnxruntime"):
-        answer = seen(made, engine)
-        assert isinstance(answer, ClassPrediction)
-        assert answer.label == ("cat" if bias > 0 else "not cat")
-        found = dict(zip(answer.scores.names, answer.scores.probabilities, strict=True))
+        prediction = seen(made, engine)
+        assert isinstance(prediction, ClassPrediction)
+        assert prediction.label == ("cat" if bias > 0 else "not cat")
+        found = dict(zip(prediction.scores.names, prediction.scores.probabilities, strict=True))
         assert found["cat"] == pytest.approx(probability, abs=0.03)
         assert found["cat"] + found["not cat"] == pytest.approx(1)
 
@@ -96,9 +96,9 @@ def test_labels_of_a_sigmoid_hold_one_by_one(
     holding = {name for name, value in zip(names, probabilities, strict=True) if value >= 0.5}
     assert 0 < len(holding) < 4
     for engine in ("litert", "onnxruntime"):
-        answer = seen(made, engine)
-        assert isinstance(answer, LabelsPrediction)
-        assert set(answer.labels) == holding
+        prediction = seen(made, engine)
+        assert isinstance(prediction, LabelsPrediction)
+        assert set(prediction.labels) == holding
     capsys.readouterr()
     assert main(["camera", str(made), "--source", str(PICTURE), "--json", "-o", str(tmp_path / "drawn")]) == 0
     first = json.loads(capsys.readouterr().out.splitlines()[0])
@@ -137,10 +137,10 @@ def test_a_mask_of_one_channel_is_on_from_one_half_on(
     assert 0.05 < on.mean() < 0.95
     maps = []
     for engine in ("litert", "onnxruntime"):
-        answer = seen(made, engine)
-        assert isinstance(answer, SegmentPrediction)
-        assert answer.names == (names if len(names) == 2 else ("not person", "person"))
-        maps.append(answer.class_map)
+        prediction = seen(made, engine)
+        assert isinstance(prediction, SegmentPrediction)
+        assert prediction.names == (names if len(names) == 2 else ("not person", "person"))
+        maps.append(prediction.class_map)
     at_cells = cv2.resize(maps[0], (16, 16), interpolation=cv2.INTER_NEAREST_EXACT)
     assert np.mean(at_cells == on) > 0.85
     assert np.mean(maps[0] == maps[1]) > 0.99
@@ -153,9 +153,9 @@ def test_an_argmax_at_the_end_is_a_class_map(tmp_path: Path) -> None:
     proto.graph.output.append(onnx.helper.make_tensor_value_info("map", onnx.TensorProto.INT64, (1, 16, 16)))
     made = artifact(tmp_path, proto, "segment", ("a", "b", "c"))
     assert open_artifact(made).manifest.files[0].outputs[0].meaning == "class_map"
-    answer = seen(made, "litert")
+    prediction = seen(made, "litert")
     expected = truth(tmp_path)[0].astype(np.uint8)
-    assert np.array_equal(cv2.resize(answer.class_map, (16, 16), interpolation=cv2.INTER_NEAREST_EXACT), expected)
+    assert np.array_equal(cv2.resize(prediction.class_map, (16, 16), interpolation=cv2.INTER_NEAREST_EXACT), expected)
 
 
 def two_heads() -> onnx.ModelProto:

@@ -65,7 +65,7 @@ def written(folder: Path, *records: Record) -> str:
     return str(path)
 
 
-def answer(capture: Capture, arguments: list[str]) -> tuple[int, list[dict[str, object]]]:
+def verify(capture: Capture, arguments: list[str]) -> tuple[int, list[dict[str, object]]]:
     capture.readouterr()
     code = main(["verify", *arguments, *QUICK, "--json"])
     return code, [json.loads(line) for line in capture.readouterr().out.splitlines()]
@@ -76,7 +76,7 @@ def test_latency_within_the_budget_of_a_record_ships(
 ) -> None:
     """Exit code 0; the finding carries nanoseconds, the verdict the threshold with its origin."""
     records = written(tmp_path, measured)
-    code, rows = answer(capsys, [str(artifact), "--records", records, "--latency-budget", "100s"])
+    code, rows = verify(capsys, [str(artifact), "--records", records, "--latency-budget", "100s"])
     found = next(row for row in rows if row.get("check") == "latency")
     assert code == 0 and found["passed"] is True
     assert found["latency_ns"] == measured.latency_ns.p90_ns and found["latency_budget_ns"] == 100 * 10**9
@@ -92,7 +92,7 @@ def test_latency_above_the_budget_does_not_ship_and_names_the_heaviest_operators
 ) -> None:
     """Exit code 1, with multiply-adds as the reason."""
     records = written(tmp_path, measured)
-    code, rows = answer(capsys, [str(artifact), "--records", records, "--latency-budget", "1ns"])
+    code, rows = verify(capsys, [str(artifact), "--records", records, "--latency-budget", "1ns"])
     assert code == 1 and rows[-1]["ship"] is False and rows[-1]["exit_code"] == 1
     faults = rows[-1]["at_fault"]
     assert isinstance(faults, list) and len(faults) == 3
@@ -106,14 +106,14 @@ def test_a_disturbed_record_never_passes_as_a_clean_one(
     loaded = measured.before.model_copy(update={"load_average_1m": 9.0})
     busy = rederived(measured.model_copy(update={"states": (loaded, measured.after)}))
     arguments = [str(artifact), "--records", written(tmp_path, busy), "--latency-budget", "100s"]
-    code, rows = answer(capsys, arguments)
+    code, rows = verify(capsys, arguments)
     assert code == 1 and "not judged" in str(rows[-1]["verdict"])
-    assert answer(capsys, [*arguments, "--allow-disturbed"])[0] == 0
+    assert verify(capsys, [*arguments, "--allow-disturbed"])[0] == 0
 
 
 def test_without_records_the_budget_is_held_against_this_machine(artifact: Path, capsys: Capture) -> None:
     """And the finding says so."""
-    _, rows = answer(capsys, [str(artifact), "--latency-budget", "100s", "--allow-disturbed"])
+    _, rows = verify(capsys, [str(artifact), "--latency-budget", "100s", "--allow-disturbed"])
     found = next(row for row in rows if row.get("check") == "latency")
     assert str(found["machine"]).startswith("this machine, ")
 
@@ -125,7 +125,7 @@ def test_the_latest_record_of_an_engine_counts(
     slow_ns = 10**12
     slow = rederived(measured.model_copy(update={"samples_ns": tuple(slow_ns for _ in measured.samples_ns)}))
     records = written(tmp_path, measured, slow)
-    assert answer(capsys, [str(artifact), "--records", records, "--latency-budget", "100s"])[0] == 1
+    assert verify(capsys, [str(artifact), "--records", records, "--latency-budget", "100s"])[0] == 1
 
 
 @pytest.mark.parametrize(
@@ -148,12 +148,12 @@ def test_what_cannot_hold_is_refused(artifact: Path, capsys: Capture, arguments:
 
 def test_could_not_and_do_not_ship_are_told_apart_in_json(artifact: Path, tmp_path: Path, capsys: Capture) -> None:
     """Both exit with 1; `ship` is null in one and false in the other. A path that is not there is asked wrongly: 2."""
-    code, rows = answer(capsys, [str(tmp_path / "nothing")])
+    code, rows = verify(capsys, [str(tmp_path / "nothing")])
     assert code == 2 and rows[-1]["row"] == "error" and rows[-1]["ship"] is None
     (tmp_path / "empty").mkdir()
-    code, rows = answer(capsys, [str(tmp_path / "empty")])
+    code, rows = verify(capsys, [str(tmp_path / "empty")])
     assert code == 1 and rows[-1]["row"] == "error" and rows[-1]["ship"] is None
-    code, rows = answer(capsys, [str(artifact), "--size-budget", "1B"])
+    code, rows = verify(capsys, [str(artifact), "--size-budget", "1B"])
     assert code == 1 and rows[-1]["row"] == "verdict" and rows[-1]["ship"] is False
 
 
@@ -181,11 +181,11 @@ def with_verdict(artifact: Path, folder: Path, section: dict[str, object]) -> st
 def test_the_recipes_thresholds_hold_and_the_command_line_wins(artifact: Path, tmp_path: Path, capsys: Capture) -> None:
     """A size budget of a byte in the recipe, then a larger one here."""
     copy = with_verdict(artifact, tmp_path / "int8", {"size_budget": "1B"})
-    code, rows = answer(capsys, [copy])
+    code, rows = verify(capsys, [copy])
     thresholds = rows[-1]["thresholds"]
     assert code == 1 and isinstance(thresholds, dict)
     assert thresholds["size_budget_bytes"] == {"value": 1, "origin": "recipe"}
-    assert answer(capsys, [copy, "--size-budget", "1GB"])[0] == 0
+    assert verify(capsys, [copy, "--size-budget", "1GB"])[0] == 0
 
 
 def test_a_recipe_section_that_does_not_hold_is_named(artifact: Path, tmp_path: Path, capsys: Capture) -> None:
@@ -208,7 +208,7 @@ def test_a_recipes_section_survives_on_its_way_to_the_manifest(road: Path) -> No
 def test_the_page_is_written_whole_with_every_finding(artifact: Path, tmp_path: Path, capsys: Capture) -> None:
     """Beside the JSON lines, which say the same."""
     path = tmp_path / "verdict.html"
-    code, rows = answer(capsys, [str(artifact), "--size-budget", "1B", "--html", str(path), "--rank"])
+    code, rows = verify(capsys, [str(artifact), "--size-budget", "1B", "--html", str(path), "--rank"])
     page = path.read_text()
     assert code == 1 and page.startswith("<!DOCTYPE html>") and page.rstrip().endswith("</html>")
     details = [html.escape(str(row["detail"]), quote=True).replace("&#x27;", "&#39;") for row in rows if "check" in row]

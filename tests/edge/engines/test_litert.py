@@ -38,9 +38,9 @@ def test_other_kernels_run_without_a_delegate(int8_file: Path, kernels: str) -> 
     session = open_session("litert", int8_file, kernels=kernels)
     assert (session.info.kernels, session.info.delegate, session.info.delegated_operators) == (kernels, None, 0)
     pixels = np.random.default_rng(0).integers(-128, 128, (1, 96, 96, 3), dtype=np.int8)
-    (answer,) = session.run([pixels])
+    (output,) = session.run([pixels])
     (expected,) = open_session("litert", int8_file).run([pixels])
-    assert np.abs(answer.astype(int) - expected.astype(int)).max() <= 8
+    assert np.abs(output.astype(int) - expected.astype(int)).max() <= 8
 
 
 @pytest.mark.data

@@ -31,11 +31,11 @@ def test_other_text_is_no_gpu() -> None:
 def test_the_program_is_asked_and_never_told_to_set_anything() -> None:
     asked: list[str] = []
 
-    def answer(arguments: Sequence[str]) -> str:
+    def reply(arguments: Sequence[str]) -> str:
         asked.extend(arguments)
         return T4
 
-    assert len(read_gpus(answer)) == 1
+    assert len(read_gpus(reply)) == 1
     assert asked == [f"--query-gpu={','.join(QUERY)}", "--format=csv,noheader,nounits"]
     assert read_gpus(lambda arguments: None) == ()
 

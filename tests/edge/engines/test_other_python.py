@@ -108,7 +108,7 @@ def test_what_steers_the_python_here_does_not_reach_the_other_one(
         assert python.info.numpy == np.__version__
 
 
-ANSWER = "sys.stdout.buffer.write({}); sys.stdout.flush()\n"
+REPLY = "sys.stdout.buffer.write({}); sys.stdout.flush()\n"
 PREFIX = 'struct.pack(">4sIQ32s", b"EDGE", {}, {}, {})'
 
 
@@ -117,13 +117,13 @@ PREFIX = 'struct.pack(">4sIQ32s", b"EDGE", {}, {}, {})'
     [
         ("sys.exit('no space left')", r"ended without an answer \(exit code 1\); it said: no space left"),
         ("os.kill(os.getpid(), 11)", r"ended without an answer \(exit code -11\)"),
-        (ANSWER.format(PREFIX.format(100, 0, "bytes(32)") + "+b'{}'"), "cut off: 2 of 100 bytes"),
-        (ANSWER.format("b'EDGE'"), "a message of 4 bytes"),
-        (ANSWER.format(PREFIX.format(2, 0, "bytes(32)") + "+b'{}'"), "SHA-256"),
-        (ANSWER.format(PREFIX.format(2, "1 << 62", "bytes(32)") + "+b'{}'") + "time.sleep(60)", "are allowed"),
-        (ANSWER.format("b'welcome to this machine' * 10"), "starts with b'welc'"),
-        (ANSWER.format(PREFIX.format(2, 0, "hashlib.sha256(b'[]').digest()") + "+b'[]'"), "no object but list"),
-        (ANSWER.format(PREFIX.format(2, 0, "hashlib.sha256(b'{}').digest()") + "+b'{}'"), "'python' is 'None'"),
+        (REPLY.format(PREFIX.format(100, 0, "bytes(32)") + "+b'{}'"), "cut off: 2 of 100 bytes"),
+        (REPLY.format("b'EDGE'"), "a message of 4 bytes"),
+        (REPLY.format(PREFIX.format(2, 0, "bytes(32)") + "+b'{}'"), "SHA-256"),
+        (REPLY.format(PREFIX.format(2, "1 << 62", "bytes(32)") + "+b'{}'") + "time.sleep(60)", "are allowed"),
+        (REPLY.format("b'welcome to this machine' * 10"), "starts with b'welc'"),
+        (REPLY.format(PREFIX.format(2, 0, "hashlib.sha256(b'[]').digest()") + "+b'[]'"), "no object but list"),
+        (REPLY.format(PREFIX.format(2, 0, "hashlib.sha256(b'{}').digest()") + "+b'{}'"), "'python' is 'None'"),
     ],
 )
 def test_a_program_that_answers_wrongly_is_told_and_ended(pretend: Pretend, body: str, told: str) -> None:
@@ -134,7 +134,7 @@ def test_a_program_that_answers_wrongly_is_told_and_ended(pretend: Pretend, body
 
 def test_a_program_that_never_answers_is_ended(pretend: Pretend) -> None:
     with pytest.raises(EngineError, match=r"no answer within 0.5 s; it said: thinking"):
-        OtherPython(pretend("print('thinking', file=sys.stderr, flush=True)\ntime.sleep(60)"), answer_seconds=0.5)
+        OtherPython(pretend("print('thinking', file=sys.stderr, flush=True)\ntime.sleep(60)"), reply_seconds=0.5)
 
 
 def test_code_that_arrives_damaged_is_not_run(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from edge.engines.table import ENGINES
 from edge.errors import EngineError
 from edge.graph.graph import Graph, Operator, Tensor
 from edge.graph.importers.tflite.parsing.schema import pack, schema
-from tests.benchmarks.threads import session_call, wrong_answers
+from tests.benchmarks.threads import session_call, wrong_outputs
 from tests.support.one_operator import Parameters, activation, conv_graph, graph_of
 
 THREADS, CALLS = 8, 20
@@ -89,14 +89,14 @@ def test_answers_from_many_threads_are_those_of_one(
     files: dict[str, Path], engine: str, kernels: str, form: str, kernel_threads: int
 ) -> None:
     with open_session(engine, files[form], threads=kernel_threads, kernels=kernels) as session:
-        assert wrong_answers(session_call(session, THREADS), threads=THREADS, calls=CALLS) == []
+        assert wrong_outputs(session_call(session, THREADS), threads=THREADS, calls=CALLS) == []
 
 
 def test_sessions_of_one_other_python_may_be_asked_at_once(files: dict[str, Path]) -> None:
     with OtherPython(sys.executable) as python:
         sessions = [python.open_session("litert", files["tflite"]) for _ in range(THREADS)]
         calls = [session_call(session, THREADS) for session in sessions]
-        assert wrong_answers(lambda number: calls[number](number), threads=THREADS, calls=CALLS) == []
+        assert wrong_outputs(lambda number: calls[number](number), threads=THREADS, calls=CALLS) == []
 
 
 def test_the_engine_lends_its_model_to_one_thread_at_a_time() -> None:

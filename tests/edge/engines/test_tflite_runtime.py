@@ -51,12 +51,12 @@ def artifact(make_artifact: MakeArtifact, test_data: Path) -> Path:
     pytest.importorskip("ai_edge_litert", reason="the litert engine makes the expected outputs")
     model = test_data / "models" / "mobilenet_v1_0.25_224_quant.tflite"
     session = open_session("litert", model, kernels="reference")
-    given, answer = session.inputs[0], session.outputs[0]
+    given, output = session.inputs[0], session.outputs[0]
     fields = {
         "model": model.read_bytes(),
         "size_hw": (224, 224),
         "input": {"name": given.name, "dtype": "uint8", "scale": given.scale, "zero_point": given.zero_point},
-        "output": {"name": answer.name, "scale": answer.scale, "zero_point": answer.zero_point},
+        "output": {"name": output.name, "scale": output.scale, "zero_point": output.zero_point},
         "labels": {"names": (test_data / "models" / "imagenet_1001_labels.txt").read_text().splitlines()},
         "preprocess": {
             "colour_order": "rgb",

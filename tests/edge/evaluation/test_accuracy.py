@@ -28,11 +28,11 @@ def test_perfect_class_maps_score_one_and_absent_classes_none() -> None:
     masks = [np.array([[0, 1], [9, 1]], np.uint8), np.array([[1, 1, 0]], np.uint8)]
     split = _split(*masks)
 
-    def answer(frames: list[Pixels]) -> list[NDArray[Any]]:
+    def predict(frames: list[Pixels]) -> list[NDArray[Any]]:
         return [np.where(masks[frame.flat[0]] == 9, 0, masks[frame.flat[0]]).astype(np.uint8) for frame in frames]
 
     counted: list[int] = []
-    found = accuracy(split, answer, batch_size=1, advance=counted.append)
+    found = accuracy(split, predict, batch_size=1, advance=counted.append)
     assert found["miou"] == found["pixel_accuracy"] == 1.0
     assert found["iou"] == {"a": 1.0, "b": 1.0, "c": None}
     assert (found["images"], found["split_sha256"], counted) == (2, split.sha256, [1, 1])
@@ -50,10 +50,10 @@ def test_classification_counts_first_and_first_five() -> None:
     labels = [split.label(index) for index in range(30)]
     asked = iter(labels)
 
-    def answer(frames: list[Pixels]) -> list[NDArray[Any]]:
+    def predict(frames: list[Pixels]) -> list[NDArray[Any]]:
         return [np.roll(np.arange(8), next(asked)) for _ in frames]  # the true class is the last
 
-    assert accuracy(split, answer, batch_size=7)["top5"] == 0.0
+    assert accuracy(split, predict, batch_size=7)["top5"] == 0.0
     asked = iter(labels)
     best = accuracy(split, lambda frames: [-np.roll(np.arange(8), next(asked)) for _ in frames])
     assert (best["top1"], best["top5"], best["images"]) == (1.0, 1.0, 30)

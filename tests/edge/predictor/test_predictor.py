@@ -49,12 +49,12 @@ class RecordingSession:
         return self._null.run(inputs)
 
 
-def predictor(folder: Path, answer: npt.NDArray[Any] | None = None) -> tuple[Predictor, RecordingSession]:
+def predictor(folder: Path, prediction: npt.NDArray[Any] | None = None) -> tuple[Predictor, RecordingSession]:
     artifact = open_artifact(folder)
     file = artifact.manifest.files[0]
     ports = [tuple(port_of(tensor) for tensor in tensors) for tensors in (file.inputs, file.outputs)]
     session = RecordingSession(
-        NullSession(inputs=ports[0], outputs=ports[1], values=None if answer is None else [answer])
+        NullSession(inputs=ports[0], outputs=ports[1], values=None if prediction is None else [prediction])
     )
     return Predictor(artifact, file, session), session
 
@@ -109,11 +109,11 @@ def test_input_is_that_of_the_self_test_for_frames_in_both_orders(
 
 def test_a_classifier_answers_with_names_and_dequantized_probabilities(make_artifact: MakeArtifact) -> None:
     predict, _ = predictor(make_artifact(), np.array([[-128, 64, 0]], np.int8))
-    answer = predict(frame())
-    assert isinstance(answer, ClassPrediction)
-    assert answer.scores.names == ("class 1", "class 2", "class 0")
-    assert (answer.label, answer.probability) == ("class 1", 0.75)
-    assert answer.times.total_ns >= answer.times.infer_ns > 0
+    prediction = predict(frame())
+    assert isinstance(prediction, ClassPrediction)
+    assert prediction.scores.names == ("class 1", "class 2", "class 0")
+    assert (prediction.label, prediction.probability) == ("class 1", 0.75)
+    assert prediction.times.total_ns >= prediction.times.infer_ns > 0
 
 
 def test_a_segmenter_answers_with_a_map_of_the_frames_size(make_artifact: MakeArtifact) -> None:
@@ -121,10 +121,10 @@ def test_a_segmenter_answers_with_a_map_of_the_frames_size(make_artifact: MakeAr
     folder = make_artifact(
         outputs=(cells,), task="segment", head="logits", output={"layout": "nhwc", "meaning": "logits"}
     )
-    answer = cells[:1].copy()
-    answer[:, :, :2, 1] = 50  # left half: class 1
-    answer[:, :, 2:, 2] = 50
-    predict, _ = predictor(folder, answer)
+    prediction = cells[:1].copy()
+    prediction[:, :, :2, 1] = 50  # left half: class 1
+    prediction[:, :, 2:, 2] = 50
+    predict, _ = predictor(folder, prediction)
     seen = predict(frame(40, 80))
     assert isinstance(seen, SegmentPrediction)
     assert seen.class_map.shape == (40, 80)

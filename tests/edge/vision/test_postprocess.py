@@ -6,7 +6,7 @@ import pytest
 
 from edge.errors import UsageError
 from edge.vision.postprocess import (
-    Answer,
+    OutputInfo,
     class_map_from_scores,
     class_scores,
     dequantize,
@@ -35,8 +35,8 @@ def made(fit: str, height: int = 64, width: int = 96) -> Preprocess:
     )
 
 
-def answer(meaning: str, *, scores: str = "exclusive", layout: str = "nc", **quantized: float) -> Answer:
-    return Answer(meaning=meaning, scores=scores, layout=layout, **quantized)  # type: ignore[arg-type]
+def info(meaning: str, *, scores: str = "exclusive", layout: str = "nc", **quantized: float) -> OutputInfo:
+    return OutputInfo(meaning=meaning, scores=scores, layout=layout, **quantized)  # type: ignore[arg-type]
 
 
 def test_softmax_of_equal_logits_is_uniform_and_large_logits_do_not_overflow() -> None:
@@ -46,14 +46,14 @@ def test_softmax_of_equal_logits_is_uniform_and_large_logits_do_not_overflow() -
 
 def test_integer_logits_are_dequantized_then_softmaxed() -> None:
     raw = np.array([[-128, 20, 10, -128]], dtype=np.int8)
-    found = class_scores(raw, answer("logits", scale=0.1, zero_point=3), NAMES, top=2)
+    found = class_scores(raw, info("logits", scale=0.1, zero_point=3), NAMES, top=2)
     assert (found.indices, found.names) == ((1, 2), ("b", "c"))
     assert found.probabilities[0] / found.probabilities[1] == pytest.approx(np.e, rel=1e-5)
 
 
 def test_probabilities_are_kept_and_ties_go_to_the_lower_index() -> None:
     found = class_scores(
-        np.array([128, 0, 128, 0], dtype=np.uint8), answer("probabilities", scale=1 / 256, zero_point=0), NAMES
+        np.array([128, 0, 128, 0], dtype=np.uint8), info("probabilities", scale=1 / 256, zero_point=0), NAMES
     )
     assert found.indices == (0, 2, 1, 3)
     assert found.probabilities == (0.5, 0.5, 0.0, 0.0)
@@ -61,7 +61,7 @@ def test_probabilities_are_kept_and_ties_go_to_the_lower_index() -> None:
 
 def test_number_of_names_must_fit() -> None:
     with pytest.raises(UsageError, match="5 scores and there are 4 class names"):
-        class_scores(np.zeros(5), answer("logits"), NAMES)
+        class_scores(np.zeros(5), info("logits"), NAMES)
 
 
 def test_dequantize_uses_zero_point_and_scale() -> None:
@@ -108,8 +108,8 @@ def test_logits_and_class_maps_land_at_the_same_place(fit: str, layout: str) -> 
     mask = resize_mask(truth, preprocess, 0)  # (64, 96)
     logits = np.eye(6, dtype=np.float32)[mask][None]  # (1, 64, 96, 6)
     given = logits if layout == "nhwc" else np.moveaxis(logits, -1, 1)
-    from_logits = frame_class_map(given, answer("logits", layout=layout), frame_hw, preprocess)
-    from_map = frame_class_map(mask[None].astype(np.int32), answer("class_map", layout="nhw"), frame_hw, preprocess)
+    from_logits = frame_class_map(given, info("logits", layout=layout), frame_hw, preprocess)
+    from_map = frame_class_map(mask[None].astype(np.int32), info("class_map", layout="nhw"), frame_hw, preprocess)
     assert np.mean(from_logits != from_map) < 0.03
     seen = from_map != 255
     assert np.mean(from_logits[seen] != truth[seen]) < 0.03
@@ -118,13 +118,13 @@ def test_logits_and_class_maps_land_at_the_same_place(fit: str, layout: str) -> 
 
 def test_small_class_map_is_enlarged_to_the_frame() -> None:
     small = np.random.default_rng(2).integers(0, 6, size=(1, 8, 12), dtype=np.int32)
-    found = frame_class_map(small, answer("class_map", layout="nhw"), (64, 96), made("stretch"))
+    found = frame_class_map(small, info("class_map", layout="nhw"), (64, 96), made("stretch"))
     assert np.array_equal(found, np.kron(small[0], np.ones((8, 8))).astype(np.uint8))
 
 
 def test_layout_that_is_no_segmentation_is_refused() -> None:
     with pytest.raises(UsageError, match="layout 'nhw'"):
-        frame_class_map(np.zeros((1, 8, 12)), answer("logits", layout="nhw"), (64, 96), made("stretch"))
+        frame_class_map(np.zeros((1, 8, 12)), info("logits", layout="nhw"), (64, 96), made("stretch"))
     with pytest.raises(UsageError, match="does not fit 64x96"):
         restore_map(np.zeros((8, 12), dtype=np.uint8), (64, 96), made("stretch"))
 
@@ -141,7 +141,7 @@ YES_NO = (
 def test_one_score_is_yes_from_a_probability_of_one_half_on(
     dtype: type, quantized: dict[str, float], values: tuple[float, ...]
 ) -> None:
-    told = answer("probabilities", scores="independent", **quantized)
+    told = info("probabilities", scores="independent", **quantized)
     found = [class_scores(np.array([[value]], dtype), told, ("no", "yes")) for value in values]
     assert [one.names[0] for one in found] == ["no", "yes", "yes"]
     assert [one.probabilities[one.names.index("yes")] for one in found] == [127 / 256, 0.5, 228 / 256]
@@ -149,7 +149,7 @@ def test_one_score_is_yes_from_a_probability_of_one_half_on(
 
 
 def test_one_logit_is_yes_from_zero_on() -> None:
-    told = answer("logits", scores="independent", scale=0.125, zero_point=7)
+    told = info("logits", scores="independent", scale=0.125, zero_point=7)
     found = [class_scores(np.array([[value]], np.int8), told, ("no", "yes")) for value in (6, 7, 127)]
     assert [one.names[0] for one in found] == ["no", "yes", "yes"]
     assert found[1].probabilities == (0.5, 0.5)
@@ -159,7 +159,7 @@ def test_one_logit_is_yes_from_zero_on() -> None:
 @pytest.mark.parametrize("meaning", ["logits", "probabilities"])
 def test_independent_labels_hold_one_by_one(meaning: str) -> None:
     at_half = 0.0 if meaning == "logits" else 0.5
-    told = answer(meaning, scores="independent")
+    told = info(meaning, scores="independent")
     raw = np.array([[at_half, np.nextafter(np.float32(at_half), np.float32(-1)), 0.9, 0.7]], np.float32)
     found = class_scores(raw, told, NAMES, top=1)
     assert (found.names, found.decided) == (("c", "d", "a"), 3)  # more than asked for: all that hold
@@ -178,10 +178,10 @@ def test_a_mask_of_one_channel_is_on_from_one_half_on(
     cells[:] = values[0]
     cells[:, :, 32:64] = values[1]
     cells[:, :, 64:] = values[2]
-    told = answer("probabilities", scores="independent", layout="nhwc", **quantized)
+    told = info("probabilities", scores="independent", layout="nhwc", **quantized)
     found = frame_class_map(cells, told, (64, 96), made(fit))
     assert (found[:, :32] == 0).all() and (found[:, 32:] == 1).all()
-    planar = answer("probabilities", scores="independent", layout="nchw", **quantized)
+    planar = info("probabilities", scores="independent", layout="nchw", **quantized)
     for frame_hw in ((64, 96), (120, 160)):
         expected = frame_class_map(cells, told, frame_hw, made(fit))
         assert np.array_equal(frame_class_map(np.moveaxis(cells, -1, 1), planar, frame_hw, made(fit)), expected)

@@ -164,14 +164,14 @@ def convert(tmp_path_factory: pytest.TempPathFactory) -> Converted:
         integers = np.rint(pixels / given.quantization.scale[0]) + given.quantization.zero_point[0]
         integers = np.clip(integers, limits.min, limits.max).astype(given.dtype)
         expected = IntegerSimulation(file).run([integers])[0]
-        answers = np.concatenate([session.run([integers[k : k + 1]])[0] for k in range(len(pixels))])
+        outputs = np.concatenate([session.run([integers[k : k + 1]])[0] for k in range(len(pixels))])
         quanta = np.zeros(1)
         if compare:
-            real = (answers.astype(np.float64) - made.quantization.zero_point[0]) * made.quantization.scale[0]
+            real = (outputs.astype(np.float64) - made.quantization.zero_point[0]) * made.quantization.scale[0]
             truth = np.concatenate([_literally(source, image) for image in pixels.transpose(0, 3, 1, 2)])
             real = real.transpose(0, 3, 1, 2) if real.ndim == 4 else real
             quanta = np.abs(real - truth) / made.quantization.scale[0]
-        differing = int(np.count_nonzero(answers != expected))
+        differing = int(np.count_nonzero(outputs != expected))
         return Sides(foreign=foreign, file=file, differing=differing, quanta=quanta)
 
     return run

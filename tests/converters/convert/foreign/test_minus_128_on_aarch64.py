@@ -44,8 +44,8 @@ def test_int8_kernels_overflow_and_uint8_kernels_do_not(emulated_pi: str, tmp_pa
             path = tmp_path / f"{name}.tflite"
             path.write_bytes(tflite_bytes(graph))
             smallest = np.full((1, CHANNELS), np.iinfo(dtype).min, dtype)
-            answer = python.open_session("litert", path, threads=1, kernels="xnnpack").run([smallest])[0]
+            output = python.open_session("litert", path, threads=1, kernels="xnnpack").run([smallest])[0]
             expected = IntegerSimulation(graph).run([smallest])[0]
-            differing[name] = np.abs(answer.astype(int) - expected)[0]
+            differing[name] = np.abs(output.astype(int) - expected)[0]
     assert not differing["-127"].any() and not differing["-128 as uint8"].any()
     assert (differing["-128"][: CHANNELS // 2] == 240).all()

@@ -30,10 +30,10 @@ def test_an_int8_file_gives_litert_s_integers(test_data: Path) -> None:
 def test_a_float_file_agrees_within_rounding(test_data: Path) -> None:
     path = test_data / "models" / "vww_96_float.tflite"
     image = np.random.default_rng(6).random((1, 96, 96, 3), dtype=np.float32)
-    (answer,) = open_session("torch", path).run([image])
+    (output,) = open_session("torch", path).run([image])
     (expected,) = open_session("litert", path).run([image])
-    assert answer.dtype == np.float32
-    np.testing.assert_allclose(answer, expected, atol=1e-4)
+    assert output.dtype == np.float32
+    np.testing.assert_allclose(output, expected, atol=1e-4)
 
 
 def test_what_it_cannot_read_is_refused(tmp_path: Path) -> None:

@@ -234,8 +234,8 @@ def test_a_quantized_file_is_left_to_the_integer_simulation(test_data: Path) -> 
 def test_a_float_tflite_file_runs_too(test_data: Path) -> None:
     path = test_data / "models" / "vww_96_float.tflite"
     image = np.random.default_rng(6).random((1, 96, 96, 3), dtype=np.float32)
-    (answer,) = open_session("torch", path, kernels="eager").run([image])
-    np.testing.assert_allclose(answer, open_session("torch", path).run([image])[0], atol=1e-5)
+    (output,) = open_session("torch", path, kernels="eager").run([image])
+    np.testing.assert_allclose(output, open_session("torch", path).run([image])[0], atol=1e-5)
 
 
 def test_a_failing_model_is_one_line(tmp_path: Path) -> None:

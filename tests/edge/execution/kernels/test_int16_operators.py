@@ -22,7 +22,7 @@ from tests.support.one_operator import (
     activation,
     conv_graph,
     graph_of,
-    litert_answer,
+    litert_outputs,
     random_input,
     weight_and_bias,
 )
@@ -56,7 +56,7 @@ def assert_exact(
     feeds = inputs or [random_input(random, graph.tensors[name]) for name in graph.inputs]
     simulated = IntegerSimulation(graph).run(feeds)
     for kernels in kernel_sets:
-        for expected, found in zip(litert_answer(graph, feeds, kernels)[0], simulated, strict=True):
+        for expected, found in zip(litert_outputs(graph, feeds, kernels)[0], simulated, strict=True):
             assert found.dtype == expected.dtype
             assert np.array_equal(found, expected), f"{kernels}: {np.count_nonzero(found != expected)} values differ"
 
@@ -164,8 +164,8 @@ def test_addition_mirrors_blocks_of_sixteen(size: int) -> None:
         operands = (int16("a", (1, count), scales[0]), int16("b", (1, count), scales[1]))
         return graph_of("Add", operands, int16("y", (1, count), scales[2]), {"activation": "none"})
 
-    default = litert_answer(graph(many), [first, second])[0][0]
-    reference = litert_answer(graph(many), [first, second], "reference")[0][0]
+    default = litert_outputs(graph(many), [first, second])[0][0]
+    reference = litert_outputs(graph(many), [first, second], "reference")[0][0]
     place = int(np.flatnonzero(default[0] != reference[0])[0])
     inputs = [np.full((1, size), values[0, place]) for values in (first, second)]
     assert_exact(graph(size), random, inputs, (None,))
@@ -233,7 +233,7 @@ def test_a_clip_is_exact_as_the_file_holds_it(low: float, high: float) -> None:
     scale = 2.0**-14
     graph = graph_of("Clip", (int16("x", (1, 65536), scale),), int16("y", (1, 65536), scale), {"min": low, "max": high})
     found = IntegerSimulation(read_tflite(tflite_bytes(graph))).run([EVERY_VALUE])[0]
-    assert np.array_equal(found, litert_answer(graph, [EVERY_VALUE])[0][0])
+    assert np.array_equal(found, litert_outputs(graph, [EVERY_VALUE])[0][0])
     assert np.array_equal(found, IntegerSimulation(graph).run([EVERY_VALUE])[0])
 
 

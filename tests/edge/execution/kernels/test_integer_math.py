@@ -19,7 +19,7 @@ from edge.graph.graph import Graph, Tensor, per_tensor
 from edge.graph.ops.integer_form import integer_fault
 from tests.benchmarks.exactness import random_parameters
 from tests.support.examples import examples
-from tests.support.one_operator import Parameters, activation, graph_of, litert_answer, random_input
+from tests.support.one_operator import Parameters, activation, graph_of, litert_outputs, random_input
 
 Random = np.random.Generator
 Array = np.ndarray[Any, Any]
@@ -44,10 +44,10 @@ def assert_exact(graph: Graph, random: Random, inputs: list[Array] | None = None
     given_inputs = inputs or [random_input(random, graph.tensors[name]) for name in graph.inputs]
     rearranged = to_nhwc(graph)
     moved = [np.ascontiguousarray(a.transpose(0, 2, 3, 1)) if a.ndim == 4 else a for a in given_inputs]
-    answer, info = litert_answer(rearranged, moved)
+    output, info = litert_outputs(rearranged, moved)
     first, second = IntegerSimulation(graph).run(given_inputs)[0], IntegerSimulation(rearranged).run(moved)[0]
-    assert np.array_equal(second, answer[0]), f"{info.kernels}: {np.count_nonzero(second != answer[0])} values differ"
-    expected = answer[0].transpose(0, 3, 1, 2) if answer[0].ndim == 4 else answer[0]
+    assert np.array_equal(second, output[0]), f"{info.kernels}: {np.count_nonzero(second != output[0])} values differ"
+    expected = output[0].transpose(0, 3, 1, 2) if output[0].ndim == 4 else output[0]
     assert np.array_equal(first, expected)
 
 
@@ -332,6 +332,6 @@ def test_what_no_kernel_computes_stays_in_float_between_two_changes_of_numbers(k
     inputs = [np.clip(EVERY, -99, 127)]
     rearranged = to_nhwc(lowered)
     moved = [np.ascontiguousarray(array.transpose(0, 2, 3, 1)) for array in inputs]
-    answer, _ = litert_answer(rearranged, moved)
-    difference = np.abs(IntegerSimulation(rearranged).run(moved)[0].astype(int) - answer[0])
+    output, _ = litert_outputs(rearranged, moved)
+    difference = np.abs(IntegerSimulation(rearranged).run(moved)[0].astype(int) - output[0])
     assert difference.max() <= 1 and np.count_nonzero(difference) <= 2

@@ -18,7 +18,7 @@ from tests.support.one_operator import (
     activation,
     conv_graph,
     graph_of,
-    litert_answer,
+    litert_outputs,
     random_input,
     weight_and_bias,
 )
@@ -34,9 +34,9 @@ torch.set_num_threads(1)
 def assert_exact(graph: Graph, random: Random, inputs: list[np.ndarray] | None = None) -> None:
     """The simulation equals LiteRT's default kernels on one input."""
     given_inputs = inputs or [random_input(random, graph.tensors[name]) for name in graph.inputs]
-    answer, info = litert_answer(graph, given_inputs)
+    output, info = litert_outputs(graph, given_inputs)
     simulated = IntegerSimulation(graph).run(given_inputs)
-    for expected, found in zip(answer, simulated, strict=True):
+    for expected, found in zip(output, simulated, strict=True):
         assert found.dtype == expected.dtype
         assert np.array_equal(found, expected), f"{info.kernels}: {np.count_nonzero(found != expected)} values differ"
 

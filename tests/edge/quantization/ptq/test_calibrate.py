@@ -78,11 +78,11 @@ def test_integers_stay_near_the_float_network(estimator: str) -> None:
     quantized = calibrate(graph, [images(4, seed).numpy() for seed in range(4)], estimator=estimator)  # type: ignore[arg-type]
     x = images(16, seed=7).numpy()
     (expected,) = FloatRun(graph).run([x])
-    given, answer = (quantized.tensors[name].quantization for name in (quantized.inputs[0], quantized.outputs[0]))
-    assert given is not None and answer is not None
+    given, output = (quantized.tensors[name].quantization for name in (quantized.inputs[0], quantized.outputs[0]))
+    assert given is not None and output is not None
     raw = np.clip(np.rint(x / given.scale[0]) + given.zero_point[0], -128, 127).astype(np.int8)
     (result,) = IntegerSimulation(quantized).run([raw])
-    real = (result.astype(float) - answer.zero_point[0]) * answer.scale[0]
+    real = (result.astype(float) - output.zero_point[0]) * output.scale[0]
     assert np.square(real - expected).mean() < 0.01 * np.square(expected).mean()
 
 

@@ -14,49 +14,49 @@ MAX_PROCESSORS = 4096
 MAX_OPTIONS = 256
 
 
-def read_text(answer: Mapping[str, Any], name: str) -> str:
+def read_text(reply: Mapping[str, Any], name: str) -> str:
     """A text of at most 4096 characters. Refuses (EngineError) anything else; control characters become spaces."""
-    value = answer.get(name)
+    value = reply.get(name)
     if not isinstance(value, str) or len(value) > MAX_TEXT:
         raise EngineError(f"an answer whose '{name}' is {str(value)[:80]!r}")
     return "".join(character if character.isprintable() else " " for character in value)
 
 
-def read_texts(answer: Mapping[str, Any], name: str) -> tuple[str, ...]:
+def read_texts(reply: Mapping[str, Any], name: str) -> tuple[str, ...]:
     """A list of texts."""
-    value = answer.get(name)
+    value = reply.get(name)
     if not isinstance(value, list) or len(value) > MAX_RANK:
         raise EngineError(f"an answer whose '{name}' is {str(value)[:80]!r}")
     return tuple(read_text({name: entry}, name) for entry in value)
 
 
-def read_count(answer: Mapping[str, Any], name: str) -> int:
+def read_count(reply: Mapping[str, Any], name: str) -> int:
     """An integer that is not negative."""
-    value = answer.get(name)
+    value = reply.get(name)
     if type(value) is not int or value < 0:
         raise EngineError(f"an answer whose '{name}' is {str(value)[:80]!r}")
     return value
 
 
-def read_info(answer: Mapping[str, Any]) -> EngineInfo:
+def read_info(reply: Mapping[str, Any]) -> EngineInfo:
     """What really runs, as another process says."""
-    optional = {name: read_count(answer, name) for name in COUNTS if answer.get(name) is not None}
-    texts = {name: read_text(answer, name) for name in TEXTS if answer.get(name) is not None}
+    optional = {name: read_count(reply, name) for name in COUNTS if reply.get(name) is not None}
+    texts = {name: read_text(reply, name) for name in TEXTS if reply.get(name) is not None}
     return EngineInfo(
-        engine=read_text(answer, "engine"),
-        version=read_text(answer, "version"),
-        kernels=read_text(answer, "kernels"),
+        engine=read_text(reply, "engine"),
+        version=read_text(reply, "version"),
+        kernels=read_text(reply, "kernels"),
         delegate=texts.get("delegate"),
         operators=optional.get("operators"),
         delegated_operators=optional.get("delegated_operators"),
-        threads=read_count(answer, "threads"),
-        machine=read_text(answer, "machine"),
+        threads=read_count(reply, "threads"),
+        machine=read_text(reply, "machine"),
         emulated=texts.get("emulated"),
         package=texts.get("package"),
         wheel_tag=texts.get("wheel_tag"),
         kernels_isa=texts.get("kernels_isa"),
-        affinity=_processors(answer.get("affinity")),
-        provider_options=_options(answer.get("provider_options", {})),
+        affinity=_processors(reply.get("affinity")),
+        provider_options=_options(reply.get("provider_options", {})),
         device=texts.get("device"),
         precision=texts.get("precision"),
     )
@@ -77,17 +77,17 @@ def _options(value: Any) -> dict[str, str]:
     return {name: read_text({name: text}, name) for name, text in checked.items()}
 
 
-def read_port(answer: Any) -> Port:
+def read_port(reply: Any) -> Port:
     """An input or output, as another process says."""
-    if not isinstance(answer, dict) or not isinstance(answer.get("shape"), list) or len(answer["shape"]) > MAX_RANK:
-        raise EngineError(f"an answer whose port is {str(answer)[:80]!r}")
-    scale, zero_point = answer.get("scale"), answer.get("zero_point")
+    if not isinstance(reply, dict) or not isinstance(reply.get("shape"), list) or len(reply["shape"]) > MAX_RANK:
+        raise EngineError(f"an answer whose port is {str(reply)[:80]!r}")
+    scale, zero_point = reply.get("scale"), reply.get("zero_point")
     if type(scale) not in (float, type(None)) or type(zero_point) not in (int, type(None)):
         raise EngineError(f"an answer whose port has scale {scale!r} and zero point {zero_point!r}")
     return Port(
-        name=read_text(answer, "name"),
-        shape=tuple(read_count({"shape": size}, "shape") for size in answer["shape"]),
-        dtype=read_text(answer, "dtype"),
+        name=read_text(reply, "name"),
+        shape=tuple(read_count({"shape": size}, "shape") for size in reply["shape"]),
+        dtype=read_text(reply, "dtype"),
         scale=scale,
         zero_point=zero_point,
     )

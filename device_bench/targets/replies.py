@@ -19,7 +19,7 @@ Names = Annotated[tuple[str, ...], Field(max_length=MOST_NAMES)]
 Model = TypeVar("Model", bound=BaseModel)
 
 
-class ProbeAnswer(Strict):
+class ProbeReply(Strict):
     """What a target says it is. folder, agents: of a device over SSH, where our agent lies."""
 
     engines: Names
@@ -32,20 +32,20 @@ class ProbeAnswer(Strict):
     agents: tuple[str, ...] = ()
 
 
-def probed(target: Target) -> ProbeAnswer:
+def probed(target: Target) -> ProbeReply:
     """Ask a target what it is. Refuses (EngineError) an answer that does not hold."""
-    return believed(ProbeAnswer, target.probe(), target.name)
+    return believed(ProbeReply, target.probe(), target.name)
 
 
-def believed(model: type[Model], answer: Mapping[str, Any], where: str) -> Model:
+def believed(model: type[Model], reply: Mapping[str, Any], where: str) -> Model:
     """An answer as a model's fields. Refuses (EngineError) one that does not hold, with its first wrong field.
 
     Args:
         where: opens the message.
     """
-    _check_texts(answer, where, 0)
+    _check_texts(reply, where, 0)
     try:
-        return model.model_validate_json(json.dumps(answer))
+        return model.model_validate_json(json.dumps(reply))
     except ValidationError as error:
         problem = first_problem(error, model)
     except (ValueError, TypeError) as error:

@@ -49,7 +49,7 @@ class TimedCopy(Strict):
     ns: Times
 
 
-class ExplainedAnswer(Strict):
+class ExplainedReply(Strict):
     """What `device_bench.agent.explain_parts.explained` answers; `missing`: why there is nothing else.
 
     Every one of `passes` times all operators, with sessions of its own.

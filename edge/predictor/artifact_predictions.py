@@ -1,4 +1,4 @@
-"""An artifact as an answer to frames, for `edge.evaluation.accuracy`."""
+"""An artifact's predictions of frames, for `edge.evaluation.accuracy`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ from edge.predictor.predictor import Predictor
 Pixels = NDArray[np.uint8]
 
 
-def artifact_answer(
+def artifact_predictions(
     artifact: Artifact, *, engine: str | None = None, threads: int = 1
 ) -> tuple[Callable[[list[Pixels]], list[NDArray[Any]]], EngineInfo]:
     """Load the file that an engine runs, as a predictor does, self-test included.

@@ -1,6 +1,6 @@
 """What a predictor demands of a model file's description: checked when a manifest is made, and when it is opened.
 
-An answer is one of these:
+An output is one of these:
 
 - scores of classes that exclude each other: softmax of the logits, or probabilities as they are; the largest wins;
 - scores of labels that are independent: sigmoid of each logit, or probabilities; every label at 0.5 or above holds;
@@ -23,26 +23,26 @@ MAX_MAP_CLASSES = 255  # a class map is uint8, and 255 is no class
 
 
 def form_problem(task: str, labels: "Labels", preprocess: "Preprocess", file: "ModelFile") -> str | None:
-    """Why a predictor could not answer with this file, in words; None where it can, and for a task without one."""
+    """Why a predictor could not predict with this file, in words; None where it can, and for a task without one."""
     if task not in MEANINGS:
         return None
     if len(file.inputs) != 1 or len(file.outputs) != 1:
         return f"{len(file.inputs)} inputs and {len(file.outputs)} outputs; a predictor takes one each"
-    given, answer = file.inputs[0], file.outputs[0]
-    return _input_problem(given, preprocess) or _output_problem(task, answer, len(labels.names))
+    given, output = file.inputs[0], file.outputs[0]
+    return _input_problem(given, preprocess) or _output_problem(task, output, len(labels.names))
 
 
-def score_count(task: str, answer: "TensorInfo") -> int:
+def score_count(task: str, output: "TensorInfo") -> int:
     """How many scores an output of logits or probabilities holds, per image or per cell of a segmenter."""
     if task == "classify":
-        return math.prod(answer.shape)
-    return answer.shape[1] if answer.layout == "nchw" else answer.shape[-1]
+        return math.prod(output.shape)
+    return output.shape[1] if output.layout == "nchw" else output.shape[-1]
 
 
 def has_independent_labels(manifest: "Manifest") -> bool:
     """Whether an artifact is a classifier of several labels that do not exclude each other."""
-    answer = manifest.files[0].outputs[0]
-    return manifest.task == "classify" and answer.scores == "independent" and score_count("classify", answer) > 1
+    output = manifest.files[0].outputs[0]
+    return manifest.task == "classify" and output.scores == "independent" and score_count("classify", output) > 1
 
 
 def _input_problem(given: "TensorInfo", preprocess: "Preprocess") -> str | None:
@@ -59,49 +59,49 @@ def _input_problem(given: "TensorInfo", preprocess: "Preprocess") -> str | None:
     return None
 
 
-def _output_problem(task: str, answer: "TensorInfo", names: int) -> str | None:
-    if answer.meaning not in MEANINGS[task]:
-        return f"output means '{answer.meaning}'; a task '{task}' ends in {' or '.join(MEANINGS[task])}"
-    if answer.meaning == "class_map":
-        if answer.dtype not in CLASS_MAP_DTYPES:
-            return f"output '{answer.name}' is {answer.dtype}; a class map is {' or '.join(CLASS_MAP_DTYPES)}"
-        return class_map_problem(answer)
-    if answer.dtype != "float32" and answer.scale is None:
-        return f"output '{answer.name}' is {answer.dtype} without a scale"
-    return shape_problem(task, answer) or _scores_problem(task, answer, names)
+def _output_problem(task: str, output: "TensorInfo", names: int) -> str | None:
+    if output.meaning not in MEANINGS[task]:
+        return f"output means '{output.meaning}'; a task '{task}' ends in {' or '.join(MEANINGS[task])}"
+    if output.meaning == "class_map":
+        if output.dtype not in CLASS_MAP_DTYPES:
+            return f"output '{output.name}' is {output.dtype}; a class map is {' or '.join(CLASS_MAP_DTYPES)}"
+        return class_map_problem(output)
+    if output.dtype != "float32" and output.scale is None:
+        return f"output '{output.name}' is {output.dtype} without a scale"
+    return shape_problem(task, output) or _scores_problem(task, output, names)
 
 
-def shape_problem(task: str, answer: "TensorInfo") -> str | None:
+def shape_problem(task: str, output: "TensorInfo") -> str | None:
     """Why an output's shape is not that of one image's scores, or of one map of them."""
-    shape = answer.shape
+    shape = output.shape
     if task == "classify" and (shape[:1] != (1,) or sum(size > 1 for size in shape) > 1):
-        return f"output '{answer.name}' is {shape}; a classifier ends in (1, classes)"
+        return f"output '{output.name}' is {shape}; a classifier ends in (1, classes)"
     if task == "segment" and len(shape) == 2:
         return f"task 'segment' for a model whose output is {shape}, the scores of a classifier"
-    if task == "segment" and (answer.layout not in ("nhwc", "nchw") or len(shape) != 4 or shape[0] != 1):
-        return f"output '{answer.name}' is {shape}; a segmenter ends in one map, (1, classes, height, width) or NHWC"
+    if task == "segment" and (output.layout not in ("nhwc", "nchw") or len(shape) != 4 or shape[0] != 1):
+        return f"output '{output.name}' is {shape}; a segmenter ends in one map, (1, classes, height, width) or NHWC"
     return None
 
 
-def class_map_problem(answer: "TensorInfo") -> str | None:
+def class_map_problem(output: "TensorInfo") -> str | None:
     """Why an output's shape is not that of one class map."""
-    shape = answer.shape
-    cells = shape[1:3] if answer.layout == "nhwc" else shape[-2:]
+    shape = output.shape
+    cells = shape[1:3] if output.layout == "nhwc" else shape[-2:]
     if len(shape) not in (2, 3, 4) or math.prod(cells) != math.prod(shape):
-        return f"output '{answer.name}' is {shape} in layout '{answer.layout}'; a class map is (1, height, width)"
+        return f"output '{output.name}' is {shape} in layout '{output.layout}'; a class map is (1, height, width)"
     return None
 
 
-def _scores_problem(task: str, answer: "TensorInfo", names: int) -> str | None:
-    count = score_count(task, answer)
+def _scores_problem(task: str, output: "TensorInfo", names: int) -> str | None:
+    count = score_count(task, output)
     if task == "segment" and count > MAX_MAP_CLASSES:
         return f"{count} classes in the output; a class map holds at most {MAX_MAP_CLASSES}"
-    if answer.scores is None:
-        return f"output '{answer.name}' does not say whether its scores are exclusive or independent"
+    if output.scores is None:
+        return f"output '{output.name}' does not say whether its scores are exclusive or independent"
     if count == 1:
-        if answer.scores != "independent":
+        if output.scores != "independent":
             return "one score in the output, said to be exclusive: there is nothing that it could exclude"
         return None if names == 2 else f"one score in the output, {names} names; it takes two, of no and of yes"
-    if task == "segment" and answer.scores == "independent":
+    if task == "segment" and output.scores == "independent":
         return f"{count} independent scores per cell: masks that overlap make no class map"
     return None if count == names else f"{count} classes in the output, {names} names in the labels"

@@ -57,14 +57,14 @@ class Profiled(ProfiledFile):
         return self
 
 
-def read_profiled(answer: Mapping[str, Any]) -> Profiled:
+def read_profiled(reply: Mapping[str, Any]) -> Profiled:
     """The answer's `nodes`, `whole_ns`, `profiled_whole_ns` and `chains`.
 
     Raises:
         EngineError: one of them is missing or of another form.
     """
     try:
-        return Profiled.model_validate({name: _frozen(answer.get(name)) for name in Profiled.model_fields})
+        return Profiled.model_validate({name: _frozen(reply.get(name)) for name in Profiled.model_fields})
     except RecursionError as error:
         raise EngineError("onnxruntime: the answer about its profile is damaged: it is nested too deep") from error
     except ValidationError as error:

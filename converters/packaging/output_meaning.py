@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from edge.artifact.answer_form import score_count
 from edge.artifact.card import CardValues
 from edge.artifact.manifest import Labels, Scores, TensorInfo
+from edge.artifact.output_form import score_count
 from edge.errors import UsageError
 from edge.graph.analyses.output_meaning import Proof, Values, proof_of
 from edge.graph.graph import Graph
@@ -23,7 +23,7 @@ class Said:
 NOTHING_SAID = Said()
 
 
-def answer_meaning(graph: Graph, said: Said, *, task: str, count: int) -> tuple[Values, Scores | None]:
+def output_meaning(graph: Graph, said: Said, *, task: str, count: int) -> tuple[Values, Scores | None]:
     """The meaning of a graph's only output, and whether its scores exclude each other (None for a class map).
 
     Args:
@@ -69,9 +69,9 @@ def _values(proof: Proof, said: Said) -> Values:
     return said.values or proof.values or "logits"
 
 
-def named_classes(labels: Labels, task: str, answer: TensorInfo) -> Labels:
-    """The names of an answer's classes: a single score with one name stands for `not NAME` and NAME."""
-    one = answer.meaning != "class_map" and score_count(task, answer) == 1
+def named_classes(labels: Labels, task: str, output: TensorInfo) -> Labels:
+    """The names of an output's classes: a single score with one name stands for `not NAME` and NAME."""
+    one = output.meaning != "class_map" and score_count(task, output) == 1
     if not one or len(labels.names) != 1:
         return labels
     palette = None if labels.palette is None else ((0, 0, 0), labels.palette[0])

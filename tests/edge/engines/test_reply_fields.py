@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from edge.engines.answer_fields import read_info
 from edge.engines.engine import EngineInfo
+from edge.engines.reply_fields import read_info
 from edge.errors import EngineError
 
 INFO = EngineInfo(
@@ -30,18 +30,18 @@ INFO = EngineInfo(
 )
 
 
-def answered(**changed: Any) -> dict[str, Any]:
+def replied(**changed: Any) -> dict[str, Any]:
     """The answer as it arrives: JSON."""
-    answer: dict[str, Any] = json.loads(json.dumps({**asdict(INFO), **changed}))
-    return answer
+    reply: dict[str, Any] = json.loads(json.dumps({**asdict(INFO), **changed}))
+    return reply
 
 
 def test_every_field_survives_the_way() -> None:
-    assert read_info(answered()) == INFO
+    assert read_info(replied()) == INFO
 
 
 def test_what_an_answer_does_not_say_is_unknown_and_not_this_machine_s() -> None:
-    short = {name: value for name, value in answered().items() if name not in ("affinity", "package", "device")}
+    short = {name: value for name, value in replied().items() if name not in ("affinity", "package", "device")}
     info = read_info(short)
     assert (info.affinity, info.package, info.device) == (None, None, None)
 
@@ -59,4 +59,4 @@ def test_what_an_answer_does_not_say_is_unknown_and_not_this_machine_s() -> None
 )
 def test_what_is_no_such_field_is_refused(changed: dict[str, Any], told: str) -> None:
     with pytest.raises(EngineError, match=told):
-        read_info(answered(**changed))
+        read_info(replied(**changed))
