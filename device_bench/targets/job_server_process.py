@@ -5,7 +5,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from device_bench.targets.agent_archive import BENCH_MODULES
+from device_bench.targets.agent_archive import COUNT, SERVE
 from device_bench.targets.conversation import Conversation, NoReply, Tell
 from device_bench.targets.ssh_client import Address, ConnectionCut, python_line
 from edge.engines.agent_code import agent_archive
@@ -13,12 +13,7 @@ from edge.engines.framing import CutOff, Ended
 from edge.engines.python_child import code_arguments
 from edge.errors import EngineError, one_line
 
-MODULES = (
-    *BENCH_MODULES,
-    "device_bench/agent/detached.py",
-    "device_bench/agent/device_folder.py",
-    "device_bench/agent/job_server.py",
-)
+JOB_SERVER = "device_bench.agent.job_server"
 REPLY_SECONDS = 300.0
 GREETING_LINES = 200  # a login script may talk before the agent does
 HAVE, NEED = b"edge-agent have\n", b"edge-agent need\n"
@@ -68,7 +63,7 @@ serve(archive, sys.stdin.buffer, replies)
 
 def job_server_archive() -> bytes:
     """The agent's code as it lies on a device."""
-    return agent_archive(MODULES)
+    return agent_archive(SERVE, COUNT, JOB_SERVER)
 
 
 class JobServerProcess:

@@ -1,42 +1,19 @@
 """The agent's code as it travels to another Python: a zip of the modules it needs, and the lines that start it."""
 
+import ast
 import hashlib
 import io
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from edge.engines.python_child import code_arguments
+from edge.engines.table import DEVICE_ENGINES, ENGINES
 
 ROOT = Path(__file__).resolve().parents[2]
-# They import the standard library, numpy and each other; a runtime inside the function that opens it.
-MODULES = (
-    "edge/__init__.py",
-    "edge/engines/__init__.py",
-    "edge/engines/agent.py",
-    "edge/engines/cpu_features.py",
-    "edge/engines/emulation.py",
-    "edge/engines/engine.py",
-    "edge/engines/framing.py",
-    "edge/engines/inputs.py",
-    "edge/engines/kernel_sets.py",
-    "edge/engines/litert.py",
-    "edge/engines/nvidia_smi.py",
-    "edge/engines/onnx_binding.py",
-    "edge/engines/onnx_providers.py",
-    "edge/engines/onnx_scales.py",
-    "edge/engines/onnx_session.py",
-    "edge/engines/onnxruntime_module.py",
-    "edge/engines/package_facts.py",
-    "edge/engines/python_child.py",
-    "edge/engines/session.py",
-    "edge/engines/table.py",
-    "edge/errors.py",
-    "edge/files/__init__.py",
-    "edge/files/leftovers.py",
-    "edge/files/quiet.py",
-    "edge/installation.py",
-)
+AGENT = "edge.engines.agent"
+OURS = ("edge", "device_bench")
 # Standard output carries messages only: what native code prints there goes to standard error.
 START = """
 import fcntl, hashlib, os, shutil, sys, tempfile
@@ -64,16 +41,54 @@ finally:
 """
 
 
-def agent_archive(modules: Sequence[str] = MODULES) -> bytes:
-    """The modules as a zip archive, the same bytes every time."""
+@cache
+def agent_files(*modules: str) -> tuple[str, ...]:
+    """Paths of these modules and of all that they import of ours, in functions too; what is for typing alone stays.
+
+    The engines for devices come with them: their table names them by text. What travels imports the standard library,
+    numpy and each other; a runtime, and OpenCV, inside the function that needs it.
+    """
+    found: dict[str, Path] = {}
+    waiting = [*modules, *(ENGINES[name].opener[0] for name in DEVICE_ENGINES)]
+    while waiting:
+        name = waiting.pop()
+        path = _file_of(name)
+        if path is not None and name not in found:
+            found[name] = path
+            waiting += [name.rpartition(".")[0], *_imported(ast.parse((ROOT / path).read_text(encoding="utf-8")))]
+    return tuple(sorted(path.as_posix() for path in found.values()))
+
+
+def _file_of(module: str) -> Path | None:
+    """Where a module of ours lies; None: it is none, or a name in one."""
+    place = Path(*module.split("."))
+    if module.partition(".")[0] not in OURS:
+        return None
+    return next((path for path in (place / "__init__.py", place.with_suffix(".py")) if (ROOT / path).is_file()), None)
+
+
+def _imported(tree: ast.AST) -> Iterator[str]:
+    """The modules that a piece of code imports, and the names in them, which may be modules too."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif not (isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"):
+            yield from _imported(node)
+
+
+def agent_archive(*modules: str) -> bytes:
+    """These modules and what they need as a zip archive, the same bytes every time."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        for name in modules:
+        for name in agent_files(*modules):
             archive.writestr(zipfile.ZipInfo(name), (ROOT / name).read_text(encoding="utf-8"))
     return buffer.getvalue()
 
 
-def start_arguments(archive: bytes, module: str = "edge.engines.agent") -> list[str]:
+def start_arguments(archive: bytes, module: str = AGENT) -> list[str]:
     """Arguments for a Python that then reads the archive from standard input, checks it and answers messages.
 
     Args:

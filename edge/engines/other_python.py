@@ -16,7 +16,7 @@ from typing import IO, Any, BinaryIO, cast
 
 import numpy.typing as npt
 
-from edge.engines.agent_code import agent_archive, start_arguments
+from edge.engines.agent_code import AGENT, agent_archive, start_arguments
 from edge.engines.engine import EngineInfo, Port
 from edge.engines.framing import pack_arrays, read_message, unpack_arrays, write_message
 from edge.engines.reply_fields import read_info, read_port, read_text, read_texts
@@ -63,7 +63,7 @@ class OtherPython:
         self._stale: list[int] = []
         self._lock, self._asker = threading.Lock(), os.getpid()
         self._said = b""
-        archive = agent_archive()
+        archive = agent_archive(AGENT)
         # What steers the Python that runs here must not reach the other one.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         try:

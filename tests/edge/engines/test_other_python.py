@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from converters.tflite.writer import tflite_bytes
-from edge.engines.agent_code import MODULES, agent_archive
+from edge.engines.agent_code import AGENT, agent_archive, agent_files
 from edge.engines.engine import open_session
 from edge.engines.other_python import OtherPython
 from edge.errors import EngineError, UsageError
@@ -167,9 +167,9 @@ def test_a_model_that_ends_the_process_is_told_and_nothing_is_left(model: Path, 
 
 
 def test_the_agent_needs_numpy_alone_and_is_written_for_python_3_10() -> None:
-    with zipfile.ZipFile(io.BytesIO(agent_archive())) as archive:
-        assert archive.namelist() == list(MODULES)
-        for name in MODULES:
+    with zipfile.ZipFile(io.BytesIO(agent_archive(AGENT))) as archive:
+        assert archive.namelist() == list(agent_files(AGENT))
+        for name in agent_files(AGENT):
             ast.parse(archive.read(name).decode(), feature_version=OLDEST)
 
 
