@@ -9,14 +9,14 @@
     ├── UnsupportedError      an operator or option this part does not know
     ├── EngineError           a runtime is missing or refused the model
     ├── Interrupted           the user ended it                               exit code 130
-    └── UsageError            asked wrongly                                   exit code 2
+    └── UsageError            usage error                                     exit code 2
         └── RecipeError       a recipe or card that does not hold
 
 The exit code says whose turn it is, in every verb:
 
     0    done (`verify`: ship; `compare`: nothing slower)
     1    could not: what is there cannot be read, used or written; or do not ship
-    2    asked wrongly: an option, a name or a recipe or card that does not hold, a path of the command line where
+    2    usage error: an option, a name or a recipe or card that does not hold, a path of the command line where
          nothing is
     70   nobody foresaw it: a defect of ours, whose traceback stands in a file that the line names
          (edge/cli/unforeseen.py)

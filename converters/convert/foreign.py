@@ -52,7 +52,7 @@ class Foreign:
         weights = [self.graph.tensors[name] for name in {operator.inputs[1] for operator in layers}]
         count = sum(int(np.count_nonzero(weight.data == -128)) for weight in weights if weight.dtype == "int8")
         if count:
-            said.append(f"{count} weights are -128, which TFLite's specification omits of int8 weights; kept")
+            said.append(f"{count} weights are -128, which TFLite's specification does not allow in int8 weights; kept")
         if any(may_overflow(weight) for weight in weights):
             said.append(
                 "two weights of -128 in one output channel overflow in XNNPACK's kernels for aarch64 without dot "

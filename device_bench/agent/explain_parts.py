@@ -21,7 +21,7 @@ from edge.engines.engine import Opener, Session
 from edge.engines.table import ENGINES
 from edge.errors import EngineError
 
-EMULATED = "an emulated machine's time is no latency, so there is nothing to explain"
+EMULATED = "an emulated machine's time is not a latency, so there is nothing to explain"
 # A session's place in memory makes it faster or slower: every time is taken of several sessions.
 PASSES, LEAST_PASSES = 5, 3
 PEAK_ROUNDS = 11

@@ -72,8 +72,8 @@ def profile_file(
     """Profile one file: two sessions in turn, one with the profile and one without, so that its cost can be told.
 
     Every timed run follows an untimed one of the same session, which brings its data into the caches, and with several
-    threads as many as it takes until they have settled; the untimed ones are in the profile too and are omitted of the
-    answer.
+    threads as many as it takes until they have settled; the untimed ones are in the profile too, and the answer omits
+    them.
 
     Args:
         inputs: None feeds zeros.

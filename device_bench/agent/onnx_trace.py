@@ -60,7 +60,7 @@ def read_trace(path: Path, runs: int) -> list[TracedNode]:
 def traced_nodes(events: Any, runs: int) -> list[TracedNode]:
     """See `read_trace`."""
     if not isinstance(events, list) or not all(isinstance(event, dict) for event in events):
-        raise EngineError(f"onnxruntime: its profile is no list of events; {WHAT_TO_DO}")
+        raise EngineError(f"onnxruntime: its profile is not a list of events; {WHAT_TO_DO}")
     spans = sorted((_span(event) for event in events if event.get("name") == "model_run"), key=lambda span: span[0])
     if len(spans) != runs:
         raise EngineError(f"onnxruntime: its profile tells of {len(spans)} runs, there were {runs}; {WHAT_TO_DO}")

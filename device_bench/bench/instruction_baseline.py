@@ -102,7 +102,7 @@ def read_baseline(path: Path) -> Baseline:
     try:
         baseline = Baseline.model_validate_json(text)
     except ValidationError as error:
-        raise FileError(path, f"is no baseline of instruction counts: {first_problem(error, Baseline)}") from error
+        raise FileError(path, f"is not a baseline of instruction counts: {first_problem(error, Baseline)}") from error
     keys = [entry.key for entry in baseline.counts]
     if twice := [key for key in keys if keys.count(key) > 1]:
         raise FileError(path, f"holds two counts of {' '.join(twice[0])}")

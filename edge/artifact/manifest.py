@@ -79,7 +79,7 @@ class TensorInfo(Part):
             raise ValueError("a float32 tensor has no scale")
         limits = np.iinfo(self.dtype)
         if not limits.min <= self.zero_point <= limits.max:
-            raise ValueError(f"zero point {self.zero_point} is no {self.dtype}")
+            raise ValueError(f"zero point {self.zero_point} is outside {self.dtype}")
         return self
 
 
@@ -333,7 +333,7 @@ def parse_manifest(data: bytes, path: str | Path) -> Manifest:
     except ValidationError as error:
         raise ArtifactError(path, first_problem(error, Manifest)) from error
     except (ValueError, RecursionError) as error:
-        raise ArtifactError(path, f"is no manifest: {error}") from error
+        raise ArtifactError(path, f"is not a manifest: {error}") from error
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

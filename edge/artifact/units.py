@@ -45,7 +45,7 @@ def _three_digits(value: float) -> str:
 def _quantity(text: str, units: Mapping[str, int], kind: str, example: str) -> int:
     match = _QUANTITY.fullmatch(text.strip())
     if match is None or match.group(2) not in units:
-        problem = "has no unit" if match is not None and not match.group(2) else f"is no {kind}"
+        problem = "has no unit" if match is not None and not match.group(2) else f"is not a {kind}"
         raise UsageError(f"'{text}' {problem}; write a number and one of {', '.join(units)}, such as {example}")
     value = int((Decimal(match.group(1)) * units[match.group(2)]).to_integral_value())
     if value <= 0:

@@ -230,7 +230,7 @@ def open_source(text: str) -> Source:
         if path.suffix.lower() in suffixes:
             return opener(path)
     known = ", ".join(sorted(VIDEO_SUFFIXES | IMAGE_SUFFIXES))
-    raise UsageError(f"{path}: '{path.suffix}' is no picture and no video that is known here; known: {known}")
+    raise UsageError(f"{path}: '{path.suffix}' is neither a picture nor a video of a known kind; known: {known}")
 
 
 def _open_camera(device: Path) -> Source:

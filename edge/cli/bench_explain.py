@@ -12,7 +12,7 @@ from edge.terminal import say, show
 
 WITHOUT_AGENT = {
     "adb": "benchmark_model measures there",
-    "emulated-arm64": "an emulated machine's time is no latency",
+    "emulated-arm64": "an emulated machine's time is not a latency",
 }
 HEADS = ("", "operator", "us", "95 %", "time", "MAdds", "MAdds/B", "bound", "attained")
 LEFT = ("operator", "bound")

@@ -19,7 +19,7 @@ OPTIONS = (
     click.option(
         "--kernels",
         metavar="SET",
-        help="Kernel set of every engine that names none itself: xnnpack, builtin, cuda, ...",
+        help="Kernel set of every engine given without one: xnnpack, builtin, cuda, ...",
     ),
     click.option("--threads", default=1, show_default=True, type=THREADS, metavar="N", help="Of the engine."),
     click.option("--affinity", metavar="LIST", help="Bind the measuring process to these processors: 2,3."),
@@ -46,7 +46,7 @@ OPTIONS = (
         show_default=True,
         type=whole(1),
         metavar="N",
-        help="Measure each subject at least so often,",
+        help="Measure each subject at least this many times,",
     ),
     click.option(
         "--min-seconds",
@@ -54,7 +54,7 @@ OPTIONS = (
         show_default=True,
         type=Number(min=0, max=86400),
         metavar=SECONDS,
-        help="and at least so long,",
+        help="and for at least this long,",
     ),
     click.option(
         "--max-runs",
@@ -78,7 +78,7 @@ OPTIONS = (
         show_default=True,
         type=whole(1),
         metavar="N",
-        help="Before that: unmeasured, at least so often,",
+        help="Before that: unmeasured, at least this many times,",
     ),
     click.option(
         "--warmup-seconds",
@@ -86,7 +86,7 @@ OPTIONS = (
         show_default=True,
         type=Number(min=0, max=3600),
         metavar=SECONDS,
-        help="at least so long, until the running median is stable,",
+        help="for at least this long, until the running median is stable,",
     ),
     click.option(
         "--max-warmup-seconds",
@@ -94,7 +94,7 @@ OPTIONS = (
         show_default=True,
         type=Number(min=0, max=3600),
         metavar=SECONDS,
-        help="but not longer than this.",
+        help="but no longer than this.",
     ),
     click.option(
         "--no-selftest",

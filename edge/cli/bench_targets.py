@@ -49,7 +49,7 @@ JOBS = (
         "timeout_s",
         metavar="SECONDS",
         type=Number(min=1),
-        help="Give a job up after so long, and stop it there.",
+        help="Stop a job that takes longer than this.",
     ),
     click.option(
         "--resume", is_flag=True, help="Take what stands in -o already, and collect a job that still runs over ssh."
@@ -119,7 +119,7 @@ def chosen(on: Sequence[str], options: dict[str, Any], *, measures: bool = True)
 def open_targets(on: Sequence[str], options: dict[str, Any], *, measures: bool = True) -> list[Target]:
     """The targets named, this machine when there is none.
 
-    What is asked wrongly is refused (UsageError) before any target is asked; one that cannot be opened fails in its
+    A usage error (UsageError) is refused before any target is asked; one that cannot be opened fails in its
     turn.
     """
     names = on or ("local",)

@@ -28,7 +28,7 @@ from edge.predictor.predictor import Predictor
     type=click.Path(path_type=Path),
     help="An .mp4 or .avi file, or a new folder for PNG pictures.",
 )
-@click.option("--frames", type=whole(1), help="Stop after so many frames.")
+@click.option("--frames", type=whole(1), help="Stop after this many frames.")
 @click.option("--engine", help="litert, tflite-runtime, onnxruntime or torch; default: the first that is installed.")
 @click.option("--kernels", help="Kernel set of the engine; for litert xnnpack, builtin or reference.")
 @click.option("--threads", default=1, show_default=True, type=THREADS)

@@ -57,7 +57,7 @@ def command(
     """Compare the records of NEW with those of BASE: faster, slower, no difference shown, too few samples.
 
     BASE and NEW are files that `edge bench -o` wrote. Exit code 0: nothing is slower. 1: something is slower by more
-    than --min-effect, or a file is none of records. 2: asked wrongly.
+    than --min-effect, or a file does not hold records. 2: usage error.
     """
     effect = parse_share(min_effect)
     pairs, alone = pair_records(read_records(base), read_records(new))

@@ -75,7 +75,7 @@ from edge.errors import UsageError
     is_eager=True,
     expose_value=False,
     callback=prepare,
-    help="Make the environment for --via onnx2tf (about 2 GB) and leave.",
+    help="Make the environment for --via onnx2tf (about 2 GB) and exit.",
 )
 @click.option("--no-verify", is_flag=True, help="Do not verify what was written.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")

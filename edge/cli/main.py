@@ -120,7 +120,7 @@ def _told(error: BaseException, given: Sequence[str]) -> tuple[str, int]:
 
 
 def _names_what_is_not_there(error: EdgeError, given: Sequence[str]) -> bool:
-    """Whether a path of the command line is missing: asked wrongly, whichever verb finds it out and how."""
+    """Whether a path of the command line is missing: a usage error, whichever verb finds it out and how."""
     words = {str(Path(part)) for word in given for part in (word, word.partition("=")[2]) if part}
     if not isinstance(error, FileError) or str(Path(error.path)) not in words:
         return False

@@ -30,7 +30,7 @@ from edge.terminal import say_json, tell
 @click.option("--markdown", type=MARKDOWN_FILE, help="Write a table in Markdown.")
 @click.option("--csv", "as_csv", type=CSV_FILE, help="Write every group as a line of CSV.")
 @click.option("--json", "as_json", is_flag=True, help="Print every group as a JSON object per line.")
-@click.option("--skip-damaged", is_flag=True, help="Count lines that are no record instead of refusing the file.")
+@click.option("--skip-damaged", is_flag=True, help="Count lines that are not records instead of refusing the file.")
 def command(
     records: tuple[Path, ...],
     out: Path | None,

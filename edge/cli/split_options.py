@@ -7,7 +7,7 @@ import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-skip_damaged = click.option("--skip-damaged", is_flag=True, help="Leave out, by name, images that cannot be used.")
+skip_damaged = click.option("--skip-damaged", is_flag=True, help="Omit images that cannot be used, and name them.")
 _NAMED = (
     click.option("--split", help="A split: a pinned file, camvid:ROOT:val, generated:classify:val, ..."),
     click.option("--images", help="A folder of images: class folders, or with --labels or --masks."),

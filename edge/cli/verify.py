@@ -47,14 +47,24 @@ RANKED = ("accuracy", "agreement")
 @click.option("--records", type=click.Path(path_type=Path), help="Measurements of `edge bench`; else measured here.")
 @click.option("--allow-disturbed", is_flag=True, help="Judge latency although the machine was disturbed.")
 @click.option("--size-budget", help="Largest model file, with its unit: 4MB, 3MiB.")
-@click.option("--operator-samples", default=2, show_default=True, type=whole(0), help="0: leave it out.")
+@click.option(
+    "--operator-samples",
+    default=2,
+    show_default=True,
+    type=whole(0),
+    help="Images for each operator alone; 0: omit this check.",
+)
 @click.option("--record", "recorded", is_flag=True, help="Write figures and allowed differences into the manifest.")
 @click.option(
     "--rank/--no-rank", "rank", default=None, help="Rank layers by cost; if omitted: when accuracy or agreement fails."
 )
 @click.option("--rank-samples", default=16, show_default=True, type=whole(1), help="Images to rank on.")
 @click.option(
-    "--rank-seconds", default=120.0, show_default=True, type=Number(min=0), help="Begin no image after these."
+    "--rank-seconds",
+    default=120.0,
+    show_default=True,
+    type=Number(min=0),
+    help="Begin no further image after this many seconds.",
 )
 @click.option("--html", "html", type=HTML_FILE, help="Write the report as one self-contained page.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line: every finding, then the verdict.")

@@ -1,7 +1,7 @@
 """Class names, display colours, and what the values and colours of masks mean, from a file of classes.
 
 `edge.data.class_table` says which lines are understood. A class named void, ignore or unlabelled (any case) is no
-class: its value is omitted of training and of every metric.
+class: its value is omitted from training and of every metric.
 """
 
 from collections import Counter

@@ -52,7 +52,7 @@ class MaskClasses:
                 allowed += f" or {self.ignore_index} for no class"
             raise DataError(
                 where,
-                f"mask value {values[y, x]} at x {x}, y {y} is no class; {allowed} (a file of class names, "
+                f"mask value {values[y, x]} at x {x}, y {y} is not a class; {allowed} (a file of class names, "
                 "--classes or `classes = classes.txt`, says what values mean: a line "
                 f"`{values[y, x]}<TAB>void` makes this one no class)",
             )
@@ -75,8 +75,9 @@ class MaskClasses:
         nearest = self.names[index] if index < len(self.names) and index != self.ignore_index else "void"
         grey = " (grey throughout: are these class indices? Save them in one channel)"
         return (
-            f"colour {_text(found)} at x {x}, y {y} is no class (nor are {int(wrong.sum())} of {wrong.size} pixels); "
-            f"the nearest is '{nearest}' {_text(colour)}; a line `void {_text(found)}` among the classes makes it none"
+            f"colour {_text(found)} at x {x}, y {y} is not a class (nor are {int(wrong.sum())} of {wrong.size} pixels)"
+            f"; the nearest is '{nearest}' {_text(colour)}; "
+            f"a line `void {_text(found)}` among the classes makes it void"
             + (grey if (colours[:, :, :1] == colours).all() else "")
         )
 

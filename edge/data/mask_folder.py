@@ -115,8 +115,8 @@ def _binary_classes(folder: Path, masks: list[Path], classes: ClassNames) -> Cla
     cure = "save the class that is 255 by its index" if classes.ignore_index == NO_CLASS else "name two classes"
     raise DataError(
         folder,
-        f"masks of 0 and 255 alone, for {len(classes.names)} classes: 255 is no class where others are named; {cure}, "
-        "or give a file of classes with `background 0,0,0` and `NAME 255,255,255`",
+        f"masks of 0 and 255 alone, for {len(classes.names)} classes: 255 is not a class where others are named; {cure}"
+        ", or give a file of classes with `background 0,0,0` and `NAME 255,255,255`",
     )
 
 

@@ -83,7 +83,7 @@ def read_object(data: bytes, what: str) -> dict[str, Any]:
         reason = "nested too deep" if isinstance(error, RecursionError) else str(error)
         raise EngineError(f"{what} is not JSON: {reason}") from error
     if not isinstance(found, dict):
-        raise EngineError(f"{what} is no object but {type(found).__name__}")
+        raise EngineError(f"{what} is not an object but {type(found).__name__}")
     level: list[Any] = [found]
     for _ in range(MAX_JSON_DEPTH):
         below: list[Any] = []

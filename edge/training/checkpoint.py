@@ -87,7 +87,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     if scores not in get_args(Scores):
         raise CheckpointError(path, f"has scores of an unknown kind '{scores}'")
     if not isinstance(content.get("metrics"), dict) or not isinstance(content.get("versions"), dict):
-        raise CheckpointError(path, "is not a checkpoint: its metrics or versions are no table")
+        raise CheckpointError(path, "is not a checkpoint: its metrics or versions are not a table")
     try:
         return Checkpoint(
             kind=content["kind"],

@@ -168,7 +168,7 @@ def check_fit(recipe: Recipe, model: nn.Module, train: Split, val: Split | None,
         size = f"{recipe.preprocess.width}x{recipe.preprocess.height}"
         raise UsageError(f"[preprocess] is {size}, but {recipe.model.name} takes {width}x{height}")
     if recipe.train.auxiliary_weight > 0 and not hasattr(model, "forward_with_auxiliary"):
-        raise UsageError(f"[train] auxiliary_weight: {recipe.model.name} has no auxiliary heads; leave it out")
+        raise UsageError(f"[train] auxiliary_weight: {recipe.model.name} has no auxiliary heads; omit it")
     for split in (train, val):
         if split is None or split.task == "images":
             continue

@@ -56,7 +56,7 @@ def fit_label_probe(features: Array, truth: NDArray[np.int8]) -> LabelProbe:
     if spread <= SMALLEST_SPREAD * float(np.linalg.norm(centre)):
         raise EdgeError(
             f"a linear probe has nothing to go by: the network's features of all {len(truth)} images are the same; "
-            "start from weights that were trained, or leave them out"
+            "start from weights that were trained, or omit them"
         )
     images = np.hstack([(features - centre) / spread, np.ones((len(features), 1))])
     fold = _folds(truth)

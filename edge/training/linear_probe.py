@@ -80,7 +80,7 @@ def fit_probe(
     if spread <= SMALLEST_SPREAD * float(np.linalg.norm(centre)):
         raise EdgeError(
             f"a linear probe has nothing to go by: the network's features of all {len(truth)} images are the same; "
-            "start from weights that were trained, or leave them out"
+            "start from weights that were trained, or omit them"
         )
     images = _with_one((features - centre) / spread)
     rows = None if pretrained is None else _Rows(features, pretrained)

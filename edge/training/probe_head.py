@@ -113,8 +113,8 @@ def check_probe(model: nn.Module, train: Split) -> nn.Linear:
     Refuses (UsageError) a network that does not end in one linear layer, and images without classes.
     """
     if train.task != "classify":
-        raise UsageError(f'{train.origin}: head = "probe" is for images with classes or labels; leave it out')
+        raise UsageError(f'{train.origin}: head = "probe" is for images with classes or labels; omit it')
     heads = [module for module in model.modules() if isinstance(module, PooledClassifier)]
     if len(heads) != 1:
-        raise UsageError(f'head = "probe": {type(model).__name__} does not end in one linear layer; leave it out')
+        raise UsageError(f'head = "probe": {type(model).__name__} does not end in one linear layer; omit it')
     return heads[0].linear

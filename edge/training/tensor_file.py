@@ -67,7 +67,7 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any], s
     except (ValueError, RecursionError) as error:
         raise CheckpointError(source, f"is not a checkpoint: its content is not JSON: {error}") from error
     if not isinstance(content, dict):
-        raise CheckpointError(source, "is not a checkpoint: its content is no table")
+        raise CheckpointError(source, "is not a checkpoint: its content is not a table")
     return tensors, content, hashlib.sha256(data).hexdigest()
 
 

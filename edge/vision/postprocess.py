@@ -219,7 +219,7 @@ def frame_class_map(
         at_input = cv2.resize(plane.astype(np.uint8), inputs_wh, interpolation=cv2.INTER_NEAREST_EXACT)
         return restore_map(np.asarray(at_input, dtype=np.uint8), frame_hw, preprocess, outside=outside)
     if told.layout not in ("nhwc", "nchw"):
-        raise UsageError(f"scores in layout '{told.layout}' are no segmentation output; expected nhwc or nchw")
+        raise UsageError(f"scores in layout '{told.layout}' are not a segmentation output; expected nhwc or nchw")
     cells = output[0] if told.layout == "nhwc" else np.moveaxis(output[0], 0, -1)  # (h, w, classes)
     if cells.shape[2] == 1:
         cells = dequantize(cells, told.scale, told.zero_point)

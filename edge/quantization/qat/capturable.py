@@ -78,5 +78,5 @@ def _computed(module: nn.Module) -> str | None:
     for name in ("weight", "bias"):
         value = getattr(module, name, None)
         if isinstance(module, LAYERS) and value is not None and not isinstance(value, nn.Parameter):
-            return f"has a {name} that is no parameter, so that it would not train; make it an nn.Parameter"
+            return f"has a {name} that is not a parameter, so that it would not train; make it an nn.Parameter"
     return None

@@ -116,7 +116,7 @@ def _capture_node(into: GraphCapture, node: fx.Node) -> None:
     if rule is None:
         raise UnsupportedError(f"{what} ({into.name_of(node)}) cannot be quantized; replace it in the model")
     if keywords.pop("out", None) is not None:
-        raise UnsupportedError(f"{what} ({into.name_of(node)}) writes to out=, which cannot be captured; leave it out")
+        raise UnsupportedError(f"{what} ({into.name_of(node)}) writes to out=, which cannot be captured; omit it")
     try:
         rule(into, node, *arguments, **keywords)
     except (TypeError, ValueError, LookupError, AttributeError) as error:  # arguments of a form that no rule expects

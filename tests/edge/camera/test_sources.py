@@ -66,13 +66,13 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
 def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file, folder or camera"):
         open_source(str(tmp_path / "absent.mp4"))
-    for name in ("987", "/dev/video987"):  # asked wrongly, by number and by path alike
+    for name in ("987", "/dev/video987"):  # a usage error, by number and by path alike
         with pytest.raises(UsageError, match=r"/dev/video987: no such camera; cameras here: "):
             open_source(name)
 
 
 def test_a_file_of_another_kind_is_refused(pictures: Path) -> None:
-    with pytest.raises(UsageError, match=r"'\.txt' is no picture and no video"):
+    with pytest.raises(UsageError, match=r"'\.txt' is neither a picture nor a video"):
         open_source(str(pictures / "notes.txt"))
 
 

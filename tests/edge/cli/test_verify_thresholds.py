@@ -147,7 +147,7 @@ def test_what_cannot_hold_is_refused(artifact: Path, capsys: Capture, arguments:
 
 
 def test_could_not_and_do_not_ship_are_told_apart_in_json(artifact: Path, tmp_path: Path, capsys: Capture) -> None:
-    """Both exit with 1; `ship` is null in one and false in the other. A path that is not there is asked wrongly: 2."""
+    """Both exit with 1; `ship` is null in one and false in the other. A path that is not there is a usage error: 2."""
     code, rows = verify(capsys, [str(tmp_path / "nothing")])
     assert code == 2 and rows[-1]["row"] == "error" and rows[-1]["ship"] is None
     (tmp_path / "empty").mkdir()

@@ -68,7 +68,7 @@ def test_an_unknown_colour_is_named_with_its_place_and_the_nearest_class(tmp_pat
     mask[1, 2] = (128, 60, 128)
     split = mask_folder(*folder(tmp_path, mask), names(tmp_path, TABLE))
     problem = (
-        r"masks/0\.png: colour 128,60,128 at x 2, y 1 is no class .* 1 of 12 pixels.; the nearest is 'Road' 128,64,128"
+        r"masks/0\.png: colour 128,60,128 at x 2, y 1 is not a class .* 1 of 12 pixels.; the nearest is 'Road' 128,64"
     )
     with pytest.raises(DataError, match=problem):
         split.mask(0)

@@ -89,5 +89,5 @@ def test_masks_that_are_validated_on_mean_what_the_trained_ones_mean(tmp_path: P
     train = f"{{images = '{tmp_path}/train/images', masks = '{tmp_path}/train/masks'}}"
     text = RECIPE.replace('"generated:classify:train:40"', f"{train}\nval = {train.replace('/train/', '/val/')}")
     (tmp_path / "recipe.toml").write_text(text.replace("{more}", ""))
-    with pytest.raises(DataError, match="255 is no class where others are named"):
+    with pytest.raises(DataError, match="255 is not a class where others are named"):
         open_split(split=f"recipe:{tmp_path}:val")

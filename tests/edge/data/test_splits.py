@@ -69,7 +69,7 @@ def test_hash_does_not_depend_on_the_folder(tmp_path: Path) -> None:
 def test_mask_value_that_is_no_class_names_the_file(tmp_path: Path) -> None:
     mask = np.zeros((6, 8), dtype=np.uint8)
     mask[3, 3] = 7
-    with pytest.raises(DataError, match=r"masks/a\.png: mask value 7 at x 3, y 3 is no class; allowed are 0 to 1"):
+    with pytest.raises(DataError, match=r"masks/a\.png: mask value 7 at x 3, y 3 is not a class; allowed are 0 to 1"):
         segment(tmp_path, mask).target(0)
     assert segment(tmp_path, mask, ignore_index=7).mask(0)[3, 3] == 7
 

@@ -1,4 +1,4 @@
-"""Intersection over union agrees with closed forms; classes that do not occur are omitted of the mean."""
+"""Intersection over union agrees with closed forms; classes that do not occur are omitted from the mean."""
 
 import math
 

@@ -184,7 +184,7 @@ def _read_node(importer: Importer, proto: NodeProto, index: int) -> None:
         raise ModelFileError(
             importer.label,
             f"{node.kind} '{node.name}' makes '{unknown}', whose shape or element type cannot be inferred; "
-            + ("it is no operator of ONNX itself, export without it" if "." in node.kind else INFERENCE_HINT),
+            + ("it is not an operator of ONNX itself, export without it" if "." in node.kind else INFERENCE_HINT),
         ) from None
 
 

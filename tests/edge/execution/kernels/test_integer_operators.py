@@ -157,7 +157,7 @@ def test_arithmetic_of_very_unequal_scales_is_exact(kind: str, seed: int) -> Non
 @FEW
 @given(seed=SEEDS)
 def test_pools_are_exact(kind: str, seed: int) -> None:
-    """Any window and stride, SAME or VALID; padding is omitted of an average."""
+    """Any window and stride, SAME or VALID; padding is omitted from an average."""
     random = np.random.default_rng(seed)
     height, width = (int(value) for value in random.integers(6, 15, 2))
     kernel, stride = int(random.integers(2, 6)), int(random.integers(1, 4))

@@ -271,7 +271,7 @@ def gradient_hook() -> nn.Module:
         (lambda: hooked("register_forward_hook"), "has a forward hook"),
         (lambda: hooked("register_full_backward_hook"), "has a backward hook"),
         (gradient_hook, "a hook on the gradient of 'weight'"),
-        (lambda: with_attribute("weight", torch.ones(4, 3, 1, 1)), "a weight that is no parameter"),
+        (lambda: with_attribute("weight", torch.ones(4, 3, 1, 1)), "a weight that is not a parameter"),
         (lambda: with_attribute("last", conv()(EXAMPLE)), "keeps a computed tensor, 'last'"),
         (lambda: with_attribute("kept", [conv()(EXAMPLE)]), "cannot be copied"),
         (lambda: nn.LazyConv2d(4, 1), "run one batch through the model first"),

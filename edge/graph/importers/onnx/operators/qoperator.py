@@ -180,7 +180,7 @@ def _fake_quantize(parts: Parts) -> list[NodeProto]:
     scale = (high - low) / (levels - 1)
     offset = np.rint(-low / scale)
     if (np.abs(offset - -low / scale) > 1e-3).any() or (levels == 255 and (offset != 127).any()):
-        raise parts.refuse("limits between which zero is no level")
+        raise parts.refuse("limits between which zero is not a level")
     axes = [axis for axis, size in enumerate(scale.shape) if size > 1]
     if len(axes) > 1:
         raise parts.refuse(f"limits of shape {scale.shape}")

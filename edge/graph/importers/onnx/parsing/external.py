@@ -60,7 +60,9 @@ def external_path(folder: Path, location: str, *, label: str, tensor: str) -> Pa
     """Where an external data file lies. Refuses (ModelFileError) what leads out of the model's folder."""
     name = PurePath(location)
     if not location or "\0" in location or name.is_absolute() or ".." in name.parts:
-        raise ModelFileError(label, f"keeps '{tensor}' in {location!r}, which is no plain name of a file beside it")
+        raise ModelFileError(
+            label, f"keeps '{tensor}' in {location!r}, which is not the plain name of a file beside it"
+        )
     path = folder / name
     try:
         inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))

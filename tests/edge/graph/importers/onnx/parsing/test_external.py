@@ -42,9 +42,9 @@ def test_bytes_alone_are_refused_with_what_to_do(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("location", "../weights.bin", "no plain name of a file beside it"),
-        ("location", "/etc/hostname", "no plain name of a file beside it"),
-        ("location", "", "no plain name of a file beside it"),
+        ("location", "../weights.bin", "not the plain name of a file beside it"),
+        ("location", "/etc/hostname", "not the plain name of a file beside it"),
+        ("location", "", "not the plain name of a file beside it"),
         ("location", "missing.bin", r"missing\.bin: no such external data file"),
         ("offset", "1000", r"bytes 1000 to 1432 of weights\.bin, which has 448"),
         ("offset", "-8", "bytes -8 to 424"),
