@@ -1,12 +1,14 @@
 """Records as a table for a person; integers are turned into milliseconds only here."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from rich.table import Table
 
 from device_bench.records.percentiles import summarize
 from device_bench.records.record import Record
 from device_bench.records.record_parts import STAGES
+from device_bench.report.columns import Column, terminal_table
 
 DIGITS = ((100, 1), (1, 2), (0.1, 3))  # from this many milliseconds on: digits behind the point
 SMALLEST_DIGITS = 5
@@ -57,43 +59,41 @@ def latency_table(records: Sequence[Record]) -> Table:
     """One row per record: latency percentiles in milliseconds, and int8 against float32 where both are there.
 
     A tainted record's figures carry a `~`, and `state` names the kinds; an emulated one has no figure, because emulated
-    time is no latency.
+    time is no latency. The copies to and from a GPU are medians, and not in the latency beside them; instructions are
+    exact where the processor is emulated, so without a mark.
     """
-    table = Table(box=None, pad_edge=False, header_style="bold")
     several = len({record.target.name for record in records}) > 1
-    for name in (*(("target",) if several else ()), "artifact", "type", "engine", "kernels"):
-        table.add_column(name, no_wrap=True)
-    for name in ("p50 ms", "p90", "p99", "vs float", "runs", "load", "first", "KiB", "MMAdds"):
-        table.add_column(name, justify="right", no_wrap=True)
-    if any(record.throughput_per_s is not None for record in records):
-        table.add_column("per s", justify="right", no_wrap=True)
-    if any(record.transfers is not None for record in records):
-        for name in ("there", "back"):
-            table.add_column(name, justify="right", no_wrap=True)
-    counting = any(record.instructions is not None for record in records)
-    if counting:
-        table.add_column("M instructions", justify="right", no_wrap=True)
-    table.add_column("state", no_wrap=True)
-    for record in records:
-        measured = record.measured
-        adds = "" if measured.multiply_adds is None else f"{measured.multiply_adds / 1e6:.1f}"
-        table.add_row(
-            *((record.target.name,) if several else ()),
-            measured.name,
-            measured.precision or "",
-            record.engine.engine,
-            kernels_used(record),
-            *_latencies(record, float_counterpart(record, records)),
-            str(record.runs),
-            *_cold(record),
-            f"{measured.size_bytes / 1024:.0f}",
-            adds + ("+" if measured.unruled else ""),
-            *_rate(record, records),
-            *_transfers(record, records),
-            *_instructions(record, counting),
-            state_text(record),
-        )
-    return table
+    on_gpu = any(record.transfers is not None for record in records)
+    columns: tuple[Column[Record], ...] = (
+        Column(heading="target", cell=lambda record: record.target.name, words=True, shown=several),
+        Column(heading="artifact", cell=lambda record: record.measured.name, words=True),
+        Column(heading="type", cell=lambda record: record.measured.precision or "", words=True),
+        Column(heading="engine", cell=lambda record: record.engine.engine, words=True),
+        Column(heading="kernels", cell=kernels_used, words=True),
+        Column(heading="p50 ms", cell=_median),
+        Column(heading="p90", cell=partial(_percentile, 90)),
+        Column(heading="p99", cell=partial(_percentile, 99)),
+        Column(heading="vs float", cell=lambda record: _gain(record, float_counterpart(record, records))),
+        Column(heading="runs", cell=lambda record: str(record.runs)),
+        Column(heading="load", cell=lambda record: _real(record.cold.load_ns, record)),
+        Column(heading="first", cell=lambda record: _real(record.cold.first_inference_ns, record)),
+        Column(heading="KiB", cell=lambda record: f"{record.measured.size_bytes / 1024:.0f}"),
+        Column(heading="MMAdds", cell=_multiply_adds),
+        Column(
+            heading="per s",
+            cell=lambda record: "" if (rate := record.throughput_per_s) is None else marked(f"{rate:.1f}", record),
+            shown=any(record.throughput_per_s is not None for record in records),
+        ),
+        Column(heading="there", cell=lambda record: _copies(record, "to_device_ns"), shown=on_gpu),
+        Column(heading="back", cell=lambda record: _copies(record, "to_host_ns"), shown=on_gpu),
+        Column(
+            heading="M instructions",
+            cell=lambda record: "" if (seen := record.instructions) is None else f"{seen.per_inference / 1e6:.3f}",
+            shown=any(record.instructions is not None for record in records),
+        ),
+        Column(heading="state", cell=state_text, words=True),
+    )
+    return terminal_table(columns, records)
 
 
 def state_text(record: Record) -> str:
@@ -101,69 +101,65 @@ def state_text(record: Record) -> str:
     return " ".join(dict.fromkeys(taint.kind for taint in record.taints)) or "clean"
 
 
-def _rate(record: Record, records: Sequence[Record]) -> tuple[str, ...]:
-    """Inferences per second, in a table where any record has them."""
-    if all(other.throughput_per_s is None for other in records):
-        return ()
-    return ("" if record.throughput_per_s is None else marked(f"{record.throughput_per_s:.1f}", record),)
-
-
-def _transfers(record: Record, records: Sequence[Record]) -> tuple[str, ...]:
-    """Medians of a GPU's copies, which the latency beside them does not hold."""
-    if all(other.transfers is None for other in records):
-        return ()
-    if record.transfers is None:
-        return "", ""
-    copies = (record.transfers.to_device_ns, record.transfers.to_host_ns)
-    there, back = (marked(milliseconds(summarize(values).p50_ns), record) for values in copies)
-    return there, back
-
-
-def _instructions(record: Record, counting: bool) -> tuple[str, ...]:
-    """Millions of instructions per inference: exact where the processor is emulated, so without a mark."""
-    if not counting:
-        return ()
-    return ("" if record.instructions is None else f"{record.instructions.per_inference / 1e6:.3f}",)
-
-
 def stage_table(records: Sequence[Record]) -> Table:
     """One row per record with end-to-end stages: the median of every stage and of their sum, in milliseconds."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("end to end", "engine"):
-        table.add_column(name, no_wrap=True)
-    for name in (*STAGES, "p50 ms", "p99"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for record in records:
-        end = record.end_to_end
-        if end is None:
-            continue
-        if end.total_ns is None:
-            table.add_row(record.measured.name, record.engine.engine, end.missing or "emulated")
-            continue
-        medians = [marked(milliseconds(summarize(end.stages[name]).p50_ns), record) for name in STAGES]
-        totals = (marked(milliseconds(figure), record) for figure in (end.total_ns.p50_ns, end.total_ns.p99_ns))
-        table.add_row(record.measured.name, record.engine.engine, *medians, *totals)
-    return table
-
-
-def _latencies(record: Record, parent: Record | None) -> tuple[str, ...]:
-    latency = record.latency_ns
-    if record.mean_ns is not None:
-        return f"mean {marked(milliseconds(record.mean_ns), record)}", "", "", ""
-    if latency is None:
-        return "emulated", "", "", ""
-    ratio = ""
-    if parent is not None and parent.latency_ns is not None:
-        ratio = f"{parent.latency_ns.p50_ns / max(latency.p50_ns, 1):.2f}x"
-        ratio = f"~{ratio}" if record.taints or parent.taints else ratio
-    figures = (latency.p50_ns, latency.p90_ns, latency.p99_ns)
-    return (*(marked(milliseconds(figure), record) for figure in figures), ratio)
-
-
-def _cold(record: Record) -> tuple[str, str]:
-    if record.emulated:
-        return "", ""
-    return (
-        marked(milliseconds(record.cold.load_ns), record),
-        marked(milliseconds(record.cold.first_inference_ns), record),
+    columns: tuple[Column[Record], ...] = (
+        Column(heading="end to end", cell=lambda record: record.measured.name, words=True),
+        Column(heading="engine", cell=lambda record: record.engine.engine, words=True),
+        *(Column(heading=name, cell=partial(_stage, name)) for name in STAGES),
+        Column(heading="p50 ms", cell=lambda record: _total(record, "p50_ns")),
+        Column(heading="p99", cell=lambda record: _total(record, "p99_ns")),
     )
+    return terminal_table(columns, [record for record in records if record.end_to_end is not None])
+
+
+def _stage(name: str, record: Record) -> str:
+    """The median of a stage; where there is no total, the first stage says why."""
+    end = record.end_to_end
+    if end is None or end.total_ns is None:
+        return (end and end.missing) or "emulated" if name == STAGES[0] else ""
+    return marked(milliseconds(summarize(end.stages[name]).p50_ns), record)
+
+
+def _total(record: Record, percentile: str) -> str:
+    end = record.end_to_end
+    return "" if end is None or end.total_ns is None else _ms(getattr(end.total_ns, percentile), record)
+
+
+def _ms(duration_ns: int, record: Record) -> str:
+    return marked(milliseconds(duration_ns), record)
+
+
+def _real(duration_ns: int, record: Record) -> str:
+    return "" if record.emulated else _ms(duration_ns, record)
+
+
+def _median(record: Record) -> str:
+    """The mean, where a record has no median."""
+    if record.mean_ns is not None:
+        return f"mean {_ms(record.mean_ns, record)}"
+    return "emulated" if record.latency_ns is None else _ms(record.latency_ns.p50_ns, record)
+
+
+def _percentile(percentile: int, record: Record) -> str:
+    if record.mean_ns is not None or record.latency_ns is None:
+        return ""
+    return _ms(getattr(record.latency_ns, f"p{percentile}_ns"), record)
+
+
+def _gain(record: Record, parent: Record | None) -> str:
+    latency = record.latency_ns
+    if record.mean_ns is not None or latency is None or parent is None or parent.latency_ns is None:
+        return ""
+    ratio = f"{parent.latency_ns.p50_ns / max(latency.p50_ns, 1):.2f}x"
+    return f"~{ratio}" if record.taints or parent.taints else ratio
+
+
+def _multiply_adds(record: Record) -> str:
+    """`+` where operators without a rule are not in the count."""
+    adds = record.measured.multiply_adds
+    return ("" if adds is None else f"{adds / 1e6:.1f}") + ("+" if record.measured.unruled else "")
+
+
+def _copies(record: Record, way: str) -> str:
+    return "" if record.transfers is None else _ms(summarize(getattr(record.transfers, way)).p50_ns, record)

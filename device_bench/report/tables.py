@@ -3,15 +3,16 @@
 import csv
 import io
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from device_bench.records.row import PERCENTILES
+from device_bench.report.columns import Column, markdown_table
 from device_bench.report.groups import MEANS, Group
 from device_bench.report.table import milliseconds
 from edge.errors import one_line
 
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
-MARKDOWN_SIGNS = "\\|`*_[]<>&#~"
 
 
 def flat(group: Group) -> dict[str, Any]:
@@ -60,26 +61,29 @@ def _cell(value: Any) -> Any:
 
 def markdown_text(groups: Sequence[Group]) -> str:
     """All groups as one Markdown table; `~` marks tainted figures, emulated ones show instructions."""
-    names = ("measured", "engine and machine", "p50 ms", "p90 ms", "p99 ms", "accuracy", "records", "tainted by")
-    lines = [f"| {' | '.join(names)} |", "| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |"]
-    for group in groups:
-        accuracy = f"{100 * group.accuracy:.1f} % {group.metric}" if group.accuracy is not None else ""
-        cells = [group.what, group.how, *_figures(group), accuracy, f"{group.records:,}", ", ".join(group.kinds)]
-        lines.append(f"| {' | '.join(_escaped(cell) for cell in cells)} |")
-    return "\n".join(lines) + "\n"
+    return markdown_table(MARKDOWN, groups)
 
 
-def _figures(group: Group) -> list[str]:
+def _accuracy(group: Group) -> str:
+    return f"{100 * group.accuracy:.1f} % {group.metric}" if group.accuracy is not None else ""
+
+
+def _latency(percentile: int, group: Group) -> str:
+    """With the bounds of its confidence interval; instructions where it is emulated."""
     if group.emulated:
-        count = group.medians["instructions"]
-        return ["emulated" if count is None else f"emulated: {count / 1e6:,.3f} M instructions", "", ""]
-    shown = []
-    for percentile in PERCENTILES:
-        value, bounds = group.latency_ns[percentile], group.confidence_ns[percentile]
-        interval = f" ({milliseconds(bounds[0])} to {milliseconds(bounds[1])})" if bounds else ""
-        shown.append("" if value is None else f"{group.mark}{milliseconds(value)}{interval}")
-    return shown
+        count = group.medians["instructions"] if percentile == PERCENTILES[0] else None
+        told = "" if count is None else f": {count / 1e6:,.3f} M instructions"
+        return f"emulated{told}" if percentile == PERCENTILES[0] else ""
+    value, bounds = group.latency_ns[percentile], group.confidence_ns[percentile]
+    interval = f" ({milliseconds(bounds[0])} to {milliseconds(bounds[1])})" if bounds else ""
+    return "" if value is None else f"{group.mark}{milliseconds(value)}{interval}"
 
 
-def _escaped(text: str) -> str:
-    return "".join(f"\\{sign}" if sign in MARKDOWN_SIGNS else sign for sign in one_line(text))
+MARKDOWN = (
+    Column[Group](heading="measured", cell=lambda group: group.what, words=True),
+    Column[Group](heading="engine and machine", cell=lambda group: group.how, words=True),
+    *(Column[Group](heading=f"p{percentile} ms", cell=partial(_latency, percentile)) for percentile in PERCENTILES),
+    Column[Group](heading="accuracy", cell=_accuracy),
+    Column[Group](heading="records", cell=lambda group: f"{group.records:,}"),
+    Column[Group](heading="tainted by", cell=lambda group: ", ".join(group.kinds), words=True),
+)

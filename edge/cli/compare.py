@@ -4,11 +4,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from rich.table import Table
 
 from device_bench.compare.compare import METRICS, Judged, Pair, judge, pair_records
 from device_bench.records.record_lines import read_records
 from device_bench.records.taints import ADVICE
+from device_bench.report.columns import Column, terminal_table
 from device_bench.report.table import milliseconds
 from edge.cli.bounded_number import Number
 from edge.cli.grouped_help import examples
@@ -95,14 +95,18 @@ def _print_json(judged: list[Judged], alone: list[str], metric: str, min_effect:
 
 
 def _print_table(judged: list[Judged], metric: str, alpha: float) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("verdict", "subject"):
-        table.add_column(name, no_wrap=True)
-    for name in (f"BASE {metric}", "NEW", "change", f"{1 - alpha:.0%} interval", "p (Holm)", "p (M-W)", "delta"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for entry in judged:
-        table.add_row(*_cells(entry))
-    show_wide(table)
+    columns = (
+        Column[Judged](heading="verdict", cell=lambda entry: entry.verdict, words=True),
+        Column[Judged](heading="subject", cell=lambda entry: entry.subject, words=True),
+        Column[Judged](heading=f"BASE {metric}", cell=lambda entry: _figure(entry, entry.base)),
+        Column[Judged](heading="NEW", cell=lambda entry: _figure(entry, entry.new)),
+        Column[Judged](heading="change", cell=_changed),
+        Column[Judged](heading=f"{1 - alpha:.0%} interval", cell=_interval),
+        Column[Judged](heading="p (Holm)", cell=lambda entry: _number(entry.adjusted_p, "g")),
+        Column[Judged](heading="p (M-W)", cell=lambda entry: _number(entry.mann_whitney_p, "g")),
+        Column[Judged](heading="delta", cell=_delta),
+    )
+    show_wide(terminal_table(columns, judged))
     for entry in judged:
         if entry.causes and entry.verdict in ("slower", "faster"):
             say(f"{entry.subject}: {entry.verdict}; what differs:")
@@ -114,24 +118,32 @@ def _print_table(judged: list[Judged], metric: str, alpha: float) -> None:
             tell(f"~ {kind}; to do: {advice}")
 
 
-def _cells(entry: Judged) -> tuple[str, ...]:
-    mark = "~" if entry.kinds else ""
-    if entry.ratio is None or entry.base is None or entry.new is None:
-        return entry.verdict, entry.subject, "", "", "", "", "", "", f"{min(entry.samples)} samples"
-    if entry.quantity == "instructions":
-        figures = [f"{mark}{value / 1e6:.3f} M instr." for value in (entry.base, entry.new)]
-    else:
-        figures = [f"{mark}{milliseconds(round(value))} ms" for value in (entry.base, entry.new)]
-    interval = "" if entry.interval is None else " to ".join(_change(bound) for bound in entry.interval)
-    rest = [
-        "" if value is None else f"{value:.{digits}{kind}}"
-        for value, digits, kind in (
-            (entry.adjusted_p, 2, "g"),
-            (entry.mann_whitney_p, 2, "g"),
-            (entry.cliffs_delta, 2, "f"),
-        )
-    ]
-    return entry.verdict, entry.subject, *figures, f"{mark}{_change(entry.ratio)}", interval, *rest
+def _mark(entry: Judged) -> str:
+    return "~" if entry.kinds else ""
+
+
+def _figure(entry: Judged, value: float | None) -> str:
+    if entry.ratio is None or value is None:
+        return ""
+    unit = f"{value / 1e6:.3f} M instr." if entry.quantity == "instructions" else f"{milliseconds(round(value))} ms"
+    return f"{_mark(entry)}{unit}"
+
+
+def _changed(entry: Judged) -> str:
+    return "" if entry.ratio is None else f"{_mark(entry)}{_change(entry.ratio)}"
+
+
+def _interval(entry: Judged) -> str:
+    return "" if entry.interval is None else " to ".join(_change(bound) for bound in entry.interval)
+
+
+def _delta(entry: Judged) -> str:
+    """Cliff's delta; how many samples there are, where they are too few."""
+    return f"{min(entry.samples)} samples" if entry.ratio is None else _number(entry.cliffs_delta, "f")
+
+
+def _number(value: float | None, kind: str) -> str:
+    return "" if value is None else f"{value:.2{kind}}"
 
 
 def _change(ratio: float) -> str:
