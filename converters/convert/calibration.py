@@ -14,7 +14,7 @@ from edge.errors import UsageError, unknown_name
 from edge.graph.graph import Graph
 from edge.quantization.ptq.estimators import ESTIMATORS, Estimator, Range
 from edge.quantization.ties import RangeGroup
-from edge.vision.preprocess import Preprocess, normalize, resize
+from edge.vision.preprocess import Preprocess, in_layout, normalize, resize
 
 BATCH_IMAGES = 8
 
@@ -81,7 +81,7 @@ def calibration_batches(split: Split, preprocess: Preprocess) -> Iterator[npt.ND
     for start in range(0, len(split), BATCH_IMAGES):
         batch = range(start, min(start + BATCH_IMAGES, len(split)))
         pixels = np.stack([resize(split.image(index), preprocess) for index in batch])
-        yield np.ascontiguousarray(normalize(pixels, preprocess).transpose(0, 3, 1, 2), np.float32)
+        yield in_layout(normalize(pixels, preprocess), "nchw")
 
 
 def activation_ranges(

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge.engines.engine import Port, Session
+from edge.engines.engine import Session
 from edge.engines.output_difference import largest_magnitude, values_apart
 from edge.errors import UnsupportedError
 from edge.graph.graph import Graph
 from edge.graph.importers.tflite.parsing.file import load_bytes, parse
 from edge.graph.importers.tflite.parsing.schema import names_of, schema
 from edge.graph.importers.tflite.reader import read_tflite
+from edge.port import Port
 
 Array = npt.NDArray[Any]
 # Largest difference of a float file from ONNX Runtime on the same inputs, as a share of the largest magnitude.

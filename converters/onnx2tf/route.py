@@ -29,7 +29,7 @@ from converters.packaging.package import (
 )
 from converters.packaging.provenance import provenance
 from edge.artifact.manifest import Artifact, QuantizationInfo
-from edge.engines.engine import Session, dequantize, open_session
+from edge.engines.engine import Session, open_session
 from edge.errors import UnsupportedError, UsageError
 from edge.files import bounded_file
 from edge.files.leftovers import temporary_folder
@@ -38,9 +38,10 @@ from edge.graph.graph import Graph
 from edge.graph.importers.onnx.parsing.file import model_sha256
 from edge.graph.importers.onnx.reader import read_onnx
 from edge.graph.importers.tflite.reader import read_tflite
+from edge.port import dequantize
 from edge.predictor.selftest import model_input
 from edge.predictor.selftest_archive import selftest_bytes
-from edge.vision.preprocess import Preprocess, normalize
+from edge.vision.preprocess import Preprocess, in_layout, normalize
 
 Array = npt.NDArray[Any]
 Say = Callable[[str], None]
@@ -149,12 +150,11 @@ def _check(
         raise UsageError(f"the model's input is {tuple(source.inputs[0].shape)}; the card says {expected_input}")
     check_signature(source, graph)
     session = open_session("litert", written(work, "model.tflite", made.tflite))
-    normalized = normalize(pixels, preprocess)
-    expected = _outputs(source, np.ascontiguousarray(normalized.transpose(0, 3, 1, 2)))
+    expected = _outputs(source, in_layout(normalize(pixels, preprocess), "nchw"))
     output = checked_output(read_onnx(given.data), description)
     entry = model_file("model.tflite", made.tflite, graph, description, output)
     found = _outputs(session, model_input(pixels, entry, preprocess))
-    real = [dequantize(array, port) for array, port in zip(found, session.outputs, strict=True)]
+    real = [dequantize(array, port.scale, port.zero_point) for array, port in zip(found, session.outputs, strict=True)]
     said = check_values([as_nhwc(array).astype(np.float32) for array in expected], real, quantized=quantized)
     notes = [said, _float_note(graph)]
     if quantized:

@@ -15,13 +15,14 @@ import numpy.typing as npt
 from device_bench.agent.loop import Clock, Subject
 from device_bench.agent.resident import PeakMemory
 from edge.engines.emulation import emulator
-from edge.engines.engine import DeviceSession, Opener, Port, Session
+from edge.engines.engine import DeviceSession, Opener, Session
 from edge.engines.inputs import port_difference
 from edge.engines.null_session import NullSession
 from edge.engines.onnxruntime_module import onnxruntime_module
 from edge.engines.output_difference import difference_allowed_here, kernel_key, output_difference
 from edge.engines.table import ENGINES
 from edge.errors import EngineError
+from edge.port import Port, port_of
 
 INDEX_BYTES = 2  # images and quantized values have one
 Arrays = Sequence[npt.NDArray[Any]]
@@ -64,8 +65,8 @@ def load(
     tested = _selftest(spec, session, archive) if plan["selftest"] and archive and spec["engine"] != "null" else None
     facts = {
         "info": _info(session),
-        "inputs": [{**_port(port), "values": how} for port, how in zip(session.inputs, values, strict=True)],
-        "outputs": [_port(port) for port in session.outputs],
+        "inputs": [{**port.plain, "values": how} for port, how in zip(session.inputs, values, strict=True)],
+        "outputs": [port.plain for port in session.outputs],
         "cold": {"import_ns": import_ns, "load_ns": load_ns, "first_inference_ns": first_inference_ns},
         "memory": peak,
         "selftest": tested,
@@ -96,8 +97,8 @@ def _import_runtime(engine: str, clock: Clock) -> int | None:
 
 def _open(spec: Mapping[str, Any], plan: Mapping[str, Any], folder: Path, opener: Opener) -> Session:
     if spec["engine"] == "null":
-        ports = [tuple(Port(**{**port, "shape": tuple(port["shape"])}) for port in ports) for ports in spec["ports"]]
-        return NullSession(inputs=ports[0], outputs=ports[1], threads=plan["threads"])
+        inputs, outputs = (tuple(map(port_of, ports)) for ports in spec["ports"])
+        return NullSession(inputs=inputs, outputs=outputs, threads=plan["threads"])
     sizes: dict[str, Any] = {}
     if plan["batch"] is not None or plan["input_shapes"]:
         shapes = {name: tuple(shape) for name, shape in plan["input_shapes"].items()}
@@ -110,8 +111,7 @@ def _check_ports(spec: Mapping[str, Any], session: Session) -> None:
     if spec["ports"] is None:
         return
     for kind, told, found in zip(("inputs", "outputs"), spec["ports"], (session.inputs, session.outputs), strict=True):
-        ports = [Port(**{**port, "shape": tuple(port["shape"])}) for port in told]
-        problem = port_difference(kind, ports, found, scales_told=spec["format"] == "tflite")
+        problem = port_difference(kind, [port_of(port) for port in told], found, scales_told=spec["format"] == "tflite")
         if problem is not None:
             raise EngineError(f"{spec['name']}: {spec['file']}: {problem}")
 
@@ -221,7 +221,3 @@ def _info(session: Session) -> dict[str, Any]:
     fields = dict(vars(session.info))
     fields["provider_options"] = dict(fields["provider_options"])
     return fields
-
-
-def _port(port: Port) -> dict[str, Any]:
-    return {**vars(port), "shape": list(port.shape)}

@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from device_bench.agent.loop import Clock
 from device_bench.agent.turns import in_turn
-from edge.engines.engine import Port, Session
+from edge.engines.engine import Session
 from edge.engines.file_parts import part_of
 from edge.errors import EngineError
+from edge.port import Port
 
 MOST_SESSIONS = 16  # opened at once
 MOST_BYTES = 2**28  # of the files behind them

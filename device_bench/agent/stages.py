@@ -14,7 +14,7 @@ import numpy.typing as npt
 from device_bench.agent.loop import Clock
 from edge.engines.engine import Session
 from edge.errors import EngineError
-from edge.vision.encoding import frame_encoder
+from edge.vision.encoding import input_encoder
 from edge.vision.pixels import Pixels, Triple, resize
 from edge.vision.postprocess import class_scores, frame_class_map
 
@@ -69,7 +69,7 @@ def stages(spec: Mapping[str, Any], jpeg: bytes, session: Session, clock: Clock)
     model_order = GeometryFacts(**numbers)
     # `resize` takes RGB and makes the model's order; for OpenCV's BGR the swap is the opposite one.
     from_bgr = GeometryFacts(**{**numbers, "colour_order": "rgb" if model_order.colour_order == "bgr" else "bgr"})
-    encode = frame_encoder(TensorFacts(**spec["input"]), model_order)
+    encode = input_encoder(TensorFacts(**spec["input"]), model_order)
     predict = _predict(spec, TensorFacts(**spec["output"]), model_order)
     encoded = np.frombuffer(jpeg, np.uint8)
     first = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
@@ -83,7 +83,7 @@ def stages(spec: Mapping[str, Any], jpeg: bytes, session: Session, clock: Clock)
         decoded = clock()
         resized = resize(cast(Pixels, frame), from_bgr)
         after_resize = clock()
-        raw = encode(resized)
+        raw = encode(resized[None])
         quantized = clock()
         output = session.run([raw])[0]
         inferred = clock()

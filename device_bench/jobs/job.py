@@ -5,7 +5,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from device_bench.explain.spec import ExplainSpec
 from device_bench.jobs.subjects import Subject
 from device_bench.records.plan import Plan
 from edge.artifact.manifest import Artifact, ModelFile, TensorInfo
-from edge.engines.null import port_of
 from edge.errors import FileError, printable
 from edge.predictor.selftest import expected_outputs, model_input, selftest_images
 from edge.predictor.selftest_archive import read_selftest
@@ -119,7 +118,7 @@ def _spec(subject: Subject) -> dict[str, Any]:
     if artifact is not None and file is not None:
         spec["allowed"] = dict(artifact.manifest.selftest.allowed.get(file.path, {}))
         spec["class_maps"] = [output.meaning == "class_map" for output in file.outputs]
-        spec["ports"] = [[_port(tensor) for tensor in ports] for ports in (file.inputs, file.outputs)]
+        spec["ports"] = [[tensor.port.plain for tensor in ports] for ports in (file.inputs, file.outputs)]
     return spec
 
 
@@ -189,10 +188,6 @@ def _own_picture(artifact: Artifact) -> bytes:
     frame = cv2.resize(image, FRAME_WH, interpolation=cv2.INTER_CUBIC)
     encoded = cv2.imencode(".jpg", frame[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
     return bytes(np.asarray(encoded).tobytes())
-
-
-def _port(info: TensorInfo) -> dict[str, Any]:
-    return {**asdict(port_of(info)), "shape": list(info.shape)}
 
 
 def _tensor(info: TensorInfo) -> dict[str, Any]:

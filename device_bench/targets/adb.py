@@ -14,6 +14,7 @@ from device_bench.targets.target import Progress, TargetOptions
 from edge.artifact.manifest import file_sha256
 from edge.errors import EngineError, UsageError
 from edge.files.leftovers import temporary_folder
+from edge.port import port_of
 
 KIND = "adb"
 FOLDER = "/data/local/tmp/edge-deploy"
@@ -160,8 +161,7 @@ def _subject(
     affinity: tuple[int, ...] | None,
 ) -> dict[str, Any]:
     ports = spec["ports"] or [[], []]
-    fields = ("name", "shape", "dtype", "scale", "zero_point")
-    inputs, outputs = ([{name: port[name] for name in fields} for port in side] for side in ports)
+    inputs, outputs = ([port_of(port).plain for port in side] for side in ports)
     return {
         "info": {
             "engine": "litert",

@@ -22,6 +22,7 @@ from pydantic import Field, ValidationError, model_validator
 from edge.artifact.output_form import form_problem
 from edge.errors import ArtifactError
 from edge.files.bounded_file import check_file, exists, is_dir, is_file, read_bytes
+from edge.port import Port
 from edge.strict import Strict, first_problem
 from edge.vision.preprocess import Preprocess
 
@@ -68,6 +69,11 @@ class TensorInfo(Part):
     scale: Scale | None = None
     zero_point: Annotated[int, Field(ge=-(2**31), le=2**31 - 1)] | None = None
     stride: Size | None = None
+
+    @property
+    def port(self) -> Port:
+        """What an engine shows of it too."""
+        return Port(name=self.name, shape=self.shape, dtype=self.dtype, scale=self.scale, zero_point=self.zero_point)
 
     @model_validator(mode="after")
     def _quantized_as_its_type_can_be(self) -> "TensorInfo":

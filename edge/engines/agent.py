@@ -53,8 +53,8 @@ class Agent:
         session = open_session(header["engine"], path, threads=header["threads"], kernels=header["kernels"])
         self._sessions[self._opened] = session
         ports = {
-            "inputs": [asdict(port) for port in session.inputs],
-            "outputs": [asdict(port) for port in session.outputs],
+            "inputs": [port.plain for port in session.inputs],
+            "outputs": [port.plain for port in session.outputs],
         }
         return {"session": self._opened, "info": asdict(session.info), **ports}, b""
 

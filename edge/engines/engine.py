@@ -8,29 +8,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
 import numpy.typing as npt
 
 from edge.engines.cpu_features import affinity
 from edge.engines.emulation import emulator
 from edge.engines.table import DEVICE_ENGINES, ENGINES
 from edge.errors import UsageError, unknown_name
-
-
-@dataclass(frozen=True, kw_only=True)
-class Port:
-    """One input or output of a loaded model.
-
-    Attributes:
-        dtype: numpy dtype name.
-        scale, zero_point: per-tensor quantization, None for a float or plain integer tensor.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-    scale: float | None = None
-    zero_point: int | None = None
+from edge.port import Port
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,10 +169,3 @@ def open_session(
     if not row.takes_sizes:
         raise UsageError(f"{path}: --batch and --input-shape are for ONNX files with open sizes; {engine} runs none")
     return opener(Path(path), threads=threads, kernels=kernels, batch=batch, shapes=shapes)
-
-
-def dequantize(values: npt.NDArray[Any], port: Port) -> npt.NDArray[np.float32]:
-    """Real values of a raw array: scale * (q - zero_point), float32; a float array comes back as float32."""
-    if port.scale is None or port.zero_point is None:
-        return values.astype(np.float32)
-    return (np.float32(port.scale) * (values.astype(np.int32) - port.zero_point)).astype(np.float32)

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge.engines.engine import Port
 from edge.errors import EngineError
+from edge.port import Port
 
 
 def check_inputs(engine: str, ports: Sequence[Port], inputs: Sequence[npt.NDArray[Any]]) -> None:

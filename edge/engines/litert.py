@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.engines.cpu_features import kernels_isa
-from edge.engines.engine import EngineInfo, Port, Session
+from edge.engines.engine import EngineInfo, Session
 from edge.engines.inputs import check_inputs
 from edge.engines.kernel_sets import LITERT
 from edge.engines.package_facts import wheel_tag
@@ -18,6 +18,7 @@ from edge.engines.table import ENGINES, check_kernels
 from edge.errors import EngineError, ModelFileError
 from edge.files.quiet import quiet_native_log
 from edge.installation import needs
+from edge.port import Port
 
 BUILTIN_HINT = "XNNPACK cannot prepare this file; --kernels builtin (bench: --engine {engine}:builtin) runs without it"
 IDENTIFIER = b"TFL3"  # bytes 4..8 of a TFLite flatbuffer

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from edge.artifact.manifest import MANIFEST_NAME, TensorInfo, parse_manifest
-from edge.engines.engine import Port, Session
+from edge.artifact.manifest import MANIFEST_NAME, parse_manifest
+from edge.engines.engine import Session
 from edge.engines.null_session import NullSession as NullSession
 from edge.engines.table import check_kernels
 from edge.errors import EngineError
@@ -23,15 +23,8 @@ def open_null(path: Path, *, threads: int = 1, kernels: str | None = None) -> Se
     for file in parse_manifest(manifest_path.read_bytes(), manifest_path).files:
         if file.path == path.name:
             return NullSession(
-                inputs=tuple(port_of(tensor) for tensor in file.inputs),
-                outputs=tuple(port_of(tensor) for tensor in file.outputs),
+                inputs=tuple(tensor.port for tensor in file.inputs),
+                outputs=tuple(tensor.port for tensor in file.outputs),
                 threads=threads,
             )
     raise EngineError(f"null: {manifest_path}: lists no '{path.name}'")
-
-
-def port_of(tensor: TensorInfo) -> Port:
-    """The port that a manifest describes."""
-    return Port(
-        name=tensor.name, shape=tensor.shape, dtype=tensor.dtype, scale=tensor.scale, zero_point=tensor.zero_point
-    )

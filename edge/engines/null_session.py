@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge.engines.engine import EngineInfo, Port
+from edge.engines.engine import EngineInfo
 from edge.engines.inputs import check_inputs
 from edge.engines.session import EngineSession
+from edge.port import Port
 
 
 class NullSession(EngineSession):

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge.engines.engine import DeviceTimes, Port
+from edge.engines.engine import DeviceTimes
+from edge.port import Port
 
 Clock = Callable[[], int]
 

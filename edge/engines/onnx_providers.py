@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from edge.engines.engine import Port
 from edge.engines.kernel_sets import PROVIDERS
 from edge.engines.table import ENGINES
 from edge.errors import EngineError
 from edge.files.leftovers import temporary_folder
 from edge.files.quiet import quiet_native_log
+from edge.port import Port
 
 # Copies that the runtime puts between two providers are no operators.
 COPIES = ("MemcpyFromHost", "MemcpyToHost")

@@ -5,8 +5,8 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from edge.engines.engine import Port
 from edge.errors import EngineError
+from edge.port import Port
 
 KEY = "edge.quantization"  # of the file's own metadata; a JSON object from tensor name to [scale, zero point]
 MAX_NOTE = 1 << 16

@@ -10,7 +10,7 @@ from typing import Any
 import numpy.typing as npt
 
 from edge.engines.cpu_features import kernels_isa
-from edge.engines.engine import DeviceTimes, EngineInfo, Port, Session
+from edge.engines.engine import DeviceTimes, EngineInfo, Session
 from edge.engines.inputs import check_inputs
 from edge.engines.kernel_sets import PROVIDERS
 from edge.engines.nvidia_smi import gpu_name, read_gpus
@@ -23,6 +23,7 @@ from edge.engines.session import EngineSession
 from edge.engines.table import ENGINES, check_kernels
 from edge.errors import EngineError, ModelFileError, UsageError, unknown_name
 from edge.installation import needs
+from edge.port import Port
 
 DTYPES: Mapping[str, str] = MappingProxyType(
     {

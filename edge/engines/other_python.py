@@ -17,11 +17,12 @@ from typing import IO, Any, BinaryIO, cast
 import numpy.typing as npt
 
 from edge.engines.agent_code import AGENT, agent_archive, start_arguments
-from edge.engines.engine import EngineInfo, Port
+from edge.engines.engine import EngineInfo
 from edge.engines.framing import pack_arrays, read_message, unpack_arrays, write_message
 from edge.engines.reply_fields import read_info, read_port, read_text, read_texts
 from edge.engines.session import EngineSession
 from edge.errors import EngineError, ModelFileError, UsageError
+from edge.port import Port
 
 START_SECONDS = 120.0
 REPLY_SECONDS = 600.0

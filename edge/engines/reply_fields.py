@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from edge.engines.engine import EngineInfo, Port
+from edge.engines.engine import EngineInfo
 from edge.errors import EngineError
+from edge.port import Port
 
 MAX_TEXT = 4096
 MAX_RANK = 8

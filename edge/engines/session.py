@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 
 import numpy.typing as npt
 
-from edge.engines.engine import EngineInfo, Port
+from edge.engines.engine import EngineInfo
 from edge.engines.inputs import check_inputs
 from edge.errors import EngineError
+from edge.port import Port
 
 Arrays = Sequence[npt.NDArray[Any]]
 Result = TypeVar("Result")

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from edge.artifact.manifest import Artifact, ModelFile
 from edge.engines.engine import Session, open_session
 from edge.engines.inputs import port_difference
-from edge.engines.null import port_of
 from edge.errors import ArtifactError
 
 
@@ -33,7 +32,7 @@ def open_artifact_session(
 def require_as_told(artifact: Artifact, file: ModelFile, session: Session) -> None:
     """Refuse (ArtifactError) a session whose inputs and outputs are not those of the manifest."""
     for kind, told, found in (("inputs", file.inputs, session.inputs), ("outputs", file.outputs, session.outputs)):
-        ports = [port_of(tensor) for tensor in told]
+        ports = [tensor.port for tensor in told]
         problem = port_difference(kind, ports, found, scales_told=file.format == "tflite")
         if problem is not None:
             raise ArtifactError(artifact.folder / file.path, problem)

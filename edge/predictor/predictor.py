@@ -15,7 +15,7 @@ from edge.errors import EngineError, UnsupportedError, UsageError, unknown_name
 from edge.predictor.artifact_session import open_artifact_session, require_as_told
 from edge.predictor.choice import choose_engine, file_for
 from edge.predictor.selftest import run_selftest
-from edge.vision.encoding import frame_encoder
+from edge.vision.encoding import input_encoder
 from edge.vision.postprocess import ClassScores, class_scores, frame_class_map, ranked_values
 from edge.vision.preprocess import resize
 
@@ -104,7 +104,7 @@ class Predictor:
         require_as_told(artifact, file, session)
         self._output = file.outputs[0]  # the only one of a task that has a predictor, see `edge.artifact.output_form`
         self._independent = has_independent_labels(artifact.manifest)
-        self._encode = frame_encoder(file.inputs[0], self._preprocess)
+        self._encode = input_encoder(file.inputs[0], self._preprocess)
         # `resize` takes RGB and makes the model's order; for a BGR frame the swap is the opposite one.
         opposite: ColourOrder = "rgb" if self._preprocess.colour_order == "bgr" else "bgr"
         swapped = self._preprocess.model_copy(update={"colour_order": opposite})
@@ -186,7 +186,7 @@ class Predictor:
         start = time.perf_counter_ns()
         resized = resize(frame, self._resize_as[colour_order])
         after_resize = time.perf_counter_ns()
-        raw = self._encode(resized)
+        raw = self._encode(resized[None])
         after_quantize = time.perf_counter_ns()
         output = self._session.run([raw])[0]
         after_infer = time.perf_counter_ns()
@@ -209,7 +209,7 @@ class Predictor:
 
     def values(self, frame: Pixels, *, colour_order: ColourOrder = "bgr") -> npt.NDArray[Any]:
         """What an evaluation counts: a classifier's `ranked_values` (classes,), a segmenter's class map (h, w)."""
-        output = self._session.run([self._encode(resize(frame, self._resize_as[colour_order]))])[0]
+        output = self._session.run([self._encode(resize(frame, self._resize_as[colour_order])[None])])[0]
         if self._artifact.manifest.task == "classify":
             return ranked_values(output, self._output)
         return frame_class_map(output, self._output, (frame.shape[0], frame.shape[1]), self._preprocess)

@@ -12,10 +12,10 @@ from edge.engines.engine import Session
 from edge.engines.output_difference import ANY_KERNELS as ANY_KERNELS
 from edge.engines.output_difference import difference_allowed_here, largest_sensible, output_difference
 from edge.engines.output_difference import kernel_key as kernel_key
-from edge.errors import ArtifactError, EngineError
+from edge.errors import ArtifactError
 from edge.predictor.selftest_archive import read_selftest
-from edge.vision.encoding import takes_pixels
-from edge.vision.preprocess import Preprocess, apply_table, normalize, quantize_table
+from edge.vision.encoding import input_encoder
+from edge.vision.preprocess import Preprocess
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,19 +49,7 @@ def model_input(images: npt.NDArray[np.uint8], file: ModelFile, preprocess: Prep
     Returns:
         float32, int8, uint8 or int16, (n, height, width, 3) or (n, 3, height, width), as the file's first input says.
     """
-    given = file.inputs[0]
-    values: npt.NDArray[Any]
-    if takes_pixels(given):
-        values = images
-    elif given.scale is None or given.zero_point is None:
-        values = normalize(images, preprocess)
-    elif given.dtype == "int8" or given.dtype == "uint8" or given.dtype == "int16":
-        values = apply_table(images, quantize_table(preprocess, given.scale, given.zero_point, given.dtype))
-    else:
-        raise EngineError(
-            f"{file.path}: input '{given.name}' is {given.dtype}; images go in as float32, int8, uint8 or int16"
-        )
-    return np.ascontiguousarray(values.transpose(0, 3, 1, 2)) if given.layout == "nchw" else values
+    return input_encoder(file.inputs[0], preprocess)(images)
 
 
 def difference(expected: npt.NDArray[Any], found: npt.NDArray[Any], output: TensorInfo) -> float:

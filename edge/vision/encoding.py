@@ -1,13 +1,12 @@
-"""From a resized frame to a model file's raw input: the function is made once, and called for every frame."""
+"""From resized frames to a model file's raw input: the function is made once, and called for every frame."""
 
 from collections.abc import Callable
 from typing import Any, Literal, Protocol, cast
 
-import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import UsageError
-from edge.vision.pixels import Geometry, Pixels, apply_table, normalize, quantize_table
+from edge.errors import EngineError
+from edge.vision.pixels import Geometry, Pixels, apply_table, in_layout, normalize, quantize_table
 
 Encode = Callable[[Pixels], NDArray[Any]]
 
@@ -41,26 +40,21 @@ class InputFacts(Protocol):
         ...
 
 
-def takes_pixels(given: InputFacts) -> bool:
-    """Whether an input takes the resized pixels as they are: the model looks them up itself (`--io uint8`)."""
-    return given.dtype == "uint8" and given.scale is None
+def input_encoder(given: InputFacts, preprocess: Geometry) -> Encode:
+    """A function from resized frames, uint8 (n, height, width, 3), to a file's raw input: float or integer, its layout.
 
-
-def frame_encoder(given: InputFacts, preprocess: Geometry) -> Encode:
-    """A function from a resized frame, uint8 (height, width, 3), to the raw input with its batch axis.
-
-    An integer input is one table look-up; the same arithmetic as `edge.predictor.selftest.model_input`.
+    The one road of every reader: Predictor, calibration, self-test, verification and the bench's stages. An integer
+    input is one table look-up; one of uint8 without a scale takes the pixels as they are (`--io uint8`).
 
     Raises:
-        UsageError: an input of another type than float32, int8, uint8 or int16.
+        EngineError: a quantized input of another type than int8, uint8 or int16.
     """
-    axes = (0, 3, 1, 2) if given.layout == "nchw" else (0, 1, 2, 3)
-    if takes_pixels(given):
-        return lambda pixels: np.ascontiguousarray(pixels[None].transpose(axes))
+    if given.dtype == "uint8" and given.scale is None:
+        return lambda pixels: in_layout(pixels, given.layout)
     if given.scale is None or given.zero_point is None:
-        return lambda pixels: np.ascontiguousarray(normalize(pixels[None], preprocess).transpose(axes))
+        return lambda pixels: in_layout(normalize(pixels, preprocess), given.layout)
     dtype = given.dtype
     if dtype != "int8" and dtype != "uint8" and dtype != "int16":
-        raise UsageError(f"input '{given.name}' is {dtype}; frames go in as float32, int8, uint8 or int16")
+        raise EngineError(f"input '{given.name}' is {dtype}; images go in as float32, int8, uint8 or int16")
     table = quantize_table(preprocess, given.scale, given.zero_point, cast(Literal["int8", "uint8", "int16"], dtype))
-    return lambda pixels: np.ascontiguousarray(apply_table(pixels[None], table).transpose(axes))
+    return lambda pixels: in_layout(apply_table(pixels, table), given.layout)

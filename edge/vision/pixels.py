@@ -7,7 +7,7 @@ to everybody else.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol, TypeVar, cast
 
 import cv2
 import numpy as np
@@ -17,6 +17,7 @@ from edge.errors import UsageError
 
 Pixels = NDArray[np.uint8]
 Quantized = NDArray[np.integer[Any]]
+Value = TypeVar("Value", bound=np.generic)
 Triple = tuple[float, float, float]
 FRAME = "an array of uint8 (h, w, 3): BGR as OpenCV gives it, or RGB where colour_order says so"
 
@@ -200,16 +201,9 @@ def normalize(pixels: Pixels, preprocess: Geometry) -> NDArray[np.float32]:
     return np.asarray(looked_up, dtype=np.float32).reshape(pixels.shape)
 
 
-def float_input(image: Pixels, preprocess: Geometry) -> NDArray[np.float32]:
-    """The input of a float model, NHWC.
-
-    Args:
-        image: RGB uint8 (h, w, 3) of any size.
-
-    Returns:
-        float32 (1, height, width, 3).
-    """
-    return normalize(resize(image, preprocess)[None], preprocess)
+def in_layout(values: NDArray[Value], layout: str) -> NDArray[Value]:
+    """A stack (n, height, width, 3) in a file's layout, `nhwc` or `nchw`, without gaps in memory."""
+    return np.ascontiguousarray(values.transpose(0, 3, 1, 2) if layout == "nchw" else values)
 
 
 def quantize_table(
@@ -238,16 +232,3 @@ def apply_table(pixels: Pixels, table: Quantized) -> Quantized:
     stacked = pixels.reshape(-1, pixels.shape[-2], 3)
     looked_up = cv2.LUT(stacked, np.ascontiguousarray(table.T).reshape(1, 256, 3))
     return cast(Quantized, np.asarray(looked_up, dtype=table.dtype).reshape(pixels.shape))
-
-
-def quantized_input(image: Pixels, preprocess: Geometry, table: Quantized) -> Quantized:
-    """The input of an integer model, NHWC.
-
-    Args:
-        image: RGB uint8 (h, w, 3) of any size.
-        table: `quantize_table`'s result, made once.
-
-    Returns:
-        integers of the table's type (1, height, width, 3).
-    """
-    return apply_table(resize(image, preprocess)[None], table)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import UsageError
+from edge.port import dequantize
 from edge.vision.pixels import Geometry, Placement, placement
 
 Pixels = NDArray[np.uint8]
@@ -66,14 +67,6 @@ class ClassScores:
     names: tuple[str, ...]
     probabilities: tuple[float, ...]
     decided: int = 1
-
-
-def dequantize(values: NDArray[np.generic], scale: float | None, zero_point: int | None) -> NDArray[np.float32]:
-    """Real values of an integer tensor, (q - zero_point) * scale in float32; a float tensor (scale None) as float32."""
-    if scale is None:
-        return values.astype(np.float32)
-    centred = values.astype(np.int32) - np.int32(zero_point or 0)
-    return np.asarray(centred.astype(np.float32) * np.float32(scale), dtype=np.float32)
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

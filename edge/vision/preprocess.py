@@ -17,12 +17,11 @@ from edge.vision.pixels import Pixels as Pixels
 from edge.vision.pixels import Placement as Placement
 from edge.vision.pixels import Quantized as Quantized
 from edge.vision.pixels import apply_table as apply_table
-from edge.vision.pixels import float_input as float_input
+from edge.vision.pixels import in_layout as in_layout
 from edge.vision.pixels import normalize as normalize
 from edge.vision.pixels import normalize_table as normalize_table
 from edge.vision.pixels import placement as placement
 from edge.vision.pixels import quantize_table as quantize_table
-from edge.vision.pixels import quantized_input as quantized_input
 from edge.vision.pixels import resize as resize
 from edge.vision.pixels import resize_mask as resize_mask
 

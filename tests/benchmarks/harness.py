@@ -21,12 +21,12 @@ import numpy as np
 from device_bench.agent.loop import block
 from device_bench.records.percentiles import summarize
 from edge.artifact.manifest import Artifact, open_artifact
-from edge.engines.engine import Port
 from edge.engines.inputs import check_inputs
 from edge.engines.litert import LiteRtSession, open_litert
 from edge.engines.null_session import NullSession
 from edge.engines.python_child import THIS_PYTHON, code_arguments
 from edge.percentile import nearest_rank
+from edge.port import Port
 from edge.predictor.choice import file_for
 from edge.predictor.predictor import Predictor
 

@@ -9,8 +9,9 @@ import pytest
 
 from device_bench.agent.readers import READERS, Readers
 from device_bench.records.plan import Plan
-from edge.engines.engine import EngineInfo, Port, Session
+from edge.engines.engine import EngineInfo, Session
 from edge.engines.null_session import NullSession
+from edge.port import Port
 
 QUICK = Plan(rounds=2, warmup_runs=1, warmup_duration_ns=0, min_runs=4, min_duration_ns=0)
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy.typing as npt
 import torch
 
-from edge.engines.engine import EngineInfo, Port, Session
+from edge.engines.engine import EngineInfo, Session
 from edge.engines.package_facts import wheel_tag
 from edge.engines.session import EngineSession
 from edge.engines.table import ENGINES, check_kernels
@@ -24,6 +24,7 @@ from edge.graph.graph import Graph, Tensor
 from edge.graph.importers.model_file import read_model
 from edge.graph.importers.onnx.reader import read_onnx
 from edge.graph.importers.tflite.reader import read_tflite
+from edge.port import Port
 
 ATEN = ENGINES["torch"].default_kernels
 Execute = Callable[[Sequence[npt.NDArray[Any]]], list[npt.NDArray[Any]]]

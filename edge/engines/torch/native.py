@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from edge.engines.engine import DeviceTimes, EngineInfo, Port, Session
+from edge.engines.engine import DeviceTimes, EngineInfo, Session
 from edge.engines.inputs import check_inputs
 from edge.engines.kernel_sets import TORCH
 from edge.engines.package_facts import wheel_tag
@@ -21,6 +21,7 @@ from edge.engines.torch.module import REAL_DTYPES, GraphModule
 from edge.engines.torch.timing import CudaEvents, Events, device_times
 from edge.errors import EngineError, UnsupportedError
 from edge.graph.graph import Graph
+from edge.port import Port
 
 Arrays = Sequence[npt.NDArray[Any]]
 Tensors = tuple[torch.Tensor, ...]

@@ -9,13 +9,13 @@ import numpy.typing as npt
 
 from edge.artifact.manifest import ModelFile
 from edge.evaluation.fidelity import integer_difference, real_difference
+from edge.port import dequantize
 from edge.predictor.selftest import difference, model_input
 from edge.verification.checks.accuracy import Participant
 from edge.verification.checks.images import Images
 from edge.verification.checks.parent import Parent
 from edge.verification.checks.runtimes import Runtime
 from edge.verification.checks.subject import Subject, in_form_of
-from edge.vision.postprocess import dequantize
 
 Array = npt.NDArray[Any]
 PIXELS_PER_BATCH = 8 * 224 * 224

@@ -23,7 +23,7 @@ from edge.graph.importers.onnx.reader import read_onnx
 from edge.quantization.qat.freeze import float_graph
 from edge.training.checkpoint import read_checkpoint, restore_module
 from edge.verification.checks.onnx_reference import OnnxReference
-from edge.vision.preprocess import Preprocess, normalize
+from edge.vision.preprocess import Preprocess, in_layout, normalize
 
 Array = npt.NDArray[Any]
 Pixels = npt.NDArray[np.uint8]
@@ -97,7 +97,7 @@ def _from_artifact(path: Path, preprocess: Preprocess) -> Parent:
     return Parent(
         name=str(path),
         info=files[0].outputs[0],
-        predict=lambda pixels: run.run([_nchw(pixels, preprocess)])[0],
+        predict=lambda pixels: run.run([in_layout(normalize(pixels, preprocess), "nchw")])[0],
         graph=lambda: run.graph,
     )
 
@@ -111,8 +111,7 @@ def _from_onnx(path: Path, preprocess: Preprocess, artifact: Artifact) -> Parent
     info = _output_info(shape, artifact, proof_of(graph, graph.outputs[0]))
 
     def predict(pixels: Pixels) -> Array:
-        given = normalize(pixels, preprocess) if channels_last else _nchw(pixels, preprocess)
-        return run.run([np.ascontiguousarray(given, np.float32)])[0]
+        return run.run([in_layout(normalize(pixels, preprocess), "nhwc" if channels_last else "nchw")])[0]
 
     return Parent(name=str(path), info=info, predict=predict, graph=lambda: graph)
 
@@ -135,7 +134,7 @@ def _from_checkpoint(path: Path, artifact: Artifact) -> Parent:
 
     def predict(pixels: Pixels) -> Array:
         with torch.no_grad():
-            output: torch.Tensor = module(torch.from_numpy(_nchw(pixels, preprocess)))
+            output: torch.Tensor = module(torch.from_numpy(in_layout(normalize(pixels, preprocess), "nchw")))
         return output.numpy()
 
     blank = np.zeros((1, preprocess.height, preprocess.width, 3), np.uint8)
@@ -145,10 +144,6 @@ def _from_checkpoint(path: Path, artifact: Artifact) -> Parent:
         predict=predict,
         graph=lambda: float_graph(module, torch.zeros(1, 3, preprocess.height, preprocess.width)),
     )
-
-
-def _nchw(pixels: Pixels, preprocess: Preprocess) -> npt.NDArray[np.float32]:
-    return np.ascontiguousarray(normalize(pixels, preprocess).transpose(0, 3, 1, 2))
 
 
 def _output_info(shape: tuple[int, ...], artifact: Artifact, proof: Proof | None = None) -> TensorInfo:

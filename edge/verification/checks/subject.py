@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from edge.artifact.manifest import Artifact, ModelFile, TensorInfo
 from edge.engines.inputs import port_difference
-from edge.engines.null import port_of
 from edge.engines.torch.engine import port_of_tensor
 from edge.errors import ArtifactError
 from edge.execution.float_run import FloatRun
@@ -73,7 +72,7 @@ def _require_as_told(artifact: Artifact, file: ModelFile, graph: Graph) -> None:
     """Refuse (ArtifactError) a file whose inputs and outputs are not those of the manifest, ONNX files' scales too."""
     for kind, told, names in (("inputs", file.inputs, graph.inputs), ("outputs", file.outputs, graph.outputs)):
         found = [port_of_tensor(graph.tensors[name]) for name in names]
-        problem = port_difference(kind, [port_of(tensor) for tensor in told], found, scales_told=True)
+        problem = port_difference(kind, [tensor.port for tensor in told], found, scales_told=True)
         if problem is not None:
             raise ArtifactError(artifact.folder / file.path, problem)
 

@@ -14,6 +14,7 @@ from edge.execution.integer import IntegerSimulation
 from edge.graph.analyses.batch_axis import batch_axis_user
 from edge.graph.analyses.output_meaning import proof_of
 from edge.graph.graph import Graph
+from edge.port import dequantize
 from edge.predictor.selftest import model_input
 from edge.verification.checks.accuracy import Participant
 from edge.verification.checks.images import Images
@@ -21,7 +22,7 @@ from edge.verification.checks.subject import Subject
 from edge.verification.sensitivity.mixed import FLOAT, WHOLE, Layer, MixedNetwork, Values
 from edge.verification.sensitivity.real_weights import RealWeights, real_weights
 from edge.verification.sensitivity.scores import ending_in_scores
-from edge.vision.preprocess import normalize
+from edge.vision.preprocess import in_layout, normalize
 
 ACTIVATION_BYTES_PER_BATCH = 1 << 27
 MOST_PER_BATCH = 8
@@ -135,9 +136,7 @@ def spread(count: int, wanted: int) -> list[int]:
 
 def float_input(subject: Subject, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """Resized images as the float network's input, in the source's layout."""
-    values = np.asarray(normalize(pixels, subject.artifact.manifest.preprocess), np.float32)
-    nchw = subject.source.inputs[0].layout == "nchw"
-    return np.ascontiguousarray(values.transpose(0, 3, 1, 2)) if nchw else values
+    return in_layout(normalize(pixels, subject.artifact.manifest.preprocess), subject.source.inputs[0].layout)
 
 
 class _Bench:
@@ -201,7 +200,7 @@ class _Bench:
         found = self._simulation.run([raw])
         grids = self._network.grids
         return [
-            _real(value, grids[name].scale, grids[name].zero_point) if name in grids else value
+            dequantize(value, grids[name].scale, grids[name].zero_point) if name in grids else value
             for name, value in zip(self._network.graph.outputs, found, strict=True)
         ]
 
@@ -218,10 +217,6 @@ class _Bench:
         for row, index in enumerate(indices):
             trial.participant.add(index, found[0][row : row + 1], self._info)
             trial.participant.compare(self.reference, index)
-
-
-def _real(values: npt.NDArray[Any], scale: float, zero_point: int) -> npt.NDArray[np.float32]:
-    return np.asarray((values.astype(np.int32) - zero_point) * np.float32(scale), np.float32)
 
 
 def _ordered(layers: Sequence[Layer], bench: _Bench) -> tuple[LayerCost, ...]:

@@ -23,9 +23,9 @@ from device_bench.jobs.subjects import make_subjects
 from device_bench.records.plan import Plan
 from device_bench.targets.in_process import InProcess
 from edge.artifact.manifest import open_artifact
-from edge.engines.engine import Port
 from edge.engines.null_session import NullSession
 from edge.errors import EngineError
+from edge.port import Port
 from edge.predictor.predictor import Predictor
 
 MakeArtifact = Callable[..., Path]

@@ -25,9 +25,10 @@ from device_bench.report.table import float_counterpart, kernels_used, latency_t
 from device_bench.targets.in_process import InProcess
 from edge.artifact.manifest import open_artifact
 from edge.cli.main import main
-from edge.engines.engine import EngineInfo, Port, Session
+from edge.engines.engine import EngineInfo, Session
 from edge.engines.null import NullSession
 from edge.errors import EngineError, FileError, printable
+from edge.port import Port
 from edge.terminal import show_wide
 
 MakeArtifact = Callable[..., Path]

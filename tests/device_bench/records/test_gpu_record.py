@@ -17,9 +17,10 @@ from device_bench.records.taints import taints
 from device_bench.report.table import latency_table
 from device_bench.targets.in_process import InProcess
 from edge.artifact.manifest import open_artifact
-from edge.engines.engine import DeviceTimes, EngineInfo, Port, Session
+from edge.engines.engine import DeviceTimes, EngineInfo, Session
 from edge.engines.null_session import NullSession
 from edge.engines.nvidia_smi import parse_gpus
+from edge.port import Port
 from edge.terminal import show_wide
 
 PLAN = Plan(rounds=2, warmup_runs=1, warmup_duration_ns=0, min_runs=4, min_duration_ns=0)

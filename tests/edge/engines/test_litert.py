@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.engines.engine import dequantize, open_session
+from edge.engines.engine import open_session
 from edge.errors import EngineError, ModelFileError, UsageError
+from edge.port import dequantize
 
 pytest.importorskip("ai_edge_litert", reason="the litert engine is not installed")
 
@@ -56,8 +57,8 @@ def test_answers_of_a_run_survive_the_next_run(int8_file: Path) -> None:
 @pytest.mark.data
 def test_dequantized_probabilities_sum_to_one(int8_file: Path) -> None:
     session = open_session("litert", int8_file)
-    (scores,) = session.run([np.zeros((1, 96, 96, 3), np.int8)])
-    assert dequantize(scores, session.outputs[0]).sum() == pytest.approx(1.0, abs=2 / 256)
+    (scores,), (port,) = session.run([np.zeros((1, 96, 96, 3), np.int8)]), session.outputs
+    assert dequantize(scores, port.scale, port.zero_point).sum() == pytest.approx(1.0, abs=2 / 256)
 
 
 @pytest.mark.data

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from edge.engines.engine import Port
 from edge.engines.onnx_scales import KEY, with_scales
 from edge.errors import EngineError
+from edge.port import Port
 
 PORT = Port(name="y", shape=(1, 3), dtype="uint8")
 

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.engines.engine import DeviceSession, DeviceTimes, Port, open_session
+from edge.engines.engine import DeviceSession, DeviceTimes, open_session
 from edge.engines.kernel_sets import PROVIDERS
 from edge.engines.onnx_binding import DeviceBinding
 from edge.engines.onnx_providers import count_nodes, profiled_nodes, start_session
 from edge.errors import EngineError, ModelFileError, UsageError
+from edge.port import Port
 
 pytest.importorskip("onnxruntime", reason="the onnxruntime engine is not installed")
 onnx = pytest.importorskip("onnx", reason="onnx is not installed, so no file can be made")

@@ -11,7 +11,7 @@ from edge.data.image_folder import image_folder
 from edge.data.splits import Split
 from edge.models.pretrained import load_pretrained
 from edge.models.registry import build
-from edge.vision.preprocess import Preprocess, float_input
+from edge.vision.preprocess import Preprocess, normalize, resize
 
 pytestmark = pytest.mark.data
 
@@ -54,7 +54,7 @@ def inputs(photographs: Split, indices: range, size: int) -> np.ndarray:
         mean=(127.5, 127.5, 127.5),
         std=(127.5, 127.5, 127.5),
     )
-    return np.concatenate([float_input(photographs.image(index), preprocess) for index in indices])
+    return normalize(np.stack([resize(photographs.image(index), preprocess) for index in indices]), preprocess)
 
 
 def top1_percent(model: nn.Module, photographs: Split, indices: range) -> float:

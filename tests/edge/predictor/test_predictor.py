@@ -14,9 +14,10 @@ import pytest
 
 from edge.artifact.manifest import open_artifact
 from edge.data.decode import read_image
-from edge.engines.engine import EngineInfo, Port
-from edge.engines.null import NullSession, port_of
+from edge.engines.engine import EngineInfo
+from edge.engines.null import NullSession
 from edge.errors import ArtifactError, EngineError, UnsupportedError, UsageError
+from edge.port import Port
 from edge.predictor.predictor import ClassPrediction, LabelsPrediction, Predictor, SegmentPrediction
 from edge.predictor.selftest import model_input
 from edge.vision.preprocess import resize
@@ -52,7 +53,7 @@ class RecordingSession:
 def predictor(folder: Path, prediction: npt.NDArray[Any] | None = None) -> tuple[Predictor, RecordingSession]:
     artifact = open_artifact(folder)
     file = artifact.manifest.files[0]
-    ports = [tuple(port_of(tensor) for tensor in tensors) for tensors in (file.inputs, file.outputs)]
+    ports = [tuple(tensor.port for tensor in tensors) for tensors in (file.inputs, file.outputs)]
     session = RecordingSession(
         NullSession(inputs=ports[0], outputs=ports[1], values=None if prediction is None else [prediction])
     )
@@ -135,7 +136,7 @@ def test_an_artifact_whose_file_disagrees_with_its_manifest_is_refused(make_arti
     artifact = open_artifact(make_artifact())
     file = artifact.manifest.files[0]
     other = (Port(name="image", shape=(1, 9, 9, 3), dtype="int8"),)
-    session = NullSession(inputs=other, outputs=tuple(port_of(tensor) for tensor in file.outputs))
+    session = NullSession(inputs=other, outputs=tuple(tensor.port for tensor in file.outputs))
     with pytest.raises(ArtifactError, match=r"int8 \(1, 8, 8, 3\) in the manifest, int8 \(1, 9, 9, 3\) in the file"):
         Predictor(artifact, file, session)
 

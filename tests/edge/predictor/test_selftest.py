@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edge.artifact.manifest import TensorInfo, open_artifact
-from edge.engines.null import NullSession, port_of
+from edge.engines.null import NullSession
 from edge.errors import ArtifactError, EngineError
 from edge.predictor.selftest import difference, kernel_key, model_input, run_selftest
 from edge.vision.preprocess import normalize, quantize_table
@@ -70,7 +70,7 @@ def test_the_bound_of_these_kernels_comes_before_that_of_any(
     folder = make_artifact(outputs=(np.full((2, 3), 3, np.int8),))
     artifact = open_artifact(folder)
     file = artifact.manifest.files[0]
-    session = NullSession(inputs=(port_of(file.inputs[0]),), outputs=(port_of(file.outputs[0]),))
+    session = NullSession(inputs=(file.inputs[0].port,), outputs=(file.outputs[0].port,))
     named = {kernel_key(session.info) if key == "null" else key: value for key, value in bounds.items()}
     selftest = artifact.manifest.selftest.model_copy(update={"allowed": {"model.tflite": named}})
     manifest = artifact.manifest.model_copy(update={"selftest": selftest})

@@ -9,7 +9,6 @@ from edge.vision.postprocess import (
     OutputInfo,
     class_map_from_scores,
     class_scores,
-    dequantize,
     frame_class_map,
     ranked_values,
     restore_map,
@@ -62,11 +61,6 @@ def test_probabilities_are_kept_and_ties_go_to_the_lower_index() -> None:
 def test_number_of_names_must_fit() -> None:
     with pytest.raises(UsageError, match="5 scores and there are 4 class names"):
         class_scores(np.zeros(5), info("logits"), NAMES)
-
-
-def test_dequantize_uses_zero_point_and_scale() -> None:
-    assert dequantize(np.array([-128, 127], dtype=np.int8), 0.5, -128).tolist() == [0.0, 127.5]
-    assert dequantize(np.array([1.5]), None, None).tolist() == [1.5]
 
 
 def test_logits_are_enlarged_before_the_best_class_is_taken() -> None:

@@ -11,11 +11,9 @@ from edge.errors import UsageError
 from edge.vision.preprocess import (
     Preprocess,
     apply_table,
-    float_input,
     normalize,
     placement,
     quantize_table,
-    quantized_input,
     resize,
     resize_mask,
 )
@@ -85,11 +83,13 @@ def test_table_equals_normalize_then_quantize(
     assert np.array_equal(apply_table(pixels, table), expected)
 
 
-def test_quantized_input_equals_float_input_quantized() -> None:
+def test_a_look_up_equals_the_normalized_frame_quantized() -> None:
     preprocess = made(height=50, width=70, mean=(123.7, 116.3, 103.5), std=(58.4, 57.1, 57.4))
     table = quantize_table(preprocess, 0.0186, -14, "int8")
-    expected = np.clip(np.rint(float_input(FRAME, preprocess) / np.float32(0.0186)) - 14, -128, 127)
-    found = quantized_input(FRAME, preprocess, table)
+    expected = np.clip(
+        np.rint(normalize(resize(FRAME, preprocess)[None], preprocess) / np.float32(0.0186)) - 14, -128, 127
+    )
+    found = apply_table(resize(FRAME, preprocess)[None], table)
     assert (found.shape, found.dtype) == ((1, 50, 70, 3), np.int8)
     assert np.array_equal(found, expected.astype(np.int8))
 
