@@ -1,13 +1,15 @@
 # The two commands: `make demo` and `make test`. Everything they need they install into .venv and .venvs.
+# Tests by tier (tests/support/tiers.py): quick; test, with quick in it; exhaustive; peers. The last three are all of them.
 PYTHON ?= python3
 VENV := .venv
 TFLITE := .venvs/tflite-runtime
 LIGHT := .venvs/light
 WORKERS ?= 2
 RETRY := .ci/retry
+PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check light explore clean
+.PHONY: demo quick test exhaustive peers check light explore clean
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -58,17 +60,24 @@ emulated-pi: $(VENV)/.ready
 demo: $(VENV)/.ready
 	$(VENV)/bin/python docs/demo.py
 
+# What needs .venv alone and takes a moment.
+quick: $(VENV)/.ready
+	$(PYTEST) --tier quick --durations 20 --durations-min 0.5
+
+# Every test but the sweeps and those against other people's tools.
+test: $(VENV)/.ready $(TFLITE)/.ready $(LIGHT)/.ready
+	$(PYTEST) --tier test
+
+# Sweeps, and claims on many photographs.
+exhaustive: $(VENV)/.ready $(TFLITE)/.ready $(LIGHT)/.ready
+	$(PYTEST) --tier exhaustive
+
+# Against other people's tools, another Python, a real sshd and an emulated Raspberry Pi.
 # The emulated userland needs Debian 12's apt: elsewhere its tests are skipped, but not in CI.
-test: $(VENV)/.ready $(TFLITE)/.ready $(LIGHT)/.ready $(ONNX2TF)/.ready $(NEWER:%=%/.ready) $(TOOLS:%=.venvs/%/.ready)
+peers: $(VENV)/.ready $(ONNX2TF)/.ready $(NEWER:%=%/.ready) $(TOOLS:%=.venvs/%/.ready)
 	device_bench/targets/emulated_arm64/build.sh $(EMULATED_PI) $(VENV)/bin/python || test -z "$$CI"
 	.ci/sshd
-	EDGE_TFLITE_RUNTIME_PYTHON=$(CURDIR)/$(TFLITE)/bin/python EDGE_LIGHT_PYTHON=$(CURDIR)/$(LIGHT)/bin/python \
-	EDGE_EMULATED_PI_PYTHON=$(CURDIR)/$(EMULATED_PI)/python3 EDGE_ONNX2TF_PYTHON=$(CURDIR)/$(ONNX2TF)/bin/python \
-	EDGE_NNCF_PYTHON=$(CURDIR)/.venvs/nncf/bin/python EDGE_MEDIAPIPE_PYTHON=$(CURDIR)/.venvs/mediapipe/bin/python \
-	EDGE_BREVITAS_PYTHON=$(CURDIR)/.venvs/brevitas/bin/python EDGE_MODELOPT_PYTHON=$(CURDIR)/.venvs/modelopt/bin/python \
-	EDGE_PYTHON313=$(NEWER:%=$(CURDIR)/%/bin/python) \
-	EDGE_AI_EDGE_QUANTIZER_PYTHON=$(CURDIR)/.venvs/ai-edge-quantizer/bin/python \
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses $(WORKERS) --dist worksteal
+	$(PYTEST) --tier peers
 
 check: $(VENV)/.ready
 	$(VENV)/bin/ruff format --check .
@@ -76,7 +85,7 @@ check: $(VENV)/.ready
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-# The tests that draw their examples, with others than `make test` draws: by hand, for MINUTES.
+# The tests that draw their examples, with others than those tiers draw: by hand, for MINUTES.
 MINUTES ?= 10
 explore: $(VENV)/.ready
 	$(VENV)/bin/python tests/explore.py --minutes $(MINUTES) --workers $(WORKERS)

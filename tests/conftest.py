@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from tests.support.examples import use_profile
+from tests.support.lacking import lacking
 from tests.support.light import is_light
 
 # ONNX Runtime tells its publisher of every use; tests that import it themselves must not.
@@ -24,6 +25,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 use_profile()
+pytest_plugins = ("tests.support.environments", "tests.support.tiers")
 
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
@@ -62,21 +64,8 @@ def test_data() -> Path:
     """The folder of real photographs, CamVid and official model files: EDGE_TEST_DATA, else ../shared/data."""
     folder = Path(os.environ.get("EDGE_TEST_DATA") or ROOT.parent / "shared" / "data").resolve()
     if not (folder / "imagenet_samples").is_dir():
-        if os.environ.get("CI"):
-            pytest.fail(f"EDGE_TEST_DATA: {folder} holds no test data, and CI must have it")
-        pytest.skip(f"no test data in {folder}; set EDGE_TEST_DATA")
+        lacking(f"no test data in {folder}: set EDGE_TEST_DATA")
     return folder
-
-
-@pytest.fixture(scope="session")
-def emulated_pi() -> str:
-    """The python3 of the emulated aarch64 userland: EDGE_EMULATED_PI_PYTHON, which `make test` builds and sets."""
-    found = os.environ.get("EDGE_EMULATED_PI_PYTHON", "")
-    if not Path(found).is_file():
-        if os.environ.get("CI"):
-            pytest.fail(f"EDGE_EMULATED_PI_PYTHON: '{found}' is no file, and CI must have it; run `make emulated-pi`")
-        pytest.skip("EDGE_EMULATED_PI_PYTHON names no interpreter; `make emulated-pi` builds one")
-    return found
 
 
 @pytest.fixture(scope="session")
@@ -95,9 +84,7 @@ def chromium() -> str:
     """The program chromium, in which pages are opened; CI must have it."""
     found = shutil.which("chromium")
     if found is None:
-        if os.environ.get("CI"):
-            pytest.fail("no chromium, and CI must have it: apt-get install chromium")
-        pytest.skip("no chromium to open pages in: apt-get install chromium")
+        lacking("no chromium to open pages in: apt-get install chromium")
     return found
 
 

@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.support.light import HEAVY, light_modules
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -15,30 +13,45 @@ ROOT = Path(__file__).resolve().parent.parent
 NEVER_LOADED = {*HEAVY, "onnxruntime", "ai_edge_litert", "tflite_runtime", "converters"}
 
 
-def loaded_by(module: str, python: str) -> set[str]:
-    """Top-level packages in sys.modules after importing one module in a fresh process."""
-    code = f"import sys, json, {module}; print(json.dumps(sorted({{name.split('.')[0] for name in sys.modules}})))"
-    environment = {**os.environ, "PYTHONWARNINGS": "error"}
-    done = subprocess.run([python, "-c", code], capture_output=True, text=True, env=environment, cwd=ROOT, check=False)
+# One module after the other in one fresh process; what each brings that none before it did.
+ONE_BY_ONE = """
+import importlib, json, sys
+told = {}
+for name in sys.argv[1:]:
+    before = set(sys.modules)
+    importlib.import_module(name)
+    told[name] = sorted({loaded.split(".")[0] for loaded in set(sys.modules) - before})
+print(json.dumps(told))
+"""
+
+
+def brought_by(modules: list[str], python: str) -> dict[str, set[str]]:
+    """Top-level packages that each of the modules is the first of them to load."""
+    environment = {**os.environ, "PYTHONWARNINGS": "error", "PYTHONPATH": str(ROOT)}
+    command = [python, "-c", ONE_BY_ONE, *modules]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
-    return set(json.loads(done.stdout))
+    return {name: set(packages) for name, packages in json.loads(done.stdout).items()}
 
 
-@pytest.mark.parametrize("module", light_modules())
-def test_light_module_loads_nothing_heavy(module: str) -> None:
-    """Neither torch, nor a host tool, nor a runtime comes with it."""
-    assert not loaded_by(module, sys.executable) & NEVER_LOADED
+def heavy_of(modules: list[str], python: str) -> dict[str, set[str]]:
+    """The modules that are the first to load what is never to be loaded, and what."""
+    return {name: heavy for name, found in brought_by(modules, python).items() if (heavy := found & NEVER_LOADED)}
 
 
-def test_light_modules_import_in_an_environment_without_torch() -> None:
+def test_light_modules_load_nothing_heavy() -> None:
+    """Neither torch, nor a host tool, nor a runtime comes with any of them."""
+    assert heavy_of(light_modules(), sys.executable) == {}
+
+
+def test_a_module_that_loads_something_heavy_is_named() -> None:
+    modules = ["edge.errors", "edge.graph.importers.onnx.reader", "edge.artifact.manifest"]
+    assert list(heavy_of(modules, sys.executable)) == modules[1:2]
+
+
+def test_light_modules_import_in_an_environment_without_torch(light_python: str) -> None:
     """In the light environment (what a device installs) every light module imports."""
-    python = os.environ.get("EDGE_LIGHT_PYTHON")
-    if not python:
-        if os.environ.get("CI"):
-            pytest.fail("EDGE_LIGHT_PYTHON is not set, and CI must have the light environment")
-        pytest.skip("EDGE_LIGHT_PYTHON is not set; `make test` makes the light environment")
-    loaded = loaded_by(", ".join(light_modules()), python)
-    assert not loaded & NEVER_LOADED
+    assert heavy_of(light_modules(), light_python) == {}
 
 
 def test_help_lists_every_verb_without_importing_one() -> None:

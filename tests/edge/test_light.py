@@ -2,8 +2,6 @@
 
 import os
 import subprocess
-import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -19,17 +17,6 @@ NEED_MORE = {
     "eval": ["model.safetensors"],
     "report": ["records.jsonl"],
 }
-
-
-@pytest.fixture
-def light_python() -> str:
-    """This interpreter where it is the light one, else EDGE_LIGHT_PYTHON, which `make test` builds and sets."""
-    found = sys.executable if find_spec("torch") is None else os.environ.get("EDGE_LIGHT_PYTHON")
-    if not found:
-        if os.environ.get("CI"):
-            pytest.fail("EDGE_LIGHT_PYTHON is not set, and CI must have the light environment")
-        pytest.skip("EDGE_LIGHT_PYTHON is not set; `make test` makes the light environment")
-    return found
 
 
 def edge(python: str, folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":

@@ -1,6 +1,5 @@
 """Devices behind a real sshd."""
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.emulated_pi.sshd import SSHD, Device, start_device
+from tests.support.lacking import lacking
 
 StartDevice = Callable[[str], Device]
 
@@ -16,9 +16,7 @@ StartDevice = Callable[[str], Device]
 def devices(tmp_path: Path) -> Iterator[StartDevice]:
     """A function that starts a device whose python3 is the one named; all of them end with the test."""
     if not Path(SSHD).is_file():
-        if os.environ.get("CI"):
-            pytest.fail(f"{SSHD} is missing, and CI must have it; .ci/sshd installs it")
-        pytest.skip(f"{SSHD} is missing; install openssh-server")
+        lacking(f"no {SSHD} here: install openssh-server; `make peers` needs it")
     started: list[Device] = []
 
     def start(python: str) -> Device:

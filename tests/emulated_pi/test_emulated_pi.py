@@ -1,6 +1,6 @@
 """The emulated aarch64 userland behaves like a Raspberry Pi; instructions are counted in it.
 
-EDGE_EMULATED_PI_PYTHON is its python3 (`make emulated-pi` builds it, `make test` sets the variable).
+`make peers` builds it, and `make emulated-pi` it alone.
 """
 
 import json

@@ -1,10 +1,9 @@
 """ai-edge-quantizer, an independent implementation, given our ranges writes our scales, zero points and integers.
 
-It runs in an environment of its own: EDGE_AI_EDGE_QUANTIZER_PYTHON is that environment's python (`make test` makes it).
+It runs in an environment of its own (`make peers`).
 """
 
 import json
-import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,6 @@ from edge.artifact.scheme import INT8_MAX, INT8_MIN, Scheme
 from edge.graph.graph import Graph
 from edge.graph.passes.fuse_activations import fuse_activations
 from tests.converters.convert.test_int16 import float_of, quantized
-
-VARIABLE = "EDGE_AI_EDGE_QUANTIZER_PYTHON"
 
 # Ranges go in as float64: as float32 some scales come out one unit in the last place off.
 QUANTIZE = """
@@ -69,17 +66,6 @@ print("REPORT" + json.dumps(report))
 """
 
 
-@pytest.fixture(scope="module")
-def python() -> str:
-    """The other environment's interpreter."""
-    found = os.environ.get(VARIABLE)
-    if not found:
-        if os.environ.get("CI"):
-            pytest.fail(f"{VARIABLE} is not set, and CI must have that environment; run `make test`")
-        pytest.skip(f"{VARIABLE} is not set; `make test` makes the environment")
-    return found
-
-
 def ranges_of(graph: Graph) -> dict[str, tuple[float, float]]:
     """The real range of every int8 activation, float64."""
     found = {}
@@ -91,7 +77,7 @@ def ranges_of(graph: Graph) -> dict[str, tuple[float, float]]:
 
 
 @pytest.fixture(params=["classify", "segment"])
-def report(request: pytest.FixtureRequest, python: str, tmp_path: Path) -> dict[str, Any]:
+def report(request: pytest.FixtureRequest, ai_edge_quantizer_python: str, tmp_path: Path) -> dict[str, Any]:
     """What both files hold, for a small MobileNetV2 and a small Fast-SCNN."""
     ours = to_nhwc(quantized(request.param, Scheme()))
     paths = [tmp_path / name for name in ("float.tflite", "ranges.json", "ours.tflite", "theirs.tflite")]
@@ -99,7 +85,11 @@ def report(request: pytest.FixtureRequest, python: str, tmp_path: Path) -> dict[
     paths[1].write_text(json.dumps(ranges_of(ours)))
     paths[2].write_bytes(tflite_bytes(ours))
     done = subprocess.run(
-        [python, "-c", QUANTIZE, *map(str, paths)], capture_output=True, text=True, timeout=120, check=False
+        [ai_edge_quantizer_python, "-c", QUANTIZE, *map(str, paths)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     line = next(line for line in done.stdout.splitlines() if line.startswith("REPORT"))
@@ -115,7 +105,7 @@ def test_it_writes_the_same_scales_zero_points_and_integers(report: dict[str, An
     assert (report["scales"], report["zero_points"], report["constants"]) == ([], [], [])
 
 
-def test_a_range_that_is_not_ours_is_noticed(python: str, tmp_path: Path) -> None:
+def test_a_range_that_is_not_ours_is_noticed(ai_edge_quantizer_python: str, tmp_path: Path) -> None:
     """The comparison can fail: one activation with another range gives another scale."""
     ours = to_nhwc(quantized("classify", Scheme()))
     ranges = ranges_of(ours)
@@ -126,7 +116,11 @@ def test_a_range_that_is_not_ours_is_noticed(python: str, tmp_path: Path) -> Non
     paths[1].write_text(json.dumps(ranges))
     paths[2].write_bytes(tflite_bytes(ours))
     done = subprocess.run(
-        [python, "-c", QUANTIZE, *map(str, paths)], capture_output=True, text=True, timeout=120, check=False
+        [ai_edge_quantizer_python, "-c", QUANTIZE, *map(str, paths)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     line = next(line for line in done.stdout.splitlines() if line.startswith("REPORT"))
     assert name in json.loads(line.removeprefix("REPORT"))["scales"]

@@ -1,10 +1,9 @@
 """The road through onnx2tf: isolated, checked, and a second opinion on the writer.
 
-What needs onnx2tf itself runs with EDGE_ONNX2TF_PYTHON (`make test` makes that environment); how failures are met is
+What needs onnx2tf itself runs in its environment (`make peers`); how failures are met is
 tested with stand-ins for its Python.
 """
 
-import os
 import time
 from collections import Counter
 from pathlib import Path
@@ -28,15 +27,11 @@ from edge.models.registry import build
 from edge.quantization.qat.capture import float_graph
 
 
-@pytest.fixture(scope="module")
-def python() -> Path:
-    """The python of onnx2tf's environment."""
-    found = os.environ.get(VARIABLE)
-    if not found:
-        if os.environ.get("CI"):
-            pytest.fail(f"{VARIABLE} is not set, and CI must have that environment; run `make test`")
-        pytest.skip(f"{VARIABLE} is not set; `make test` makes the environment")
-    return Path(found)
+@pytest.fixture
+def python(onnx2tf_python: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The python of onnx2tf's environment, where the product finds it."""
+    monkeypatch.setenv(VARIABLE, onnx2tf_python)
+    return Path(onnx2tf_python)
 
 
 def stand_in(folder: Path, script: str) -> Path:
@@ -161,7 +156,6 @@ def test_a_file_far_larger_than_its_source_is_refused() -> None:
         check_file(b"\0" * (17 * 1024 * 1024), 10)
 
 
-@pytest.mark.slow
 def test_what_the_writer_refuses_becomes_an_artifact(
     python: Path, refused: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -176,7 +170,6 @@ def test_what_the_writer_refuses_becomes_an_artifact(
     assert (manifest.precision, manifest.quantization.method) == ("float32", "none")
 
 
-@pytest.mark.slow
 def test_its_own_quantization_is_called_that_and_promises_nothing(
     python: Path, refused: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -194,7 +187,6 @@ def test_its_own_quantization_is_called_that_and_promises_nothing(
     assert any("stayed in float: LOCAL_RESPONSE_NORMALIZATION" in note for note in manifest.quantization.notes)
 
 
-@pytest.mark.slow
 def test_a_quantized_source_loses_its_parameters_and_the_manifest_says_so(
     python: Path, road: Path, tmp_path: Path
 ) -> None:
@@ -206,7 +198,6 @@ def test_a_quantized_source_loses_its_parameters_and_the_manifest_says_so(
     assert any("they were dropped" in note for note in manifest.quantization.notes)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("task", ["classify", "segment"])
 def test_writer_and_onnx2tf_agree_on_the_same_network(python: Path, road: Path, tmp_path: Path, task: str) -> None:
     """Two independent converters, one float network: outputs within 1e-4 of the largest, and no more TRANSPOSE here."""

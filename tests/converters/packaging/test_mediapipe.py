@@ -1,10 +1,9 @@
 """mediapipe's Python tasks load our files and give the Predictor's answers.
 
-EDGE_MEDIAPIPE_PYTHON is the python of an environment with mediapipe (`make test`); it sees model files and images.
+mediapipe runs in an environment of its own (`make peers`); it sees model files and images.
 """
 
 import json
-import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -81,17 +80,6 @@ print(json.dumps(told))
 """
 
 
-@pytest.fixture(scope="module")
-def python() -> str:
-    """The python of mediapipe's environment."""
-    found = os.environ.get("EDGE_MEDIAPIPE_PYTHON")
-    if not found:
-        if os.environ.get("CI"):
-            pytest.fail("EDGE_MEDIAPIPE_PYTHON is not set, and CI must have that environment; run `make test`")
-        pytest.skip("EDGE_MEDIAPIPE_PYTHON is not set; `make test` makes the environment")
-    return found
-
-
 def ask(python: str, kind: str, artifact: Artifact, frames: Sequence[np.ndarray], folder: Path) -> dict[str, Any]:
     """What mediapipe answers to the resized frames; a segmenter's maps land in answers.npz."""
     np.save(folder / "frames.npy", np.stack([resize(frame, artifact.manifest.preprocess) for frame in frames]))
@@ -117,7 +105,9 @@ def test_the_metadata_schema_is_the_published_one(python: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["uint8", "float"])
-def test_the_classifier_gives_the_predictors_classes(python: str, road: Path, tmp_path: Path, name: str) -> None:
+def test_the_classifier_gives_the_predictors_classes(
+    mediapipe_python: str, road: Path, tmp_path: Path, name: str
+) -> None:
     """Best class, its label and its score on generated photographs; the metadata as mediapipe's reader has it."""
     folder = road / "float"
     if name == "uint8":
@@ -126,7 +116,7 @@ def test_the_classifier_gives_the_predictors_classes(python: str, road: Path, tm
         assert main(["convert", str(qat), "--io", "uint8", "-o", str(folder), "--no-verify"]) == 0
     artifact = open_artifact(folder)
     frames = [object_image(index, 48)[0] for index in range(12)]
-    told = ask(python, "classify", artifact, frames, tmp_path)
+    told = ask(mediapipe_python, "classify", artifact, frames, tmp_path)
     predict = Predictor.load(artifact, engine="litert")
     output = artifact.model_file("model.tflite").outputs[0]
     for frame, best in zip(frames, told["best"], strict=True):
@@ -167,13 +157,15 @@ def segmenter(folder: Path, *, head: str, io: Literal["uint8"] | None, preproces
 
 
 @pytest.mark.parametrize("io", ["uint8", None])
-def test_the_category_mask_is_the_predictors_map(python: str, tmp_path: Path, io: Literal["uint8"] | None) -> None:
+def test_the_category_mask_is_the_predictors_map(
+    mediapipe_python: str, tmp_path: Path, io: Literal["uint8"] | None
+) -> None:
     """With full_logits: every pixel, INT8 and float; the labels too. mediapipe has no float mean per channel."""
     common = PREPROCESS.model_copy(update={"mean": (127.5,) * 3, "std": (127.5,) * 3})
     preprocess = common if io is None else PREPROCESS
     artifact = segmenter(tmp_path / "segmenter", head="full_logits", io=io, preprocess=preprocess)
     frames = [scene(100 + index, (64, 96))[0] for index in range(3)]
-    told = ask(python, "segment", artifact, frames, tmp_path)
+    told = ask(mediapipe_python, "segment", artifact, frames, tmp_path)
     predict = Predictor.load(artifact, engine="litert")
     found = np.load(tmp_path / "answers.npz")["masks"]
     assert told["labels"] == list(CLASSES)
@@ -184,11 +176,13 @@ def test_the_category_mask_is_the_predictors_map(python: str, tmp_path: Path, io
         assert np.array_equal(mask, ours.class_map)
 
 
-def test_logits_of_an_eighth_give_the_same_classes_in_the_confidence_masks(python: str, tmp_path: Path) -> None:
+def test_logits_of_an_eighth_give_the_same_classes_in_the_confidence_masks(
+    mediapipe_python: str, tmp_path: Path
+) -> None:
     """Enlarged as the Predictor does it: its class is among the largest scores of every pixel, rounding apart."""
     artifact = segmenter(tmp_path / "segmenter", head="logits", io="uint8")
     frames = [scene(200 + index, (64, 96))[0] for index in range(2)]
-    ask(python, "segment", artifact, frames, tmp_path)
+    ask(mediapipe_python, "segment", artifact, frames, tmp_path)
     predict = Predictor.load(artifact, engine="litert")
     for frame, scores in zip(frames, np.load(tmp_path / "answers.npz")["scores"], strict=True):
         ours = predict(frame, colour_order="rgb")
@@ -197,12 +191,12 @@ def test_logits_of_an_eighth_give_the_same_classes_in_the_confidence_masks(pytho
         assert float((scores.max(axis=2) - chosen).max()) < 1e-5 * float(np.abs(scores).max())
 
 
-def test_an_int8_input_is_not_what_mediapipe_loads(python: str, road: Path, tmp_path: Path) -> None:
+def test_an_int8_input_is_not_what_mediapipe_loads(mediapipe_python: str, road: Path, tmp_path: Path) -> None:
     """The reason for --io uint8."""
     np.save(tmp_path / "frames.npy", np.zeros((1, 32, 32, 3), np.uint8))
     model = str(road / "int8" / "model.tflite")
     done = subprocess.run(
-        [python, "-c", AGENT, "classify", model, "frames.npy", "answers.npz"],
+        [mediapipe_python, "-c", AGENT, "classify", model, "frames.npy", "answers.npz"],
         capture_output=True,
         text=True,
         cwd=tmp_path,

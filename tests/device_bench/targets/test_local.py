@@ -58,12 +58,9 @@ def test_an_official_file_is_measured_bare_in_a_process_of_its_own(tiny_file: Pa
 
 
 @pytest.mark.data
-def test_another_python_measures_without_the_product(tiny_file: Path, quick: Plan) -> None:
-    python = os.environ.get("EDGE_TFLITE_RUNTIME_PYTHON")
-    if not python:
-        pytest.skip("EDGE_TFLITE_RUNTIME_PYTHON is not set; `make test` makes the environment")
-    (record,) = bench([tiny_file], [], quick, LocalTarget(python), command="")
-    assert (record.engine.engine, record.target.name) == ("tflite-runtime", f"local:{python}")
+def test_another_python_measures_without_the_product(tiny_file: Path, quick: Plan, tflite_runtime_python: str) -> None:
+    (record,) = bench([tiny_file], [], quick, LocalTarget(tflite_runtime_python), command="")
+    assert (record.engine.engine, record.target.name) == ("tflite-runtime", f"local:{tflite_runtime_python}")
 
 
 @pytest.mark.data

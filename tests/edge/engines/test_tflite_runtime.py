@@ -1,6 +1,6 @@
 """tflite-runtime in an environment of its own: Python 3.11, numpy < 2, no torch, no LiteRT.
 
-EDGE_TFLITE_RUNTIME_PYTHON is that environment's python (`make test` makes it); the product is taken from this tree.
+The runtime is in an environment of its own; the product is taken from this tree.
 """
 
 import json
@@ -33,16 +33,6 @@ info = predict.info
 print(json.dumps({"labels": labels, "engine": info.engine, "version": info.version, "kernels": info.kernels,
                   "delegated": info.delegated_operators, "numpy": np.__version__, "torch": "torch" in sys.modules}))
 """
-
-
-@pytest.fixture(scope="module")
-def python() -> str:
-    found = os.environ.get("EDGE_TFLITE_RUNTIME_PYTHON")
-    if not found:
-        if os.environ.get("CI"):
-            pytest.fail("EDGE_TFLITE_RUNTIME_PYTHON is not set, and CI must have that environment; run `make test`")
-        pytest.skip("EDGE_TFLITE_RUNTIME_PYTHON is not set; `make test` makes the environment")
-    return found
 
 
 @pytest.fixture
@@ -88,10 +78,10 @@ def edge(python: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.data
 def test_the_predictor_takes_tflite_runtime_and_recognizes_photographs(
-    python: str, artifact: Path, test_data: Path
+    tflite_runtime_python: str, artifact: Path, test_data: Path
 ) -> None:
     photographs = [str(test_data / "imagenet_samples" / "dev" / name) for name in PHOTOGRAPHS]
-    done = run(python, "-c", PREDICT, str(artifact), *photographs)
+    done = run(tflite_runtime_python, "-c", PREDICT, str(artifact), *photographs)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["labels"] == ["tench, Tinca tinca", "indigo bunting, indigo finch, indigo bird, Passerina cyanea"]
@@ -100,10 +90,10 @@ def test_the_predictor_takes_tflite_runtime_and_recognizes_photographs(
 
 
 @pytest.mark.data
-def test_the_camera_runs_there(python: str, artifact: Path, test_data: Path, tmp_path: Path) -> None:
+def test_the_camera_runs_there(tflite_runtime_python: str, artifact: Path, test_data: Path, tmp_path: Path) -> None:
     picture = str(test_data / "imagenet_samples" / "dev" / PHOTOGRAPHS[0])
     out = tmp_path / "out"
-    done = edge(python, "camera", str(artifact), "--source", picture, "--out", str(out), "--json")
+    done = edge(tflite_runtime_python, "camera", str(artifact), "--source", picture, "--out", str(out), "--json")
     assert done.returncode == 0, done.stderr
     frame, summary = [json.loads(line) for line in done.stdout.splitlines()]
     assert frame["classes"][0]["name"] == "tench, Tinca tinca"
@@ -112,9 +102,9 @@ def test_the_camera_runs_there(python: str, artifact: Path, test_data: Path, tmp
 
 
 @pytest.mark.data
-def test_the_bench_runs_there_after_its_self_test(python: str, artifact: Path) -> None:
+def test_the_bench_runs_there_after_its_self_test(tflite_runtime_python: str, artifact: Path) -> None:
     quick = ["--rounds", "2", "--min-runs", "4", "--min-seconds", "0", "--warmup-runs", "1", "--warmup-seconds", "0"]
-    done = edge(python, "bench", str(artifact), "--json", *quick)
+    done = edge(tflite_runtime_python, "bench", str(artifact), "--json", *quick)
     assert done.returncode == 0, done.stderr
     record = json.loads(done.stdout)
     assert record["engine"]["engine"] == "tflite-runtime"
@@ -124,7 +114,7 @@ def test_the_bench_runs_there_after_its_self_test(python: str, artifact: Path) -
 
 
 @pytest.mark.data
-def test_kernels_that_this_runtime_does_not_apply_are_refused(python: str, artifact: Path) -> None:
-    done = edge(python, "bench", str(artifact), "--kernels", "xnnpack")
+def test_kernels_that_this_runtime_does_not_apply_are_refused(tflite_runtime_python: str, artifact: Path) -> None:
+    done = edge(tflite_runtime_python, "bench", str(artifact), "--kernels", "xnnpack")
     assert done.returncode == 1
     assert "XNNPACK took none of 31 operators here" in done.stderr and len(done.stderr.splitlines()) == 1

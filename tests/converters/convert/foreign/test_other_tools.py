@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ PREPROCESS = Preprocess(
     mean=(127.5, 127.5, 127.5),
     std=(127.5, 127.5, 127.5),
 )
-# tool -> the variable that names its Python, and a program: sys.argv[1] a float ONNX file, sys.argv[2] what to write
+# The programs of the tools: sys.argv[1] a float ONNX file, sys.argv[2] what to write.
 NNCF = """
 import sys, numpy, onnx, nncf
 images = numpy.random.default_rng(0).normal(size=(8, 1, 3, 32, 32)).astype("float32")
@@ -63,44 +63,52 @@ model.eval()
 export_onnx_qcdq(model, torch.zeros(1, 3, 32, 32), export_path=sys.argv[2], opset_version=17, dynamo=False,
                  input_names=["image"], output_names=["scores"])
 """
-TOOLS = {
-    "nncf": ("EDGE_NNCF_PYTHON", NNCF),
-    "modelopt": ("EDGE_MODELOPT_PYTHON", MODELOPT),
-    "brevitas": ("EDGE_BREVITAS_PYTHON", BREVITAS),
-}
 # Largest distance in steps of the output's scale. Where the source computes in float (ModelOpt: every pool, resize and
 # rectifier, the last layers), each of those activations is rounded here: its own integers are far coarser than a step.
 QUANTA = {("modelopt", "segmenter"): 16}
 QUANTA_ELSEWHERE = {"classifier": 3, "segmenter": 4}
 
 
-@pytest.mark.parametrize("network", ["classifier", "segmenter"])
-@pytest.mark.parametrize("tool", TOOLS)
-def test_the_tool_s_file_converts_with_its_parameters(
-    floats: Mapping[str, Path], convert: Any, tmp_path: Path, tool: str, network: str
-) -> None:
-    variable, program = TOOLS[tool]
-    python = os.environ.get(variable)
-    if not python:
-        if os.environ.get("CI"):
-            pytest.fail(f"{variable} is not set, and CI must have that environment; run `make test`")
-        pytest.skip(f"{variable} is not set")
-    if tool == "brevitas" and network == "segmenter":
-        pytest.skip("the program trains its own classifier")
-    given, source = tmp_path / "float.onnx", tmp_path / f"{tool}.onnx"
-    given.write_bytes(floats[network].read_bytes())  # a copy: a tool may write into what it reads
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    command = [python, "-c", program, str(given), str(source)]
-    subprocess.run(command, check=True, capture_output=True, env=environment, cwd=tmp_path, timeout=300)
-    images = open_calibration("generated:classify:train:8", None, "minmax")
-    # the photographs that the missing ranges come from, so that these cut nothing off
-    pixels = next(calibration_batches(images.split, PREPROCESS)).transpose(0, 2, 3, 1)[:3]
-    sides = convert(
-        read_foreign(source, ConvertOptions(calibration=images), preprocess=PREPROCESS), source, pixels=pixels
-    )
-    assert sides.differing == 0
-    assert np.rint(sides.quanta.max()) <= QUANTA.get((tool, network), QUANTA_ELSEWHERE[network])
-    assert _kept(onnx.load(source), sides.file) > 0
+NETWORKS = pytest.mark.parametrize("network", ["classifier", "segmenter"])
+Check = Callable[[str, str, str, str], None]
+
+
+@pytest.fixture
+def check(floats: Mapping[str, Path], convert: Any, tmp_path: Path) -> Check:
+    """A function of a tool's name, interpreter and program, and of a network: the tool's file keeps its parameters."""
+
+    def check(tool: str, python: str, program: str, network: str) -> None:
+        given, source = tmp_path / "float.onnx", tmp_path / f"{tool}.onnx"
+        given.write_bytes(floats[network].read_bytes())  # a copy: a tool may write into what it reads
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+        command = [python, "-c", program, str(given), str(source)]
+        subprocess.run(command, check=True, capture_output=True, env=environment, cwd=tmp_path, timeout=300)
+        images = open_calibration("generated:classify:train:8", None, "minmax")
+        # the photographs that the missing ranges come from, so that these cut nothing off
+        pixels = next(calibration_batches(images.split, PREPROCESS)).transpose(0, 2, 3, 1)[:3]
+        sides = convert(
+            read_foreign(source, ConvertOptions(calibration=images), preprocess=PREPROCESS), source, pixels=pixels
+        )
+        assert sides.differing == 0
+        assert np.rint(sides.quanta.max()) <= QUANTA.get((tool, network), QUANTA_ELSEWHERE[network])
+        assert _kept(onnx.load(source), sides.file) > 0
+
+    return check
+
+
+@NETWORKS
+def test_nncfs_file_converts_with_its_parameters(check: Check, nncf_python: str, network: str) -> None:
+    check("nncf", nncf_python, NNCF, network)
+
+
+@NETWORKS
+def test_modelopts_file_converts_with_its_parameters(check: Check, modelopt_python: str, network: str) -> None:
+    check("modelopt", modelopt_python, MODELOPT, network)
+
+
+def test_brevitas_file_converts_with_its_parameters(check: Check, brevitas_python: str) -> None:
+    """Its program trains its own classifier."""
+    check("brevitas", brevitas_python, BREVITAS, "classifier")
 
 
 def _kept(model: Any, file: Any) -> int:

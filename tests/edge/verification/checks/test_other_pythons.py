@@ -1,7 +1,6 @@
 """Verification in other interpreters: another environment, and an emulated aarch64 machine."""
 
 import json
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -73,14 +72,11 @@ def test_all_kernels_and_one_kernel_set_exclude_each_other(make: Make) -> None:
         verify(make("classify", "int8"), Request(runtimes=RuntimeChoice(all_kernels=True, kernels="builtin")))
 
 
-def test_tflite_runtime_runs_in_an_environment_of_its_own(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
-    python = os.environ.get("EDGE_TFLITE_RUNTIME_PYTHON")
-    if not python:
-        if os.environ.get("CI"):
-            pytest.fail("EDGE_TFLITE_RUNTIME_PYTHON is not set, and CI must have that environment; run `make test`")
-        pytest.skip("EDGE_TFLITE_RUNTIME_PYTHON is not set; `make test` makes the environment")
+def test_tflite_runtime_runs_in_an_environment_of_its_own(
+    make: Make, tflite_runtime_python: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = str(make("classify", "int8").folder)
-    assert main(["verify", folder, "--engine", "tflite-runtime", "--python", python, "--json"]) == 0
+    assert main(["verify", folder, "--engine", "tflite-runtime", "--python", tflite_runtime_python, "--json"]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     (found,) = [row for row in rows if row.get("check") == "end to end"]
     assert (found["kernels"], found["version"], found["delegated_operators"]) == ("builtin", "2.14.0", 0)
