@@ -38,13 +38,13 @@ QUICK_OPTIONS = ["--rounds", "2", "--min-runs", "4", "--min-seconds", "0", "--wa
 
 
 @pytest.fixture
-def two_records(make_artifact: MakeArtifact) -> list[Record]:
+def two_records(make_artifact: MakeArtifact, readers: Readers) -> list[Record]:
     wide = {"dtype": "float32", "scale": None, "zero_point": None}
     real = {"outputs": (np.zeros((2, 3), np.float32),), "output": {"scale": None, "zero_point": None}}
     parent = make_artifact("float", precision="float32", input=wide, **real)
     folders = [parent, make_artifact("int8")]
     opened = [open_artifact(folder) for folder in folders]
-    return bench(opened, ["null"], QUICK, InProcess(), command="edge bench float int8")
+    return bench(opened, ["null"], QUICK, InProcess(readers=readers), command="edge bench float int8")
 
 
 def test_a_record_stands_alone(two_records: list[Record]) -> None:

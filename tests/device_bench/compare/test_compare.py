@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from device_bench.agent.readers import Readers
 from device_bench.bench.bench import bench
 from device_bench.compare.compare import judge, pair_records
 from device_bench.records.blocks import PIECES, blocks
@@ -115,9 +116,9 @@ def test_samples_that_do_not_follow_the_plan_are_cut_into_equal_pieces() -> None
 
 
 @pytest.fixture
-def record(make_artifact: Callable[..., Path]) -> Record:
-    quick = Plan(rounds=2, warmup_runs=1, warmup_duration_ns=0, min_runs=4, min_duration_ns=0)
-    return bench([open_artifact(make_artifact("int8"))], ["null"], quick, InProcess(), command="edge bench int8")[0]
+def record(make_artifact: Callable[..., Path], quick: Plan, readers: Readers) -> Record:
+    target = InProcess(readers=readers)
+    return bench([open_artifact(make_artifact("int8"))], ["null"], quick, target, command="edge bench int8")[0]
 
 
 def with_samples(record: Record, blocks_ns: list[list[int]], **changes: object) -> Record:
