@@ -1,4 +1,4 @@
-"""The wheel holds the whole product, and works where the source tree is not, on Python 3.11 and 3.13."""
+"""The wheel holds the product, no test and no measurement, and works where the source tree is not, on Python 3.11 and 3.13."""
 
 import json
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.wheel import build_wheel, install_wheel, run, tracked
+from tests.support.wheel import ROOT, build_wheel, install_wheel, run, tracked
 
 SPLIT = "generated:classify:val:16"
 SMALL = ("train.epochs=1", "train.warmup_epochs=0", "qat.epochs=1", f"data.val={SPLIT}")
@@ -27,6 +27,12 @@ class Installed:
         done = run(self.programs / "edge", *words, cwd=self.folder)
         assert done.returncode == 0, (words, done.stderr)
         return done.stdout
+
+
+def held(wheel: Path) -> set[str]:
+    """The files of the packages in a wheel."""
+    with zipfile.ZipFile(wheel) as archive:
+        return {name for name in archive.namelist() if ".dist-info/" not in name and ".data/" not in name}
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +65,19 @@ def product_3_13(wheel: Path, newer_python: str, tmp_path_factory: pytest.TempPa
 
 def test_every_file_of_the_packages_is_in_it(wheel: Path) -> None:
     """Recipes, pages and programs in C too: whatever is kept beside the code is there beside it."""
-    with zipfile.ZipFile(wheel) as archive:
-        held = {name for name in archive.namelist() if ".dist-info/" not in name}
-    assert held == set(tracked("edge", "converters", "device_bench"))
+    assert held(wheel) == set(tracked("edge", "converters", "device_bench"))
+
+
+def test_neither_a_test_nor_a_measurement_is_in_it(wheel: Path) -> None:
+    parts = {part for name in held(wheel) for part in Path(name).parts}
+    assert not parts & {"tests", "benchmarks", "calibration_data", "conftest.py"}
+    assert not [part for part in parts if part.startswith("test_")]
+
+
+def test_the_schemas_of_the_docs_are_installed_with_it(product: Installed) -> None:
+    schemas = product.programs.parent / "share" / "edge-deploy"
+    texts = {path.name: path.read_text("utf-8") for path in schemas.iterdir()}
+    assert texts == {Path(name).name: (ROOT / name).read_text("utf-8") for name in tracked("docs/*.schema.json")}
 
 
 def test_its_recipes_are_found_by_name(product: Installed) -> None:
@@ -73,6 +89,16 @@ def test_its_recipes_are_found_by_name(product: Installed) -> None:
 def test_what_it_trains_and_converts_is_measured_outside_the_tree(product: Installed, artifact: Path) -> None:
     assert "top1" in product.edge("eval", artifact, "--split", SPLIT)
     assert "multiply-adds" in product.edge("inspect", artifact)
+
+
+def test_a_device_runs_the_artifact_with_the_light_part_alone(
+    wheel: Path, light_python: str, artifact: Path, tmp_path: Path
+) -> None:
+    device = Installed(programs=install_wheel(wheel, light_python, tmp_path / "environment"), folder=tmp_path)
+    device.edge("camera", artifact, "--source", "generated:classify:val:2", "--out", "drawn")
+    assert len(list(tmp_path.glob("drawn/*.png"))) == 2
+    done = run(device.programs / "edge", "inspect", artifact / "model.tflite", cwd=tmp_path)
+    assert done.returncode == 1 and "pip install" in done.stderr
 
 
 def test_python_3_13_runs_the_artifact_as_a_device_does(product_3_13: Installed, artifact: Path) -> None:

@@ -19,7 +19,7 @@ def tracked(*folders: str) -> list[str]:
 def build_wheel(folder: Path) -> Path:
     """Build it from a copy: a folder `build` of an earlier day would put modules into it that are gone."""
     source = folder / "source"
-    for name in tracked("pyproject.toml", "README.md", "LICENSE", "edge", "converters", "device_bench"):
+    for name in tracked("pyproject.toml", "README.md", "LICENSE", "docs/*.json", "edge", "converters", "device_bench"):
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, source / name)
     subprocess.run([*PIP, "wheel", "--no-deps", "--wheel-dir", str(folder), str(source)], check=True)
