@@ -2,7 +2,7 @@
 
 Goes round after round over every test that draws its examples (pytest -m explored), each round by a seed of its own,
 which is printed; ends at the first failure (exit code 1) or when the minutes are over (exit code 0). A failure found
-here belongs into its test as an `@example`, so that `make test` keeps it.
+here belongs into its test as an `@example`, so that the other tiers keep it.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The wheel holds the product, no test and no measurement, and works where the source tree is not, on Python 3.11 and 3.13."""
+"""The wheel holds the product alone, neither test nor measurement, and works outside the tree on Python 3.11 and 3.13."""
 
 import json
 import sys

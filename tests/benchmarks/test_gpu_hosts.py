@@ -52,6 +52,7 @@ def test_an_engine_that_cannot_run_here_is_left_out_in_one_line(
     assert len(told) == 1 and told[0].startswith("torch:cuda-fp16: torch: no CUDA device here")
 
 
+@pytest.mark.unhurried
 def test_a_row_tells_compute_and_transfers_apart(tmp_path: Path) -> None:
     tiny_network(tmp_path)
     (entry,) = open_all(tmp_path, "tiny", ["onnxruntime:mlas"], 1)

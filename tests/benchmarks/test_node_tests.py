@@ -9,6 +9,8 @@ from tests.benchmarks.node_cases import NodeCase, node_cases
 from tests.benchmarks.node_scope import out_of_scope
 from tests.benchmarks.node_tests import Outcome, fault_of, outcomes
 
+pytestmark = pytest.mark.unhurried
+
 
 @pytest.fixture(scope="module")
 def cases() -> Sequence[NodeCase]:

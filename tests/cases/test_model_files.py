@@ -8,6 +8,7 @@ from tests.cases.inputs import input_file, input_folder
 from tests.cases.model_files import CASES, Case
 
 
+@pytest.mark.unhurried
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_a_file_of_others_is_right_or_refused_in_one_line(case: Case, tmp_path: Path) -> None:
     path = input_file(case.file, input_folder())

@@ -89,6 +89,7 @@ def test_a_line_for_a_person_is_one_line_and_never_fails(
     terminal.tell("lost")
 
 
+@pytest.mark.unhurried
 def test_nothing_else_prints() -> None:
     """Not click, not rich's own console, not print: in no module that a verb runs."""
     own = {"edge/terminal.py"}

@@ -1,6 +1,6 @@
 """How many examples a property test draws, and by which seed.
 
-`make test` draws the same examples every time. `make explore` (tests/explore.py) draws others, by a seed that it
+Every tier draws the same examples every time. `make explore` (tests/explore.py) draws others, by a seed that it
 prints, until its budget of time is over; what it finds becomes an `@example` of the test.
 """
 

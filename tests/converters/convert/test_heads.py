@@ -188,6 +188,7 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.unhurried
 @pytest.mark.parametrize(
     ("options", "head", "shape", "stride"),
     [
@@ -209,6 +210,7 @@ def test_convert_writes_the_head_into_the_manifest(
     assert output.dtype == ("float32" if head == "logits" else "int32")
 
 
+@pytest.mark.unhurried
 def test_convert_refuses_an_unknown_head(street: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit code 2, the nearest name, nothing written."""
     assert main(["convert", str(street), "-o", str(tmp_path / "out"), "--head", "ful"]) == 2

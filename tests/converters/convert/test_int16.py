@@ -117,6 +117,7 @@ def artifact_of(graph: Graph, task: str, folder: Path, head: str | None) -> Arti
     return build_artifact(graph, description, folder, images=pixels(task, 2))
 
 
+@pytest.mark.unhurried
 @pytest.mark.parametrize(("task", "head"), [("classify", None), ("segment", "logits"), ("segment", "class_map")])
 def test_an_artifact_verifies_exactly(task: str, head: str | None, tmp_path: Path) -> None:
     """0 values differ between simulation and LiteRT, end to end and per operator; the predictor's self-test passes."""
@@ -140,6 +141,7 @@ def test_an_artifact_verifies_exactly(task: str, head: str | None, tmp_path: Pat
     assert prediction.times.total_ns > 0
 
 
+@pytest.mark.unhurried
 @pytest.mark.parametrize("task", ["classify", "segment"])
 def test_int16_is_closer_to_float_than_int8(task: str) -> None:
     """The error of the logits against float falls by a quarter at least; the rest is the weights' rounding."""
@@ -229,6 +231,7 @@ class Reader(CalibrationDataReader):
         return self._left.pop() if self._left else None
 
 
+@pytest.mark.unhurried
 @pytest.mark.parametrize("symmetric", [True, False])
 def test_onnx_runtimes_16_bit_files_convert_with_their_parameters(symmetric: bool, tmp_path: Path) -> None:
     """QInt16 activations with QInt8 weights; asymmetric ones, which no 16x8 kernel has, are refused by name."""

@@ -60,6 +60,7 @@ def drawn(random: np.random.Generator, graph: Graph) -> list[np.ndarray]:
     return [random.normal(size=graph.tensors[name].shape).astype(np.float32) for name in graph.inputs]
 
 
+@pytest.mark.unhurried
 @pytest.mark.parametrize("kind", MAKERS)
 @EXAMPLES
 @given(seed=SEEDS)

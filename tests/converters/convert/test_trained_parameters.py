@@ -21,6 +21,8 @@ from edge.quantization.qat.freeze import freeze
 from edge.quantization.qat.phase import TRAIN
 from edge.quantization.qat.prepare import QatOptions, QuantizedModel, prepare_qat, set_phase
 
+pytestmark = pytest.mark.unhurried
+
 NETWORKS: dict[str, dict[str, object]] = {
     "mobilenet_v1": {"classes": 5, "width": 0.25, "resolution": 32},
     "mobilenet_v2": {"classes": 5, "width": 0.35, "resolution": 32},

@@ -112,6 +112,7 @@ def test_a_failure_is_its_last_error_in_one_line(tmp_path: Path) -> None:
     assert not Path((tmp_path / "where").read_text().strip()).exists()
 
 
+@pytest.mark.unhurried
 def test_a_process_that_does_not_end_is_ended(tmp_path: Path) -> None:
     """With everything that it started."""
     marker = tmp_path / "alive"

@@ -8,6 +8,8 @@ import pytest
 
 from device_bench.agent.loop import LoopPlan, Samples, Subject, measure, share
 
+pytestmark = pytest.mark.unhurried
+
 
 class ScriptedClock:
     """A clock that moves only when a session moves it."""

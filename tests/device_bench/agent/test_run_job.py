@@ -28,6 +28,8 @@ from edge.errors import EngineError
 from edge.port import Port
 from edge.predictor.predictor import Predictor
 
+pytestmark = pytest.mark.unhurried
+
 MakeArtifact = Callable[..., Path]
 
 

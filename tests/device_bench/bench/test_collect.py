@@ -18,6 +18,8 @@ from device_bench.targets.in_process import InProcess
 from edge.artifact.manifest import open_artifact
 from edge.errors import EngineError
 
+pytestmark = pytest.mark.unhurried
+
 MakeArtifact = Callable[..., Path]
 MISSING = object()
 

@@ -21,6 +21,8 @@ from edge.artifact.manifest import open_artifact
 from edge.cli.bench_output import fail
 from edge.errors import EngineError, FileError, Interrupted, UsageError
 
+pytestmark = pytest.mark.unhurried
+
 MakeArtifact = Callable[..., Path]
 
 

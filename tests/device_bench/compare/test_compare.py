@@ -30,6 +30,8 @@ from edge.artifact.manifest import open_artifact
 from edge.cli.main import main
 from tests.benchmarks import fleet
 
+pytestmark = pytest.mark.unhurried
+
 PLAN = Plan(rounds=10, min_runs=200, min_duration_ns=0, max_runs=200)
 
 MANN_WHITNEY = 0.020074485544009122

@@ -26,6 +26,8 @@ from edge.models.registry import build
 from edge.quantization.ptq.calibrate import calibrate
 from edge.quantization.qat.freeze import float_graph
 
+pytestmark = pytest.mark.unhurried
+
 SIDE = 32
 Case = tuple[tuple[OperatorFacts, ...], OnnxPlan, dict[str, Any]]
 

@@ -68,6 +68,7 @@ def on_gpu(engine: str, path: Path, *, threads: int, kernels: str | None) -> Ses
     )
 
 
+@pytest.mark.unhurried
 def test_copies_stand_apart_from_the_latency(
     make_artifact: Callable[..., Path], readers: Readers, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -26,7 +26,7 @@ from edge.cli.main import main
 from edge.errors import FileError
 from tests.benchmarks import fleet
 
-pytestmark = pytest.mark.extra
+pytestmark = [pytest.mark.extra, pytest.mark.unhurried]
 
 HOSTILE = '<script>alert("x")</script>"\'&|`https://evil.example/'
 

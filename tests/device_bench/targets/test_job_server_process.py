@@ -30,6 +30,7 @@ def test_code_that_arrives_damaged_is_neither_run_nor_kept(tmp_path: Path, code:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.unhurried
 def test_code_that_lies_there_damaged_is_asked_for_again_and_replaced(tmp_path: Path, code: bytes) -> None:
     assert boot(tmp_path, code, code).stdout.startswith(NEED)
     (archive,) = tmp_path.rglob("agent.zip")

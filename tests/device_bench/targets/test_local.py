@@ -27,6 +27,8 @@ from edge.artifact.manifest import open_artifact
 from edge.cli.main import main
 from edge.errors import EngineError, UsageError
 
+pytestmark = pytest.mark.unhurried
+
 MakeArtifact = Callable[..., Path]
 ROOT = Path(__file__).resolve().parents[3]
 

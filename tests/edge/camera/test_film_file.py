@@ -38,6 +38,7 @@ def test_a_trimmed_film_gives_fewer_frames_than_it_holds(tmp_path: Path) -> None
     assert not counts_exactly(tmp_path / "a.mp4")
 
 
+@pytest.mark.unhurried
 def test_no_damage_of_the_index_is_an_error(tmp_path: Path) -> None:
     """Every byte of it changed, and the file cut there, counts as stated or not."""
     data = film(tmp_path / "a.mp4", "mp4v")

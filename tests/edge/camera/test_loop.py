@@ -203,6 +203,7 @@ def test_signals_end_the_run_and_lose_nothing(
     assert f"ending; finishing {out}" in capfd.readouterr().err
 
 
+@pytest.mark.unhurried
 def test_frames_are_kept_when_nobody_reads_the_answers(
     make_artifact: MakeArtifact, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,6 +40,7 @@ def turned(tmp_path: Path) -> Path:
 QUICK = ["--min-seconds", "0", "--min-runs", "5", "--rounds", "1", "--warmup-seconds", "0", "--explain"]
 
 
+@pytest.mark.unhurried
 def test_an_inserted_transpose_is_among_the_reasons_of_the_record(turned: Path, tmp_path: Path) -> None:
     pytest.importorskip("ai_edge_litert.interpreter")
     out = tmp_path / "records.jsonl"
@@ -55,6 +56,7 @@ def test_an_inserted_transpose_is_among_the_reasons_of_the_record(turned: Path, 
     assert "1" in found.threads_ns
 
 
+@pytest.mark.unhurried
 def test_the_agent_in_another_python_explains_with_several_threads(turned: Path) -> None:
     pytest.importorskip("ai_edge_litert.interpreter")
     options = ["--engine", "litert:builtin", "--python", sys.executable, "--threads", "2", "--json"]
@@ -78,6 +80,7 @@ def test_what_cannot_be_explained_is_refused_before_anything_is_measured(
         CliRunner().invoke(command, [str(make_artifact()), "--explain", *options], catch_exceptions=False)
 
 
+@pytest.mark.unhurried
 def test_an_onnx_file_is_explained_by_the_runtimes_own_profile(tmp_path: Path) -> None:
     path = tmp_path / "layers.onnx"
     path.write_bytes(peak_file("int8"))

@@ -21,6 +21,7 @@ PUBLISHED = {
 }
 
 
+@pytest.mark.unhurried
 def test_bare_files_are_counted_in_their_records(tmp_path: Path) -> None:
     paths = [tmp_path / "layers.onnx", tmp_path / "layer.tflite"]
     paths[0].write_bytes(peak_file("float32"))

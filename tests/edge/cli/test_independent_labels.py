@@ -13,6 +13,8 @@ from edge.data.open_split import open_split
 from edge.predictor.predictor import LabelsPrediction, Predictor
 from edge.training.checkpoint import read_checkpoint
 
+pytestmark = pytest.mark.unhurried
+
 RECIPE = Path(__file__).parents[3] / "edge" / "recipes" / "mobilenet_v1_attributes_generated.toml"
 SMALL = {
     "data.train": "generated:attributes:train:64",

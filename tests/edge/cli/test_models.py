@@ -2,12 +2,14 @@
 
 import json
 
+import pytest
 from click.testing import CliRunner
 
 from edge.cli.models import GRID, command
 from edge.models.registry import build
 
 
+@pytest.mark.unhurried
 def test_table_lists_every_network_with_its_counts() -> None:
     result = CliRunner().invoke(command, [])
     assert result.exit_code == 0
@@ -15,6 +17,7 @@ def test_table_lists_every_network_with_its_counts() -> None:
         assert text in result.output
 
 
+@pytest.mark.unhurried
 def test_json_lines_have_the_documented_keys_and_build_what_they_say() -> None:
     result = CliRunner().invoke(command, ["mobilenet_v2", "--json"])
     entries = [json.loads(line) for line in result.output.splitlines()]

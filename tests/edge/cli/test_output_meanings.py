@@ -75,6 +75,7 @@ def test_one_score_is_a_yes_or_a_no(tmp_path: Path, words: tuple[str, ...], end:
         assert found["cat"] + found["not cat"] == pytest.approx(1)
 
 
+@pytest.mark.unhurried
 def test_integers_that_stand_for_probabilities_alone_are_not_taken_for_logits(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -108,6 +109,7 @@ def test_labels_of_a_sigmoid_hold_one_by_one(
     )
 
 
+@pytest.mark.unhurried
 def test_independent_labels_are_evaluated_by_average_precision(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -34,6 +34,7 @@ class Lying:
         return
 
 
+@pytest.mark.unhurried
 def test_this_machine_is_probed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["probe", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)

@@ -9,6 +9,8 @@ import pytest
 from edge.cli.main import main
 from edge.data.open_split import open_split
 
+pytestmark = pytest.mark.unhurried
+
 RECIPE = Path(__file__).parents[3] / "edge" / "recipes" / "mobilenet_v1_generated.toml"
 SMALL = {
     "data.train": "'generated:classify:train:16'",

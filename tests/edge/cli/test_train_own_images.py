@@ -17,6 +17,8 @@ from edge.data.generated import generated_split
 from edge.engines.python_child import code_arguments
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.unhurried
+
 SMALL = ["--set", "model.width=0.25", "--set", "model.resolution=32", "--epochs", "1", "--set", "qat.epochs=1"]
 SMALL += ["--set", "train.batch_size=8", "--set", "qat.batch_size=8", "--threads", "1"]
 

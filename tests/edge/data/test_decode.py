@@ -79,6 +79,7 @@ def test_image_files_are_sorted_and_leave_out_the_rest(tmp_path: Path) -> None:
         image_files(tmp_path / "none")
 
 
+@pytest.mark.unhurried
 def test_what_is_damaged_is_said_by_our_line_alone(tmp_path: Path) -> None:
     """OpenCV and libpng print lines of their own; a process shows them, because they go around `sys.stderr`."""
     huge = bytearray(indexed_png(np.zeros((4, 4), dtype=np.uint8), 8, bytes(3)))

@@ -18,6 +18,8 @@ from edge.data.scene import SCENE_CLASSES, scene
 from edge.errors import UsageError
 from edge.evaluation.baseline import linear_on_pixels, majority_class, mean_mask_score
 
+pytestmark = pytest.mark.unhurried
+
 COMMITTED = Path(__file__).parents[3] / "calibration_data"
 
 

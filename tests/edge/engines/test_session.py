@@ -92,6 +92,7 @@ def test_answers_from_many_threads_are_those_of_one(
         assert wrong_outputs(session_call(session, THREADS), threads=THREADS, calls=CALLS) == []
 
 
+@pytest.mark.unhurried
 def test_sessions_of_one_other_python_may_be_asked_at_once(files: dict[str, Path]) -> None:
     with OtherPython(sys.executable) as python:
         sessions = [python.open_session("litert", files["tflite"]) for _ in range(THREADS)]

@@ -14,6 +14,8 @@ from edge.quantization.ptq.calibrate import calibrate
 from edge.quantization.qat.freeze import float_graph
 from tests.support.one_operator import Parameters, activation, conv_graph, graph_of
 
+pytestmark = pytest.mark.unhurried
+
 torch.set_num_threads(1)
 
 

@@ -202,6 +202,7 @@ def test_without_exchange_the_old_folder_is_never_lost(tmp_path: Path, monkeypat
     assert [path.name for path in tmp_path.glob(".edge-old-*/target/*")] == ["new"]
 
 
+@pytest.mark.unhurried
 def test_a_reader_always_finds_a_folder_while_two_write_it(tmp_path: Path) -> None:
     """Two writers, 40 exchanges each; the folder's one file can be opened at every look but in a removed folder."""
     target, missing = tmp_path / "art", []

@@ -87,6 +87,7 @@ print(seen)
 """
 
 
+@pytest.mark.unhurried
 @pytest.mark.parametrize(
     ("write", "name"),
     [

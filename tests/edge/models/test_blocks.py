@@ -45,6 +45,7 @@ def test_padded_size_covers_ceil_of_size_over_stride(size, kernel, stride, dilat
     assert (size + before + after - extent) // stride + 1 == same_output_size(size, stride)
 
 
+@pytest.mark.unhurried
 @pytest.mark.parametrize("size_hw", [(8, 8), (7, 8), (8, 7), (9, 5)])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("groups", [1, 4])

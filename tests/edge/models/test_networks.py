@@ -61,6 +61,7 @@ def test_a_traced_network_computes_the_same_and_holds_only_plain_operations(name
     assert called <= {"add", "flatten", "cat", "interpolate"}
 
 
+@pytest.mark.unhurried
 @pytest.mark.parametrize("name", SMALL)
 def test_a_network_learns_a_batch_by_heart(name: str) -> None:
     torch.manual_seed(0)
@@ -116,6 +117,7 @@ def test_camvid_size_works_as_it_is() -> None:
     assert deep.shape == (1, 11, 12, 15)
 
 
+@pytest.mark.unhurried
 def test_auxiliary_heads_change_neither_the_output_nor_the_counts() -> None:
     plain = fast_scnn(classes=3, resolution_hw=(64, 96)).eval()
     model = fast_scnn(classes=3, resolution_hw=(64, 96), auxiliary=True).eval()
@@ -181,6 +183,7 @@ def test_what_cannot_be_built_is_refused_with_the_value(name, arguments, message
     assert message in str(refusal.value) and "\n" not in str(refusal.value)
 
 
+@pytest.mark.unhurried
 def test_listing_keeps_the_grid_and_refuses_unknown_names() -> None:
     grid = [("fast_scnn", {"classes": 2, "resolution_hw": (64, 96)}), ("mobilenet_v2", {"classes": 2})]
     listed = list_models(grid)

@@ -108,6 +108,7 @@ def test_a_packed_or_foreign_archive_is_refused(tmp_path: Path) -> None:
             read_pickled(tmp_path / "w.pt")
 
 
+@pytest.mark.unhurried
 @pytest.mark.parametrize("zipped", [True, False])
 def test_a_damaged_file_is_refused_in_one_line(zipped: bool, tmp_path: Path) -> None:
     buffer = io.BytesIO()

@@ -198,6 +198,7 @@ def test_a_file_that_does_not_fit_is_refused_in_one_line(change, message: str, t
     assert str(refusal.value).startswith(str(path)) and "\n" not in str(refusal.value)
 
 
+@pytest.mark.unhurried
 def test_foreign_names_a_negative_variance_and_damaged_files_are_refused(tmp_path: Path) -> None:
     path = saved({"encoder.weight": torch.ones(3)}, tmp_path / "foreign.safetensors")
     with pytest.raises(CheckpointError, match="holds no layer of MobileNetV2; its first"):

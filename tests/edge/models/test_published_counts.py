@@ -223,6 +223,7 @@ def test_counts_that_cannot_be_reproduced_are_pinned(
     assert all(read(count, model, published, reading) != Decimal(published) for reading in ("rounded", "truncated"))
 
 
+@pytest.mark.unhurried
 def test_exact_counts_of_the_full_size_networks() -> None:
     assert network(v1(1.0, 224))[1] == Cost(parameters=4_231_976, multiply_adds=568_740_352)
     assert network(v2(1.0, 224))[1] == Cost(parameters=3_504_872, multiply_adds=300_774_272)

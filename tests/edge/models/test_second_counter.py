@@ -18,6 +18,7 @@ CASES = [
 ]
 
 
+@pytest.mark.unhurried
 @pytest.mark.parametrize(("name", "width", "resolution", "classes"), CASES)
 def test_multiply_adds_are_half_of_pytorchs_operations(name: str, width: float, resolution: int, classes: int) -> None:
     torch.manual_seed(0)

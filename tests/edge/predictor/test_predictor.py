@@ -219,6 +219,7 @@ def test_a_real_classifier_recognizes_photographs(make_artifact: MakeArtifact, t
     assert right / len(rows[::13]) >= 0.8
 
 
+@pytest.mark.unhurried
 def test_no_torch_in_the_process_of_a_predictor(make_artifact: MakeArtifact) -> None:
     code = (
         "import sys, json, numpy as np\n"

@@ -82,6 +82,7 @@ def test_frozen_batch_norm_learns_its_scale_only(loaded: nn.Module) -> None:
     assert all(norm.weight.grad is not None for norm in norms(loaded))
 
 
+@pytest.mark.unhurried
 @pytest.mark.parametrize("live", [None, 2])
 def test_training_folded_weights_starts_where_they_are(
     classifier: Make, folded_file: Path, loaded: nn.Module, tmp_path: Path, live: int | None

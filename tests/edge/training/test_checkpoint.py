@@ -28,6 +28,7 @@ def _float(recipe: Recipe) -> Checkpoint:
     return Checkpoint(kind="float", recipe=recipe, tensors=tensors, labels=LABELS, metrics={"top1": 0.1 + 0.2})
 
 
+@pytest.mark.unhurried
 def test_a_float_network_comes_back(classifier: Callable[..., Recipe], tmp_path: Path) -> None:
     written = _float(classifier())
     digest = write_checkpoint(tmp_path / "a", written)
@@ -38,6 +39,7 @@ def test_a_float_network_comes_back(classifier: Callable[..., Recipe], tmp_path:
         assert torch.equal(restore_module(read)(IMAGES), restore_module(written)(IMAGES))
 
 
+@pytest.mark.unhurried
 def test_a_prepared_network_comes_back_with_its_ranges(classifier: Callable[..., Recipe], tmp_path: Path) -> None:
     recipe = classifier()
     model = prepared_module(recipe, restore_module(_float(recipe)))

@@ -27,6 +27,8 @@ from edge.training.run import Request, train
 from edge.training.state import read_position
 from tests.support.networks import with_statistics
 
+pytestmark = pytest.mark.unhurried
+
 Make = Callable[..., Recipe]
 
 
@@ -96,7 +98,7 @@ def test_a_run_leaves_both_networks_and_its_history(finished: Path) -> None:
     assert restore_module(child)(torch.zeros(1, 3, 32, 32)).shape == (1, 8)
 
 
-@pytest.mark.parametrize(("phase", "batches"), [("float", 8), ("qat", 7)])
+@pytest.mark.parametrize(("phase", "batches"), [("float", 8), pytest.param("qat", 7, marks=pytest.mark.slow)])
 def test_a_killed_run_goes_on_with_the_same_losses(finished: Path, tmp_path: Path, phase: str, batches: int) -> None:
     """Killed by SIGKILL inside an epoch; then resumed: losses, accuracies and the networks' bytes are the same."""
     recipe = finished / "whole" / "recipe.toml"
@@ -262,7 +264,7 @@ def kept_hash(folder: Path) -> str:
     return read_checkpoint(folder / "float.safetensors").sha256
 
 
-@pytest.mark.parametrize("units", [40 + 16 + 3, 40 + 16 + 5 + 16 + 4])
+@pytest.mark.parametrize("units", [40 + 16 + 3, pytest.param(40 + 16 + 5 + 16 + 4, marks=pytest.mark.slow)])
 def test_a_run_that_keeps_the_best_goes_on_exactly(
     classifier: Make, features: Path, tmp_path: Path, units: int
 ) -> None:

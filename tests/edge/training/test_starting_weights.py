@@ -15,6 +15,7 @@ IMAGENET = {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]}
 HALF = {"mean": [127.5] * 3, "std": [127.5] * 3}
 
 
+@pytest.mark.unhurried
 @pytest.mark.parametrize(
     ("name", "width", "layout", "pixels"),
     [

@@ -15,6 +15,8 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from converters.convert.foreign import read_foreign
 from edge.graph.graph import Graph
 
+pytestmark = pytest.mark.unhurried
+
 UINT8 = {"activation_type": QuantType.QUInt8}
 QDQ = {"quant_format": QuantFormat.QDQ, **UINT8}
 QOPERATOR = {"quant_format": QuantFormat.QOperator, **UINT8}

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -144,6 +145,7 @@ def graphs(draw: st.DrawFn) -> Graph:
     )
 
 
+@pytest.mark.unhurried
 @given(graph=graphs(), keep_nchw_io=st.booleans())
 @examples(250)
 def test_the_nhwc_form_computes_the_same(graph: Graph, keep_nchw_io: bool) -> None:

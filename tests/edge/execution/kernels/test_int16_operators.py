@@ -102,6 +102,7 @@ def test_fully_connected_is_exact_beyond_32_bits(seed: int) -> None:
     assert_exact(graph, random, [random.integers(20000, 32768, (1, inputs)).astype(np.int16)])
 
 
+@pytest.mark.unhurried
 def test_fully_connected_rounds_in_double_half_away_from_zero() -> None:
     """Accumulators (the bias, over an input of zeros) for which a 31-bit multiplier answers otherwise, and ties."""
     random = np.random.default_rng(0)
@@ -237,6 +238,7 @@ def test_a_clip_is_exact_as_the_file_holds_it(low: float, high: float) -> None:
     assert np.array_equal(found, IntegerSimulation(graph).run([EVERY_VALUE])[0])
 
 
+@pytest.mark.unhurried
 @FEW
 @given(seed=SEEDS)
 def test_softmax_and_arg_max_are_exact(seed: int) -> None:

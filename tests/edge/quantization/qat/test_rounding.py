@@ -81,6 +81,7 @@ def test_the_chosen_integers_are_those_that_freeze_exports() -> None:
         np.testing.assert_allclose(weight / column, stored.data, atol=1e-3)
 
 
+@pytest.mark.unhurried
 def test_the_same_images_and_seed_give_the_same_weights() -> None:
     states = []
     for _ in range(2):

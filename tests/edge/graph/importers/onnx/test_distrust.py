@@ -130,6 +130,7 @@ def test_an_empty_axis_is_refused() -> None:
         read_onnx(model.SerializeToString())
 
 
+@pytest.mark.unhurried
 @pytest.mark.parametrize("seed", range(2))
 def test_what_a_mutated_file_reads_as_is_written_or_refused(seed: int) -> None:
     data = proto().SerializeToString()

@@ -22,6 +22,7 @@ def graph() -> Graph:
     return float_graph(build("mobilenet_v2", classes=3, width=0.35, resolution=32).eval(), torch.zeros(1, 3, 32, 32))
 
 
+@pytest.mark.unhurried
 @pytest.mark.parametrize("form", ["float", "qdq", "onnxruntime"])
 def test_every_operator_owns_nodes_and_no_node_of_another_name(graph: Graph, form: str) -> None:
     image = np.random.default_rng(0).normal(size=(1, 3, 32, 32)).astype(np.float32)

@@ -267,6 +267,7 @@ def test_a_fully_connected_operator_flattens_its_input_as_the_kernel_does(tmp_pa
         )
 
 
+@pytest.mark.unhurried
 def test_mutated_files_are_read_or_refused_in_one_line(small_file: bytes) -> None:
     rng = random.Random(0)
     outcomes: Counter[str] = Counter()

@@ -72,6 +72,7 @@ def theirs(data: bytes, width: int) -> list[int]:
     return session.run(None, {"x": pixels(width)})[0].ravel().astype(int).tolist()
 
 
+@pytest.mark.unhurried
 @pytest.mark.parametrize("coordinates", COORDINATES)
 @pytest.mark.parametrize("rounding", ROUNDINGS)
 def test_pixels_and_size_are_those_of_onnxruntime(coordinates: str, rounding: str) -> None:
