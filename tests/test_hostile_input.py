@@ -117,7 +117,7 @@ def every_pair() -> Iterator[object]:
             yield pytest.param(where, thing, id=f"{where}-{thing}", marks=swept)
 
 
-@pytest.mark.parametrize(("where", "thing"), every_pair())
+@pytest.mark.parametrize(("where", "thing"), list(every_pair()))
 def test_whatever_a_path_names_is_refused_in_one_line(
     where: str, thing: str, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

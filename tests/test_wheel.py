@@ -1,4 +1,4 @@
-"""The wheel holds the product alone, neither test nor measurement, and works outside the tree on Python 3.11 and 3.13."""
+"""The wheel holds the product, neither test nor measurement, and works outside the tree on Python 3.11 and 3.13."""
 
 import json
 import sys
