@@ -39,7 +39,7 @@ BENCHMARK_OPTIONS = {name for file in BENCHMARKS for name in re.findall(r'"(--[a
 # Of the system, or a variable or function that a block itself defines: nothing of ours to hold them to.
 SYSTEM = "awk cat cd cp curl echo git head pip python python3 rm sha256sum ssh ssh-copy-id ssh-keyscan unzip vcgencmd"
 OTHERS = {*SYSTEM.split(), "apt-get", "tee", "pre-commit", "ruff", ".", "for", "done", "own", "}"}
-OTHERS |= {"$compare", "$EDGE_NNCF_PYTHON", "$EDGE_MODELOPT_PYTHON"}
+OTHERS |= {"$compare"}
 
 
 def named(wanted: list[Block]) -> pytest.MarkDecorator:
