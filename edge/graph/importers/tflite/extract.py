@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from edge.errors import ModelFileError, UsageError
+from edge.graph.importers.tflite.parsing.accessors import model_accessor
 from edge.graph.importers.tflite.parsing.file import DAMAGE, parse
 from edge.graph.importers.tflite.parsing.schema import SCHEMA_VERSION, pack, schema
 
@@ -37,7 +38,7 @@ class TfliteExtractor:
 
     def __init__(self, data: bytes) -> None:
         self.file = parse(data, "TFLite data")
-        self._root = schema().Model.GetRootAs(data, 0)
+        self._root = model_accessor(schema(), data)
         self._subgraph = self._root.Subgraphs(0)
 
     def extract(self, operator_index: int) -> bytes:

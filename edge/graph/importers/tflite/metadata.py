@@ -10,6 +10,7 @@ from typing import Any
 from edge.errors import ModelFileError
 from edge.graph.importers.tflite.metadata_flatbuffer import decode
 from edge.graph.importers.tflite.metadata_schema import ENUMERATIONS, MODEL_IDENTIFIER
+from edge.graph.importers.tflite.parsing.accessors import ModelAccessor, model_accessor
 from edge.graph.importers.tflite.parsing.file import DAMAGE, load_bytes
 from edge.graph.importers.tflite.parsing.schema import FILE_IDENTIFIER, schema
 
@@ -66,7 +67,7 @@ def read_metadata(source: Path | bytes) -> FileMetadata | None:
     if len(data) < 16 or data[4:8] != FILE_IDENTIFIER:
         raise ModelFileError(where, "not a TFLite file (no TFL3 identifier at byte 4)")
     try:
-        found = _buffer(schema().Model.GetRootAs(data, 0))
+        found = _buffer(model_accessor(schema(), data))
         if found is None:
             return None
         return FileMetadata(model=decode("ModelMetadata", found, MODEL_IDENTIFIER), files=_files(data))
@@ -88,7 +89,7 @@ def metadata_entry(path: Path) -> dict[str, Any] | None:
     return entry
 
 
-def _buffer(root: Any) -> bytes | None:
+def _buffer(root: ModelAccessor) -> bytes | None:
     """The bytes of the buffer that the metadata entry names."""
     count = root.MetadataLength()
     if count > MAX_FILES:

@@ -6,6 +6,7 @@ therefore paid for out of a budget of the file's own size: honest files never co
 
 import math
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,13 @@ import numpy.typing as npt
 from edge.errors import EdgeError, ModelFileError
 from edge.files.bounded_file import read_bytes
 from edge.graph.graph import Quantization
+from edge.graph.importers.tflite.parsing.accessors import (
+    ModelAccessor,
+    OperatorAccessor,
+    QuantizationAccessor,
+    TensorAccessor,
+    model_accessor,
+)
 from edge.graph.importers.tflite.parsing.schema import DTYPES, FILE_IDENTIFIER, SCHEMA_VERSION, names_of, schema
 
 MAX_BYTES = 2**31 - 1
@@ -107,7 +115,7 @@ def parse(data: bytes, where: str) -> FileModel:
     if len(data) < 16 or data[4:8] != FILE_IDENTIFIER:
         raise ModelFileError(where, "not a TFLite file (no TFL3 identifier at byte 4)")
     try:
-        root = module.Model.GetRootAs(data, 0)
+        root = model_accessor(module, data)
         if root.Version() != SCHEMA_VERSION:
             raise ModelFileError(where, f"TFLite schema version {root.Version()}; known: {SCHEMA_VERSION}")
         return _Parser(module, data, root).model()
@@ -120,7 +128,7 @@ def parse(data: bytes, where: str) -> FileModel:
 class _Parser:
     """Reads one model; what is damaged raises one of DAMAGE, for `parse` to name the file."""
 
-    def __init__(self, module: Any, data: bytes, root: Any) -> None:
+    def __init__(self, module: Any, data: bytes, root: ModelAccessor) -> None:
         self.module = module
         self.data = data
         self.root = root
@@ -150,7 +158,7 @@ class _Parser:
             outputs=self._indices(subgraph.OutputsLength(), subgraph.OutputsAsNumpy, len(tensors)),
         )
 
-    def _tensor(self, tensor: Any, index: int) -> FileTensor:
+    def _tensor(self, tensor: TensorAccessor, index: int) -> FileTensor:
         name = self._text(tensor.Name()) or f"tensor_{index}"
         rank = tensor.ShapeLength()
         if rank > MAX_RANK:
@@ -172,9 +180,10 @@ class _Parser:
             unread=unread,
         )
 
-    def _unread(self, tensor: Any, number: int) -> str:
+    def _unread(self, tensor: TensorAccessor, number: int) -> str:
         """Why the values of a sound tensor are not read here, '' for a plain one."""
-        details = tensor.Quantization().DetailsType() if tensor.Quantization() is not None else 0
+        quantization = tensor.Quantization()
+        details = quantization.DetailsType() if quantization is not None else 0
         if number not in self.dtypes:
             return f"tensors of type {self.type_names[number]}"
         if details == getattr(self.module.QuantizationDetails, "BlockwiseQuantization", -1):
@@ -207,9 +216,10 @@ class _Parser:
             raw = raw.copy()
         return np.asarray(raw.view(kind).reshape(shape), dtype=dtype)
 
-    def _quantization(self, found: Any, name: str, shape: tuple[int, ...]) -> Quantization | None:
-        count = found.ScaleLength() if found is not None else 0
-        if count == 0:
+    def _quantization(
+        self, found: QuantizationAccessor | None, name: str, shape: tuple[int, ...]
+    ) -> Quantization | None:
+        if found is None or (count := found.ScaleLength()) == 0:
             return None
         self.budget.spend(count)
         scale = np.array(found.ScaleAsNumpy(), np.float32)
@@ -237,7 +247,7 @@ class _Parser:
             codes.append((custom if name == "CUSTOM" and custom else name, int(code.Version())))
         return codes
 
-    def _operator(self, operator: Any, codes: list[tuple[str, int]], tensors: int) -> FileOperator:
+    def _operator(self, operator: OperatorAccessor, codes: list[tuple[str, int]], tensors: int) -> FileOperator:
         number = operator.OpcodeIndex()
         if number >= len(codes):
             raise ValueError(f"an operator has code {number} of {len(codes)}")
@@ -255,7 +265,9 @@ class _Parser:
             options=options,
         )
 
-    def _indices(self, count: int, read: Any, tensors: int, *, absent: bool = False) -> tuple[int, ...]:
+    def _indices(
+        self, count: int, read: Callable[[], npt.NDArray[np.int32]], tensors: int, *, absent: bool = False
+    ) -> tuple[int, ...]:
         if self.budget.spend(count) == 0:
             return ()
         indices = tuple(int(index) for index in read())
