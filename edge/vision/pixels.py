@@ -86,6 +86,16 @@ class Placement:
     to_height: int
     to_width: int
 
+    @property
+    def in_frame(self) -> tuple[slice, slice]:
+        """The window of the frame, by rows and columns."""
+        return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
+
+    @property
+    def in_input(self) -> tuple[slice, slice]:
+        """Where it lies in the model's input, by rows and columns."""
+        return slice(self.to_top, self.to_top + self.to_height), slice(self.to_left, self.to_left + self.to_width)
+
 
 def placement(frame_hw: tuple[int, int], preprocess: Geometry) -> Placement:
     """Where a frame of this size lands. A crop of a square input has the side round(crop_fraction * short side)."""
@@ -138,7 +148,7 @@ def resize(image: Pixels, preprocess: Geometry) -> Pixels:
     if not taken or image.size == 0:
         raise UsageError(f"a frame must be {FRAME}, found {_told(image)}")
     place = placement(image.shape[:2], preprocess)
-    window = image[place.top : place.top + place.height, place.left : place.left + place.width]
+    window = image[place.in_frame]
     if window.shape[:2] == (place.to_height, place.to_width):
         content = window.copy()
     else:
@@ -150,7 +160,7 @@ def resize(image: Pixels, preprocess: Geometry) -> Pixels:
         return content
     filled = np.empty((preprocess.height, preprocess.width, 3), dtype=np.uint8)
     filled[:] = np.clip(np.rint(np.asarray(preprocess.mean)), 0, 255).astype(np.uint8)
-    filled[place.to_top : place.to_top + place.to_height, place.to_left : place.to_left + place.to_width] = content
+    filled[place.in_input] = content
     return filled
 
 
@@ -173,10 +183,10 @@ def resize_mask(mask: Pixels, preprocess: Geometry, ignore_index: int) -> Pixels
         uint8 (height, width).
     """
     place = placement(mask.shape[:2], preprocess)
-    window = np.ascontiguousarray(mask[place.top : place.top + place.height, place.left : place.left + place.width])
+    window = np.ascontiguousarray(mask[place.in_frame])
     content = cv2.resize(window, (place.to_width, place.to_height), interpolation=cv2.INTER_NEAREST_EXACT)
     filled = np.full((preprocess.height, preprocess.width), ignore_index, dtype=np.uint8)
-    filled[place.to_top : place.to_top + place.to_height, place.to_left : place.to_left + place.to_width] = content
+    filled[place.in_input] = content
     return filled
 
 

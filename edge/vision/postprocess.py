@@ -236,7 +236,7 @@ def restore_map(class_map: Pixels, frame_hw: tuple[int, int], preprocess: Geomet
     if class_map.shape != (preprocess.height, preprocess.width):
         raise UsageError(f"a class map of {class_map.shape} does not fit {preprocess.height}x{preprocess.width}")
     place = placement(frame_hw, preprocess)
-    content = class_map[place.to_top : place.to_top + place.to_height, place.to_left : place.to_left + place.to_width]
+    content = class_map[place.in_input]
     window = cv2.resize(
         np.ascontiguousarray(content), (place.width, place.height), interpolation=cv2.INTER_NEAREST_EXACT
     )

@@ -122,7 +122,7 @@ PREFIX = 'struct.pack(">4sIQ32s", b"EDGE", {}, {}, {})'
         (REPLY.format(PREFIX.format(2, 0, "bytes(32)") + "+b'{}'"), "SHA-256"),
         (REPLY.format(PREFIX.format(2, "1 << 62", "bytes(32)") + "+b'{}'") + "time.sleep(60)", "are allowed"),
         (REPLY.format("b'welcome to this machine' * 10"), "starts with b'welc'"),
-        (REPLY.format(PREFIX.format(2, 0, "hashlib.sha256(b'[]').digest()") + "+b'[]'"), "no object but list"),
+        (REPLY.format(PREFIX.format(2, 0, "hashlib.sha256(b'[]').digest()") + "+b'[]'"), "not an object but list"),
         (REPLY.format(PREFIX.format(2, 0, "hashlib.sha256(b'{}').digest()") + "+b'{}'"), "'python' is 'None'"),
     ],
 )
