@@ -17,6 +17,7 @@ import pytest
 from tests.support.examples import use_profile
 from tests.support.lacking import lacking
 from tests.support.light import is_light
+from tests.support.preprocess_text import preprocess_text
 
 # ONNX Runtime tells its publisher of every use; tests that import it themselves must not.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -190,7 +191,8 @@ def make_artifact(tmp_path: Path) -> MakeArtifact:
     return make
 
 
-TINY_RECIPE = """
+TINY_RECIPE = (
+    """
 name = "tiny"
 
 [model]
@@ -203,16 +205,9 @@ resolution = 32
 train = "generated:classify:train:64"
 val = "generated:classify:val:32"
 
-[preprocess]
-colour_order = "rgb"
-height = 32
-width = 32
-interpolation = "bilinear"
-fit = "stretch"
-crop_fraction = 1.0
-mean = [127.5, 127.5, 127.5]
-std = [127.5, 127.5, 127.5]
-
+"""
+    + preprocess_text()
+    + """
 [train]
 epochs = 1
 batch_size = 16
@@ -224,6 +219,7 @@ batch_size = 16
 learning_rate = 0.005
 
 """
+)
 
 
 @pytest.fixture(scope="session")
@@ -246,19 +242,14 @@ def road(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_card() -> str:
     """A card for the tiny classifier's ONNX files."""
-    return """
+    return (
+        """
 task = "classify"
 
-[preprocess]
-colour_order = "rgb"
-height = 32
-width = 32
-interpolation = "bilinear"
-fit = "stretch"
-crop_fraction = 1.0
-mean = [127.5, 127.5, 127.5]
-std = [127.5, 127.5, 127.5]
-
+"""
+        + preprocess_text()
+        + """
 [labels]
 names = ["a", "b", "c", "d", "e", "f", "g", "h"]
 """
+    )

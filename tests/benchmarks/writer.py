@@ -24,6 +24,7 @@ from edge.engines.python_child import THIS_PYTHON, code_arguments
 from edge.models.registry import build
 from edge.quantization.ptq.calibrate import calibrate
 from edge.quantization.qat.freeze import float_graph
+from tests.support.preprocess_text import preprocess_text
 
 RUNS = 3
 CLASSES = 1000
@@ -49,16 +50,7 @@ task = "classify"
 [labels]
 names = {[f"class {index}" for index in range(CLASSES)]}
 
-[preprocess]
-colour_order = "rgb"
-height = 224
-width = 224
-interpolation = "bilinear"
-fit = "crop"
-crop_fraction = 0.875
-mean = [127.5, 127.5, 127.5]
-std = [127.5, 127.5, 127.5]
-"""
+{preprocess_text(224, 224, fit="crop", crop_fraction=0.875)}"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,24 +22,20 @@ from edge.execution.integer import IntegerSimulation
 from edge.graph.importers.tflite.reader import read_tflite
 from tests.cases.ended import edge
 from tests.support.one_operator import random_input
+from tests.support.preprocess_text import preprocess_text
 
 Array = np.ndarray[Any, Any]
-CARD = """
+CARD = (
+    """
 task = "{task}"
 
-[preprocess]
-colour_order = "rgb"
-height = {height}
-width = {width}
-interpolation = "bilinear"
-fit = "stretch"
-crop_fraction = 1.0
-mean = [127.5, 127.5, 127.5]
-std = [127.5, 127.5, 127.5]
-
+"""
+    + preprocess_text("{height}", "{width}")
+    + """
 [labels]
 names = {names}
 """
+)
 
 
 def card(folder: Path, names: list[str], *, task: str = "classify", height: int = 64, width: int = 64) -> Path:

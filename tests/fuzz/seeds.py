@@ -15,6 +15,7 @@ from edge.graph.graph import Graph
 from edge.models.registry import build
 from edge.quantization.ptq.calibrate import calibrate
 from edge.quantization.qat.freeze import float_graph
+from tests.support.preprocess_text import preprocess_text
 
 SIDE = 32
 NETWORKS = {
@@ -22,22 +23,17 @@ NETWORKS = {
     "fast_scnn": {"classes": 4, "resolution_hw": (SIDE * 2, SIDE * 2)},
 }
 OFFICIAL = ("vww_96_int8.tflite", "mobilenet_v1_0.25_128_quant.tflite")
-CARD = """
+CARD = (
+    """
 task = "{task}"
 
-[preprocess]
-colour_order = "rgb"
-height = {side}
-width = {side}
-interpolation = "bilinear"
-fit = "stretch"
-crop_fraction = 1.0
-mean = [127.5, 127.5, 127.5]
-std = [127.5, 127.5, 127.5]
-
+"""
+    + preprocess_text("{side}", "{side}")
+    + """
 [labels]
 names = ["a", "b", "c", "d"]
 """
+)
 # operators outside the two networks, so that their readers meet damage too
 PARTS = """<ir_version: 8, opset_import: ["": 18]> parts (float[1,3,32,32] x) => (float[1,4] y) {
   c = Conv<kernel_shape=[3,3], strides=[2,2], auto_pad="SAME_UPPER">(x, w)

@@ -6,23 +6,19 @@ import numpy as np
 from onnx import ModelProto
 
 from tests.support.onnx_models import model, node, values
+from tests.support.preprocess_text import preprocess_text
 
 SIZE = 32
 SHIFT = -1.9  # about half of the cells of a picture are on
-CARD = """task = "{task}"
+CARD = (
+    """task = "{task}"
 {said}
-[preprocess]
-colour_order = "rgb"
-height = 32
-width = 32
-interpolation = "bilinear"
-fit = "stretch"
-crop_fraction = 1.0
-mean = [127.5, 127.5, 127.5]
-std = [127.5, 127.5, 127.5]
-[labels]
+"""
+    + preprocess_text()
+    + """[labels]
 names = [{names}]
 """
+)
 
 
 def classifier(end: str, classes: int, *, bias: float = 0.0) -> ModelProto:

@@ -9,21 +9,18 @@ import numpy.typing as npt
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from tests.support.preprocess_text import preprocess_text
+
 Array = npt.NDArray[Any]
 
-CARD = """task = "classify"
-[preprocess]
-colour_order = "rgb"
-height = 8
-width = 8
-interpolation = "bilinear"
-fit = "stretch"
-crop_fraction = 1.0
-mean = [127.5, 127.5, 127.5]
-std = [127.5, 127.5, 127.5]
-[labels]
+CARD = (
+    """task = "classify"
+"""
+    + preprocess_text(8, 8)
+    + """[labels]
 names = ["a", "b", "c"]
 """
+)
 
 
 def values(*shape: int, seed: int = 0) -> Array:

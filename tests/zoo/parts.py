@@ -29,12 +29,14 @@ from tests.cases.ended import edge
 from tests.cases.inputs import KEPT
 from tests.support.heads import card, classifier, segmenter
 from tests.support.onnx_models import written
+from tests.support.preprocess_text import preprocess_text
 from tests.support.shape_models import MAKERS
 from tests.support.writer_cases import CASES, graph_of
 
 HEADS = ("logits", "Softmax", "Sigmoid")
 NAMES = ("a", "b", "c", "d")
-RECIPE = """
+RECIPE = (
+    """
 name = "{name}"
 [model]
 name = "{network}"
@@ -43,16 +45,9 @@ classes = 8
 [data]
 train = "generated:{task}:train:16"
 val = "generated:{task}:val:8"
-[preprocess]
-colour_order = "rgb"
-height = {height}
-width = {width}
-interpolation = "bilinear"
-fit = "stretch"
-crop_fraction = 1.0
-mean = [127.5, 127.5, 127.5]
-std = [127.5, 127.5, 127.5]
-[train]
+"""
+    + preprocess_text("{height}", "{width}")
+    + """[train]
 epochs = 1
 batch_size = 8
 learning_rate = 0.05
@@ -61,6 +56,7 @@ epochs = 1
 batch_size = 8
 learning_rate = 0.005
 """
+)
 # name -> (network, its arguments, task, size of the input)
 OWN: Mapping[str, tuple[str, str, str, tuple[int, int]]] = MappingProxyType(
     {

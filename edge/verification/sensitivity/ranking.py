@@ -14,6 +14,7 @@ from edge.execution.integer import IntegerSimulation
 from edge.graph.analyses.batch_axis import batch_axis_user
 from edge.graph.analyses.output_meaning import proof_of
 from edge.graph.graph import Graph
+from edge.graph.passes.rewrite import rebuild
 from edge.port import dequantize
 from edge.predictor.selftest import model_input
 from edge.verification.checks.accuracy import Participant
@@ -21,7 +22,6 @@ from edge.verification.checks.images import Images
 from edge.verification.checks.subject import Subject
 from edge.verification.sensitivity.mixed import FLOAT, WHOLE, Layer, MixedNetwork, Values
 from edge.verification.sensitivity.real_weights import RealWeights, real_weights
-from edge.verification.sensitivity.scores import ending_in_scores
 from edge.vision.preprocess import in_layout, normalize
 
 ACTIVATION_BYTES_PER_BATCH = 1 << 27
@@ -105,7 +105,7 @@ def rank_layers(
         UnsupportedError: an operator without a float formula, by name.
     """
     start = clock()
-    graph = ending_in_scores(subject.graphs[subject.source.path])
+    graph = _ending_in_scores(subject.graphs[subject.source.path])
     weights = real_weights(graph, parent)
     network = MixedNetwork(graph, weights.values)
     bench = _Bench(subject, images, graph, network)
@@ -244,3 +244,15 @@ def _share(part: float, whole: float) -> float:
     if whole > 0:
         return part / whole
     return 0.0 if part == 0 else float("inf")
+
+
+def _ending_in_scores(graph: Graph) -> Graph:
+    """Cut an ArgMax or a Softmax off the first output; other outputs are dropped when it is cut, else they stay.
+
+    A class map has no fine measure of error, and a softmax hides all but the largest scores; the activations before
+    them have.
+    """
+    producer = graph.producer(graph.outputs[0])
+    if producer is None or producer.kind not in ("ArgMax", "Softmax", "LogSoftmax"):
+        return graph
+    return rebuild(graph, graph.operators, outputs=(producer.inputs[0],))

@@ -16,20 +16,16 @@ from edge.models.pretrained import load_pretrained
 from edge.models.registry import build
 from edge.quantization.qat.freeze import float_graph
 from edge.vision.preprocess import apply_table, normalize, quantize_table, resize
+from tests.support.preprocess_text import preprocess_text
 
-CARD = """task = "classify"
-[preprocess]
-colour_order = "rgb"
-height = 224
-width = 224
-interpolation = "bilinear"
-fit = "crop"
-crop_fraction = 0.875
-mean = [127.5, 127.5, 127.5]
-std = [127.5, 127.5, 127.5]
-[labels]
+CARD = (
+    """task = "classify"
+"""
+    + preprocess_text(224, 224, fit="crop", crop_fraction=0.875)
+    + """[labels]
 file = "labels.txt"
 """
+)
 
 
 @pytest.mark.data

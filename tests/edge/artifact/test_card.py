@@ -6,20 +6,16 @@ import pytest
 
 from edge.artifact.card import read_card
 from edge.errors import RecipeError
+from tests.support.preprocess_text import preprocess_text
 
-CARD = """task = "classify"
-[preprocess]
-colour_order = "rgb"
-height = 224
-width = 224
-interpolation = "bilinear"
-fit = "crop"
-crop_fraction = 0.875
-mean = [127.5, 127.5, 127.5]
-std = [127.5, 127.5, 127.5]
-[labels]
+CARD = (
+    """task = "classify"
+"""
+    + preprocess_text(224, 224, fit="crop", crop_fraction=0.875)
+    + """[labels]
 names = ["cat", "dog"]
 """
+)
 
 
 def write(tmp_path: Path, text: str) -> Path:

@@ -13,20 +13,16 @@ from converters.onnx.file import onnx_bytes
 from edge.artifact.manifest import open_artifact
 from edge.cli.main import main
 from edge.quantization.qat.freeze import float_graph
+from tests.support.preprocess_text import preprocess_text
 
-CARD = """task = "classify"
-[preprocess]
-colour_order = "rgb"
-height = 16
-width = 16
-interpolation = "bilinear"
-fit = "stretch"
-crop_fraction = 1.0
-mean = [127.5, 127.5, 127.5]
-std = [127.5, 127.5, 127.5]
-[labels]
+CARD = (
+    """task = "classify"
+"""
+    + preprocess_text(16, 16)
+    + """[labels]
 names = ["dark", "bright", "grey"]
 """
+)
 
 
 @pytest.fixture

@@ -8,28 +8,24 @@ import pytest
 
 from edge.data.open_split import open_split
 from edge.errors import DataError, UsageError
+from tests.support.preprocess_text import preprocess_text
 
-RECIPE = """
+RECIPE = (
+    """
 name = "r"
 [model]
 name = "mobilenet_v2"
 [data]
 train = "generated:classify:train:40"
 {more}
-[preprocess]
-colour_order = "rgb"
-height = 32
-width = 32
-interpolation = "bilinear"
-fit = "stretch"
-crop_fraction = 1.0
-mean = [127.5, 127.5, 127.5]
-std = [127.5, 127.5, 127.5]
-[train]
+"""
+    + preprocess_text()
+    + """[train]
 epochs = 1
 batch_size = 8
 learning_rate = 0.1
 """
+)
 
 
 def test_the_held_out_part_and_the_rest_are_the_whole(tmp_path: Path) -> None:
