@@ -1,6 +1,7 @@
 """The float phase: the network of the recipe on labels or masks."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -39,101 +40,149 @@ def float_job(recipe: Recipe, train: Split, val: Split | None, reporter: Reporte
     check_fit(recipe, float_module(recipe), train, val)
     device = training_device()
     torch.manual_seed(phase.seed)
-    size_hw = phase.crop_hw or (recipe.preprocess.height, recipe.preprocess.width)
     model = float_module(recipe, phase.crop_hw)
     result = float_module(recipe)
     loaded: LoadedWeights | None = None
     if phase.init is not None:
         anew = phase.reset_head or phase.head == "probe"
         loaded = load_pretrained(model, expand(phase.init, recipe.data.root), reinitialize_head=anew)
-    model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
-    result = result.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
+    for module in (model, result):
+        module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
     batches = Batches(
         train,
         recipe.preprocess,
         phase,
-        size_hw=size_hw,
+        size_hw=phase.crop_hw or (recipe.preprocess.height, recipe.preprocess.width),
         cache=recipe.data.cache,
         workers=recipe.data.workers,
         with_targets=phase.epochs > 0,
     )
     weights = LOSSES[train.scores].weights(phase, train) if phase.epochs else None
-    weights = weights.to(device) if weights is not None else None
-    normalize = Normalizer(recipe.preprocess)
-    folded = bool(without_statistics(model))
-    frozen_from = phase.freeze_batch_norm_epoch
-    if frozen_from is None and folded:
-        frozen_from = 0
     if phase.head == "probe":
         check_probe(model, train)
-
-    def begin() -> None:
-        if folded and phase.epochs > 0:
-            if frozen_from == 0:
-                reporter.say("batch norm is folded into the weights: its statistics stay frozen")
-            else:
-                give_statistics(model, batches, normalize, reporter)
-        if phase.head == "probe":
-            reporter.start("linear probe", len(probe_images(train, phase.seed)))
-            probe = start_from_probe(
-                model,
-                train,
-                recipe.preprocess,
-                phase.seed,
-                mirrored=phase.augment.flip > 0,
-                pretrained=None if loaded is None else loaded.classifier,
-                advance=lambda n: reporter.advance(n),
-            )
-            reporter.say(f"linear probe: {probe.told} on the training images, cross-validated")
-
-    def begin_epoch(epoch: int) -> None:
-        if frozen_from is not None and epoch >= frozen_from:
-            hold_still(model)
-
-    def loss(batch: Batch) -> Tensor:
-        images = normalize(batch.images.to(device))
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=phase.bf16):
-            outputs = model.forward_with_auxiliary(images) if phase.auxiliary_weight > 0 else (model(images),)
-        assert batch.targets is not None
-        return auxiliary_loss(
-            outputs,
-            batch.targets.to(device),
-            scores=train.scores,
-            weight=phase.auxiliary_weight,
-            stride=phase.loss_stride,
-            auxiliary_stride=phase.auxiliary_stride,
-            weights=weights,
-            label_smoothing=phase.label_smoothing,
-        )
-
-    def evaluated(tensors: Mapping[str, Tensor]) -> Mapping[str, Any]:
-        load_tensors(result, tensors, "float phase")
-        return validated(result, val, recipe, reporter)
-
-    def checkpoint(tensors: Mapping[str, Tensor], metrics: Mapping[str, Any]) -> Checkpoint:
-        load_tensors(result, tensors, "float phase")
-        labelled = val if val is not None and not train.classes else train
-        return Checkpoint(
-            kind="float",
-            recipe=recipe,
-            tensors=result.state_dict(),
-            labels=labels_of(labelled),
-            metrics=metrics,
-            scores=labelled.scores,
-            versions=versions(),
-        )
-
+    steps = _FloatPhase(
+        recipe=recipe,
+        train=train,
+        val=val,
+        model=model,
+        result=result,
+        loaded=loaded,
+        batches=batches,
+        normalize=Normalizer(recipe.preprocess),
+        weights=weights.to(device) if weights is not None else None,
+        folded=bool(without_statistics(model)),
+        reporter=reporter,
+    )
     return Job(
         phase=phase,
         result_name=FLOAT_NAME,
         model=model,
         batches=batches,
-        loss=loss,
-        begin=begin,
-        begin_epoch=begin_epoch,
-        evaluate=evaluated,
-        checkpoint=checkpoint,
+        loss=steps.loss,
+        begin=steps.begin,
+        begin_epoch=steps.begin_epoch,
+        evaluate=steps.evaluated,
+        checkpoint=steps.checkpoint,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _FloatPhase:
+    """The steps of the phase, with what they share.
+
+    Attributes:
+        model, result: what is trained, and the network of the model's own input size that carries the result.
+        loaded: the weights it started from.
+        weights: of the classes in the loss.
+        folded: the weights came with batch norm folded into them.
+    """
+
+    recipe: Recipe
+    train: Split
+    val: Split | None
+    model: nn.Module
+    result: nn.Module
+    loaded: LoadedWeights | None
+    batches: Batches
+    normalize: Normalizer
+    weights: Tensor | None
+    folded: bool
+    reporter: Reporter
+
+    @property
+    def _frozen_from(self) -> int | None:
+        """The epoch from which batch norm stands still; at once where its statistics are folded away."""
+        frozen_from = self.recipe.train.freeze_batch_norm_epoch
+        return 0 if frozen_from is None and self.folded else frozen_from
+
+    def begin(self) -> None:
+        """The first weights: statistics of folded batch norm, a head by a linear probe."""
+        phase = self.recipe.train
+        if self.folded and phase.epochs > 0:
+            if self._frozen_from == 0:
+                self.reporter.say("batch norm is folded into the weights: its statistics stay frozen")
+            else:
+                give_statistics(self.model, self.batches, self.normalize, self.reporter)
+        if phase.head == "probe":
+            self.reporter.start("linear probe", len(probe_images(self.train, phase.seed)))
+            probe = start_from_probe(
+                self.model,
+                self.train,
+                self.recipe.preprocess,
+                phase.seed,
+                mirrored=phase.augment.flip > 0,
+                pretrained=None if self.loaded is None else self.loaded.classifier,
+                advance=lambda n: self.reporter.advance(n),
+            )
+            self.reporter.say(f"linear probe: {probe.told} on the training images, cross-validated")
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Batch norm statistics move until their epoch of freezing."""
+        if self._frozen_from is not None and epoch >= self._frozen_from:
+            hold_still(self.model)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """The loss of a batch, auxiliary heads included."""
+        phase, device = self.recipe.train, next(self.model.parameters()).device
+        images = self.normalize(batch.images.to(device))
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=phase.bf16):
+            outputs = self._outputs(images)
+        assert batch.targets is not None
+        return auxiliary_loss(
+            outputs,
+            batch.targets.to(device),
+            scores=self.train.scores,
+            weight=phase.auxiliary_weight,
+            stride=phase.loss_stride,
+            auxiliary_stride=phase.auxiliary_stride,
+            weights=self.weights,
+            label_smoothing=phase.label_smoothing,
+        )
+
+    def _outputs(self, images: Tensor) -> tuple[Tensor, ...]:
+        if self.recipe.train.auxiliary_weight == 0:
+            return (self.model(images),)
+        outputs: tuple[Tensor, ...] = self.model.forward_with_auxiliary(images)  # type: ignore[operator]  # check_fit asked for it
+        return outputs
+
+    def evaluated(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Any]:
+        """The metrics of these tensors."""
+        load_tensors(self.result, tensors, "float phase")
+        return validated(self.result, self.val, self.recipe, self.reporter)
+
+    def checkpoint(self, tensors: Mapping[str, Tensor], metrics: Mapping[str, Any]) -> Checkpoint:
+        """The checkpoint of these tensors."""
+        load_tensors(self.result, tensors, "float phase")
+        labelled = self.val if self.val is not None and not self.train.classes else self.train
+        return Checkpoint(
+            kind="float",
+            recipe=self.recipe,
+            tensors=self.result.state_dict(),
+            labels=labels_of(labelled),
+            metrics=metrics,
+            scores=labelled.scores,
+            versions=versions(),
+        )
 
 
 def give_statistics(model: nn.Module, batches: Batches, normalize: Normalizer, reporter: Reporter) -> None:

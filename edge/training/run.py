@@ -13,7 +13,7 @@ RUN/
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -65,6 +65,22 @@ class Request:
     threads: int | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """What the phases of a run share; `notes` are said once training begins."""
+
+    request: Request
+    training: Split
+    val: Split | None
+    reporter: Reporter
+    notes: Sequence[str]
+
+    def say_notes(self) -> None:
+        """What is to be said once training begins: what is refused before is one line alone."""
+        for note in self.notes:
+            self.reporter.say(note)
+
+
 def train(request: Request, reporter: Reporter) -> Position:
     """Run what is asked and return where the run stands then.
 
@@ -99,9 +115,10 @@ def _run(request: Request, reporter: Reporter) -> Position:
     lacking = [f"{training.origin}: {note}" for note in class_notes(training)]
     lacking += [f"{training.origin}: {note}" for note in overlap_notes(training, val)]
     notes = [*request.notes, *lacking, f"{_counted(training)} to train on, {validated} to validate on"]
+    run = _Run(request=request, training=training, val=val, reporter=reporter, notes=notes)
     resuming = request.resume and is_file(folder / STATE_NAME)
     if position.phase == "float":
-        _float_phase(request, position, training, val, reporter, resuming, notes)
+        _float_phase(run, position, resume=resuming)
         if request.phases == "float" or recipe.qat is None:
             return _judged(recipe.train, position, val, reporter)
         position = Position(
@@ -112,7 +129,8 @@ def _run(request: Request, reporter: Reporter) -> Position:
             threads=position.threads,
         )
         resuming = False
-    _qat_phase(request, position, training, val, reporter, resuming, notes)
+        run = replace(run, notes=())
+    _qat_phase(run, position, resume=resuming)
     assert recipe.qat is not None  # refused above
     return _judged(recipe.qat, position, val, reporter)
 
@@ -170,47 +188,24 @@ def _require_same_samples(position: Position, training: Split, val: Split | None
     position.samples_sha256 = found
 
 
-def _float_phase(
-    request: Request,
-    position: Position,
-    training: Split,
-    val: Split | None,
-    reporter: Reporter,
-    resume: bool,
-    notes: list[str],
-) -> None:
-    job = float_job(request.recipe, training, val, reporter)
-    _say_once(notes, reporter)
-    run_phase(job, position, request.folder, reporter, resume=resume)
+def _float_phase(run: _Run, position: Position, *, resume: bool) -> None:
+    job = float_job(run.request.recipe, run.training, run.val, run.reporter)
+    run.say_notes()
+    run_phase(job, position, run.request.folder, run.reporter, resume=resume)
 
 
-def _qat_phase(
-    request: Request,
-    position: Position,
-    training: Split,
-    val: Split | None,
-    reporter: Reporter,
-    resume: bool,
-    notes: list[str],
-) -> None:
-    qat = request.recipe.qat
-    assert qat is not None  # a run reaches this phase only where the recipe has it
+def _qat_phase(run: _Run, position: Position, *, resume: bool) -> None:
+    request, recipe = run.request, run.request.recipe
+    assert recipe.qat is not None  # a run reaches this phase only where the recipe has it
     parent = read_checkpoint(request.init or request.folder / FLOAT_NAME)
     _check_parent(request, parent)
     if position.parent_sha256 not in (None, parent.sha256):
         raise CheckpointError(request.folder / FLOAT_NAME, "is not the network that this run's QAT phase started from")
     position.parent_sha256 = parent.sha256
-    check_fit(request.recipe, restore_module(parent), training, val, parent.scores)
-    job = qat_job(request.recipe, qat, parent, training, val, reporter, observe=not resume)
-    _say_once(notes, reporter)
-    run_phase(job, position, request.folder, reporter, resume=resume)
-
-
-def _say_once(notes: list[str], reporter: Reporter) -> None:
-    """What is to be said once training begins: what is refused before is one line alone."""
-    for note in notes:
-        reporter.say(note)
-    notes.clear()
+    check_fit(recipe, restore_module(parent), run.training, run.val, parent.scores)
+    job = qat_job(recipe, recipe.qat, parent, run.training, run.val, run.reporter, observe=not resume)
+    run.say_notes()
+    run_phase(job, position, request.folder, run.reporter, resume=resume)
 
 
 def _check_parent(request: Request, parent: Checkpoint) -> None:
