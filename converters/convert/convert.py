@@ -11,7 +11,7 @@ from converters.convert.build import build_artifact
 from converters.convert.calibration import Calibration
 from converters.convert.export import export_checkpoint
 from converters.convert.foreign import Foreign, read_foreign
-from converters.convert.heads import append_head
+from converters.convert.heads import TASK_HEADS, append_head
 from converters.convert.options import PLAIN, ConvertOptions
 from converters.packaging.output_meaning import Said, named_classes
 from converters.packaging.package import Description, checked_output, precision_of, refuse_other_folder
@@ -74,10 +74,10 @@ def _load_checkpoint(source: Path, folder: Path, options: ConvertOptions) -> tup
     head = options.head
     checkpoint = read_checkpoint(source)
     task = checkpoint.task
-    segments = task == "segment"
-    if head is not None and not segments:
+    heads = TASK_HEADS.get(task)
+    if head is not None and not heads:
         raise UsageError(f"--head {head}: only a segmenter has one, and {source} is a classifier")
-    chosen: Any = (head or checkpoint.recipe.export.head or "logits") if segments else None
+    chosen: Any = (head or checkpoint.recipe.export.head or "logits") if heads else None
     graph = export_checkpoint(checkpoint, head=chosen or "logits")
     parent = find_parent(checkpoint, source)
     quantization = QuantizationInfo(method="none")
@@ -115,7 +115,7 @@ def find_parent(checkpoint: Checkpoint, source: Path) -> Path | None:
 def _load_onnx(source: Path, folder: Path, options: ConvertOptions) -> tuple[Graph, Description]:
     head = options.head
     card = card_of(source, options)
-    if head is not None and card.task != "segment":
+    if head is not None and not TASK_HEADS.get(card.task):
         raise UsageError(f"--head {head}: only a segmenter has one, and {options.card} says task '{card.task}'")
     foreign = read_foreign(source, options, preprocess=card.preprocess)
     graph = foreign.graph
@@ -124,7 +124,7 @@ def _load_onnx(source: Path, folder: Path, options: ConvertOptions) -> tuple[Gra
     if len(graph.inputs) != 1 or shape != expected:
         raise UsageError(f"{source}: input '{graph.inputs[0]}' is {shape}, and {options.card} says {expected}")
     quantized = precision_of(graph) != "float32"
-    chosen: Any = (head or _own_head(graph)) if card.task == "segment" else None
+    chosen: Any = (head or _own_head(graph)) if TASK_HEADS.get(card.task) else None
     graph = append_head(graph, "logits" if head is None else head)
     description = Description(
         name=options.name or folder.name,

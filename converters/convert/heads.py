@@ -1,11 +1,13 @@
 """What a segmenter ends in: logits or a class map, at the network's own resolution or at full size."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from edge.errors import UsageError, unknown_name
 from edge.graph.graph import Graph, Operator, Tensor, channel_axis
 
 HEADS = ("logits", "full_logits", "class_map", "full")
+TASK_HEADS: Mapping[str, tuple[str, ...]] = {"classify": (), "segment": HEADS}  # what a task's model can end in
 
 
 def append_head(graph: Graph, head: str) -> Graph:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from converters.convert.build import measured_bounds
 from converters.convert.calibration import Calibration, calibration_batches
 from converters.convert.convert import card_of, load_source, selftest_images
+from converters.convert.heads import TASK_HEADS
 from converters.convert.options import PLAIN, ConvertOptions
 from converters.onnx2tf.check import as_nhwc, check_file, check_signature, check_values, written
 from converters.onnx2tf.environment import find_python
@@ -107,7 +108,7 @@ def _source(source: Path, folder: Path, options: ConvertOptions) -> tuple[FloatS
     description = Description(
         name=options.name or folder.name,
         task=card.task,
-        head="logits" if card.task == "segment" else None,
+        head="logits" if TASK_HEADS.get(card.task) else None,
         preprocess=card.preprocess,
         labels=card.labels,
         quantization=QuantizationInfo(method="none"),

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from edge.artifact.manifest import Labels, TensorInfo
-from edge.artifact.output_form import score_count
+from edge.artifact.output_form import OUTPUT_FORMS, score_count
 from edge.errors import UsageError
 from edge.graph.importers.tflite.metadata import BUFFER_NAME, FILE_TYPES, LABEL_FILE, SEGMENTER_NAME
 from edge.graph.importers.tflite.metadata_flatbuffer import encode
 from edge.graph.importers.tflite.metadata_schema import ENUMERATIONS, MODEL_IDENTIFIER, SEGMENTER_IDENTIFIER
 from edge.graph.importers.tflite.parsing.schema import pack, schema
+from edge.tasks.table import TASKS
 from edge.vision.preprocess import Preprocess
 
 # The schema knows RGB and grayscale; BGR is UNKNOWN, which task libraries refuse.
@@ -26,7 +27,7 @@ COLOUR_SPACES = {"rgb": ENUMERATIONS["ColorSpaceType"]["RGB"], "bgr": ENUMERATIO
 VERSION, VERSION_WITH_CUSTOM = "1.0.0", "1.5.0"
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
-TITLES = {"classify": "image classifier", "segment": "image segmenter"}
+SCORES_NAMES = {"classify": "score", "segment": "segmentation_masks"}
 MEANINGS = {
     ("logits", "exclusive"): "Score of each class before softmax; the largest wins.",
     ("probabilities", "exclusive"): "Probability of each class; the largest wins.",
@@ -78,7 +79,7 @@ def _model(task: str, preprocess: Preprocess, given: TensorInfo, output: TensorI
         "output_tensor_metadata": [_scores(task, output)],
     }
     version = VERSION
-    if task == "segment" and output.meaning != "class_map":
+    if OUTPUT_FORMS[task].per_cell and output.meaning != "class_map":
         # Task libraries resize what the activation leaves, then decide: the largest wins, or a mask at 0.5.
         mask_of_logits = output.meaning == "logits" and output.scores == "independent"
         activation = ENUMERATIONS["Activation"]["SIGMOID" if mask_of_logits else "NONE"]
@@ -86,7 +87,7 @@ def _model(task: str, preprocess: Preprocess, given: TensorInfo, output: TensorI
         data = encode("ImageSegmenterOptions", options, SEGMENTER_IDENTIFIER)
         subgraph["custom_metadata"] = [{"name": SEGMENTER_NAME, "data": data}]
         version = VERSION_WITH_CUSTOM
-    title = TITLES[task]
+    title = TASKS[task].title
     return {
         "name": title,
         "description": f"{title[0].upper()}{title[1:]} by edge-deploy; input {given.dtype}, output {output.dtype}.",
@@ -124,7 +125,7 @@ def _scores(task: str, output: TensorInfo) -> dict[str, Any]:
         "description": "Class names in index order.",
         "type": FILE_TYPES["TENSOR_VALUE_LABELS" if by_value else "TENSOR_AXIS_LABELS"],
     }
-    name = "score" if task == "classify" else "class_map" if by_value else "segmentation_masks"
+    name = "class_map" if by_value else SCORES_NAMES[task]
     return {
         "name": name,
         "description": MEANINGS[output.meaning, output.scores],

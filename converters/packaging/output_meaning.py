@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from edge.artifact.card import CardValues
 from edge.artifact.manifest import Labels, Scores, TensorInfo
-from edge.artifact.output_form import score_count
+from edge.artifact.output_form import OUTPUT_FORMS, score_count
 from edge.errors import UsageError
 from edge.graph.analyses.output_meaning import Proof, Values, proof_of
 from edge.graph.graph import Graph
@@ -34,7 +34,7 @@ def output_meaning(graph: Graph, said: Said, *, task: str, count: int) -> tuple[
     """
     proof = proof_of(graph, graph.outputs[0])
     if proof.values == "class_map":
-        if task != "segment":
+        if proof.values not in OUTPUT_FORMS[task].meanings:
             raise UsageError(f"the model ends in {proof.ending}, a class and no scores; {WAY_OUT}")
         return "class_map", None
     values = _values(proof, said)
@@ -49,7 +49,7 @@ def output_meaning(graph: Graph, said: Said, *, task: str, count: int) -> tuple[
     if proof.scores == "exclusive" and said.scores == "independent":
         raise UsageError(f"the card says scores = 'independent', and the model ends in {proof.ending}")
     scores = said.scores or proof.scores
-    if task == "segment" and scores == "independent":
+    if OUTPUT_FORMS[task].per_cell and scores == "independent":
         raise UsageError(
             f"{count} independent scores per cell (the model ends in {proof.ending}): masks that overlap make no class "
             f"map; say scores = 'exclusive' in the card if the largest one wins, or {WAY_OUT}"

@@ -37,7 +37,7 @@ from edge.artifact.manifest import (
     manifest_json,
     open_artifact,
 )
-from edge.artifact.output_form import class_map_problem, form_problem, score_count, shape_problem
+from edge.artifact.output_form import OUTPUT_FORMS, class_map_problem, form_problem, score_count, shape_problem
 from edge.errors import ArtifactError, UsageError
 from edge.files.atomic import check_folder_writable, put, replacing_folder
 from edge.files.bounded_file import is_file
@@ -227,7 +227,7 @@ def _opset(data: bytes) -> int:
 
 def _output_info(graph: Graph, name: str, layout: Layout, description: Description, output: TensorInfo) -> TensorInfo:
     stride = None
-    if description.task == "segment" and len(graph.tensors[name].shape) > 2:
+    if OUTPUT_FORMS[description.task].per_cell and len(graph.tensors[name].shape) > 2:
         # (n, h, w) class maps and NHWC logits have the height at axis 1, NCHW logits at axis 2
         shape = graph.tensors[name].shape
         rows = shape[2] if layout == "nchw" and len(shape) == 4 else shape[1]

@@ -9,16 +9,14 @@ from typing import Any, Literal, cast
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from device_bench.agent.loop import Clock
 from edge.engines.engine import Session
 from edge.errors import EngineError
+from edge.tasks.table import TASKS
+from edge.tasks.task import ModelFacts
 from edge.vision.encoding import input_encoder
 from edge.vision.pixels import Pixels, Triple, resize
-from edge.vision.postprocess import class_scores, frame_class_map
-
-TOP = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +68,8 @@ def stages(spec: Mapping[str, Any], jpeg: bytes, session: Session, clock: Clock)
     # `resize` takes RGB and makes the model's order; for OpenCV's BGR the swap is the opposite one.
     from_bgr = GeometryFacts(**{**numbers, "colour_order": "rgb" if model_order.colour_order == "bgr" else "bgr"})
     encode = input_encoder(TensorFacts(**spec["input"]), model_order)
-    predict = _predict(spec, TensorFacts(**spec["output"]), model_order)
+    task, names = TASKS[spec["task"]], tuple(str(index) for index in range(spec["classes"]))
+    facts = ModelFacts(output=TensorFacts(**spec["output"]), names=names, preprocess=model_order)
     encoded = np.frombuffer(jpeg, np.uint8)
     first = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
     if first is None:
@@ -87,7 +86,7 @@ def stages(spec: Mapping[str, Any], jpeg: bytes, session: Session, clock: Clock)
         quantized = clock()
         output = session.run([raw])[0]
         inferred = clock()
-        predict(output, frame_hw)
+        task.predict(output, facts, frame_hw)
         return (
             decoded - start,
             after_resize - decoded,
@@ -97,12 +96,3 @@ def stages(spec: Mapping[str, Any], jpeg: bytes, session: Session, clock: Clock)
         )
 
     return Stages(frame_hw=frame_hw, run=run)
-
-
-def _predict(
-    spec: Mapping[str, Any], output: TensorFacts, preprocess: GeometryFacts
-) -> Callable[[npt.NDArray[Any], tuple[int, int]], object]:
-    if spec["task"] == "classify":
-        names = tuple(str(index) for index in range(spec["classes"]))
-        return lambda raw, frame_hw: class_scores(raw, output, names, top=TOP)
-    return lambda raw, frame_hw: frame_class_map(raw, output, frame_hw, preprocess)

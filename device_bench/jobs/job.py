@@ -22,11 +22,11 @@ from edge.artifact.manifest import Artifact, ModelFile, TensorInfo
 from edge.errors import FileError, printable
 from edge.predictor.selftest import expected_outputs, model_input, selftest_images
 from edge.predictor.selftest_archive import read_selftest
+from edge.tasks.table import TASKS
 
 SEED = 20260101
 FRAME_WH = (1280, 720)
 JPEG_QUALITY = 90
-END_TO_END_TASKS = ("classify", "segment")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +169,7 @@ def _end_to_end(subject: Subject, jpeg: bytes | None, files: dict[str, Path | by
     artifact, file = subject.artifact, subject.file
     if artifact is None or file is None:
         return {"missing": "a bare model file does not say how a picture becomes its input"}
-    if artifact.manifest.task not in END_TO_END_TASKS or len(file.inputs) != 1 or len(file.outputs) != 1:
+    if artifact.manifest.task not in TASKS or len(file.inputs) != 1 or len(file.outputs) != 1:
         return {"missing": f"a {artifact.manifest.task} model with {len(file.outputs)} outputs has no stages yet"}
     picture = _own_picture(artifact) if jpeg is None else jpeg
     return {

@@ -10,13 +10,30 @@ An output is one of these:
 """
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from edge.artifact.manifest import Labels, Manifest, ModelFile, TensorInfo
     from edge.vision.preprocess import Preprocess
 
-MEANINGS = {"classify": ("logits", "probabilities"), "segment": ("logits", "probabilities", "class_map")}
+
+@dataclass(frozen=True, kw_only=True)
+class OutputForm:
+    """What a task's one output may mean, and whether its scores are of every cell of a map or of the image."""
+
+    meanings: tuple[str, ...]
+    per_cell: bool
+
+
+OUTPUT_FORMS: Mapping[str, OutputForm] = MappingProxyType(
+    {
+        "classify": OutputForm(meanings=("logits", "probabilities"), per_cell=False),
+        "segment": OutputForm(meanings=("logits", "probabilities", "class_map"), per_cell=True),
+    }
+)
 INPUT_DTYPES = ("float32", "int8", "uint8", "int16")
 CLASS_MAP_DTYPES = ("uint8", "int32", "int64")
 MAX_MAP_CLASSES = 255  # a class map is uint8, and 255 is no class
@@ -24,7 +41,7 @@ MAX_MAP_CLASSES = 255  # a class map is uint8, and 255 is no class
 
 def form_problem(task: str, labels: "Labels", preprocess: "Preprocess", file: "ModelFile") -> str | None:
     """Why a predictor could not predict with this file, in words; None where it can, and for a task without one."""
-    if task not in MEANINGS:
+    if task not in OUTPUT_FORMS:
         return None
     if len(file.inputs) != 1 or len(file.outputs) != 1:
         return f"{len(file.inputs)} inputs and {len(file.outputs)} outputs; a predictor takes one each"
@@ -34,7 +51,7 @@ def form_problem(task: str, labels: "Labels", preprocess: "Preprocess", file: "M
 
 def score_count(task: str, output: "TensorInfo") -> int:
     """How many scores an output of logits or probabilities holds, per image or per cell of a segmenter."""
-    if task == "classify":
+    if not OUTPUT_FORMS[task].per_cell:
         return math.prod(output.shape)
     return output.shape[1] if output.layout == "nchw" else output.shape[-1]
 
@@ -42,7 +59,9 @@ def score_count(task: str, output: "TensorInfo") -> int:
 def has_independent_labels(manifest: "Manifest") -> bool:
     """Whether an artifact is a classifier of several labels that do not exclude each other."""
     output = manifest.files[0].outputs[0]
-    return manifest.task == "classify" and output.scores == "independent" and score_count("classify", output) > 1
+    form = OUTPUT_FORMS.get(manifest.task)
+    several = form is not None and not form.per_cell and score_count(manifest.task, output) > 1
+    return several and output.scores == "independent"
 
 
 def _input_problem(given: "TensorInfo", preprocess: "Preprocess") -> str | None:
@@ -60,8 +79,9 @@ def _input_problem(given: "TensorInfo", preprocess: "Preprocess") -> str | None:
 
 
 def _output_problem(task: str, output: "TensorInfo", names: int) -> str | None:
-    if output.meaning not in MEANINGS[task]:
-        return f"output means '{output.meaning}'; a task '{task}' ends in {' or '.join(MEANINGS[task])}"
+    meanings = OUTPUT_FORMS[task].meanings
+    if output.meaning not in meanings:
+        return f"output means '{output.meaning}'; a task '{task}' ends in {' or '.join(meanings)}"
     if output.meaning == "class_map":
         if output.dtype not in CLASS_MAP_DTYPES:
             return f"output '{output.name}' is {output.dtype}; a class map is {' or '.join(CLASS_MAP_DTYPES)}"
@@ -74,11 +94,13 @@ def _output_problem(task: str, output: "TensorInfo", names: int) -> str | None:
 def shape_problem(task: str, output: "TensorInfo") -> str | None:
     """Why an output's shape is not that of one image's scores, or of one map of them."""
     shape = output.shape
-    if task == "classify" and (shape[:1] != (1,) or sum(size > 1 for size in shape) > 1):
-        return f"output '{output.name}' is {shape}; a classifier ends in (1, classes)"
-    if task == "segment" and len(shape) == 2:
-        return f"task 'segment' for a model whose output is {shape}, the scores of a classifier"
-    if task == "segment" and (output.layout not in ("nhwc", "nchw") or len(shape) != 4 or shape[0] != 1):
+    if not OUTPUT_FORMS[task].per_cell:
+        if shape[:1] != (1,) or sum(size > 1 for size in shape) > 1:
+            return f"output '{output.name}' is {shape}; a classifier ends in (1, classes)"
+        return None
+    if len(shape) == 2:
+        return f"task '{task}' for a model whose output is {shape}, the scores of a classifier"
+    if output.layout not in ("nhwc", "nchw") or len(shape) != 4 or shape[0] != 1:
         return f"output '{output.name}' is {shape}; a segmenter ends in one map, (1, classes, height, width) or NHWC"
     return None
 
@@ -93,8 +115,8 @@ def class_map_problem(output: "TensorInfo") -> str | None:
 
 
 def _scores_problem(task: str, output: "TensorInfo", names: int) -> str | None:
-    count = score_count(task, output)
-    if task == "segment" and count > MAX_MAP_CLASSES:
+    count, per_cell = score_count(task, output), OUTPUT_FORMS[task].per_cell
+    if per_cell and count > MAX_MAP_CLASSES:
         return f"{count} classes in the output; a class map holds at most {MAX_MAP_CLASSES}"
     if output.scores is None:
         return f"output '{output.name}' does not say whether its scores are exclusive or independent"
@@ -102,6 +124,6 @@ def _scores_problem(task: str, output: "TensorInfo", names: int) -> str | None:
         if output.scores != "independent":
             return "one score in the output, said to be exclusive: there is nothing that it could exclude"
         return None if names == 2 else f"one score in the output, {names} names; it takes two, of no and of yes"
-    if task == "segment" and output.scores == "independent":
+    if per_cell and output.scores == "independent":
         return f"{count} independent scores per cell: masks that overlap make no class map"
     return None if count == names else f"{count} classes in the output, {names} names in the labels"

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,8 +13,9 @@ import numpy.typing as npt
 from edge.camera.sinks import Sink
 from edge.camera.sources import Frame, Source
 from edge.percentile import nearest_rank
-from edge.predictor.predictor import Prediction, Predictor, SegmentPrediction
-from edge.vision.overlay import draw_class_map, draw_line, draw_scores
+from edge.predictor.predictor import Predictor
+from edge.tasks.task import Prediction, Task
+from edge.vision.overlay import draw_line
 
 Pixels = npt.NDArray[np.uint8]
 Clock = Callable[[], int]
@@ -29,6 +31,7 @@ class Seen:
 
     index: int
     name: str
+    task: Task[Any]
     prediction: Prediction
     times_ns: dict[str, int]
 
@@ -83,7 +86,7 @@ def watch(
             "write": clock() - after_draw,
         }
         times_ns[END_TO_END] = sum(times_ns.values())
-        yield Seen(index=index, name=frame.name, prediction=prediction, times_ns=times_ns)
+        yield Seen(index=index, name=frame.name, task=predictor.task, prediction=prediction, times_ns=times_ns)
         if not all(wants_more):
             return
 
@@ -96,31 +99,15 @@ def draw(frame: Frame, prediction: Prediction, predictor: Predictor) -> Pixels:
     """
     short, long = sorted(frame.image.shape[:2])
     factor = max(1, min(-(-LEGIBLE_SIDE // short), LARGEST_ENLARGED_SIDE // long))
-    rgb = _enlarged(frame.image, factor, cv2.INTER_LINEAR)
+    rgb = frame.image
+    if factor > 1:
+        size_wh = (rgb.shape[1] * factor, rgb.shape[0] * factor)
+        rgb = np.asarray(cv2.resize(rgb, size_wh, interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
     if frame.colour_order == "bgr":
         rgb = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_BGR2RGB), dtype=np.uint8)
-    if not isinstance(prediction, SegmentPrediction):
-        drawn = draw_scores(rgb, prediction.scores)
-    else:
-        palette = predictor.artifact.manifest.labels.palette or ()
-        class_map = _enlarged(prediction.class_map, factor, cv2.INTER_NEAREST_EXACT)
-        drawn = draw_class_map(rgb, class_map, prediction.names, palette)
+    drawn = predictor.task.draw(rgb, prediction, predictor.artifact.manifest.labels.palette or ())
     infer_ms, total_ms = prediction.times.infer_ns / 1e6, prediction.times.total_ns / 1e6
     return draw_line(drawn, f"{predictor.artifact.manifest.name}: {infer_ms:.1f} ms of {total_ms:.1f} ms")
-
-
-def _enlarged(image: Pixels, factor: int, interpolation: int) -> Pixels:
-    if factor == 1:
-        return image
-    size_wh = (image.shape[1] * factor, image.shape[0] * factor)
-    return np.asarray(cv2.resize(image, size_wh, interpolation=interpolation), dtype=image.dtype)
-
-
-def class_shares(prediction: SegmentPrediction) -> dict[str, float]:
-    """Share of the frame that every class covers, the largest first; classes that are absent are omitted."""
-    counts = np.bincount(prediction.class_map.ravel(), minlength=256)[: len(prediction.names)]
-    order = [int(index) for index in np.argsort(-counts, kind="stable") if counts[index]]
-    return {prediction.names[index]: float(counts[index]) / prediction.class_map.size for index in order}
 
 
 def summarize(seen_ns: Sequence[dict[str, int]]) -> list[StageSummary]:

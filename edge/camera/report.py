@@ -6,24 +6,8 @@ from typing import Any
 
 from rich.table import Table
 
-from edge.camera.loop import Seen, StageSummary, class_shares
+from edge.camera.loop import Seen, StageSummary
 from edge.engines.engine import EngineInfo
-from edge.predictor.predictor import LabelsPrediction, Prediction, SegmentPrediction
-
-SHOWN_CLASSES = 3
-
-
-def prediction_object(prediction: Prediction) -> dict[str, Any]:
-    """A prediction as plain data: `classes` with probabilities, or `shares` of the frame.
-
-    Of independent labels also `labels`, the names of those that hold.
-    """
-    if isinstance(prediction, SegmentPrediction):
-        return {"shares": class_shares(prediction)}
-    scores = prediction.scores
-    ranked = zip(scores.indices, scores.names, scores.probabilities, strict=True)
-    classes = {"classes": [{"index": i, "name": name, "probability": p} for i, name, p in ranked]}
-    return {"labels": list(prediction.labels), **classes} if isinstance(prediction, LabelsPrediction) else classes
 
 
 def frame_object(seen: Seen) -> dict[str, Any]:
@@ -32,7 +16,7 @@ def frame_object(seen: Seen) -> dict[str, Any]:
         "kind": "frame",
         "index": seen.index,
         "name": seen.name,
-        **prediction_object(seen.prediction),
+        **seen.task.plain(seen.prediction),
         "times_ns": seen.times_ns,
     }
 
@@ -44,20 +28,8 @@ def summary_object(summary: Sequence[StageSummary], frames: int, info: EngineInf
 
 
 def frame_line(seen: Seen) -> str:
-    """One picture's prediction on one line: `dog.jpg  golden retriever 93.1 %, ...`.
-
-    Of independent labels all that hold; where none does, `no label` and the best in brackets.
-    """
-    shown, form = SHOWN_CLASSES, "{}"
-    if isinstance(seen.prediction, SegmentPrediction):
-        pairs = list(class_shares(seen.prediction).items())
-    else:
-        scores = seen.prediction.scores
-        pairs = list(zip(scores.names, scores.probabilities, strict=True))
-        if isinstance(seen.prediction, LabelsPrediction):
-            shown, form = (scores.decided, "{}") if scores.decided else (SHOWN_CLASSES, "no label ({})")
-    told = ", ".join(f"{name} {100 * value:.1f} %" for name, value in pairs[:shown])
-    return f"{seen.name}  {form.format(told)}"
+    """One picture's prediction on one line: `dog.jpg  golden retriever 93.1 %, ...`; see `Task.line`."""
+    return f"{seen.name}  {seen.task.line(seen.prediction)}"
 
 
 def summary_table(summary: Sequence[StageSummary]) -> Table:

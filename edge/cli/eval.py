@@ -19,11 +19,11 @@ from edge.data.open_split import open_split
 from edge.data.recipe_splits import validation_split
 from edge.data.splits import Split
 from edge.errors import FileError, UsageError
-from edge.evaluation.accuracy import Predict, accuracy
 from edge.files.bounded_file import is_dir, is_file
 from edge.predictor.artifact_predictions import artifact_predictions
 from edge.recipe.recipe import Data
 from edge.recipe.recipe_file import expand
+from edge.tasks.accuracy import Predict, accuracy
 from edge.terminal import Bars, say, say_json, show
 
 
@@ -88,7 +88,7 @@ def command(
         chosen = open_split(
             split=named, images=images, labels=labels, masks=masks, classes=names, skip_damaged=skip_damaged
         )
-    if chosen.task == "images":
+    if not chosen.has_targets:
         raise UsageError(f"{chosen.origin} has no labels; give --labels FILE, or --masks FOLDER for a segmenter")
     if chosen.task != opened.task:
         raise UsageError(f"{subject} is for '{opened.task}', {chosen.origin} for '{chosen.task}'")

@@ -21,7 +21,7 @@ def class_notes(split: Split) -> list[str]:
 
     Refused (DataError): images of one class alone, masks of void alone.
     """
-    if split.task == "segment":
+    if split.has_masks:
         shares = class_shares(split)
         none = [f"'{name}'" for name, share in zip(split.classes, shares, strict=True) if share == 0]
         return (

@@ -36,7 +36,7 @@ def require_model_classes(split: Split, names: tuple[str, ...], subject: str, *,
         independent: whether its classes are labels of which several may hold; one class per image fits these too.
         subject: the model, for the message.
     """
-    if split.task == "images":
+    if not split.has_targets:
         return
     if split.scores == "independent" and not independent:
         raise UsageError(

@@ -6,7 +6,7 @@ came from: a folder, CamVid, Cityscapes, the generator, or a pinned split file.
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +26,14 @@ Pixels = NDArray[np.uint8]
 Truth = tuple[int, ...]  # by independent label: 1 it holds, 0 it does not, UNKNOWN
 UNKNOWN = -1
 Render = Callable[[], Pixels]
+Target = int | Truth | Path | Render | None
 Task = Literal["classify", "segment", "images"]
+# Whether a sample's target is one of the task, by whether its labels are independent.
+TARGETS: Mapping[str, Callable[[Target, bool], bool]] = {
+    "classify": lambda target, independent: isinstance(target, tuple if independent else int),
+    "segment": lambda target, independent: not independent and (isinstance(target, Path) or callable(target)),
+    "images": lambda target, independent: target is None,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +50,7 @@ class Sample:
 
     name: str
     image: Path | Render
-    target: int | Truth | Path | Render | None
+    target: Target
     image_sha256: str | None = None
     mask_sha256: str | None = None
 
@@ -108,6 +115,16 @@ class Split:
         """The sample's name, unique in the split."""
         return self.samples[index].name
 
+    @property
+    def has_targets(self) -> bool:
+        """Whether its samples have targets; without, they are images alone."""
+        return self.task != "images"
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether its targets are masks, as large as their images."""
+        return self.task == "segment"
+
     def image(self, index: int) -> Pixels:
         """RGB uint8 (h, w, 3), decoded now; refused when the file is missing, damaged, or not the pinned one."""
         return _image(self.samples[index])
@@ -161,7 +178,7 @@ class Split:
         """Refuse a sample that `image` or `mask` refuses, without keeping what is decoded; see `decode.check_image`."""
         sample = self.samples[index]
         data = read_file(sample.image, sample.image_sha256) if isinstance(sample.image, Path) else b""
-        if self.task == "segment":
+        if self.has_masks:
             self._mask(sample, decode_image(sample.where, data, cut_is_looked_for=False) if data else _image(sample))
         elif data:
             check_image(sample.where, data)
@@ -180,12 +197,7 @@ class Split:
 
     def _check_label(self, sample: Sample) -> None:
         independent = self.scores == "independent"
-        fits = {
-            "classify": isinstance(sample.target, tuple if independent else int),
-            "images": sample.target is None,
-            "segment": not independent and (isinstance(sample.target, Path) or callable(sample.target)),
-        }[self.task]
-        if not fits:
+        if not TARGETS[self.task](sample.target, independent):
             raise DataError(sample.where, f"its target does not fit the task '{self.task}' of {self.scores} classes")
         if isinstance(sample.target, tuple):
             if len(sample.target) != len(self.classes) or not {*sample.target} <= {0, 1, UNKNOWN}:

@@ -1,4 +1,4 @@
-"""An artifact's predictions of frames, for `edge.evaluation.accuracy`."""
+"""An artifact's predictions of frames, for `edge.tasks.accuracy`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +22,7 @@ def artifact_predictions(
         engine: key of ENGINES; None takes the preferred installed one.
 
     Returns:
-        A function from RGB frames (h, w, 3) to what `edge.evaluation.accuracy` counts: `ranked_values` (classes,), or
+        A function from RGB frames (h, w, 3) to what `edge.tasks.accuracy` counts: `ranked_values` (classes,), or
         class maps uint8 (h, w) of the frames' sizes with 255 where the model saw nothing; and what really runs.
 
     Raises:

@@ -1,7 +1,7 @@
 """Predictor: an artifact on camera frames, with a time for every stage."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,84 +9,19 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.artifact.manifest import Artifact, ModelFile, open_artifact
-from edge.artifact.output_form import has_independent_labels
 from edge.engines.engine import EngineInfo, Session
 from edge.errors import EngineError, UnsupportedError, UsageError, unknown_name
 from edge.predictor.artifact_session import open_artifact_session, require_as_told
 from edge.predictor.choice import choose_engine, file_for
 from edge.predictor.selftest import run_selftest
+from edge.tasks.table import TASKS
+from edge.tasks.task import ModelFacts, Prediction, StageTimes, Task
 from edge.vision.encoding import input_encoder
-from edge.vision.postprocess import ClassScores, class_scores, frame_class_map, ranked_values
 from edge.vision.preprocess import resize
 
 Pixels = npt.NDArray[np.uint8]
 ColourOrder = Literal["bgr", "rgb"]
 COLOUR_ORDERS: tuple[ColourOrder, ...] = ("bgr", "rgb")
-TOP = 5
-
-
-@dataclass(frozen=True, kw_only=True)
-class StageTimes:
-    """Nanoseconds of one prediction's stages, in their order."""
-
-    resize_ns: int
-    quantize_ns: int
-    infer_ns: int
-    postprocess_ns: int
-
-    @property
-    def total_ns(self) -> int:
-        """From the frame to the prediction."""
-        return self.resize_ns + self.quantize_ns + self.infer_ns + self.postprocess_ns
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClassPrediction:
-    """A classifier's prediction: the best classes, at most TOP of them, the best first."""
-
-    scores: ClassScores
-    times: StageTimes
-
-    @property
-    def label(self) -> str:
-        """Name of the best class."""
-        return self.scores.names[0]
-
-    @property
-    def probability(self) -> float:
-        """Probability of the best class, in [0, 1]."""
-        return self.scores.probabilities[0]
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabelsPrediction:
-    """The prediction of a classifier whose labels are independent: those that hold, and the best scores beside them."""
-
-    scores: ClassScores
-    times: StageTimes
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Names of the labels with a probability of at least 0.5, the most probable first; none, one or all."""
-        return self.scores.names[: self.scores.decided]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class SegmentPrediction:
-    """A segmenter's prediction.
-
-    Attributes:
-        class_map: uint8 (frame height, frame width), class indices; 255 where the model saw nothing (fit `crop`). A
-            mask of one channel is 1 where its probability is at least 0.5, else 0.
-        names: class names by index.
-    """
-
-    class_map: Pixels
-    names: tuple[str, ...]
-    times: StageTimes
-
-
-Prediction = ClassPrediction | LabelsPrediction | SegmentPrediction
 
 
 class Predictor:
@@ -102,8 +37,10 @@ class Predictor:
         self._session = session
         self._preprocess = artifact.manifest.preprocess
         require_as_told(artifact, file, session)
-        self._output = file.outputs[0]  # the only one of a task that has a predictor, see `edge.artifact.output_form`
-        self._independent = has_independent_labels(artifact.manifest)
+        self._task = TASKS[artifact.manifest.task]
+        # The only output of a task that has a predictor, see `edge.artifact.output_form`.
+        names = artifact.manifest.labels.names
+        self._facts = ModelFacts(output=file.outputs[0], names=names, preprocess=self._preprocess)
         self._encode = input_encoder(file.inputs[0], self._preprocess)
         # `resize` takes RGB and makes the model's order; for a BGR frame the swap is the opposite one.
         opposite: ColourOrder = "rgb" if self._preprocess.colour_order == "bgr" else "bgr"
@@ -133,7 +70,7 @@ class Predictor:
             UnsupportedError: a task that has no predictor.
         """
         opened = artifact if isinstance(artifact, Artifact) else open_artifact(artifact)
-        if opened.manifest.task not in ("classify", "segment"):
+        if opened.manifest.task not in TASKS:
             raise UnsupportedError(f"{opened.folder}: task '{opened.manifest.task}' has no predictor")
         chosen = engine or choose_engine(opened)
         file = file_for(opened, chosen)
@@ -152,6 +89,11 @@ class Predictor:
     def artifact(self) -> Artifact:
         """The opened artifact."""
         return self._artifact
+
+    @property
+    def task(self) -> Task[Any]:
+        """What its predictions are, and how they are shown."""
+        return self._task
 
     @property
     def info(self) -> EngineInfo:
@@ -190,26 +132,16 @@ class Predictor:
         after_quantize = time.perf_counter_ns()
         output = self._session.run([raw])[0]
         after_infer = time.perf_counter_ns()
-        frame_hw = (frame.shape[0], frame.shape[1])
-        result: ClassScores | Pixels
-        if self._artifact.manifest.task == "classify":
-            result = class_scores(output, self._output, self._artifact.manifest.labels.names, top=TOP)
-        else:
-            result = frame_class_map(output, self._output, frame_hw, self._preprocess)
+        prediction: Prediction = self._task.predict(output, self._facts, (frame.shape[0], frame.shape[1]))
         times = StageTimes(
             resize_ns=after_resize - start,
             quantize_ns=after_quantize - after_resize,
             infer_ns=after_infer - after_quantize,
             postprocess_ns=time.perf_counter_ns() - after_infer,
         )
-        if isinstance(result, ClassScores):
-            kind = LabelsPrediction if self._independent else ClassPrediction
-            return kind(scores=result, times=times)
-        return SegmentPrediction(class_map=result, names=self._artifact.manifest.labels.names, times=times)
+        return replace(prediction, times=times)
 
     def values(self, frame: Pixels, *, colour_order: ColourOrder = "bgr") -> npt.NDArray[Any]:
-        """What an evaluation counts: a classifier's `ranked_values` (classes,), a segmenter's class map (h, w)."""
+        """What an evaluation counts (`Task.values`): a classifier's `ranked_values`, a segmenter's class map (h, w)."""
         output = self._session.run([self._encode(resize(frame, self._resize_as[colour_order])[None])])[0]
-        if self._artifact.manifest.task == "classify":
-            return ranked_values(output, self._output)
-        return frame_class_map(output, self._output, (frame.shape[0], frame.shape[1]), self._preprocess)
+        return self._task.values(output, self._facts, (frame.shape[0], frame.shape[1]))

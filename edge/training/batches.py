@@ -80,7 +80,7 @@ class Batches:
         if not phase.drop_partial or not count:
             count = -(-len(split) // phase.batch_size)
         self.per_epoch = count
-        if with_targets and split.task == "images":
+        if with_targets and not split.has_targets:
             raise UsageError(f"{split.origin}: has no labels to train on; give a split with labels or label_weight = 0")
 
     def order(self, epoch: int) -> list[int]:
@@ -110,7 +110,7 @@ class Batches:
         rng = np.random.default_rng((self.phase.seed, _AUGMENT, epoch, index))
         image, target = self._decoded(index)
         augment = self.phase.augment
-        if isinstance(target, np.ndarray) and self.split.task == "segment":
+        if isinstance(target, np.ndarray) and self.split.has_masks:
             fill = _grey(self.preprocess)
             return augment_segmentation(
                 image, target, self.size_hw, _segmentation(augment), rng, ignore_index=NO_CLASS, fill=fill
@@ -122,7 +122,7 @@ class Batches:
             return self._cache[index]
         image = self.split.image(index)
         target: Target
-        if self.with_targets and self.split.task == "segment":
+        if self.with_targets and self.split.has_masks:
             mask = self.split.mask(index, image)
             image, target = resize(image, self.preprocess), self._mask(mask)
         else:

@@ -32,7 +32,7 @@ class Checkpoint:
         tensors: the state dict.
         labels: what the outputs mean. scores: whether they exclude each other.
         metrics: of the last evaluation: `epoch`, `complete`, `images`, `split_sha256`, and the figures of
-            `edge.evaluation.accuracy`.
+            `edge.tasks.accuracy`.
         parent_sha256: hash of the float checkpoint that a `qat` one was trained from.
         versions: of what trained it.
         path, sha256: where it was read from and the file's hash; None and empty for one that was not.

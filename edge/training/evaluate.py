@@ -8,9 +8,11 @@ import torch
 from torch import nn
 
 from edge.data.splits import Split
-from edge.evaluation.accuracy import Advance, Pixels, accuracy, no_progress
+from edge.tasks.accuracy import Advance, Pixels, accuracy, no_progress
+from edge.tasks.table import TASKS
+from edge.tasks.task import ModelFacts
 from edge.training.batches import Normalizer
-from edge.vision.postprocess import OutputInfo, frame_class_map
+from edge.vision.postprocess import OutputInfo
 from edge.vision.preprocess import Preprocess, resize
 
 BATCH_SIZE = 8
@@ -26,7 +28,7 @@ def evaluate(
         advance: called with the number of images done since the last call.
 
     Returns:
-        See `edge.evaluation.accuracy.accuracy`.
+        See `edge.tasks.accuracy.accuracy`.
     """
     training = model.training
     model.eval()
@@ -47,16 +49,17 @@ def module_predictions(
 ) -> Callable[[list[Pixels]], list[np.ndarray[Any, Any]]]:
     """A network's predictions of frames: class scores (classes,) or class maps of the frames' sizes."""
     normalize = Normalizer(preprocess)
+    facts = ModelFacts(output=LOGITS, names=(), preprocess=preprocess)
     device = next(model.parameters()).device
 
     def predict(frames: list[Pixels]) -> list[np.ndarray[Any, Any]]:
         pixels = torch.from_numpy(np.stack([resize(frame, preprocess) for frame in frames]))
         with torch.inference_mode():
             outputs = model(normalize(pixels.to(device))).float().cpu().numpy()
-        if task != "segment":
+        if outputs.ndim == 2:  # scores of images, counted as they are
             return list(outputs)
         return [
-            frame_class_map(one[None], LOGITS, frame.shape[:2], preprocess)
+            TASKS[task].values(one[None], facts, (frame.shape[0], frame.shape[1]))
             for one, frame in zip(outputs, frames, strict=True)
         ]
 

@@ -219,7 +219,7 @@ def check_fit(recipe: Recipe, model: nn.Module, train: Split, val: Split | None,
     if recipe.train.auxiliary_weight > 0 and not hasattr(model, "forward_with_auxiliary"):
         raise UsageError(f"[train] auxiliary_weight: {recipe.model.name} has no auxiliary heads; omit it")
     for split in (train, val):
-        if split is None or split.task == "images":
+        if split is None or not split.has_targets:
             continue
         if split.task != model.task:
             raise UsageError(f"{split.origin} is for '{split.task}', {recipe.model.name} for '{model.task}'")

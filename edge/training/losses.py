@@ -123,7 +123,7 @@ def class_weights(phase: Phase, split: Split) -> Tensor | None:
 
 
 def _shares(split: Split) -> NDArray[np.float64]:
-    if split.task == "segment":
+    if split.has_masks:
         return class_shares(split)
     counts = np.bincount([split.label(index) for index in range(len(split))], minlength=len(split.classes))
     return np.asarray(counts / counts.sum())

@@ -51,7 +51,7 @@ def recipe_for(asked: OwnImages, overrides: Sequence[str]) -> tuple[Recipe, tupl
     divided = parts(Path(asked.images)) if _names_images_alone(asked) else {}
     data = _data(asked, divided)
     train = open_split(**split_arguments(data.train, data.root))  # looked at as a whole when training begins
-    if train.task == "images":
+    if not train.has_targets:
         raise UsageError(
             f"{train.origin}: images alone, nothing to learn; give one folder per class, --labels or --masks"
         )
@@ -70,7 +70,7 @@ def recipe_for(asked: OwnImages, overrides: Sequence[str]) -> tuple[Recipe, tupl
         classes=len(train.classes),
         count=len(train),
         independent=train.scores == "independent",
-        size_hw=_size_hw(train) if train.task == "segment" else None,
+        size_hw=_size_hw(train) if train.has_masks else None,
     )
     recipe = own_recipe(data, images, model=asked.model, weights=weights, overrides=overrides)
     if doubt := pixel_scale_doubt(recipe.preprocess.mean, recipe.preprocess.std):

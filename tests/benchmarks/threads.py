@@ -22,7 +22,9 @@ from edge.engines.python_child import THIS_PYTHON
 from edge.engines.table import ENGINES, engine_spec
 from edge.errors import EdgeError
 from edge.predictor.choice import file_for
-from edge.predictor.predictor import Predictor, SegmentPrediction
+from edge.predictor.predictor import Predictor
+from edge.tasks.classify import ClassPrediction, LabelsPrediction
+from edge.tasks.segment import SegmentPrediction
 
 Outputs = Sequence[npt.NDArray[Any]]
 
@@ -70,7 +72,10 @@ def predictor_call(predict: Predictor, count: int) -> Callable[[int], Outputs]:
 
     def call(number: int) -> Outputs:
         found = predict(frames[number])
-        return [found.class_map] if isinstance(found, SegmentPrediction) else [np.array(found.scores.probabilities)]
+        if isinstance(found, SegmentPrediction):
+            return [found.class_map]
+        assert isinstance(found, ClassPrediction | LabelsPrediction)
+        return [np.array(found.scores.probabilities)]
 
     return call
 

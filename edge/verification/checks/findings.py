@@ -1,6 +1,6 @@
 """What the checks on images found, held against the thresholds: end to end, accuracy, agreement, size."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from edge.artifact.manifest import Artifact
@@ -8,7 +8,7 @@ from edge.artifact.thresholds import Limits
 from edge.artifact.verdict import NO_PARENT, Finding, accuracy_finding, agreement_finding, size_finding
 from edge.evaluation.chance import chance_finding, chance_of
 from edge.predictor.selftest import run_selftest
-from edge.verification.checks.accuracy import MULTI_LABEL, Participant, metric_of
+from edge.verification.checks.accuracy import Participant, measure_of
 from edge.verification.checks.end_to_end import Comparison
 from edge.verification.checks.images import Images
 from edge.verification.checks.operators import allowed_quanta
@@ -17,7 +17,6 @@ from edge.verification.checks.subject import Subject
 
 FLOAT_TOLERANCE = 1e-3
 CLASS_MAP_TOLERANCE = 0.01
-DECISIONS: Mapping[str, str] = {"classify": "images", "segment": "pixels"}
 
 
 def end_to_end_finding(subject: Subject, runtime: Runtime, images: Images, limits: Limits) -> Finding:
@@ -88,9 +87,10 @@ def participants(comparison: Comparison) -> Sequence[Participant]:
 
 def accuracy_findings(comparison: Comparison, images: Images, limits: Limits) -> list[Finding]:
     """Judge accuracy and decisions of the reference and of every runtime against the float parent's."""
-    metric = metric_of(images.artifact)
-    if metric is None:
+    measure = measure_of(images.artifact)
+    if measure is None:
         return []
+    metric = measure.metric
     findings = _chance_findings(comparison, images, metric)
     parent = None if comparison.parent is None else comparison.parent.value
     asked = limits.origins.get("accuracy_floor", "default") != "default"
@@ -111,10 +111,9 @@ def accuracy_findings(comparison: Comparison, images: Images, limits: Limits) ->
         detail = "no float parent at hand, so no accuracy is compared; name it with --parent"
         findings.append(Finding(check="accuracy", subject=NO_PARENT, passed=None, detail=detail))
     if limits.agreement_floor is not None:
-        unit = "labels" if metric == MULTI_LABEL else DECISIONS[images.artifact.manifest.task]
         agreements = [(participant.subject, participant.agreement) for participant in participants(comparison)]
         findings += [
-            agreement_finding(subject, value, limits.agreement_floor, unit)
+            agreement_finding(subject, value, limits.agreement_floor, measure.unit)
             for subject, value in agreements
             if value is not None
         ]

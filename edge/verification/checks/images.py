@@ -1,7 +1,7 @@
 """The images that an artifact is verified on: a split's, or those of its self-test."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,11 +32,12 @@ class Images:
     resized: Pixels | None
     count: int
     asked: int | None = None
+    _sizes_hw: dict[int, tuple[int, int]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def labelled(self) -> bool:
         """Whether the images have targets for the artifact's task."""
-        return self.split is not None and self.split.task == self.artifact.manifest.task
+        return self.split is not None and self.artifact.manifest.task == self.split.task
 
     @property
     def wording(self) -> str:
@@ -56,12 +57,22 @@ class Images:
             indices = list(range(start, min(start + size, self.count)))
             yield indices, np.stack([self.pixels(index) for index in indices])
 
+    def frame_hw(self, index: int) -> tuple[int, int]:
+        """Height and width of an image as the split has it, or of the model's input."""
+        if self.split is None:
+            return self.artifact.manifest.preprocess.height, self.artifact.manifest.preprocess.width
+        if index not in self._sizes_hw:
+            self.pixels(index)
+        return self._sizes_hw[index]
+
     def pixels(self, index: int) -> Pixels:
         """One image at the model's size, uint8 (height, width, 3)."""
         if self.resized is not None:
             return np.asarray(self.resized[index])
         assert self.split is not None
-        return resize(self.split.image(index), self.artifact.manifest.preprocess)
+        frame = self.split.image(index)
+        self._sizes_hw[index] = (frame.shape[0], frame.shape[1])
+        return resize(frame, self.artifact.manifest.preprocess)
 
 
 def choose_images(artifact: Artifact, split: Split | None, samples: int | None) -> Images:

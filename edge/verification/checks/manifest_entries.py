@@ -1,7 +1,7 @@
 """The figures of a verification as entries of the manifest."""
 
 from edge.artifact.manifest import Accuracy, Fidelity
-from edge.verification.checks.accuracy import metric_of
+from edge.verification.checks.accuracy import measure_of
 from edge.verification.checks.end_to_end import Comparison
 from edge.verification.checks.findings import participants
 from edge.verification.checks.images import Images
@@ -25,14 +25,14 @@ def fidelity_entry(runtime: Runtime, images: Images) -> Fidelity:
 
 def accuracy_entries(comparison: Comparison, images: Images) -> tuple[Accuracy, ...]:
     """The accuracy of the reference, of every runtime and of the float parent; nothing without labels."""
-    metric = metric_of(images.artifact)
-    if metric is None or images.split is None:
+    measure = measure_of(images.artifact)
+    if measure is None or images.split is None:
         return ()
     everyone = [*participants(comparison), *([comparison.parent] if comparison.parent is not None else [])]
     return tuple(
         Accuracy(
             subject=participant.subject,
-            metric=metric,
+            metric=measure.metric,
             value=participant.value,
             split=images.origin,
             split_sha256=images.split.sha256,

@@ -1,6 +1,5 @@
 """The float parent: a checkpoint, a float artifact or a float ONNX file, found by the provenance or named."""
 
-import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -163,7 +162,8 @@ def _output_info(shape: tuple[int, ...], artifact: Artifact, proof: Proof | None
         classes = score_count(artifact.manifest.task, own)
         if layout == "nchw" and classes == shape[3] != shape[1]:
             layout = "nhwc"
-        found = math.prod(shape) if artifact.manifest.task == "classify" else shape[3 if layout == "nhwc" else 1]
+        told = TensorInfo(name="output", shape=shape, dtype="float32", layout=layout, meaning=meaning)
+        found = score_count(artifact.manifest.task, told)
         if found != classes:
             raise UsageError(f"the float parent has {found} classes, the artifact {classes}")
     scores = own.scores if own.meaning != "class_map" else "exclusive"

@@ -13,8 +13,9 @@ from edge.cli.main import main
 from edge.engines.engine import open_session
 from edge.errors import UsageError
 from edge.graph.importers.tflite.reader import read_tflite
-from edge.predictor.predictor import ClassPrediction, Predictor
+from edge.predictor.predictor import Predictor
 from edge.predictor.selftest import run_selftest
+from edge.tasks.classify import ClassPrediction
 
 
 @pytest.fixture(scope="module")

@@ -24,9 +24,11 @@ from edge.data.object_image import object_image
 from edge.data.scene import scene
 from edge.graph.importers.tflite import metadata_schema
 from edge.models.registry import build
-from edge.predictor.predictor import ClassPrediction, Predictor, SegmentPrediction
+from edge.predictor.predictor import Predictor
 from edge.quantization.ptq.calibrate import calibrate
 from edge.quantization.qat.capture import float_graph
+from edge.tasks.classify import ClassPrediction
+from edge.tasks.segment import SegmentPrediction
 from edge.vision.preprocess import Preprocess, normalize, normalize_table, resize
 from tests.support.metadata_schema import published
 

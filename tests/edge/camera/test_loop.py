@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 
 from edge.camera import loop
-from edge.camera.loop import END_TO_END, STAGES, class_shares, summarize, watch
+from edge.camera.loop import END_TO_END, STAGES, summarize, watch
 from edge.camera.sinks import NullSink
 from edge.camera.sources import Frame
 from edge.cli.main import main
-from edge.predictor.predictor import Predictor, SegmentPrediction, StageTimes
+from edge.predictor.predictor import Predictor
+from edge.tasks.segment import SegmentPrediction, class_shares
+from edge.tasks.task import StageTimes
 
 MakeArtifact = Callable[..., Path]
 

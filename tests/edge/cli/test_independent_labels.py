@@ -10,7 +10,8 @@ import pytest
 from edge.artifact.manifest import open_artifact
 from edge.cli.main import main
 from edge.data.open_split import open_split
-from edge.predictor.predictor import LabelsPrediction, Predictor
+from edge.predictor.predictor import Predictor
+from edge.tasks.classify import LabelsPrediction
 from edge.training.checkpoint import read_checkpoint
 
 pytestmark = pytest.mark.unhurried

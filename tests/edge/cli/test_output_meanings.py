@@ -11,7 +11,9 @@ import pytest
 
 from edge.artifact.manifest import open_artifact
 from edge.cli.main import main
-from edge.predictor.predictor import ClassPrediction, LabelsPrediction, Predictor, SegmentPrediction
+from edge.predictor.predictor import Predictor
+from edge.tasks.classify import ClassPrediction, LabelsPrediction
+from edge.tasks.segment import SegmentPrediction
 from edge.vision.preprocess import normalize, resize
 from tests.support.heads import card, classifier, segmenter
 from tests.support.onnx_models import model, node, values

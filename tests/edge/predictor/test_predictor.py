@@ -18,8 +18,10 @@ from edge.engines.engine import EngineInfo
 from edge.engines.null import NullSession
 from edge.errors import ArtifactError, EngineError, UnsupportedError, UsageError
 from edge.port import Port
-from edge.predictor.predictor import ClassPrediction, LabelsPrediction, Predictor, SegmentPrediction
+from edge.predictor.predictor import Predictor
 from edge.predictor.selftest import model_input
+from edge.tasks.classify import ClassPrediction, LabelsPrediction
+from edge.tasks.segment import SegmentPrediction
 from edge.vision.preprocess import resize
 
 MakeArtifact = Callable[..., Path]

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from edge.data.generated import generated_split
 from edge.data.splits import Sample, Split
 from edge.errors import UsageError
-from edge.evaluation.accuracy import NOT_SEEN, accuracy
+from edge.tasks.accuracy import accuracy
+from edge.tasks.segment import NOT_SEEN
 
 Pixels = NDArray[np.uint8]
 

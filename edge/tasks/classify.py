@@ -1,0 +1,94 @@
+"""Classification: the classes of an image, which exclude each other, or labels of which any number holds."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from edge.tasks.task import TOP, Array, Colour, Measure, ModelFacts, Pixels, Prediction, Task, deferred
+from edge.vision.overlay import draw_scores
+from edge.vision.postprocess import ClassScores, class_scores, ranked_values
+
+SHOWN_CLASSES = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassPrediction(Prediction):
+    """A classifier's prediction: the best classes, at most TOP of them, the best first."""
+
+    scores: ClassScores
+
+    @property
+    def label(self) -> str:
+        """Name of the best class."""
+        return self.scores.names[0]
+
+    @property
+    def probability(self) -> float:
+        """Probability of the best class, in [0, 1]."""
+        return self.scores.probabilities[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelsPrediction(Prediction):
+    """The prediction of a classifier whose labels are independent: those that hold, and the best scores beside them."""
+
+    scores: ClassScores
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the labels with a probability of at least 0.5, the most probable first; none, one or all."""
+        return self.scores.names[: self.scores.decided]
+
+
+def _predict(output: Array, facts: ModelFacts, frame_hw: tuple[int, int]) -> ClassPrediction | LabelsPrediction:
+    scores = class_scores(output, facts.output, facts.names, top=TOP)
+    several = facts.output.scores == "independent" and output.size > 1
+    return LabelsPrediction(scores=scores) if several else ClassPrediction(scores=scores)
+
+
+def _values(output: Array, facts: ModelFacts, frame_hw: tuple[int, int]) -> Array:
+    """`ranked_values`, float32 (classes,)."""
+    return ranked_values(output, facts.output)
+
+
+def _decisions(values: Array, independent: bool) -> Array:
+    """The class, (1,); of independent labels whether each holds, (classes,)."""
+    return values >= 0 if independent else values.argmax(axis=0, keepdims=True)
+
+
+def _plain(prediction: ClassPrediction | LabelsPrediction) -> dict[str, Any]:
+    """`classes` with their probabilities; of independent labels also `labels`, the names of those that hold."""
+    scores = prediction.scores
+    ranked = zip(scores.indices, scores.names, scores.probabilities, strict=True)
+    classes = {"classes": [{"index": i, "name": name, "probability": p} for i, name, p in ranked]}
+    return {"labels": list(prediction.labels), **classes} if isinstance(prediction, LabelsPrediction) else classes
+
+
+def _line(prediction: ClassPrediction | LabelsPrediction) -> str:
+    """The best three; of independent labels all that hold, and where none does, `no label` and the best in brackets."""
+    shown, form, scores = SHOWN_CLASSES, "{}", prediction.scores
+    if isinstance(prediction, LabelsPrediction):
+        shown, form = (scores.decided, "{}") if scores.decided else (SHOWN_CLASSES, "no label ({})")
+    pairs = list(zip(scores.names, scores.probabilities, strict=True))[:shown]
+    return form.format(", ".join(f"{name} {100 * value:.1f} %" for name, value in pairs))
+
+
+def _draw(rgb: Pixels, prediction: ClassPrediction | LabelsPrediction, palette: tuple[Colour, ...]) -> Pixels:
+    return draw_scores(rgb, prediction.scores)
+
+
+EXCLUSIVE = Measure(metric="top1", unit="images", meter=deferred("edge.tasks.classify_meters", "ClassMeter"))
+INDEPENDENT = Measure(
+    metric="mean_average_precision", unit="labels", meter=deferred("edge.tasks.classify_meters", "LabelsMeter")
+)
+
+CLASSIFY: Task[ClassPrediction | LabelsPrediction] = Task(
+    name="classify",
+    title="image classifier",
+    predict=_predict,
+    values=_values,
+    decisions=_decisions,
+    measure=lambda independent: INDEPENDENT if independent else EXCLUSIVE,
+    plain=_plain,
+    line=_line,
+    draw=_draw,
+)

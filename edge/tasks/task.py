@@ -1,0 +1,140 @@
+"""The definition of a task: everything that predictor, evaluation, verification, camera and benchmark ask of it.
+
+`edge.tasks.table.TASKS` holds them by name. This and the tasks' own modules travel to devices: they need numpy and
+OpenCV; meters, which only an evaluation needs, are named by text. Which outputs a task accepts is asked when a manifest
+is opened, below: `edge.artifact.output_form.OUTPUT_FORMS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.vision.pixels import Geometry
+from edge.vision.postprocess import OutputFacts
+
+if TYPE_CHECKING:
+    from edge.data.splits import Split
+
+Pixels = NDArray[np.uint8]
+Array = NDArray[Any]
+Colour = tuple[int, int, int]
+TOP = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageTimes:
+    """Nanoseconds of one prediction's stages, in their order."""
+
+    resize_ns: int
+    quantize_ns: int
+    infer_ns: int
+    postprocess_ns: int
+
+    @property
+    def total_ns(self) -> int:
+        """From the frame to the prediction."""
+        return self.resize_ns + self.quantize_ns + self.infer_ns + self.postprocess_ns
+
+
+UNTIMED = StageTimes(resize_ns=0, quantize_ns=0, infer_ns=0, postprocess_ns=0)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prediction:
+    """What every task's prediction of a frame has; UNTIMED until a predictor says how long it took."""
+
+    times: StageTimes = UNTIMED
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFacts:
+    """What is known of a model where its output becomes a prediction: what it ends in, class names, the way in."""
+
+    output: OutputFacts
+    names: tuple[str, ...]
+    preprocess: Geometry
+
+
+class Meter(Protocol):
+    """Counts values (`Task.values`) against the targets of one split, image by image."""
+
+    def add(self, index: int, values: Array, image: Pixels | None = None) -> None:
+        """Count one image; `image` is the split's, where it is decoded already."""
+        ...
+
+    def figures(self) -> dict[str, Any]:
+        """Every figure by its name, JSON-ready."""
+        ...
+
+    @property
+    def value(self) -> float:
+        """The one figure by which a model is judged (`Measure.metric`), in [0, 1]."""
+        ...
+
+    @property
+    def lower(self) -> float:
+        """The lower end of its 95 % interval, in [0, 1]."""
+        ...
+
+    @property
+    def labels(self) -> dict[str, dict[str, Any]]:
+        """The figures of independent labels by name; empty for others."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """How accuracy is counted: the metric that decides, what is decided one by one, and a new meter for a split."""
+
+    metric: str
+    unit: str
+    meter: Callable[[Split], Meter]
+
+
+def deferred(module: str, name: str) -> Callable[[Split], Meter]:
+    """A meter that is imported when the first one is made."""
+
+    def make(split: Split) -> Meter:
+        meter: Meter = getattr(import_module(module), name)(split)
+        return meter
+
+    return make
+
+
+P = TypeVar("P", bound=Prediction)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task(Generic[P]):
+    """One task; raw outputs are those of one image, batch axis 1.
+
+    Attributes:
+        title: what a model file's metadata calls a model of this task.
+        predict: output, facts, (height, width) of the frame -> prediction.
+        values: the same -> what is counted and compared, as `measure` and `decisions` take it.
+        decisions: values, whether labels are independent -> an array; two models decide alike where theirs are equal.
+        measure: how accuracy is counted, by whether labels are independent.
+        plain: prediction -> JSON-ready fields.
+        line: prediction -> a few words on one line.
+        draw: RGB frame, prediction, palette (empty: a default one) -> a new RGB frame. The frame may be larger than
+            the predicted one by a whole factor.
+    """
+
+    name: str
+    title: str
+    predict: Callable[[Array, ModelFacts, tuple[int, int]], P]
+    values: Callable[[Array, ModelFacts, tuple[int, int]], Array]
+    decisions: Callable[[Array, bool], Array]
+    measure: Callable[[bool], Measure]
+    plain: Callable[[P], dict[str, Any]]
+    line: Callable[[P], str]
+    draw: Callable[[Pixels, P, tuple[Colour, ...]], Pixels]
+
+
+Tasks = Mapping[str, Task[Any]]
