@@ -24,7 +24,7 @@ QUERY = (
     "utilization.gpu",
     "clocks_throttle_reasons.active",
 )
-Ask = Callable[[Sequence[str]], "str | None"]  # in quotes: Python 3.9 evaluates it
+Ask = Callable[[Sequence[str]], str | None]
 
 
 @dataclass(frozen=True, kw_only=True)
