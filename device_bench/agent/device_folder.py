@@ -96,7 +96,7 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def take_lock(path: Path, holder: Mapping[str, Any]) -> "int | None":
+def take_lock(path: Path, holder: Mapping[str, Any]) -> int | None:
     """Hold a lock file as long as the descriptor is open in any process; None if another one holds it."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)

@@ -49,7 +49,7 @@ class Part:
     clock: Clock
     alive: Callable[[], None]
 
-    def opened(self, path: Path, threads: "int | None" = None) -> Session:
+    def opened(self, path: Path, threads: int | None = None) -> Session:
         """Another file, or this one with other threads, by the same engine and kernels.
 
         Where a delegate is asked for by name, what it leaves to the runtime may be all that such a file holds.

@@ -56,7 +56,7 @@ class Samples:
     warmup_runs: int = 0
     warmup_duration_ns: int = 0
     stable: bool = False
-    failure: "Exception | None" = None
+    failure: Exception | None = None
 
 
 def loop_plan(plan: Mapping[str, Any]) -> LoopPlan:
