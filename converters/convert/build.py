@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.packaging.package import Description, ModelFiles, write_artifact, write_model_files
-from edge.artifact.manifest import Artifact, ModelFile, TensorInfo
+from edge.artifact.manifest import Artifact
+from edge.artifact.model_file import ModelFile, TensorInfo
 from edge.engines.engine import open_session
 from edge.engines.output_difference import largest_magnitude
 from edge.engines.table import ENGINES, EXACT_KERNELS, PREFERRED

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.artifact.manifest import Labels, TensorInfo
+from edge.artifact.model_file import Labels, TensorInfo
 from edge.artifact.output_form import OUTPUT_FORMS, score_count
 from edge.errors import UsageError
 from edge.graph.importers.tflite.metadata import BUFFER_NAME, FILE_TYPES, LABEL_FILE, SEGMENTER_NAME

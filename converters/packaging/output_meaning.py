@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from edge.artifact.card import CardValues
-from edge.artifact.manifest import Labels, Scores, TensorInfo
+from edge.artifact.model_file import Labels, Scores, TensorInfo
 from edge.artifact.output_form import OUTPUT_FORMS, score_count
 from edge.errors import UsageError
 from edge.graph.analyses.output_meaning import Proof, Values, proof_of

@@ -26,17 +26,15 @@ from edge.artifact.manifest import (
     SELFTEST_NAME,
     Artifact,
     Cost,
-    Labels,
     Manifest,
-    ModelFile,
     Provenance,
     QuantizationInfo,
     Selftest,
     Task,
-    TensorInfo,
     manifest_json,
     open_artifact,
 )
+from edge.artifact.model_file import Labels, ModelFile, TensorInfo
 from edge.artifact.output_form import OUTPUT_FORMS, class_map_problem, form_problem, score_count, shape_problem
 from edge.errors import ArtifactError, UsageError
 from edge.files.atomic import check_folder_writable, put, replacing_folder

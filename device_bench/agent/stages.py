@@ -35,7 +35,7 @@ class GeometryFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class TensorFacts:
-    """The fields of `edge.artifact.manifest.TensorInfo` that the stages read."""
+    """The fields of `edge.artifact.model_file.TensorInfo` that the stages read."""
 
     name: str
     dtype: str

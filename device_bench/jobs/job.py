@@ -18,7 +18,8 @@ from device_bench.agent.run_job import JOB_VERSION
 from device_bench.explain.spec import ExplainSpec
 from device_bench.jobs.subjects import Subject
 from device_bench.records.plan import Plan
-from edge.artifact.manifest import Artifact, ModelFile, TensorInfo
+from edge.artifact.manifest import Artifact
+from edge.artifact.model_file import ModelFile, TensorInfo
 from edge.errors import FileError, printable
 from edge.predictor.selftest import expected_outputs, model_input, selftest_images
 from edge.predictor.selftest_archive import read_selftest

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from device_bench.explain.spec import ExplainSpec
 from device_bench.records.plan import Plan
 from device_bench.records.record_parts import Measured, MeasuredAccuracy
-from edge.artifact.manifest import MANIFEST_NAME, Artifact, Cost, ModelFile, file_sha256, open_artifact
+from edge.artifact.manifest import MANIFEST_NAME, Artifact, Cost, file_sha256, open_artifact
+from edge.artifact.model_file import ModelFile
 from edge.engines.table import DEVICE_ENGINES, ENGINES, engine_spec
 from edge.errors import ArtifactError, EngineError, ModelFileError, UsageError, printable
 from edge.files.bounded_file import check_file, is_dir

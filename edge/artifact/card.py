@@ -29,7 +29,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from edge.artifact.manifest import Labels, Scores
+from edge.artifact.model_file import Labels, Scores
 from edge.errors import FileError, RecipeError
 from edge.files.bounded_file import read_text
 from edge.strict import Strict, first_problem

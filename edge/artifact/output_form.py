@@ -13,11 +13,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from edge.artifact.manifest import Labels, Manifest, ModelFile, TensorInfo
-    from edge.vision.preprocess import Preprocess
+from edge.artifact.model_file import Labels, ModelFile, TensorInfo
+from edge.vision.preprocess import Preprocess
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +37,7 @@ CLASS_MAP_DTYPES = ("uint8", "int32", "int64")
 MAX_MAP_CLASSES = 255  # a class map is uint8, and 255 is no class
 
 
-def form_problem(task: str, labels: "Labels", preprocess: "Preprocess", file: "ModelFile") -> str | None:
+def form_problem(task: str, labels: Labels, preprocess: Preprocess, file: ModelFile) -> str | None:
     """Why a predictor could not predict with this file, in words; None where it can, and for a task without one."""
     if task not in OUTPUT_FORMS:
         return None
@@ -49,22 +47,14 @@ def form_problem(task: str, labels: "Labels", preprocess: "Preprocess", file: "M
     return _input_problem(given, preprocess) or _output_problem(task, output, len(labels.names))
 
 
-def score_count(task: str, output: "TensorInfo") -> int:
+def score_count(task: str, output: TensorInfo) -> int:
     """How many scores an output of logits or probabilities holds, per image or per cell of a segmenter."""
     if not OUTPUT_FORMS[task].per_cell:
         return math.prod(output.shape)
     return output.shape[1] if output.layout == "nchw" else output.shape[-1]
 
 
-def has_independent_labels(manifest: "Manifest") -> bool:
-    """Whether an artifact is a classifier of several labels that do not exclude each other."""
-    output = manifest.files[0].outputs[0]
-    form = OUTPUT_FORMS.get(manifest.task)
-    several = form is not None and not form.per_cell and score_count(manifest.task, output) > 1
-    return several and output.scores == "independent"
-
-
-def _input_problem(given: "TensorInfo", preprocess: "Preprocess") -> str | None:
+def _input_problem(given: TensorInfo, preprocess: Preprocess) -> str | None:
     height, width = preprocess.height, preprocess.width
     shapes = {"nhwc": (1, height, width, 3), "nchw": (1, 3, height, width)}
     if given.layout not in shapes:
@@ -78,7 +68,7 @@ def _input_problem(given: "TensorInfo", preprocess: "Preprocess") -> str | None:
     return None
 
 
-def _output_problem(task: str, output: "TensorInfo", names: int) -> str | None:
+def _output_problem(task: str, output: TensorInfo, names: int) -> str | None:
     meanings = OUTPUT_FORMS[task].meanings
     if output.meaning not in meanings:
         return f"output means '{output.meaning}'; a task '{task}' ends in {' or '.join(meanings)}"
@@ -91,7 +81,7 @@ def _output_problem(task: str, output: "TensorInfo", names: int) -> str | None:
     return shape_problem(task, output) or _scores_problem(task, output, names)
 
 
-def shape_problem(task: str, output: "TensorInfo") -> str | None:
+def shape_problem(task: str, output: TensorInfo) -> str | None:
     """Why an output's shape is not that of one image's scores, or of one map of them."""
     shape = output.shape
     if not OUTPUT_FORMS[task].per_cell:
@@ -105,7 +95,7 @@ def shape_problem(task: str, output: "TensorInfo") -> str | None:
     return None
 
 
-def class_map_problem(output: "TensorInfo") -> str | None:
+def class_map_problem(output: TensorInfo) -> str | None:
     """Why an output's shape is not that of one class map."""
     shape = output.shape
     cells = shape[1:3] if output.layout == "nhwc" else shape[-2:]
@@ -114,7 +104,7 @@ def class_map_problem(output: "TensorInfo") -> str | None:
     return None
 
 
-def _scores_problem(task: str, output: "TensorInfo", names: int) -> str | None:
+def _scores_problem(task: str, output: TensorInfo, names: int) -> str | None:
     count, per_cell = score_count(task, output), OUTPUT_FORMS[task].per_cell
     if per_cell and count > MAX_MAP_CLASSES:
         return f"{count} classes in the output; a class map holds at most {MAX_MAP_CLASSES}"

@@ -7,8 +7,7 @@ from typing import Any
 import click
 from rich.table import Table
 
-from edge.artifact.manifest import open_artifact
-from edge.artifact.output_form import has_independent_labels
+from edge.artifact.manifest import has_independent_labels, open_artifact
 from edge.cli.bounded_number import THREADS, whole
 from edge.cli.split_options import split_options
 from edge.data.class_names import ClassNames

@@ -8,8 +8,7 @@ import click
 from rich import box
 from rich.table import Table
 
-from edge.artifact.manifest import Artifact, open_artifact
-from edge.artifact.output_form import has_independent_labels
+from edge.artifact.manifest import Artifact, has_independent_labels, open_artifact
 from edge.cli.bounded_number import whole
 from edge.cli.input_shape import parse_shape
 from edge.errors import UsageError, printable

@@ -109,7 +109,7 @@ def _write_page(path: Path, artifact: Artifact, report: "Report", examination: "
 
 
 def _request(artifact: Artifact, recorded: bool, **options: Any) -> "Request":
-    from edge.artifact.output_form import has_independent_labels
+    from edge.artifact.manifest import has_independent_labels
     from edge.artifact.thresholds import recipe_thresholds, resolve
     from edge.cli.latency import latency_findings
     from edge.data.damaged import without_damaged

@@ -1,6 +1,6 @@
 """What a model says of its classes, taken from the split it learned on; and reading a user's own data by it."""
 
-from edge.artifact.manifest import Labels
+from edge.artifact.model_file import Labels
 from edge.data.class_names import ClassNames
 from edge.data.splits import Split
 from edge.errors import UsageError

@@ -28,7 +28,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from edge.artifact.manifest import Scores
+from edge.artifact.model_file import Scores
 from edge.data.splits import Sample, Split, Truth, content_hashes
 from edge.errors import DataError, UsageError
 from edge.files.atomic import write_text

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.artifact.manifest import Scores
+from edge.artifact.model_file import Scores
 from edge.data.class_table import Colour
 from edge.data.decode import check_image, decode_image, read_file, read_image
 from edge.data.mask_classes import MaskClasses

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from edge.artifact.manifest import Artifact, ModelFile
+from edge.artifact.manifest import Artifact
+from edge.artifact.model_file import ModelFile
 from edge.engines.engine import Session, open_session
 from edge.engines.inputs import port_difference
 from edge.errors import ArtifactError

@@ -1,6 +1,7 @@
 """Which of an artifact's files an engine runs, and which installed engine to take when none is named."""
 
-from edge.artifact.manifest import Artifact, ModelFile
+from edge.artifact.manifest import Artifact
+from edge.artifact.model_file import ModelFile
 from edge.engines.engine import installed_engines
 from edge.engines.table import ENGINES
 from edge.errors import EngineError, UsageError, unknown_name

@@ -8,7 +8,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from edge.artifact.manifest import Artifact, ModelFile, open_artifact
+from edge.artifact.manifest import Artifact, open_artifact
+from edge.artifact.model_file import ModelFile
 from edge.engines.engine import EngineInfo, Session
 from edge.errors import EngineError, UnsupportedError, UsageError, unknown_name
 from edge.predictor.artifact_session import open_artifact_session, require_as_told

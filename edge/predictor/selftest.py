@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge.artifact.manifest import SELFTEST_NAME, Artifact, ModelFile, TensorInfo
+from edge.artifact.manifest import SELFTEST_NAME, Artifact
+from edge.artifact.model_file import ModelFile, TensorInfo
 from edge.engines.engine import Session
 from edge.engines.output_difference import ANY_KERNELS as ANY_KERNELS
 from edge.engines.output_difference import difference_allowed_here, largest_sensible, output_difference

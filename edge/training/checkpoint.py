@@ -9,7 +9,8 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from edge.artifact.manifest import Labels, Scores, Task
+from edge.artifact.manifest import Task
+from edge.artifact.model_file import Labels, Scores
 from edge.errors import CheckpointError, EdgeError, RecipeError
 from edge.recipe.recipe import Recipe
 from edge.recipe.recipe_file import parse_recipe

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edge.artifact.manifest import Scores
+from edge.artifact.model_file import Scores
 from edge.data.model_classes import labels_of
 from edge.data.splits import Split
 from edge.errors import UsageError

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from edge.artifact.manifest import Scores
+from edge.artifact.model_file import Scores
 from edge.data.class_counts import class_shares
 from edge.data.splits import Split
 from edge.errors import UsageError

@@ -12,7 +12,7 @@ Encode = Callable[[Pixels], NDArray[Any]]
 
 
 class InputFacts(Protocol):
-    """What is read of an input of a model file (`edge.artifact.manifest.TensorInfo`)."""
+    """What is read of an input of a model file (`edge.artifact.model_file.TensorInfo`)."""
 
     @property
     def name(self) -> str:

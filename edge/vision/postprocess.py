@@ -16,7 +16,7 @@ Pixels = NDArray[np.uint8]
 
 
 class OutputFacts(Protocol):
-    """What is read of an output of a model file (`artifact.manifest.TensorInfo`, where the fields are explained)."""
+    """What is read of an output of a model file (`artifact.model_file.TensorInfo`, where the fields are explained)."""
 
     @property
     def meaning(self) -> str:

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy.typing as npt
 
-from edge.artifact.manifest import Artifact, TensorInfo
-from edge.artifact.output_form import has_independent_labels
+from edge.artifact.manifest import Artifact, has_independent_labels
+from edge.artifact.model_file import TensorInfo
 from edge.tasks.table import TASKS
 from edge.tasks.task import Measure, Meter, ModelFacts
 from edge.verification.checks.images import Images

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge.artifact.manifest import ModelFile
+from edge.artifact.model_file import ModelFile
 from edge.evaluation.fidelity import integer_difference, real_difference
 from edge.port import dequantize
 from edge.predictor.selftest import difference, model_input

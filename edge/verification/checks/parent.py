@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from edge.artifact.manifest import Artifact, Meaning, TensorInfo, file_sha256, open_artifact
+from edge.artifact.manifest import Artifact, file_sha256, open_artifact
+from edge.artifact.model_file import Meaning, TensorInfo
 from edge.artifact.output_form import score_count
 from edge.errors import ModelFileError, UsageError
 from edge.execution.float_run import FloatRun

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge.artifact.manifest import ModelFile
+from edge.artifact.model_file import ModelFile
 from edge.engines.engine import Session, installed_engines, open_session
 from edge.engines.other_python import OtherPython
 from edge.engines.table import DEVICE_ENGINES, ENGINES, PREFERRED

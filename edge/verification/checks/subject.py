@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge.artifact.manifest import Artifact, ModelFile, TensorInfo
+from edge.artifact.manifest import Artifact
+from edge.artifact.model_file import ModelFile, TensorInfo
 from edge.engines.inputs import port_difference
 from edge.engines.torch.engine import port_of_tensor
 from edge.errors import ArtifactError

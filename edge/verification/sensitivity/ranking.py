@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge.artifact.manifest import TensorInfo
+from edge.artifact.model_file import TensorInfo
 from edge.evaluation.fidelity import RealDifference, real_difference
 from edge.execution.integer import IntegerSimulation
 from edge.graph.analyses.batch_axis import batch_axis_user

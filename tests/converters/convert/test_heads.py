@@ -8,7 +8,8 @@ import pytest
 
 from converters.convert.heads import HEADS, append_head
 from converters.passes.layout.nhwc import to_nhwc
-from edge.artifact.manifest import Labels, open_artifact
+from edge.artifact.manifest import open_artifact
+from edge.artifact.model_file import Labels
 from edge.cli.main import main
 from edge.errors import UsageError
 from edge.execution.float_run import run_float

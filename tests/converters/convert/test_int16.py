@@ -17,7 +17,8 @@ from converters.packaging.package import Description
 from converters.packaging.provenance import provenance
 from converters.passes.canonical import canonical
 from converters.passes.layout.nhwc import to_nhwc
-from edge.artifact.manifest import Artifact, Labels, QuantizationInfo
+from edge.artifact.manifest import Artifact, QuantizationInfo
+from edge.artifact.model_file import Labels
 from edge.artifact.scheme import Scheme, input_range
 from edge.data.generated import generated_split
 from edge.errors import UnsupportedError, UsageError

@@ -17,7 +17,8 @@ from converters.convert.build import build_artifact
 from converters.convert.heads import append_head
 from converters.packaging.package import Description
 from converters.packaging.provenance import provenance
-from edge.artifact.manifest import Artifact, Labels, QuantizationInfo, open_artifact
+from edge.artifact.manifest import Artifact, QuantizationInfo, open_artifact
+from edge.artifact.model_file import Labels
 from edge.artifact.scheme import input_range
 from edge.cli.main import main
 from edge.data.object_image import object_image

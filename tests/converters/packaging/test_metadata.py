@@ -10,7 +10,8 @@ import pytest
 from converters.packaging.metadata import label_text, with_metadata
 from converters.passes.layout.nhwc import to_nhwc
 from converters.tflite.writer import tflite_bytes
-from edge.artifact.manifest import Artifact, Labels, open_artifact
+from edge.artifact.manifest import Artifact, open_artifact
+from edge.artifact.model_file import Labels
 from edge.cli.main import main
 from edge.engines.engine import open_session
 from edge.errors import EdgeError, ModelFileError, UsageError

@@ -15,7 +15,8 @@ from converters.packaging.provenance import provenance
 from converters.packaging.stored_weights import Form, onnx_with_stored_weights, stored, tflite_with_stored_weights
 from converters.passes.layout.nhwc import to_nhwc
 from converters.tflite.writer import tflite_bytes
-from edge.artifact.manifest import Labels, QuantizationInfo
+from edge.artifact.manifest import QuantizationInfo
+from edge.artifact.model_file import Labels
 from edge.errors import UsageError
 from edge.graph.importers.onnx.reader import read_onnx
 from edge.graph.importers.tflite.parsing.file import parse

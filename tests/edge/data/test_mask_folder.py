@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.artifact.manifest import Labels
+from edge.artifact.model_file import Labels
 from edge.data.class_names import ClassNames, read_class_names
 from edge.data.mask_folder import mask_folder
 from edge.data.model_classes import labels_of, model_classes

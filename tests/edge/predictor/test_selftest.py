@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.artifact.manifest import TensorInfo, open_artifact
+from edge.artifact.manifest import open_artifact
+from edge.artifact.model_file import TensorInfo
 from edge.engines.null import NullSession
 from edge.errors import ArtifactError, EngineError
 from edge.predictor.selftest import difference, kernel_key, model_input, run_selftest

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from edge.artifact.manifest import Labels
+from edge.artifact.model_file import Labels
 from edge.errors import CheckpointError
 from edge.quantization.qat.phase import CALIBRATE, TRAIN_FOLDED
 from edge.quantization.qat.prepare import QuantizedModel, set_phase

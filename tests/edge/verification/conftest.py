@@ -11,7 +11,8 @@ from converters.convert.build import build_artifact
 from converters.onnx.file import onnx_bytes
 from converters.packaging.package import Description
 from converters.packaging.provenance import provenance
-from edge.artifact.manifest import Artifact, Labels, QuantizationInfo, file_sha256
+from edge.artifact.manifest import Artifact, QuantizationInfo, file_sha256
+from edge.artifact.model_file import Labels
 from edge.artifact.scheme import input_range
 from edge.data.generated import generated_split
 from edge.data.splits import Split
