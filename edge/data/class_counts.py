@@ -27,7 +27,7 @@ def class_notes(split: Split) -> list[str]:
         return (
             [f"{len(none)} of {len(split.classes)} classes have no pixel to train on: {first_of(none)}"] if none else []
         )
-    if split.task != "classify":
+    if not split.has_labels:
         return []
     if split.scores == "independent":
         return _label_notes(split)

@@ -20,8 +20,8 @@ Pixels = NDArray[np.uint8]
 OBJECT_SIZE = 96
 SCENE_SHAPE_HW = (192, 256)
 
-# Part: (first seed, samples of `classify` and `attributes`, samples of `segment`).
-_PARTS = {"train": (0, 4000, 600), "val": (1_000_000, 1000, 100), "calibration": (2_000_000, 128, 32)}
+# The first seed of a part.
+_PARTS = {"train": 0, "val": 1_000_000, "calibration": 2_000_000}
 _MOST = 1_000_000
 
 
@@ -40,11 +40,11 @@ def generated_split(
         raise UsageError(f"generated: {unknown_name('task', task, _DRAWN)}")
     if part not in _PARTS:
         raise UsageError(f"generated:{task}: {unknown_name('part', part, _PARTS)}")
-    first, objects, scenes = _PARTS[part]
-    samples = (scenes if task == "segment" else objects) if count is None else count
+    first, (draw, counts) = _PARTS[part], _DRAWN[task]
+    samples = counts[part] if count is None else count
     if not 1 <= samples <= _MOST:
         raise UsageError(f"generated:{task}:{part}: {samples} samples; give 1 to {_MOST}")
-    return _DRAWN[task](part, range(first, first + samples), shape_hw)
+    return draw(part, range(first, first + samples), shape_hw)
 
 
 def _objects(part: str, seeds: range, shape_hw: tuple[int, int] | None) -> Split:
@@ -117,4 +117,7 @@ def _scene_mask(seed: int, shape_hw: tuple[int, int]) -> Pixels:
     return _drawn_scene(seed, shape_hw)[1].copy()
 
 
-_DRAWN = {"classify": _objects, "attributes": _attributes, "segment": _scenes}
+_SMALL = {"train": 4000, "val": 1000, "calibration": 128}
+_LARGE = {"train": 600, "val": 100, "calibration": 32}
+# What draws a split, and how many samples its parts have.
+_DRAWN = {"classify": (_objects, _SMALL), "attributes": (_attributes, _SMALL), "segment": (_scenes, _LARGE)}

@@ -28,11 +28,31 @@ UNKNOWN = -1
 Render = Callable[[], Pixels]
 Target = int | Truth | Path | Render | None
 Task = Literal["classify", "segment", "images"]
-# Whether a sample's target is one of the task, by whether its labels are independent.
-TARGETS: Mapping[str, Callable[[Target, bool], bool]] = {
-    "classify": lambda target, independent: isinstance(target, tuple if independent else int),
-    "segment": lambda target, independent: not independent and (isinstance(target, Path) or callable(target)),
-    "images": lambda target, independent: target is None,
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetKind:
+    """What the samples of a task have as their target.
+
+    Attributes:
+        fits: whether a target is one of the task, by whether its labels are independent.
+        labels: a class of the whole image, or independent labels of it.
+        mask: a class per pixel, as large as the image.
+    """
+
+    fits: Callable[[Target, bool], bool]
+    labels: bool = False
+    mask: bool = False
+
+
+TARGETS: Mapping[str, TargetKind] = {
+    "classify": TargetKind(
+        fits=lambda target, independent: isinstance(target, tuple if independent else int), labels=True
+    ),
+    "segment": TargetKind(
+        fits=lambda target, independent: not independent and (isinstance(target, Path) or callable(target)), mask=True
+    ),
+    "images": TargetKind(fits=lambda target, independent: target is None),
 }
 
 
@@ -121,9 +141,14 @@ class Split:
         return self.task != "images"
 
     @property
+    def has_labels(self) -> bool:
+        """Whether its targets are classes or independent labels of whole images."""
+        return TARGETS[self.task].labels
+
+    @property
     def has_masks(self) -> bool:
         """Whether its targets are masks, as large as their images."""
-        return self.task == "segment"
+        return TARGETS[self.task].mask
 
     def image(self, index: int) -> Pixels:
         """RGB uint8 (h, w, 3), decoded now; refused when the file is missing, damaged, or not the pinned one."""
@@ -197,7 +222,7 @@ class Split:
 
     def _check_label(self, sample: Sample) -> None:
         independent = self.scores == "independent"
-        if not TARGETS[self.task](sample.target, independent):
+        if not TARGETS[self.task].fits(sample.target, independent):
             raise DataError(sample.where, f"its target does not fit the task '{self.task}' of {self.scores} classes")
         if isinstance(sample.target, tuple):
             if len(sample.target) != len(self.classes) or not {*sample.target} <= {0, 1, UNKNOWN}:

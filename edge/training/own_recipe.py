@@ -18,8 +18,6 @@ Table = Mapping[str, Any]
 
 NAME = "own"
 HOLDOUT = 0.1
-MODELS: Mapping[Task, str] = {"classify": "mobilenet_v2", "segment": "fast_scnn"}
-"""The network of a task, where none is named."""
 RESOLUTION = 224
 LONGEST_SIDE, STEP, SHORTEST_SIDE = 512, 8, 64
 """A segmenter's input, in pixels: Fast-SCNN takes multiples of 8 from 64 on."""
@@ -31,9 +29,35 @@ SYMMETRIC: Table = {"mean": [127.5] * 3, "std": [127.5] * 3}
 """Pixels to [-1, 1]: the networks of this product, and TensorFlow's."""
 COMPARES = frozenset({"keep", "patience"})
 """Keys of a phase that need something to validate on."""
-GEOMETRY: Mapping[Task, Table] = {
-    "classify": {"interpolation": "bilinear", "fit": "crop", "crop_fraction": 0.875},
-    "segment": {"interpolation": "bilinear", "fit": "stretch", "crop_fraction": 1.0},
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskDefaults:
+    """What a task's training takes where nothing else is said.
+
+    Attributes:
+        model: the network.
+        geometry: how an image becomes its input.
+        whole_scenes: a place in the image matters: the input is as large as the images (`segmenter_size_hw`), training
+            sees crops of it, and few images are seen more often.
+    """
+
+    model: str
+    geometry: Table
+    whole_scenes: bool
+
+
+DEFAULTS: Mapping[Task, TaskDefaults] = {
+    "classify": TaskDefaults(
+        model="mobilenet_v2",
+        geometry={"interpolation": "bilinear", "fit": "crop", "crop_fraction": 0.875},
+        whole_scenes=False,
+    ),
+    "segment": TaskDefaults(
+        model="fast_scnn",
+        geometry={"interpolation": "bilinear", "fit": "stretch", "crop_fraction": 1.0},
+        whole_scenes=True,
+    ),
 }
 
 _CLASSIFY_QAT: Table = {
@@ -168,7 +192,7 @@ def own_recipe(
     """A whole recipe for these images.
 
     Args:
-        model: a name of `edge models`; None: that of the weights, else the task's (MODELS).
+        model: a name of `edge models`; None: that of the weights, else the task's (DEFAULTS).
         weights: what training starts from; None: random values.
         overrides: `section.key=value` each, as `read_recipe` takes them; the input's size follows from [model].
 
@@ -176,14 +200,14 @@ def own_recipe(
         UsageError: images without classes; weights that do not say how pixels become their input, and no override does.
         RecipeError: an override that does not hold.
     """
-    if images.task == "images":
+    if images.task not in DEFAULTS:
         raise UsageError("there is nothing to learn from images alone: give class folders, --labels or --masks")
     start: Start = "random" if weights is None else "pretrained"
     sections = TRAINING[start, images.task]
     train = dict(sections["train"])
     if images.independent:
         train |= INDEPENDENT[start]
-    if images.task == "segment":
+    if DEFAULTS[images.task].whole_scenes:
         train["epochs"] = _epochs(train, images.count)
     if weights is not None:
         train |= {"init": weights.path, "reset_head": True}
@@ -209,7 +233,7 @@ def own_recipe(
             "--set preprocess.std=[R,G,B], of pixels 0..255"
         )
     recipe = parse_recipe(tree, "the recipe for these images")
-    if images.task == "segment" and recipe.train.crop_hw is None:
+    if DEFAULTS[images.task].whole_scenes and recipe.train.crop_hw is None:
         crop_hw = tuple(_stepped(CROP * side) for side in (recipe.preprocess.height, recipe.preprocess.width))
         return recipe.model_copy(update={"train": recipe.train.model_copy(update={"crop_hw": crop_hw})})
     return recipe
@@ -243,9 +267,9 @@ def _shorten_warmup(train: Any, overrides: Sequence[str]) -> None:
 
 
 def _network(images: Images, defaults: Table, model: str | None, weights: Weights | None) -> dict[str, Any]:
-    name = model or (weights.model if weights else MODELS[images.task])
+    name = model or (weights.model if weights else DEFAULTS[images.task].model)
     arguments = dict(defaults) | ({} if weights is None else dict(weights.arguments))
-    if images.task == "segment":
+    if DEFAULTS[images.task].whole_scenes:
         arguments.setdefault("resolution_hw", list(segmenter_size_hw(images.size_hw or (LONGEST_SIDE, LONGEST_SIDE))))
     else:
         arguments.setdefault("resolution", RESOLUTION)
@@ -259,4 +283,4 @@ def _preprocess(model: Table, images: Images, weights: Weights | None) -> dict[s
         raise UsageError(f"--set model.resolution_hw={size_hw}: give [height, width]")
     height, width = size_hw
     pixels = SYMMETRIC if weights is None else weights.preprocess
-    return {"colour_order": "rgb", **GEOMETRY[images.task], **pixels, "height": height, "width": width}
+    return {"colour_order": "rgb", **DEFAULTS[images.task].geometry, **pixels, "height": height, "width": width}

@@ -112,7 +112,7 @@ def check_probe(model: nn.Module, train: Split) -> nn.Linear:
 
     Refuses (UsageError) a network that does not end in one linear layer, and images without classes.
     """
-    if train.task != "classify":
+    if not train.has_labels:
         raise UsageError(f'{train.origin}: head = "probe" is for images with classes or labels; omit it')
     heads = [module for module in model.modules() if isinstance(module, PooledClassifier)]
     if len(heads) != 1:

@@ -101,7 +101,9 @@ def folder(make_artifact: MakeArtifact) -> Path:
 @pytest.fixture
 def detect(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(TASKS, "detect", DETECT)  # type: ignore[arg-type]
-    monkeypatch.setitem(splits.TARGETS, "detect", lambda target, independent: isinstance(target, int))  # type: ignore[arg-type]
+    monkeypatch.setitem(
+        splits.TARGETS, "detect", splits.TargetKind(fits=lambda target, independent: isinstance(target, int))
+    )  # type: ignore[arg-type]
 
 
 def test_without_a_definition_it_has_no_predictor(folder: Path) -> None:
