@@ -54,8 +54,8 @@ def test_what_runs_inside_another_node_is_counted_once() -> None:
 @pytest.mark.parametrize(
     ("events", "words"),
     [
-        ({"traceEvents": []}, "no list of events"),
-        ([1, 2], "no list of events"),
+        ({"traceEvents": []}, "not a list of events"),
+        ([1, 2], "not a list of events"),
         (two_runs()[:3], "tells of 1 runs, there were 2"),
         ([*two_runs()[:4], two_runs()[5]], "1 nodes in run 1 and 2 in the first"),
         ([run(0, 100), run(200, 100)], "names no node"),
