@@ -61,7 +61,7 @@ MAY_STAY_VALID = {("int8/source.onnx", "flipped"), ("int8/model.tflite", "flippe
 def copy(road: Path, tiny_card: str, tmp_path: Path) -> Path:
     """A copy of the road, with a card and a folder of images, to be damaged."""
     from edge.data.open_split import open_split
-    from edge.vision.preprocess import Pixels
+    from edge.vision.pixels import Pixels
 
     folder = tmp_path / "copy"
     shutil.copytree(road, folder)

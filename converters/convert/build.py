@@ -11,20 +11,14 @@ from converters.packaging.package import Description, ModelFiles, write_artifact
 from edge.artifact.manifest import Artifact
 from edge.artifact.model_file import ModelFile, TensorInfo
 from edge.engines.engine import open_session
-from edge.engines.output_difference import largest_magnitude
+from edge.engines.output_difference import ANY_KERNELS, kernel_key, largest_magnitude
 from edge.engines.table import ENGINES, EXACT_KERNELS, PREFERRED
 from edge.errors import EngineError, UnsupportedError, UsageError
 from edge.execution.float_run import FloatRun
 from edge.execution.integer import IntegerSimulation
 from edge.files.leftovers import temporary_folder
 from edge.graph.graph import Graph
-from edge.predictor.selftest import (
-    ANY_KERNELS,
-    difference,
-    held_to_sense,
-    kernel_key,
-    model_input,
-)
+from edge.predictor.selftest import difference, held_to_sense, model_input
 from edge.predictor.selftest_archive import selftest_bytes
 
 # Largest difference of a float file that stays allowed, as a share of the largest expected magnitude.

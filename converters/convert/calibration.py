@@ -14,7 +14,8 @@ from edge.errors import UsageError, unknown_name
 from edge.graph.graph import Graph
 from edge.quantization.ptq.estimators import ESTIMATORS, Estimator, Range
 from edge.quantization.ties import RangeGroup
-from edge.vision.preprocess import Preprocess, in_layout, normalize, resize
+from edge.vision.pixels import in_layout, normalize, resize
+from edge.vision.preprocess import Preprocess
 
 BATCH_IMAGES = 8
 

@@ -26,7 +26,8 @@ from edge.graph.analyses.output_meaning import proof_of
 from edge.graph.graph import Graph
 from edge.graph.importers.onnx.parsing.file import model_sha256
 from edge.training.checkpoint import Checkpoint, read_checkpoint
-from edge.vision.preprocess import Preprocess, resize
+from edge.vision.pixels import resize
+from edge.vision.preprocess import Preprocess
 
 SELFTEST_SAMPLES = 3
 SELFTEST_FRAME_HW = (360, 480)

@@ -21,7 +21,8 @@ from edge.quantization.ptq.float_reference import float_reference
 from edge.quantization.ptq.insert_parameters import insert_parameters
 from edge.quantization.ptq.missing_ranges import Derived, Range, derive, is_partly_quantized
 from edge.quantization.ptq.per_channel_activations import per_channel_activations
-from edge.vision.preprocess import Preprocess, normalize_table
+from edge.vision.pixels import normalize_table
+from edge.vision.preprocess import Preprocess
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from edge.artifact.manifest import Artifact, QuantizationInfo
 from edge.artifact.scheme import INT8_SCHEME, Scheme, input_range
 from edge.errors import UsageError
 from edge.quantization.ptq.calibrate import calibrate
-from edge.vision.preprocess import normalize_table
+from edge.vision.pixels import normalize_table
 
 
 def quantize_source(

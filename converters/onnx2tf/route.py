@@ -42,7 +42,8 @@ from edge.graph.importers.tflite.reader import read_tflite
 from edge.port import dequantize
 from edge.predictor.selftest import model_input
 from edge.predictor.selftest_archive import selftest_bytes
-from edge.vision.preprocess import Preprocess, in_layout, normalize
+from edge.vision.pixels import in_layout, normalize
+from edge.vision.preprocess import Preprocess
 
 Array = npt.NDArray[Any]
 Say = Callable[[str], None]

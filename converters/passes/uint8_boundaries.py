@@ -12,7 +12,8 @@ import numpy as np
 from edge.errors import UnsupportedError, UsageError
 from edge.graph.graph import Graph, Operator, Quantization, Tensor
 from edge.graph.passes.rewrite import fresh_name, rebuild
-from edge.vision.preprocess import Preprocess, Quantized, quantize_table
+from edge.vision.pixels import Quantized, quantize_table
+from edge.vision.preprocess import Preprocess
 
 SHIFT = 128
 

@@ -5,7 +5,7 @@ OpenCV is needed here and nowhere else on a device: this module is imported only
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -16,21 +16,7 @@ from edge.errors import EngineError
 from edge.tasks.table import TASKS
 from edge.tasks.task import ModelFacts
 from edge.vision.encoding import input_encoder
-from edge.vision.pixels import Pixels, Triple, resize
-
-
-@dataclass(frozen=True, kw_only=True)
-class GeometryFacts:
-    """The fields of `edge.vision.preprocess.Preprocess`."""
-
-    colour_order: Literal["rgb", "bgr"]
-    height: int
-    width: int
-    interpolation: Literal["bilinear", "nearest", "area"]
-    fit: Literal["stretch", "crop", "letterbox"]
-    crop_fraction: float
-    mean: Triple
-    std: Triple
+from edge.vision.pixels import Geometry, Pixels, resize
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +50,9 @@ def stages(spec: Mapping[str, Any], jpeg: bytes, session: Session, clock: Clock)
         EngineError: the picture does not decode.
     """
     numbers = {**spec["preprocess"], "mean": tuple(spec["preprocess"]["mean"]), "std": tuple(spec["preprocess"]["std"])}
-    model_order = GeometryFacts(**numbers)
+    model_order = Geometry(**numbers)
     # `resize` takes RGB and makes the model's order; for OpenCV's BGR the swap is the opposite one.
-    from_bgr = GeometryFacts(**{**numbers, "colour_order": "rgb" if model_order.colour_order == "bgr" else "bgr"})
+    from_bgr = Geometry(**{**numbers, "colour_order": "rgb" if model_order.colour_order == "bgr" else "bgr"})
     encode = input_encoder(TensorFacts(**spec["input"]), model_order)
     task, names = TASKS[spec["task"]], tuple(str(index) for index in range(spec["classes"]))
     facts = ModelFacts(output=TensorFacts(**spec["output"]), names=names, preprocess=model_order)

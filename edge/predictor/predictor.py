@@ -18,7 +18,7 @@ from edge.predictor.selftest import run_selftest
 from edge.tasks.table import TASKS
 from edge.tasks.task import ModelFacts, Prediction, StageTimes, Task
 from edge.vision.encoding import input_encoder
-from edge.vision.preprocess import resize
+from edge.vision.pixels import resize
 
 Pixels = npt.NDArray[np.uint8]
 ColourOrder = Literal["bgr", "rgb"]

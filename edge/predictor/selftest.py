@@ -10,9 +10,7 @@ import numpy.typing as npt
 from edge.artifact.manifest import SELFTEST_NAME, Artifact
 from edge.artifact.model_file import ModelFile, TensorInfo
 from edge.engines.engine import Session
-from edge.engines.output_difference import ANY_KERNELS as ANY_KERNELS
-from edge.engines.output_difference import difference_allowed_here, largest_sensible, output_difference
-from edge.engines.output_difference import kernel_key as kernel_key
+from edge.engines.output_difference import difference_allowed_here, kernel_key, largest_sensible, output_difference
 from edge.errors import ArtifactError
 from edge.predictor.selftest_archive import read_selftest
 from edge.vision.encoding import input_encoder

@@ -27,7 +27,8 @@ from edge.data.splits import Split
 from edge.errors import UsageError
 from edge.recipe.recipe import Augment, Phase
 from edge.training.losses import NO_CLASS
-from edge.vision.preprocess import Preprocess, resize, resize_mask
+from edge.vision.pixels import resize, resize_mask
+from edge.vision.preprocess import Preprocess
 
 Pixels = NDArray[np.uint8]
 Target = int | NDArray[Any] | None

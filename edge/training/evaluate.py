@@ -12,8 +12,9 @@ from edge.tasks.accuracy import Advance, Pixels, accuracy, no_progress
 from edge.tasks.table import TASKS
 from edge.tasks.task import ModelFacts
 from edge.training.batches import Normalizer
+from edge.vision.pixels import resize
 from edge.vision.postprocess import OutputInfo
-from edge.vision.preprocess import Preprocess, resize
+from edge.vision.preprocess import Preprocess
 
 BATCH_SIZE = 8
 LOGITS = OutputInfo(meaning="logits", scores="exclusive", layout="nchw")  # what a segmenter is trained to give

@@ -11,7 +11,7 @@ from edge.models.registry import build
 from edge.quantization.qat.phase import TRAIN_FROZEN
 from edge.quantization.qat.prepare import QatOptions, QuantizedModel, prepare_qat, set_phase
 from edge.recipe.recipe import Recipe
-from edge.vision.preprocess import normalize_table
+from edge.vision.pixels import normalize_table
 
 
 def float_module(recipe: Recipe, size_hw: tuple[int, int] | None = None) -> nn.Module:

@@ -12,7 +12,8 @@ from edge.models.blocks import PooledClassifier
 from edge.training.batches import Normalizer
 from edge.training.label_probe import LabelProbe, fit_label_probe
 from edge.training.linear_probe import Array, Pretrained, Probe, fit_probe
-from edge.vision.preprocess import Preprocess, resize
+from edge.vision.pixels import resize
+from edge.vision.preprocess import Preprocess
 
 BATCH_SIZE = 8
 MOST_IMAGES = 5000

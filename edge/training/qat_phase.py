@@ -23,7 +23,8 @@ from edge.training.losses import LOSSES, Losses
 from edge.training.network import load_tensors, prepared_module
 from edge.training.progress import Reporter
 from edge.training.versions import versions
-from edge.vision.preprocess import Preprocess, resize
+from edge.vision.pixels import resize
+from edge.vision.preprocess import Preprocess
 
 QAT_NAME = "qat.safetensors"
 

@@ -1,13 +1,15 @@
 """The arithmetic between a camera frame and a model's input: resize, normalize, quantize.
 
-It needs numpy and OpenCV alone, because it also runs on devices that have no more; `edge.vision.preprocess` names it
-to everybody else.
+It needs numpy and OpenCV alone, because it also runs on devices that have no more. It is the one road: calibration,
+training's evaluation, verify, bench and the camera all call these functions, so they all see the same input.
+Normalize-then-quantize acts on one 8-bit value of one channel at a time, so for integer models it is a look-up table
+of 3 x 256 entries, exactly, and no float arithmetic is left on the device.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal, Protocol, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import cv2
 import numpy as np
@@ -26,48 +28,27 @@ _INTERPOLATIONS: Mapping[str, int] = MappingProxyType(
 )
 
 
-class Geometry(Protocol):
-    """What this arithmetic reads of a `edge.vision.preprocess.Preprocess`, where the fields are explained."""
+@dataclass(frozen=True, kw_only=True)
+class Geometry:
+    """How an RGB frame becomes a model's input; `edge.vision.preprocess.Preprocess` is one whose values are checked.
 
-    @property
-    def colour_order(self) -> Literal["rgb", "bgr"]:
-        """Of the model's input."""
-        ...
+    Attributes:
+        colour_order: the order of the model's input channels; frames are always given as RGB.
+        height, width: the model's input size in pixels.
+        interpolation: how pixels between pixels are made.
+        fit: how another aspect is fitted.
+        crop_fraction: of the largest centred window.
+        mean, std: per input channel, in pixel units 0..255.
+    """
 
-    @property
-    def height(self) -> int:
-        """Of the model's input, in pixels."""
-        ...
-
-    @property
-    def width(self) -> int:
-        """Of the model's input, in pixels."""
-        ...
-
-    @property
-    def interpolation(self) -> Literal["bilinear", "nearest", "area"]:
-        """How pixels between pixels are made."""
-        ...
-
-    @property
-    def fit(self) -> Literal["stretch", "crop", "letterbox"]:
-        """How another aspect is fitted."""
-        ...
-
-    @property
-    def crop_fraction(self) -> float:
-        """Of the largest centred window."""
-        ...
-
-    @property
-    def mean(self) -> Triple:
-        """Per input channel, in pixel units."""
-        ...
-
-    @property
-    def std(self) -> Triple:
-        """Per input channel, in pixel units."""
-        ...
+    colour_order: Literal["rgb", "bgr"]
+    height: int
+    width: int
+    interpolation: Literal["bilinear", "nearest", "area"]
+    fit: Literal["stretch", "crop", "letterbox"]
+    crop_fraction: float
+    mean: Triple
+    std: Triple
 
 
 @dataclass(frozen=True, kw_only=True)

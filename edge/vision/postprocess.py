@@ -266,5 +266,5 @@ def _in_frame(window: Pixels, place: Placement, frame_hw: tuple[int, int], outsi
     if window.shape == frame_hw:
         return window
     restored = np.full(frame_hw, outside, dtype=np.uint8)
-    restored[place.top : place.top + place.height, place.left : place.left + place.width] = window
+    restored[place.in_frame] = window
     return restored

@@ -1,9 +1,6 @@
-"""The one road from a camera frame or a photograph to a model's input: resize, normalize, quantize.
+"""The fields of preprocessing as a recipe, a card and a manifest state them, each value checked.
 
-Calibration, training's evaluation, verify, bench and the camera all call these functions, so they all see the same
-input. Normalize-then-quantize acts on one 8-bit value of one channel at a time, so for integer models it is a look-up
-table of 3 x 256 entries, exactly, and no float arithmetic is left on the device. The arithmetic itself stands in
-`edge.vision.pixels`, which travels to devices without pydantic.
+The arithmetic stands in `edge.vision.pixels`, which travels to devices without pydantic.
 """
 
 from typing import Annotated, Literal
@@ -12,25 +9,14 @@ from pydantic import Field, model_validator
 
 from edge.strict import Strict
 from edge.vision.pixel_scale import pixel_scale_problem
-from edge.vision.pixels import Geometry as Geometry
-from edge.vision.pixels import Pixels as Pixels
-from edge.vision.pixels import Placement as Placement
-from edge.vision.pixels import Quantized as Quantized
-from edge.vision.pixels import apply_table as apply_table
-from edge.vision.pixels import in_layout as in_layout
-from edge.vision.pixels import normalize as normalize
-from edge.vision.pixels import normalize_table as normalize_table
-from edge.vision.pixels import placement as placement
-from edge.vision.pixels import quantize_table as quantize_table
-from edge.vision.pixels import resize as resize
-from edge.vision.pixels import resize_mask as resize_mask
+from edge.vision.pixels import Geometry
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Size = Annotated[int, Field(ge=1, le=16384)]
 
 
-class Preprocess(Strict):
+class Preprocess(Strict, Geometry):  # type: ignore[misc]  # Strict freezes it, by settings that mypy does not read
     """How an RGB frame becomes a model's input. There are no defaults: a forgotten field is an error.
 
     Attributes:

@@ -39,7 +39,7 @@ from edge.training.float_phase import FLOAT_NAME
 from edge.training.progress import Silent
 from edge.training.qat_phase import QAT_NAME
 from edge.training.run import Request, train
-from edge.vision.preprocess import apply_table, quantize_table, resize
+from edge.vision.pixels import apply_table, quantize_table, resize
 
 BATCH_SIZE = 25
 Pixels = npt.NDArray[np.uint8]

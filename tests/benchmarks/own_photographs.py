@@ -33,7 +33,7 @@ from edge.training.probe_head import check_probe, features_of
 from edge.training.progress import bars
 from edge.training.qat_phase import QAT_NAME
 from edge.training.run import Request, train
-from edge.vision.preprocess import resize
+from edge.vision.pixels import resize
 from tests.benchmarks.distillation_halves import run_file, run_float
 
 FOLDS = 5

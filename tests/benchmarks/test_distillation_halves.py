@@ -10,7 +10,7 @@ from edge.data.open_split import open_split
 from edge.evaluation.classification import agreement
 from edge.recipe.recipe_file import read_recipe, split_arguments
 from edge.training.float_phase import FLOAT_NAME
-from edge.vision.preprocess import resize
+from edge.vision.pixels import resize
 from tests.benchmarks.distillation_halves import halves, run_file, run_float, simulate, trained
 
 RECIPE = Path(__file__).parents[2] / "edge" / "recipes" / "mobilenet_v1_025_distillation.toml"

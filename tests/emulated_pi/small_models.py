@@ -27,7 +27,8 @@ from edge.models.registry import build
 from edge.quantization.ptq.calibrate import calibrate
 from edge.quantization.qat.freeze import float_graph
 from edge.quantization.quantize_graph import quantize_graph
-from edge.vision.preprocess import Preprocess, normalize, normalize_table, resize
+from edge.vision.pixels import normalize, normalize_table, resize
+from edge.vision.preprocess import Preprocess
 
 IMAGES = 4
 # name -> (task, size of the input, model, its arguments)

@@ -3,14 +3,9 @@
 from collections.abc import Iterable, Mapping
 
 from edge.artifact.manifest import Artifact
+from edge.engines.output_difference import ANY_KERNELS, kernel_key
 from edge.engines.table import EXACT_KERNELS
-from edge.predictor.selftest import (
-    ANY_KERNELS,
-    expected_outputs,
-    held_to_sense,
-    kernel_key,
-    run_selftest,
-)
+from edge.predictor.selftest import expected_outputs, held_to_sense, run_selftest
 from edge.predictor.selftest_archive import read_selftest
 from edge.verification.checks.images import Images
 from edge.verification.checks.runtimes import Runtime

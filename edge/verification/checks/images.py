@@ -10,7 +10,7 @@ from edge.artifact.manifest import Artifact
 from edge.data.splits import Split
 from edge.predictor.selftest import selftest_images
 from edge.predictor.selftest_archive import read_selftest
-from edge.vision.preprocess import resize
+from edge.vision.pixels import resize
 
 Pixels = NDArray[np.uint8]
 

@@ -23,7 +23,8 @@ from edge.graph.importers.onnx.reader import read_onnx
 from edge.quantization.qat.freeze import float_graph
 from edge.training.checkpoint import read_checkpoint, restore_module
 from edge.verification.checks.onnx_reference import OnnxReference
-from edge.vision.preprocess import Preprocess, in_layout, normalize
+from edge.vision.pixels import in_layout, normalize
+from edge.vision.preprocess import Preprocess
 
 Array = npt.NDArray[Any]
 Pixels = npt.NDArray[np.uint8]

@@ -22,7 +22,7 @@ from edge.verification.checks.images import Images
 from edge.verification.checks.subject import Subject
 from edge.verification.sensitivity.mixed import FLOAT, WHOLE, Layer, MixedNetwork, Values
 from edge.verification.sensitivity.real_weights import RealWeights, real_weights
-from edge.vision.preprocess import in_layout, normalize
+from edge.vision.pixels import in_layout, normalize
 
 ACTIVATION_BYTES_PER_BATCH = 1 << 27
 MOST_PER_BATCH = 8

@@ -35,7 +35,8 @@ from edge.quantization.qat.phase import CALIBRATE, TRAIN_FOLDED
 from edge.quantization.qat.prepare import QatOptions, prepare_qat, set_phase
 from edge.verification.checks.runtimes import RuntimeChoice
 from edge.verification.verify import Request, verify
-from edge.vision.preprocess import Preprocess, normalize, normalize_table, quantize_table, resize
+from edge.vision.pixels import normalize, normalize_table, quantize_table, resize
+from edge.vision.preprocess import Preprocess
 from tests.support.one_operator import litert_outputs
 
 INT16 = Scheme(activation_bits=16)

@@ -15,7 +15,7 @@ from edge.execution.float_run import FloatRun
 from edge.models.pretrained import load_pretrained
 from edge.models.registry import build
 from edge.quantization.qat.freeze import float_graph
-from edge.vision.preprocess import apply_table, normalize, quantize_table, resize
+from edge.vision.pixels import apply_table, normalize, quantize_table, resize
 from tests.support.preprocess_text import preprocess_text
 
 CARD = (

@@ -30,7 +30,8 @@ from edge.quantization.ptq.calibrate import calibrate
 from edge.quantization.qat.capture import float_graph
 from edge.tasks.classify import ClassPrediction
 from edge.tasks.segment import SegmentPrediction
-from edge.vision.preprocess import Preprocess, normalize, normalize_table, resize
+from edge.vision.pixels import normalize, normalize_table, resize
+from edge.vision.preprocess import Preprocess
 from tests.support.metadata_schema import published
 
 CLASSES = ("sky", "building", "road", "tree", "person")

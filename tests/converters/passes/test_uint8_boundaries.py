@@ -17,7 +17,8 @@ from edge.execution.integer import IntegerSimulation
 from edge.graph.graph import Graph
 from edge.graph.importers.onnx.reader import read_onnx
 from edge.graph.importers.tflite.reader import read_tflite
-from edge.vision.preprocess import Preprocess, apply_table, quantize_table
+from edge.vision.pixels import apply_table, quantize_table
+from edge.vision.preprocess import Preprocess
 from tests.support.one_operator import Parameters, activation, graph_of
 
 COMMON = {"mean": (127.5, 127.5, 127.5), "std": (127.5, 127.5, 127.5)}

@@ -14,7 +14,7 @@ from edge.cli.main import main
 from edge.predictor.predictor import Predictor
 from edge.tasks.classify import ClassPrediction, LabelsPrediction
 from edge.tasks.segment import SegmentPrediction
-from edge.vision.preprocess import normalize, resize
+from edge.vision.pixels import normalize, resize
 from tests.support.heads import card, classifier, segmenter
 from tests.support.onnx_models import model, node, values
 

@@ -16,8 +16,8 @@ from converters.tflite.writer import tflite_bytes
 from edge.engines.agent_code import AGENT, agent_archive, agent_files
 from edge.engines.engine import open_session
 from edge.engines.other_python import OtherPython
+from edge.engines.output_difference import kernel_key
 from edge.errors import EngineError, UsageError
-from edge.predictor.selftest import kernel_key
 from tests.support.oldest_python import OLDEST, oldest_python
 from tests.support.one_operator import Parameters, activation, graph_of, random_input
 

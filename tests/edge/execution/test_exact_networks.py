@@ -22,7 +22,8 @@ from edge.models.pretrained import load_pretrained
 from edge.models.registry import build
 from edge.quantization.ptq.calibrate import calibrate
 from edge.quantization.qat.freeze import float_graph
-from edge.vision.preprocess import Preprocess, normalize, resize
+from edge.vision.pixels import normalize, resize
+from edge.vision.preprocess import Preprocess
 
 pytestmark = pytest.mark.data
 

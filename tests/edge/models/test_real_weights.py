@@ -11,7 +11,8 @@ from edge.data.image_folder import image_folder
 from edge.data.splits import Split
 from edge.models.pretrained import load_pretrained
 from edge.models.registry import build
-from edge.vision.preprocess import Preprocess, normalize, resize
+from edge.vision.pixels import normalize, resize
+from edge.vision.preprocess import Preprocess
 
 pytestmark = pytest.mark.data
 

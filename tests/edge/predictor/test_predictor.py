@@ -22,7 +22,7 @@ from edge.predictor.predictor import Predictor
 from edge.predictor.selftest import model_input
 from edge.tasks.classify import ClassPrediction, LabelsPrediction
 from edge.tasks.segment import SegmentPrediction
-from edge.vision.preprocess import resize
+from edge.vision.pixels import resize
 
 MakeArtifact = Callable[..., Path]
 FLOAT = {"dtype": "float32", "scale": None, "zero_point": None}

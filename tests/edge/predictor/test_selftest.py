@@ -9,9 +9,10 @@ import pytest
 from edge.artifact.manifest import open_artifact
 from edge.artifact.model_file import TensorInfo
 from edge.engines.null import NullSession
+from edge.engines.output_difference import kernel_key
 from edge.errors import ArtifactError, EngineError
-from edge.predictor.selftest import difference, kernel_key, model_input, run_selftest
-from edge.vision.preprocess import normalize, quantize_table
+from edge.predictor.selftest import difference, model_input, run_selftest
+from edge.vision.pixels import normalize, quantize_table
 
 MakeArtifact = Callable[..., Path]
 

@@ -14,7 +14,7 @@ from edge.errors import UsageError
 from edge.recipe.recipe import Recipe
 from edge.training.batches import Batches, Normalizer
 from edge.training.losses import NO_CLASS
-from edge.vision.preprocess import normalize
+from edge.vision.pixels import normalize
 
 
 def _batches(recipe: Recipe, split: Split | None = None, **changes: object) -> Batches:

@@ -20,7 +20,8 @@ from edge.graph.graph import Graph
 from edge.models.registry import build
 from edge.quantization.ptq.calibrate import calibrate
 from edge.quantization.qat.freeze import float_graph
-from edge.vision.preprocess import Preprocess, normalize, normalize_table, resize
+from edge.vision.pixels import normalize, normalize_table, resize
+from edge.vision.preprocess import Preprocess
 
 SIZES = {"classify": (32, 32), "segment": (64, 96)}
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from edge.errors import UsageError
+from edge.vision.pixels import placement, resize_mask
 from edge.vision.postprocess import (
     OutputInfo,
     class_map_from_scores,
@@ -14,7 +15,7 @@ from edge.vision.postprocess import (
     restore_map,
     softmax,
 )
-from edge.vision.preprocess import Preprocess, placement, resize_mask
+from edge.vision.preprocess import Preprocess
 
 NAMES = ("a", "b", "c", "d")
 

@@ -8,15 +8,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from edge.errors import UsageError
-from edge.vision.preprocess import (
-    Preprocess,
-    apply_table,
-    normalize,
-    placement,
-    quantize_table,
-    resize,
-    resize_mask,
-)
+from edge.vision.pixels import apply_table, normalize, placement, quantize_table, resize, resize_mask
+from edge.vision.preprocess import Preprocess
 from tests.support.examples import examples
 
 FIELDS = {

@@ -1,8 +1,8 @@
 """What the manifest allows a device's self-test: what was measured, and never less than what was once seen."""
 
+from edge.engines.output_difference import ANY_KERNELS
 from edge.evaluation.fidelity import Difference
 from edge.graph.graph import Operator
-from edge.predictor.selftest import ANY_KERNELS
 from edge.verification.checks.bounds import merged_bounds
 from edge.verification.checks.operator_kinds import OperatorResult, by_kind
 

@@ -21,7 +21,8 @@ from edge.graph.graph import Graph
 from edge.quantization.ptq.calibrate import calibrate
 from edge.quantization.qat.freeze import float_graph
 from edge.quantization.quantize_graph import quantize_graph
-from edge.vision.preprocess import Preprocess, normalize, normalize_table, resize
+from edge.vision.pixels import normalize, normalize_table, resize
+from edge.vision.preprocess import Preprocess
 from tests.benchmarks.bad_layer import with_uneven_channel
 
 SIZE = 32
