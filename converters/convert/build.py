@@ -11,7 +11,13 @@ from converters.packaging.package import Description, ModelFiles, write_artifact
 from edge.artifact.manifest import Artifact
 from edge.artifact.model_file import ModelFile, TensorInfo
 from edge.engines.engine import open_session
-from edge.engines.output_difference import ANY_KERNELS, kernel_key, largest_magnitude
+from edge.engines.output_difference import (
+    ANY_KERNELS,
+    CLASS_MAP_TOLERANCE,
+    FLOAT_TOLERANCE,
+    kernel_key,
+    largest_magnitude,
+)
 from edge.engines.table import ENGINES, EXACT_KERNELS, PREFERRED
 from edge.errors import EngineError, UnsupportedError, UsageError
 from edge.execution.float_run import FloatRun
@@ -21,9 +27,7 @@ from edge.graph.graph import Graph
 from edge.predictor.selftest import difference, held_to_sense, model_input
 from edge.predictor.selftest_archive import selftest_bytes
 
-# Largest difference of a float file that stays allowed, as a share of the largest expected magnitude.
-FLOAT_TOLERANCE = 1e-3
-# The same where an INT8 file ends in float operators: what some quanta before them can make.
+# As FLOAT_TOLERANCE where an INT8 file ends in float operators: what some quanta before them can make.
 FLOAT_END = 0.05
 
 
@@ -105,7 +109,7 @@ def measured_bounds(
         if written.precision == "float32":
             magnitude = max(largest_magnitude(output) for output in expected[file.path])
             is_map = file.outputs[0].meaning == "class_map"
-            bounds[file.path] = {ANY_KERNELS: 0.01 if is_map else FLOAT_TOLERANCE * max(magnitude, 1e-6)}
+            bounds[file.path] = {ANY_KERNELS: CLASS_MAP_TOLERANCE if is_map else FLOAT_TOLERANCE * max(magnitude, 1e-6)}
             continue
         measured = _measured(file, written.contents[file.path], description, images, expected[file.path])
         any_kernels = max([_least_bound(file.outputs[0], expected[file.path][0]), *measured.values()])
@@ -115,7 +119,7 @@ def measured_bounds(
 
 def _least_bound(output: TensorInfo, expected: npt.NDArray[Any]) -> float:
     if output.meaning == "class_map":
-        return 0.01
+        return CLASS_MAP_TOLERANCE
     return 1.0 if output.dtype != "float32" else FLOAT_END * float(np.abs(expected).max(initial=0.0))
 
 

@@ -12,7 +12,7 @@ from converters.packaging.package import precision_of
 from converters.passes.layout.axis_order import TO_NHWC
 from edge.engines.engine import EngineInfo
 from edge.engines.litert import open_litert
-from edge.engines.output_difference import largest_magnitude, values_apart
+from edge.engines.output_difference import FLOAT_TOLERANCE, largest_magnitude, values_apart
 from edge.errors import EngineError
 from edge.execution.float_run import FloatRun
 from edge.execution.integer import IntegerSimulation
@@ -21,8 +21,6 @@ from edge.graph.graph import Graph, Tensor
 
 Array = npt.NDArray[Any]
 SAMPLES = 3
-# Largest difference of a float output, as a share of its largest expected magnitude.
-FLOAT_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)

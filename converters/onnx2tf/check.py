@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.engines.engine import Session
-from edge.engines.output_difference import largest_magnitude, values_apart
+from edge.engines.output_difference import FLOAT_TOLERANCE, largest_magnitude, values_apart
 from edge.errors import UnsupportedError
 from edge.graph.graph import Graph
 from edge.graph.importers.tflite.parsing.file import load_bytes, parse
@@ -17,8 +17,6 @@ from edge.graph.importers.tflite.reader import read_tflite
 from edge.port import Port
 
 Array = npt.NDArray[Any]
-# Largest difference of a float file from ONNX Runtime on the same inputs, as a share of the largest magnitude.
-FLOAT_TOLERANCE = 1e-3
 # A quantized file must at least be recognizable as the same network.
 LEAST_SQNR_DB = 6.0
 SPARE_BYTES = 16 * 1024 * 1024

@@ -10,8 +10,10 @@ import numpy.typing as npt
 from edge.engines.engine import EngineInfo
 
 ANY_KERNELS = "*"
-
-
+# What a float file may differ from the same network computed otherwise in float32: values as a share of the largest
+# expected magnitude, class maps as a share of the cells.
+FLOAT_TOLERANCE = 1e-3
+CLASS_MAP_TOLERANCE = 0.01
 # What a float model may differ when it is computed in fewer bits than its file's float32: logits as a share of the
 # largest answer, class maps as a share of the cells. TF32 has float16's fraction.
 REDUCED: Mapping[str, tuple[float, float]] = MappingProxyType(

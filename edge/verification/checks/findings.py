@@ -6,6 +6,7 @@ from dataclasses import replace
 from edge.artifact.manifest import Artifact
 from edge.artifact.thresholds import Limits
 from edge.artifact.verdict import NO_PARENT, Finding, accuracy_finding, agreement_finding, size_finding
+from edge.engines.output_difference import CLASS_MAP_TOLERANCE, FLOAT_TOLERANCE
 from edge.evaluation.chance import chance_finding, chance_of
 from edge.predictor.selftest import run_selftest
 from edge.verification.checks.accuracy import Participant, measure_of
@@ -14,9 +15,6 @@ from edge.verification.checks.images import Images
 from edge.verification.checks.operators import allowed_quanta
 from edge.verification.checks.runtimes import Runtime
 from edge.verification.checks.subject import Subject
-
-FLOAT_TOLERANCE = 1e-3
-CLASS_MAP_TOLERANCE = 0.01
 
 
 def end_to_end_finding(subject: Subject, runtime: Runtime, images: Images, limits: Limits) -> Finding:

@@ -9,13 +9,14 @@ import onnx
 import pytest
 
 from converters.convert.bare_file import convert_file
-from converters.convert.file_check import FLOAT_TOLERANCE, FileCheck, OutputCheck, refuse_wrong
+from converters.convert.file_check import FileCheck, OutputCheck, refuse_wrong
 from converters.convert.options import ConvertOptions
 from edge.artifact.manifest import open_artifact
 from edge.cli.convert import parse_shape
 from edge.cli.main import main
 from edge.engines.engine import EngineInfo
 from edge.engines.litert import open_litert
+from edge.engines.output_difference import FLOAT_TOLERANCE
 from edge.errors import EngineError, FileError, ModelFileError, UnsupportedError, UsageError
 from edge.graph.importers.tflite.reader import read_tflite
 

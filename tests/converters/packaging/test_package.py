@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from converters.convert.build import FLOAT_TOLERANCE, build_artifact
+from converters.convert.build import build_artifact
 from converters.convert.convert import load_source, selftest_images
 from converters.convert.options import ConvertOptions
 from converters.packaging.integer_only import float_operators, require_integer_only
@@ -17,6 +17,7 @@ from converters.packaging.package import Description, precision_of, write_model_
 from converters.passes.layout.nhwc import to_nhwc
 from edge.artifact.manifest import Artifact, open_artifact, parse_manifest
 from edge.cli.main import main
+from edge.engines.output_difference import FLOAT_TOLERANCE
 from edge.errors import ArtifactError, FileError, UnsupportedError, UsageError
 from edge.execution.integer import IntegerSimulation
 from edge.graph.analyses.counts import count_graph
