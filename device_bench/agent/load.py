@@ -20,7 +20,7 @@ from edge.engines.inputs import port_difference
 from edge.engines.null_session import NullSession
 from edge.engines.onnxruntime_module import onnxruntime_module
 from edge.engines.output_difference import difference_allowed_here, kernel_key, output_difference
-from edge.engines.table import ENGINES
+from edge.engines.table import COMPUTE_NOTHING, ENGINES
 from edge.errors import EngineError
 from edge.port import Port, port_of
 
@@ -62,14 +62,14 @@ def load(
     session.run(inputs)
     first_inference_ns = clock() - start_ns
     peak = memory.fields()  # before the engine is asked what it runs: some find out by running
-    tested = _selftest(spec, session, archive) if plan["selftest"] and archive and spec["engine"] != "null" else None
+    to_test = plan["selftest"] and archive and spec["engine"] not in COMPUTE_NOTHING
     facts = {
         "info": _info(session),
         "inputs": [{**port.plain, "values": how} for port, how in zip(session.inputs, values, strict=True)],
         "outputs": [port.plain for port in session.outputs],
         "cold": {"import_ns": import_ns, "load_ns": load_ns, "first_inference_ns": first_inference_ns},
         "memory": peak,
-        "selftest": tested,
+        "selftest": _selftest(spec, session, archive) if to_test else None,
     }
     return Loaded(
         session=session, inputs=inputs, subject=_subject(session, inputs, samples_per_query(plan)), facts=facts
@@ -96,7 +96,7 @@ def _import_runtime(engine: str, clock: Clock) -> int | None:
 
 
 def _open(spec: Mapping[str, Any], plan: Mapping[str, Any], folder: Path, opener: Opener) -> Session:
-    if spec["engine"] == "null":
+    if spec["engine"] in COMPUTE_NOTHING:
         inputs, outputs = (tuple(map(port_of, ports)) for ports in spec["ports"])
         return NullSession(inputs=inputs, outputs=outputs, threads=plan["threads"])
     sizes: dict[str, Any] = {}

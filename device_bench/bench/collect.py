@@ -41,7 +41,7 @@ from device_bench.targets.replies import believed
 from device_bench.targets.target import Target
 from edge.engines.engine import EngineInfo
 from edge.engines.output_difference import difference_allowed_here, kernel_key
-from edge.engines.table import known_kernels
+from edge.engines.table import COMPUTE_NOTHING, known_kernels
 from edge.errors import EdgeError, EngineError, UsageError, one_line, printable
 from edge.predictor.selftest_archive import read_selftest
 from edge.strict import Strict, first_problem
@@ -275,7 +275,7 @@ def _check(subject: Subject, seen: SubjectReply, plan: Plan, where: str) -> None
         lengths = {len(column) for column in end.stages.values()}
         if set(end.stages) != set(STAGES) or len(lengths) != 1 or 0 in lengths or end.frame_hw is None:
             raise EngineError(f"{where}: the end-to-end stages are not {', '.join(STAGES)}, equally long")
-    if subject.artifact is not None and plan.selftest and subject.engine != "null":
+    if subject.artifact is not None and plan.selftest and subject.engine not in COMPUTE_NOTHING:
         _check_selftest(subject, seen, where)
 
 

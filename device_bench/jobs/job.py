@@ -20,6 +20,7 @@ from device_bench.jobs.subjects import Subject
 from device_bench.records.plan import Plan
 from edge.artifact.manifest import Artifact
 from edge.artifact.model_file import ModelFile, TensorInfo
+from edge.engines.table import COMPUTE_NOTHING
 from edge.errors import FileError, printable
 from edge.predictor.selftest import expected_outputs, model_input, selftest_images
 from edge.predictor.selftest_archive import read_selftest
@@ -85,7 +86,7 @@ def make_job(subjects: Sequence[Subject], plan: Plan, *, jpeg: bytes | None = No
     described = []
     for subject in subjects:
         entry = _spec(subject)
-        if subject.engine != "null":
+        if subject.engine not in COMPUTE_NOTHING:
             files[subject.file_name] = subject.path
         if subject.artifact is not None and subject.file is not None:
             archive = _selftest_archive(subject.artifact, subject.file)

@@ -11,7 +11,7 @@ from device_bench.records.plan import Plan
 from device_bench.records.record_parts import Measured, MeasuredAccuracy
 from edge.artifact.manifest import MANIFEST_NAME, Artifact, Cost, file_sha256, open_artifact
 from edge.artifact.model_file import ModelFile
-from edge.engines.table import DEVICE_ENGINES, ENGINES, engine_spec
+from edge.engines.table import COMPUTE_NOTHING, DEVICE_ENGINES, ENGINES, engine_spec
 from edge.errors import ArtifactError, EngineError, ModelFileError, UsageError, printable
 from edge.files.bounded_file import check_file, is_dir
 from edge.predictor.choice import file_for
@@ -90,14 +90,14 @@ def make_subjects(
         installed: engines of the target.
 
     Raises:
-        UsageError: an unknown engine, or the null engine for a bare file. EngineError: no file for an engine.
+        UsageError: an unknown engine, or one that computes nothing for a bare file. EngineError: no file for an engine.
     """
     parsed = [engine_spec(text) for text in engines]
     subjects = []
     for entry in opened:
         for spec in parsed or [engine_spec(_preferred(entry, installed))]:
             _check_sizes(entry, spec.engine, plan)
-            kernels = spec.kernels if spec.kernels is not None or spec.engine == "null" else plan.kernels
+            kernels = spec.kernels if spec.kernels is not None or spec.engine in COMPUTE_NOTHING else plan.kernels
             if isinstance(entry, Artifact):
                 subjects.append(_of_artifact(entry, spec.engine, kernels))
             else:
@@ -174,8 +174,10 @@ def _measured(artifact: Artifact, file: ModelFile) -> Measured:
 
 
 def _of_file(path: Path, engine: str, kernels: str | None) -> Subject:
-    if engine == "null":
-        raise UsageError(f"{path}: the null engine takes the ports from an artifact's manifest; a bare file has none")
+    if engine in COMPUTE_NOTHING:
+        raise UsageError(
+            f"{path}: the {engine} engine takes the ports from an artifact's manifest; a bare file has none"
+        )
     form = BARE_FORMATS[path.suffix]
     if form not in ENGINES[engine].formats:
         raise EngineError(f"{path}: {engine} reads {' and '.join(ENGINES[engine].formats)} files")

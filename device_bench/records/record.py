@@ -32,6 +32,7 @@ from device_bench.records.record_parts import (
 )
 from device_bench.records.record_types import Count, Positive
 from device_bench.records.taints import Taint, taints
+from edge.engines.table import COMPUTE_NOTHING
 from edge.errors import FileError
 from edge.strict import Strict, first_problem
 
@@ -160,7 +161,7 @@ def record_taints(record: Record) -> tuple[Taint, ...]:
         record.states,
         threads=record.plan.threads,
         emulated=record.engine.emulated,
-        self_tested=record.selftest is not None or record.engine.engine == "null",
+        self_tested=record.selftest is not None or record.engine.engine in COMPUTE_NOTHING,
         unsettled=_unsettled(record),
     )
 

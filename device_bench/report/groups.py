@@ -8,6 +8,7 @@ from typing import Any
 from device_bench.records.row import PERCENTILES
 from device_bench.report.store import Store
 from device_bench.statistics.order_bounds import order_bounds
+from edge.engines.table import COMPUTE_NOTHING
 
 KEY = ("name", "model_file", "hash", "precision", "engine", "kernels", "threads", "scenario", "machine", "tainted")
 SHARES = (0.0, 0.01, 0.02, 0.05, *(step / 20 for step in range(2, 20)), 0.98, 0.99, 0.999, 1.0)
@@ -74,7 +75,7 @@ def gain_text(group: Group, others: Sequence[Group]) -> str:
     """
     same = ("engine", "kernels", "threads", "scenario", "machine", "tainted")
     p50_ns, adds = group.latency_ns[50], group.medians["multiply_adds"]
-    if group.key["precision"] in (None, "float32") or not p50_ns or not adds or group.key["engine"] == "null":
+    if group.key["precision"] in (None, "float32") or not p50_ns or not adds or group.key["engine"] in COMPUTE_NOTHING:
         return ""
     parents = [
         other

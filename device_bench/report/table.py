@@ -9,6 +9,7 @@ from device_bench.records.percentiles import summarize
 from device_bench.records.record import Record
 from device_bench.records.record_parts import STAGES
 from device_bench.report.columns import Column, terminal_table
+from edge.engines.table import COMPUTE_NOTHING
 
 DIGITS = ((100, 1), (1, 2), (0.1, 3))  # from this many milliseconds on: digits behind the point
 SMALLEST_DIGITS = 5
@@ -24,10 +25,10 @@ def milliseconds(duration_ns: int) -> str:
 def float_counterpart(record: Record, records: Sequence[Record]) -> Record | None:
     """The one float32 record that an int8 record is to be compared with.
 
-    It has the same engine, threads and multiply-adds; None when there is none, or more than one. The null engine
-    computes nothing, so nothing is compared.
+    It has the same engine, threads and multiply-adds; None when there is none, or more than one, and for an
+    engine that computes nothing.
     """
-    if record.measured.precision == "float32" or record.engine.engine == "null":
+    if record.measured.precision == "float32" or record.engine.engine in COMPUTE_NOTHING:
         return None
     fitting = [
         other

@@ -14,6 +14,7 @@ from device_bench.targets.job_server_process import JobServerProcess, job_server
 from device_bench.targets.replies import believed, probed
 from device_bench.targets.ssh_client import Address, ConnectionCut, parse_address
 from device_bench.targets.target import Progress, TargetOptions
+from edge.engines.table import COMPUTE_NOTHING
 from edge.errors import EngineError, UsageError
 from edge.strict import Strict
 
@@ -22,7 +23,6 @@ RECONNECT_SECONDS = 120.0
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 15.0
 STOP_TRIES, STOP_PAUSE_SECONDS = 4, 0.3
-WITHOUT_RUNTIME = ("null",)
 
 
 class Needed(Strict):
@@ -158,7 +158,7 @@ class SshTarget:
 
     def _check_engines(self, job: Job) -> None:
         """Refuse (EngineError) a job whose runtimes the device lacks before anything is sent."""
-        wanted = {spec["engine"] for spec in job.document["subjects"]} - set(WITHOUT_RUNTIME)
+        wanted = {spec["engine"] for spec in job.document["subjects"]} - COMPUTE_NOTHING
         told = probed(self).engines
         for engine in sorted(wanted):
             if engine not in told:

@@ -15,6 +15,7 @@ from device_bench.targets.local import LocalTarget
 from edge.artifact.manifest import Artifact
 from edge.artifact.thresholds import Limits
 from edge.artifact.verdict import Finding
+from edge.engines.table import COMPUTE_NOTHING
 from edge.errors import EngineError, UsageError, printable
 from edge.verification.checks.latency import LatencyMeasured, latency_finding, unjudged_latency
 
@@ -62,7 +63,7 @@ def latency_findings(
 def fitting_records(artifact: Artifact, path: Path, engines: Sequence[str] = ()) -> list[Record]:
     """The latest record of every machine, engine, kernel set and number of threads for the files of an artifact.
 
-    Files are known by their hash. The null engine's records are passed over: it computes nothing.
+    Files are known by their hash. Records of an engine that computes nothing are passed over.
     """
     hashes = {file.sha256 for file in artifact.manifest.files if file.role == "run"}
     found: dict[tuple[object, ...], Record] = {}
@@ -70,7 +71,7 @@ def fitting_records(artifact: Artifact, path: Path, engines: Sequence[str] = ())
         engine = record.engine
         if (
             record.measured.file_sha256 in hashes
-            and engine.engine != "null"
+            and engine.engine not in COMPUTE_NOTHING
             and (engine.engine in engines or not engines)
         ):
             key = (record.machine.model_dump_json(), engine.engine, engine.kernels, engine.threads)

@@ -162,7 +162,7 @@ def open_session(
     row = ENGINES[engine]
     module, function = row.opener
     opener: Opener = getattr(import_module(module), function)
-    if data is not None and row.loads_bytes:
+    if data is not None and not row.computes_nothing:
         return opener(Path(path), threads=threads, kernels=kernels, data=data)
     if batch is None and not shapes:
         return opener(Path(path), threads=threads, kernels=kernels)

@@ -20,7 +20,8 @@ class Engine:
         packages: that bring the runtime; which of several is installed decides what it can do.
         for_devices: taken where no engine is named, in the table's order, compared by `edge verify`, and taken apart
             by `edge bench --explain`.
-        loads_bytes: its opener takes `data` too, a file's bytes; the null engine loads nothing.
+        computes_nothing: it has an artifact's ports alone; nothing of it is tested, compared or judged. The opener of
+            any other takes `data` too, a file's bytes.
         takes_sizes: its opener takes `batch` and `shapes` too, for inputs whose sizes a file leaves open.
         spins_ns: so long after a run the threads of its pool may spin; measured.
     """
@@ -31,7 +32,7 @@ class Engine:
     runtime: str = ""
     packages: tuple[str, ...] = ()
     for_devices: bool = False
-    loads_bytes: bool = True
+    computes_nothing: bool = False
     takes_sizes: bool = False
     spins_ns: int = 0
 
@@ -92,10 +93,11 @@ ENGINES: Mapping[str, Engine] = MappingProxyType(
             opener=("edge.engines.null", "open_null"),
             formats=("tflite", "onnx"),
             kernel_sets=NULL,
-            loads_bytes=False,
+            computes_nothing=True,
         ),
     }
 )
+COMPUTE_NOTHING = frozenset(name for name, engine in ENGINES.items() if engine.computes_nothing)
 # Taken where none is named, the preferred one first.
 DEVICE_ENGINES = tuple(name for name, engine in ENGINES.items() if engine.for_devices)
 # format -> the engine that runs it where none is named: what `edge verify` and the writers of artifacts compare with.

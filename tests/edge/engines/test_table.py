@@ -4,12 +4,21 @@ from importlib import import_module
 
 import pytest
 
-from edge.engines.table import DEVICE_ENGINES, ENGINES, EXACT_KERNELS, PREFERRED, EngineSpec, engine_spec
+from edge.engines.table import (
+    COMPUTE_NOTHING,
+    DEVICE_ENGINES,
+    ENGINES,
+    EXACT_KERNELS,
+    PREFERRED,
+    EngineSpec,
+    engine_spec,
+)
 from edge.errors import UsageError
 
 
 def test_what_follows_from_the_rows() -> None:
     assert DEVICE_ENGINES == ("litert", "tflite-runtime", "onnxruntime")
+    assert {"null"} == COMPUTE_NOTHING
     assert PREFERRED == {"tflite": "litert", "onnx": "onnxruntime"}
     assert {"litert/xnnpack/x86_64"} == EXACT_KERNELS
     assert {name: row.compared_kernels for name, row in ENGINES.items()} == {
