@@ -14,9 +14,15 @@ from rich.table import Table
 
 
 def told_ns(record: Path) -> dict[str, int]:
-    """Times of the operators that stand alone in the first record's explanation, by name."""
+    """Times of the operators that stand alone in the first record's explanation, by name. Without any it ends here."""
     explanation = json.loads(record.read_text(encoding="utf-8").splitlines()[0])["explanation"]
-    return {entry["names"][0]: entry["time_ns"] for entry in explanation["operators"] if len(entry["names"]) == 1}
+    operators = explanation["operators"] if explanation else ()
+    told = {entry["names"][0]: entry["time_ns"] for entry in operators if len(entry["names"]) == 1}
+    if not told:
+        raise SystemExit(
+            f"{record}: its first record explains no operator by itself; take one of `edge bench --explain`"
+        )
+    return told
 
 
 def medians_ns(calls: Sequence[Callable[[], Any]], rounds: int) -> list[float]:
@@ -33,8 +39,12 @@ def medians_ns(calls: Sequence[Callable[[], Any]], rounds: int) -> list[float]:
 
 def print_split(told: Mapping[str, float], measured: Mapping[str, float], method: str) -> None:
     """A row for every operator that both know; then the ratio of the sums and the rank correlation."""
-    table = Table("operator", f"{method}, us", "by cuts, us", "ratio")
     both = {name: value for name, value in measured.items() if name in told}
+    if not both:
+        raise SystemExit(
+            f"none of the {len(measured)} operators that can be cut out alone has a time in the explanation"
+        )
+    table = Table("operator", f"{method}, us", "by cuts, us", "ratio")
     for name, value in both.items():
         table.add_row(name, f"{told[name] / 1e3:.1f}", f"{value / 1e3:.1f}", f"{told[name] / value:.2f}")
     console = Console()
