@@ -43,7 +43,7 @@ def test_another_runtime_version_is_named() -> None:
 def test_what_is_no_baseline_is_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "counts.json"
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
-    with pytest.raises(FileError, match=r"no baseline|is not UTF-8 text"):
+    with pytest.raises(FileError, match=r"is not a baseline|is not UTF-8 text"):
         read_baseline(path)
 
 
