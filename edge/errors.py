@@ -15,7 +15,7 @@
 The exit code says whose turn it is, in every verb:
 
     0    done (`verify`: ship; `compare`: nothing slower)
-    1    could not: what is there cannot be read, used or written; or do not ship
+    1    could not: what is there cannot be read, used or written; or do not ship, slower
     2    usage error: an option, a name or a recipe or card that does not hold, a path of the command line where
          nothing is
     70   nobody foresaw it: a defect of ours, whose traceback stands in a file that the line names

@@ -82,10 +82,11 @@ def check_edge(words: list[str]) -> None:
 
 def check_module(name: str, options: list[str]) -> None:
     """A module that can be run, and knows these options."""
-    file = (ROOT / name.replace(".", "/")).with_suffix(".py")
+    place = ROOT / name.replace(".", "/")
+    file = place / "__main__.py" if place.is_dir() else place.with_suffix(".py")
     assert file.is_file(), f"python -m {name}: no such module"
     source = file.read_text("utf-8")
-    assert "__main__" in source, f"python -m {name} does nothing"
+    assert place.is_dir() or "__main__" in source, f"python -m {name} does nothing"
     for option in options:
         assert f'"{option}"' in source, f"python -m {name}: no option {option}"
 

@@ -11,8 +11,8 @@ Check = Literal[
     "parameters", "self-test", "end to end", "operators", "chance", "accuracy", "agreement", "latency", "size"
 ]
 ROUNDING = 1e-12
-TOO_FEW = "too_few_images"
 """A ratio of two accuracies that equals its floor up to float64 rounding passes."""
+TOO_FEW = "too_few_images"
 
 # Subject of the accuracy finding which says that there are labels and no float parent.
 NO_PARENT = "float parent"

@@ -15,14 +15,13 @@ import numpy.typing as npt
 
 from edge.camera.film_file import check_film, counts_exactly
 from edge.data.decode import IMAGE_SUFFIXES, image_files, read_image
-from edge.data.open_split import open_split
+from edge.data.open_split import SPLIT_KINDS, open_split
 from edge.data.splits import Split
 from edge.errors import DataError, EdgeError, UsageError
 from edge.files.bounded_file import exists, is_dir, is_file
 from edge.files.quiet import quiet_native_log
 
 DEVICES = Path("/dev")
-SPLIT_KINDS = ("camvid", "cityscapes", "generated")
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg"})
 MOST_FRAMES = 1 << 40  # what a container states beyond is no count
 MOST_FAILED_READS = 300
@@ -206,7 +205,7 @@ def open_source(text: str) -> Source:
 
     Args:
         text: a folder of pictures, one picture, a video file, a camera's number (`0`) or device (`/dev/video0`), or a
-            split (`generated:segment:val`, `camvid:FOLDER:val`).
+            split (`generated:segment:val`, `camvid:FOLDER:val`, `recipe:RUN:val`).
 
     Raises:
         DataError: nothing there, or it cannot be opened.

@@ -17,13 +17,16 @@ from pathlib import Path
 
 from edge.data.class_names import ClassNames
 from edge.data.held_out_check import require_as_held_out, validated_on
-from edge.data.plain_split import open_plain_split
+from edge.data.plain_split import KINDS, open_plain_split
 from edge.data.recipe_splits import recipe_part
 from edge.data.splits import Split
 from edge.errors import UsageError
 from edge.files.bounded_file import is_file
 from edge.recipe.recipe_file import read_recipe
 from edge.recipe.shipped_recipes import find_recipe
+
+SPLIT_KINDS = frozenset({*KINDS, "recipe"})
+"""What `--split` and the camera's `--source` begin with where they name no file: KIND:..."""
 
 
 def open_split(

@@ -44,7 +44,7 @@ def open_plain_split(
         clash = [f"--{name}" for name, value in {"images": images, **given}.items() if value is not None]
         if clash:
             raise UsageError(f"{option} says everything about a split; omit {', '.join(clash)}")
-        return _named_split(str(split), option, {**_KINDS, **more_kinds})
+        return _named_split(str(split), option, {**KINDS, **more_kinds})
     if images is None:
         alone = [f"--{name}" for name, value in given.items() if value is not None]
         raise UsageError(f"{', '.join(alone)} without --images" if alone else "no data: give --images or " + option)
@@ -85,7 +85,7 @@ def _generated(name: str, rest: str) -> Split:
     return generated_split(task, part, int(count) if count else None)
 
 
-_KINDS: dict[str, SplitKind] = {
+KINDS: dict[str, SplitKind] = {
     "camvid": _folder_part(camvid),
     "cityscapes": _folder_part(cityscapes),
     "generated": _generated,

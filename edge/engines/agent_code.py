@@ -46,7 +46,8 @@ def agent_files(*modules: str) -> tuple[str, ...]:
     """Paths of these modules and of all that they import of ours, in functions too; what is for typing alone stays.
 
     The engines for devices come with them: their table names them by text. What travels imports the standard library,
-    numpy and each other; a runtime, and OpenCV, inside the function that needs it.
+    numpy and each other; a runtime inside the function that needs it, as what imports OpenCV at its top (`edge.vision`,
+    `device_bench.agent.stages`).
     """
     found: dict[str, Path] = {}
     waiting = [*modules, *(ENGINES[name].opener[0] for name in DEVICE_ENGINES)]

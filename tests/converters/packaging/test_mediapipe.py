@@ -93,10 +93,12 @@ def ask(python: str, kind: str, artifact: Artifact, frames: Sequence[np.ndarray]
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_the_metadata_schema_is_the_published_one(python: str) -> None:
+def test_the_metadata_schema_is_the_published_one(mediapipe_python: str) -> None:
     """Every table, union and number; tests/support/metadata_schema.py prints it anew where they differ."""
     where = "import importlib.util; print(*importlib.util.find_spec('mediapipe').submodule_search_locations)"
-    package = subprocess.run([python, "-c", where], capture_output=True, text=True, timeout=60, check=True).stdout
+    package = subprocess.run(
+        [mediapipe_python, "-c", where], capture_output=True, text=True, timeout=60, check=True
+    ).stdout
     schema = published(Path(package.strip()) / "tasks" / "metadata")
     assert list(schema.tables.items()) == list(metadata_schema.TABLES.items())
     assert schema.unions == metadata_schema.UNIONS

@@ -53,6 +53,12 @@ def test_a_video_gives_its_frames_and_its_rate(film: Path) -> None:
     assert [round(float(frame.image.mean()), -1) for frame in frames] == [0, 100, 200]
 
 
+def test_every_kind_of_split_is_a_source() -> None:
+    assert len(list(open_source("recipe:mobilenet_v2_generated:val").frames())) == 1000
+    with pytest.raises(UsageError, match="cityscapes:"):
+        open_source("cityscapes:")
+
+
 def test_a_split_is_a_source() -> None:
     frames = list(open_source("generated:segment:val:2").frames())
     assert len(frames) == 2 and frames[0].image.dtype == np.uint8
