@@ -29,6 +29,21 @@ class Port:
         return {**asdict(self), "shape": list(self.shape)}
 
 
+@dataclass(frozen=True, kw_only=True)
+class DescribedPort(Port):
+    """A port, and what a manifest says of its values beyond what a runtime shows.
+
+    Attributes:
+        layout: the order of its axes: `nhwc` or `nchw` of images; `nc`, `nhwc`, `nchw`, `nhw` or `hw` of outputs.
+        meaning: `image`, `logits`, `probabilities` or `class_map`.
+        scores: `exclusive` or `independent`, of logits and probabilities.
+    """
+
+    layout: str
+    meaning: str
+    scores: str | None = None
+
+
 def port_of(plain: Mapping[str, Any]) -> Port:
     """The port that a message of ours tells, whatever else stands beside its fields."""
     fields = {name: plain[name] for name in Port.__dataclass_fields__}
@@ -41,3 +56,12 @@ def dequantize(values: npt.NDArray[np.generic], scale: float | None, zero_point:
         return values.astype(np.float32)
     centred = values.astype(np.int32) - np.int32(zero_point or 0)
     return np.asarray(centred.astype(np.float32) * np.float32(scale), dtype=np.float32)
+
+
+def in_form_of(values: npt.NDArray[Any], before: DescribedPort, after: DescribedPort) -> npt.NDArray[Any]:
+    """One file's output in another file's layout, dtype and zero point: the same real values."""
+    if before.layout == "nchw" and after.layout == "nhwc":
+        values = values.transpose(0, 2, 3, 1)
+    if before.zero_point is not None and after.zero_point is not None:
+        values = values.astype(np.int32) + (after.zero_point - before.zero_point)
+    return np.ascontiguousarray(values.astype(after.dtype))

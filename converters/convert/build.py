@@ -24,6 +24,7 @@ from edge.execution.float_run import FloatRun
 from edge.execution.integer import IntegerSimulation
 from edge.files.leftovers import temporary_folder
 from edge.graph.graph import Graph
+from edge.port import in_form_of
 from edge.predictor.selftest import difference, held_to_sense, model_input
 from edge.predictor.selftest_archive import selftest_bytes
 
@@ -77,17 +78,13 @@ def expected_outputs(
     for name, array in zip(written.graph.outputs, outputs, strict=True):
         if np.isnan(array).any() or (array.size and not np.isfinite(array).any()):
             raise UnsupportedError(f"output '{name}' is not a number on the self-test's images: the weights overflow")
-    return {file.path: [_as_file(array, source, file, k) for k, array in enumerate(outputs)] for file in written.files}
-
-
-def _as_file(array: npt.NDArray[Any], source: ModelFile, file: ModelFile, index: int) -> npt.NDArray[Any]:
-    """A source output in another file's layout, dtype and zero point: the same real values."""
-    before, after = source.outputs[index], file.outputs[index]
-    if before.layout == "nchw" and after.layout == "nhwc":
-        array = array.transpose(0, 2, 3, 1)
-    if after.zero_point is not None and before.zero_point is not None:
-        array = array.astype(np.int32) + (after.zero_point - before.zero_point)
-    return np.ascontiguousarray(array.astype(after.dtype))
+    return {
+        file.path: [
+            in_form_of(array, before.described, after.described)
+            for array, before, after in zip(outputs, source.outputs, file.outputs, strict=True)
+        ]
+        for file in written.files
+    }
 
 
 def measured_bounds(

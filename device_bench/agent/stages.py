@@ -13,23 +13,11 @@ import numpy as np
 from device_bench.agent.loop import Clock
 from edge.engines.engine import Session
 from edge.errors import EngineError
+from edge.port import DescribedPort, Port
 from edge.tasks.table import TASKS
 from edge.tasks.task import ModelFacts
 from edge.vision.encoding import input_encoder
 from edge.vision.pixels import Geometry, Pixels, resize
-
-
-@dataclass(frozen=True, kw_only=True)
-class TensorFacts:
-    """The fields of `edge.artifact.model_file.TensorInfo` that the stages read."""
-
-    name: str
-    dtype: str
-    layout: str
-    meaning: str
-    scores: str | None
-    scale: float | None
-    zero_point: int | None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,7 +32,7 @@ def stages(spec: Mapping[str, Any], jpeg: bytes, session: Session, clock: Clock)
     """Prepare the stages of one subject.
 
     Args:
-        spec: `preprocess`, `input`, `output` (fields as above), `task`, `classes`.
+        spec: `preprocess`, `input`, `output` (a `DescribedPort` each, without the shape), `task`, `classes`.
 
     Raises:
         EngineError: the picture does not decode.
@@ -53,9 +41,9 @@ def stages(spec: Mapping[str, Any], jpeg: bytes, session: Session, clock: Clock)
     model_order = Geometry(**numbers)
     # `resize` takes RGB and makes the model's order; for OpenCV's BGR the swap is the opposite one.
     from_bgr = Geometry(**{**numbers, "colour_order": "rgb" if model_order.colour_order == "bgr" else "bgr"})
-    encode = input_encoder(TensorFacts(**spec["input"]), model_order)
+    encode = input_encoder(_described(spec["input"], session.inputs[0]), model_order)
     task, names = TASKS[spec["task"]], tuple(str(index) for index in range(spec["classes"]))
-    facts = ModelFacts(output=TensorFacts(**spec["output"]), names=names, preprocess=model_order)
+    facts = ModelFacts(output=_described(spec["output"], session.outputs[0]), names=names, preprocess=model_order)
     encoded = np.frombuffer(jpeg, np.uint8)
     first = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
     if first is None:
@@ -82,3 +70,8 @@ def stages(spec: Mapping[str, Any], jpeg: bytes, session: Session, clock: Clock)
         )
 
     return Stages(frame_hw=frame_hw, run=run)
+
+
+def _described(told: Mapping[str, Any], seen: Port) -> DescribedPort:
+    """A port as the artifact describes it; its shape as the runtime shows it."""
+    return DescribedPort(**told, shape=seen.shape)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from edge.port import Port
+from edge.port import DescribedPort, Port
 from edge.strict import Strict
 
 Meaning = Literal["image", "logits", "probabilities", "class_map", "boxes", "scores"]
@@ -47,6 +47,11 @@ class TensorInfo(Part):
     def port(self) -> Port:
         """What an engine shows of it too."""
         return Port(name=self.name, shape=self.shape, dtype=self.dtype, scale=self.scale, zero_point=self.zero_point)
+
+    @property
+    def described(self) -> DescribedPort:
+        """What the roads into a model and out of it read."""
+        return DescribedPort(**self.model_dump(exclude={"stride"}))
 
     @model_validator(mode="after")
     def _quantized_as_its_type_can_be(self) -> "TensorInfo":

@@ -41,8 +41,8 @@ class Predictor:
         self._task = TASKS[artifact.manifest.task]
         # The only output of a task that has a predictor, see `edge.artifact.output_form`.
         names = artifact.manifest.labels.names
-        self._facts = ModelFacts(output=file.outputs[0], names=names, preprocess=self._preprocess)
-        self._encode = input_encoder(file.inputs[0], self._preprocess)
+        self._facts = ModelFacts(output=file.outputs[0].described, names=names, preprocess=self._preprocess)
+        self._encode = input_encoder(file.inputs[0].described, self._preprocess)
         # `resize` takes RGB and makes the model's order; for a BGR frame the swap is the opposite one.
         opposite: ColourOrder = "rgb" if self._preprocess.colour_order == "bgr" else "bgr"
         swapped = self._preprocess.model_copy(update={"colour_order": opposite})

@@ -48,7 +48,7 @@ def model_input(images: npt.NDArray[np.uint8], file: ModelFile, preprocess: Prep
     Returns:
         float32, int8, uint8 or int16, (n, height, width, 3) or (n, 3, height, width), as the file's first input says.
     """
-    return input_encoder(file.inputs[0], preprocess)(images)
+    return input_encoder(file.inputs[0].described, preprocess)(images)
 
 
 def difference(expected: npt.NDArray[Any], found: npt.NDArray[Any], output: TensorInfo) -> float:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.port import DescribedPort
 from edge.vision.pixels import Geometry
-from edge.vision.postprocess import OutputFacts
 
 if TYPE_CHECKING:
     from edge.data.splits import Split
@@ -56,7 +56,7 @@ class Prediction:
 class ModelFacts:
     """What is known of a model where its output becomes a prediction: what it ends in, class names, the way in."""
 
-    output: OutputFacts
+    output: DescribedPort
     names: tuple[str, ...]
     preprocess: Geometry
 

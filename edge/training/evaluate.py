@@ -8,16 +8,15 @@ import torch
 from torch import nn
 
 from edge.data.splits import Split
+from edge.port import DescribedPort
 from edge.tasks.accuracy import Advance, Pixels, accuracy, no_progress
 from edge.tasks.table import TASKS
 from edge.tasks.task import ModelFacts
 from edge.training.batches import Normalizer
 from edge.vision.pixels import resize
-from edge.vision.postprocess import OutputInfo
 from edge.vision.preprocess import Preprocess
 
 BATCH_SIZE = 8
-LOGITS = OutputInfo(meaning="logits", scores="exclusive", layout="nchw")  # what a segmenter is trained to give
 
 
 def evaluate(
@@ -50,7 +49,6 @@ def module_predictions(
 ) -> Callable[[list[Pixels]], list[np.ndarray[Any, Any]]]:
     """A network's predictions of frames: class scores (classes,) or class maps of the frames' sizes."""
     normalize = Normalizer(preprocess)
-    facts = ModelFacts(output=LOGITS, names=(), preprocess=preprocess)
     device = next(model.parameters()).device
 
     def predict(frames: list[Pixels]) -> list[np.ndarray[Any, Any]]:
@@ -59,6 +57,11 @@ def module_predictions(
             outputs = model(normalize(pixels.to(device))).float().cpu().numpy()
         if outputs.ndim == 2:  # scores of images, counted as they are
             return list(outputs)
+        shape = (1, *outputs.shape[1:])
+        logits = DescribedPort(
+            name="logits", shape=shape, dtype="float32", layout="nchw", meaning="logits", scores="exclusive"
+        )
+        facts = ModelFacts(output=logits, names=(), preprocess=preprocess)
         return [
             TASKS[task].values(one[None], facts, (frame.shape[0], frame.shape[1]))
             for one, frame in zip(outputs, frames, strict=True)

@@ -1,46 +1,18 @@
 """From resized frames to a model file's raw input: the function is made once, and called for every frame."""
 
 from collections.abc import Callable
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, cast
 
 from numpy.typing import NDArray
 
 from edge.errors import EngineError
+from edge.port import DescribedPort
 from edge.vision.pixels import Geometry, Pixels, apply_table, in_layout, normalize, quantize_table
 
 Encode = Callable[[Pixels], NDArray[Any]]
 
 
-class InputFacts(Protocol):
-    """What is read of an input of a model file (`edge.artifact.model_file.TensorInfo`)."""
-
-    @property
-    def name(self) -> str:
-        """Of the input."""
-        ...
-
-    @property
-    def dtype(self) -> str:
-        """By numpy's name."""
-        ...
-
-    @property
-    def layout(self) -> str:
-        """`nhwc` or `nchw`."""
-        ...
-
-    @property
-    def scale(self) -> float | None:
-        """None for a float input, and for one that takes the pixels."""
-        ...
-
-    @property
-    def zero_point(self) -> int | None:
-        """None without a scale."""
-        ...
-
-
-def input_encoder(given: InputFacts, preprocess: Geometry) -> Encode:
+def input_encoder(given: DescribedPort, preprocess: Geometry) -> Encode:
     """A function from resized frames, uint8 (n, height, width, 3), to a file's raw input: float or integer, its layout.
 
     The one road of every reader: Predictor, calibration, self-test, verification and the bench's stages. An integer

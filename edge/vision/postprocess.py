@@ -2,57 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import UsageError
-from edge.port import dequantize
+from edge.port import DescribedPort, dequantize
 from edge.vision.pixels import Geometry, Placement, placement
 
 Pixels = NDArray[np.uint8]
-
-
-class OutputFacts(Protocol):
-    """What is read of an output of a model file (`artifact.model_file.TensorInfo`, where the fields are explained)."""
-
-    @property
-    def meaning(self) -> str:
-        """`logits`, `probabilities` or `class_map`."""
-        ...
-
-    @property
-    def scores(self) -> str | None:
-        """`exclusive`, `independent`; None for a class map."""
-        ...
-
-    @property
-    def layout(self) -> str:
-        """`nc`, `nhwc`, `nchw`, `nhw` or `hw`."""
-        ...
-
-    @property
-    def scale(self) -> float | None:
-        """None for a float output and a class map."""
-        ...
-
-    @property
-    def zero_point(self) -> int | None:
-        """None without a scale."""
-        ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class OutputInfo:
-    """The facts of an output that no manifest describes."""
-
-    meaning: str
-    scores: str | None
-    layout: str
-    scale: float | None = None
-    zero_point: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,12 +40,12 @@ def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(np.where(logits >= 0, 1, small) / (1 + small), dtype=np.float32)
 
 
-def threshold(told: OutputFacts) -> np.float32:
+def threshold(told: DescribedPort) -> np.float32:
     """The real value of a score at which its probability is 0.5."""
     return np.float32(0.0 if told.meaning == "logits" else 0.5)
 
 
-def ranked_values(output: NDArray[np.generic], told: OutputFacts) -> NDArray[np.float32]:
+def ranked_values(output: NDArray[np.generic], told: DescribedPort) -> NDArray[np.float32]:
     """The values that a classifier's decision is read from.
 
     Every road to a decision (a predictor's, an evaluation's, a verification's) takes this one.
@@ -106,7 +65,7 @@ def ranked_values(output: NDArray[np.generic], told: OutputFacts) -> NDArray[np.
     return real - threshold(told) if told.scores == "independent" else real
 
 
-def probabilities(output: NDArray[np.generic], told: OutputFacts) -> NDArray[np.float32]:
+def probabilities(output: NDArray[np.generic], told: DescribedPort) -> NDArray[np.float32]:
     """float32 (classes,): the probability of every class or label; of no and of yes for one score."""
     real = dequantize(output.reshape(-1), told.scale, told.zero_point)
     if told.meaning == "logits":
@@ -115,7 +74,7 @@ def probabilities(output: NDArray[np.generic], told: OutputFacts) -> NDArray[np.
 
 
 def class_scores(
-    output: NDArray[np.generic], told: OutputFacts, names: tuple[str, ...], *, top: int = 5
+    output: NDArray[np.generic], told: DescribedPort, names: tuple[str, ...], *, top: int = 5
 ) -> ClassScores:
     """The best classes of one image.
 
@@ -189,7 +148,7 @@ def _best_class(
 
 def frame_class_map(
     output: NDArray[np.generic],
-    told: OutputFacts,
+    told: DescribedPort,
     frame_hw: tuple[int, int],
     preprocess: Geometry,
     *,

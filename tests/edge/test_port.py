@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from edge.port import Port, dequantize, port_of
+from edge.port import DescribedPort, Port, dequantize, in_form_of, port_of
 
 
 def test_a_port_goes_through_a_message() -> None:
@@ -23,3 +23,22 @@ def test_one_rounding_in_float32() -> None:
     scale, integers = np.float32(0.1), np.arange(-128, 128, dtype=np.int8)
     exact = (integers.astype(np.float64) - 7) * np.float64(scale)
     assert np.array_equal(dequantize(integers, float(scale), 7), exact.astype(np.float32))
+
+
+def test_an_output_in_another_files_form_stands_for_the_same_real_values() -> None:
+    def told(dtype: str, layout: str, scale: float | None, zero_point: int | None) -> DescribedPort:
+        described = {"dtype": dtype, "layout": layout, "scale": scale, "zero_point": zero_point}
+        return DescribedPort(name="o", shape=(), meaning="logits", scores="exclusive", **described)  # type: ignore[arg-type]
+
+    before, after = told("uint8", "nchw", 0.5, 120), told("int8", "nhwc", 0.5, -8)
+    values = np.array([[[[0, 255]], [[120, 7]]]], dtype=np.uint8)  # (1, 2, 1, 2)
+    found = in_form_of(values, before, after)
+    assert found.dtype == np.int8
+    assert found.flags["C_CONTIGUOUS"]
+    assert found.tolist() == [[[[-128, -8], [127, -121]]]]
+    real = dequantize(values, 0.5, 120).transpose(0, 2, 3, 1)
+    assert np.array_equal(dequantize(found, 0.5, -8), real)
+    classes = np.array([[[3, 200]]], dtype=np.uint8)
+    same = in_form_of(classes, told("uint8", "nhw", None, None), told("int32", "nhw", None, None))
+    assert same.dtype == np.int32
+    assert np.array_equal(same, classes)

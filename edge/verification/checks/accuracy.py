@@ -40,7 +40,7 @@ class Participant:
         if self._task is None:
             return
         manifest = self._images.artifact.manifest
-        facts = ModelFacts(output=info, names=manifest.labels.names, preprocess=manifest.preprocess)
+        facts = ModelFacts(output=info.described, names=manifest.labels.names, preprocess=manifest.preprocess)
         values = self._task.values(output, facts, self._images.frame_hw(index))
         self.decided[index] = self._task.decisions(values, self._independent)
         if self._meter is not None:

@@ -1,7 +1,7 @@
 """Checks 2 and 4: every runtime against the reference on the same images, and everyone against the float parent."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,13 +9,13 @@ import numpy.typing as npt
 
 from edge.artifact.model_file import ModelFile
 from edge.evaluation.fidelity import integer_difference, real_difference
-from edge.port import dequantize
+from edge.port import dequantize, in_form_of
 from edge.predictor.selftest import difference, model_input
 from edge.verification.checks.accuracy import Participant
 from edge.verification.checks.images import Images
 from edge.verification.checks.parent import Parent
 from edge.verification.checks.runtimes import Runtime
-from edge.verification.checks.subject import Subject, in_form_of
+from edge.verification.checks.subject import Subject
 
 Array = npt.NDArray[Any]
 PIXELS_PER_BATCH = 8 * 224 * 224
@@ -63,14 +63,14 @@ def _compare_one(runtime: Runtime, source: ModelFile, expected: Sequence[Array],
     found = runtime.session.run([np.ascontiguousarray(raw)])
     runtime.participant.add(index, found[0], runtime.file.outputs[0])
     for k, output in enumerate(found):
-        told = runtime.file.outputs[k]
-        if told.scale is not None and source.outputs[k].scale is None:
+        told, before = runtime.file.outputs[k].described, source.outputs[k].described
+        if told.scale is not None and before.scale is None:
             # Another tool chose these integers: only the real numbers that they stand for can be compared.
-            real = told.model_copy(update={"dtype": "float32", "scale": None, "zero_point": None})
-            wanted = in_form_of(expected[k], source.outputs[k], real)
+            real = replace(told, dtype="float32", scale=None, zero_point=None)
+            wanted = in_form_of(expected[k], before, real)
             runtime.reals += real_difference(wanted, dequantize(output, told.scale, told.zero_point))
             continue
-        wanted = in_form_of(expected[k], source.outputs[k], runtime.file.outputs[k])
+        wanted = in_form_of(expected[k], before, told)
         runtime.largest = max(runtime.largest, difference(wanted, output, runtime.file.outputs[k]))
         if wanted.dtype.kind == "f":
             runtime.reals += real_difference(wanted, output)

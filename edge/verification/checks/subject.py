@@ -1,14 +1,10 @@
-"""An artifact opened for verification: the graphs of its files, and how one file's arrays become another's."""
+"""An artifact opened for verification: the graphs of its files, held to what the manifest tells."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from edge.artifact.manifest import Artifact
-from edge.artifact.model_file import ModelFile, TensorInfo
+from edge.artifact.model_file import ModelFile
 from edge.engines.inputs import port_difference
 from edge.engines.torch.engine import port_of_tensor
 from edge.errors import ArtifactError
@@ -18,8 +14,6 @@ from edge.graph.graph import Graph
 from edge.graph.importers.onnx.reader import read_onnx
 from edge.graph.importers.tflite.reader import read_tflite
 from edge.verification.checks.onnx_reference import OnnxReference
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,12 +76,3 @@ def _reference(artifact: Artifact, source: ModelFile, graph: Graph) -> IntegerSi
     if artifact.manifest.provenance.road == "onnx2tf" and source.format == "onnx":
         return OnnxReference(artifact.file(source.path))
     return FloatRun(graph) if artifact.manifest.precision == "float32" else IntegerSimulation(graph)
-
-
-def in_form_of(array: Array, before: TensorInfo, after: TensorInfo) -> Array:
-    """One file's output in another file's layout, dtype and zero point: the same real values."""
-    if before.layout == "nchw" and after.layout == "nhwc":
-        array = array.transpose(0, 2, 3, 1)
-    if before.zero_point is not None and after.zero_point is not None and before.zero_point != after.zero_point:
-        array = array.astype(np.int32) + (after.zero_point - before.zero_point)
-    return np.ascontiguousarray(array.astype(after.dtype))

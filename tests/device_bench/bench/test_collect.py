@@ -11,12 +11,13 @@ import pytest
 from device_bench.agent.loop import Subject, loop_plan, measure
 from device_bench.agent.readers import Readers
 from device_bench.bench.bench import plan_job
-from device_bench.bench.collect import records
+from device_bench.bench.collect import PortSeen, records
 from device_bench.jobs.job import Job
 from device_bench.records.plan import Plan
 from device_bench.targets.in_process import InProcess
 from edge.artifact.manifest import open_artifact
 from edge.errors import EngineError
+from edge.port import Port
 
 pytestmark = pytest.mark.unhurried
 
@@ -33,6 +34,10 @@ def asked(
     plan = quick.model_copy(update={"end_to_end": True})
     job = plan_job([open_artifact(make_artifact())], ["litert"], plan, target)
     return job, json.loads(json.dumps(target.run(job))), target
+
+
+def test_an_answer_tells_every_field_of_a_port_and_no_other() -> None:
+    assert list(PortSeen.model_json_schema()["required"]) == list(Port.__dataclass_fields__)
 
 
 def changed(reply: dict[str, Any], where: str, value: Any) -> dict[str, Any]:

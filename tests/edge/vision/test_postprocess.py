@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from edge.errors import UsageError
+from edge.port import DescribedPort
 from edge.vision.pixels import placement, resize_mask
 from edge.vision.postprocess import (
-    OutputInfo,
     class_map_from_scores,
     class_scores,
     frame_class_map,
@@ -35,8 +35,9 @@ def made(fit: str, height: int = 64, width: int = 96) -> Preprocess:
     )
 
 
-def info(meaning: str, *, scores: str = "exclusive", layout: str = "nc", **quantized: float) -> OutputInfo:
-    return OutputInfo(meaning=meaning, scores=scores, layout=layout, **quantized)  # type: ignore[arg-type]
+def info(meaning: str, *, scores: str = "exclusive", layout: str = "nc", **quantized: float) -> DescribedPort:
+    told = {"meaning": meaning, "scores": scores, "layout": layout, **quantized}
+    return DescribedPort(name="output", shape=(), dtype="float32", **told)  # type: ignore[arg-type]
 
 
 def test_softmax_of_equal_logits_is_uniform_and_large_logits_do_not_overflow() -> None:
