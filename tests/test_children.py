@@ -13,6 +13,8 @@ from device_bench.targets.local import LocalTarget
 from edge.engines.other_python import OtherPython
 from edge.engines.python_child import THIS_PYTHON, code_arguments, file_arguments, module_arguments
 
+pytestmark = pytest.mark.unhurried  # every file is parsed
+
 MakeArtifact = Callable[..., Path]
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = [

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.unhurried  # pip is asked for wheels
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "installing.md").read_text("utf-8")
 EXTRAS: dict[str, list[str]] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"][

@@ -10,6 +10,8 @@ import pytest
 
 from tests.support.wheel import ROOT, build_wheel, install_wheel, run, tracked
 
+pytestmark = pytest.mark.unhurried  # a wheel is built and installed
+
 SPLIT = "generated:classify:val:16"
 SMALL = ("train.epochs=1", "train.warmup_epochs=0", "qat.epochs=1", f"data.val={SPLIT}")
 SMALL += ("data.train=generated:classify:train:32",)

@@ -22,6 +22,8 @@ from edge.cli.main import edge, main
 from edge.errors import EngineError
 from tests.emulated_pi.small_models import small_model
 
+pytestmark = pytest.mark.unhurried  # pip is asked for wheels
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "raspberry_pi.md").read_text(encoding="utf-8")
 SYSTEMS = {"bookworm": "3.11", "trixie": "3.13"}

@@ -12,6 +12,8 @@ import pytest
 from tests.zoo.hashes import content_sha256
 from tests.zoo.write import hashes_of
 
+pytestmark = pytest.mark.unhurried  # the small zoo is built
+
 LISTED = Path(__file__).with_name("small.sha256")
 ROOT = Path(__file__).resolve().parents[2]
 

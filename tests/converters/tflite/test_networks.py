@@ -20,6 +20,8 @@ from edge.models.registry import build
 from edge.quantization.ptq.calibrate import calibrate
 from edge.quantization.qat.freeze import float_graph
 
+pytestmark = pytest.mark.unhurried  # whole networks are written
+
 NETWORKS: dict[str, dict[str, Any]] = {
     "mobilenet_v1": {"classes": 10, "width": 0.25, "resolution": 96},
     "mobilenet_v2": {"classes": 10, "width": 0.35, "resolution": 96},

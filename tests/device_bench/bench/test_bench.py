@@ -31,6 +31,8 @@ from edge.errors import EngineError, FileError, printable
 from edge.port import Port
 from edge.terminal import show_wide
 
+pytestmark = pytest.mark.unhurried  # every test measures
+
 MakeArtifact = Callable[..., Path]
 SCHEMA = Path(__file__).resolve().parents[3] / "docs" / "record.schema.json"
 QUICK = Plan(rounds=2, warmup_runs=1, warmup_duration_ns=0, min_runs=4, min_duration_ns=0)

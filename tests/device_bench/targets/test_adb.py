@@ -24,6 +24,8 @@ from edge.cli.probe import check_probe
 from edge.errors import EngineError, UsageError
 from tests.device_bench.targets.adb_server import Device, Server, serving
 
+pytestmark = pytest.mark.unhurried  # adb is started
+
 SERIAL = "R58N123"
 PRINTED = """STARTING!
 Initialized session in 20.283ms.

@@ -54,7 +54,7 @@ def test_a_video_gives_its_frames_and_its_rate(film: Path) -> None:
 
 
 def test_every_kind_of_split_is_a_source() -> None:
-    assert len(list(open_source("recipe:mobilenet_v2_generated:val").frames())) == 1000
+    assert next(open_source("recipe:mobilenet_v2_generated:val").frames()).image.shape == (96, 96, 3)
     with pytest.raises(UsageError, match="cityscapes:"):
         open_source("cityscapes:")
 

@@ -15,6 +15,8 @@ from edge.cli.main import main
 from edge.quantization.qat.freeze import float_graph
 from tests.support.preprocess_text import preprocess_text
 
+pytestmark = pytest.mark.unhurried  # networks are quantized and verified
+
 CARD = (
     """task = "classify"
 """

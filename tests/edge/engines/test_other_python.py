@@ -21,6 +21,8 @@ from edge.errors import EngineError, UsageError
 from tests.support.oldest_python import OLDEST, oldest_python
 from tests.support.one_operator import Parameters, activation, graph_of, random_input
 
+pytestmark = pytest.mark.unhurried  # other interpreters are started
+
 Pretend = Callable[..., str]
 SHAPE = (1, 4, 4, 3)
 

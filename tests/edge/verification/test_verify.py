@@ -26,6 +26,8 @@ from edge.verification.checks.subject import open_subject
 from edge.verification.record import record
 from edge.verification.verify import Report, Request, verify
 
+pytestmark = pytest.mark.unhurried  # whole verifications
+
 Make = Callable[[str, str], Artifact]
 
 

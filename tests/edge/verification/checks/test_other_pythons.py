@@ -14,6 +14,8 @@ from edge.verification.checks.runtimes import RuntimeChoice
 from edge.verification.record import record
 from edge.verification.verify import Report, Request, verify
 
+pytestmark = pytest.mark.unhurried  # other interpreters are started
+
 Make = Callable[[str, str], Artifact]
 
 
