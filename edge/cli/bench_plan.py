@@ -14,7 +14,14 @@ from edge.strict import first_problem
 
 SCENARIOS = ("single-stream", "multi-stream", "offline")
 NANOSECONDS = 1_000_000_000
-SECONDS = "SECONDS"
+
+
+def _number(name: str, default: float, help: str, most_seconds: float | None = None) -> Callable[..., Any]:
+    """An option of a count from 1, or of seconds where the most of them is said; the help shows its default."""
+    kind, metavar = (whole(1), "N") if most_seconds is None else (Number(min=0, max=most_seconds), "SECONDS")
+    return click.option(name, default=default, show_default=True, type=kind, metavar=metavar, help=help)
+
+
 OPTIONS = (
     click.option(
         "--kernels",
@@ -40,62 +47,13 @@ OPTIONS = (
     ),
     click.option("--streams", default=None, type=whole(1), metavar="N", help="Samples of a multi-stream query."),
     click.option("--samples", default=None, type=whole(1), metavar="N", help="Samples of an offline query."),
-    click.option(
-        "--min-runs",
-        default=50,
-        show_default=True,
-        type=whole(1),
-        metavar="N",
-        help="Measure each subject at least this many times,",
-    ),
-    click.option(
-        "--min-seconds",
-        default=2.0,
-        show_default=True,
-        type=Number(min=0, max=86400),
-        metavar=SECONDS,
-        help="and for at least this long,",
-    ),
-    click.option(
-        "--max-runs",
-        default=20_000,
-        show_default=True,
-        type=whole(1),
-        metavar="N",
-        help="but never more often than this.",
-    ),
-    click.option(
-        "--rounds",
-        default=10,
-        show_default=True,
-        type=whole(1),
-        metavar="N",
-        help="Turns in which every subject gets its share, A B A B ...",
-    ),
-    click.option(
-        "--warmup-runs",
-        default=10,
-        show_default=True,
-        type=whole(1),
-        metavar="N",
-        help="Before that: unmeasured, at least this many times,",
-    ),
-    click.option(
-        "--warmup-seconds",
-        default=0.5,
-        show_default=True,
-        type=Number(min=0, max=3600),
-        metavar=SECONDS,
-        help="for at least this long, until the running median is stable,",
-    ),
-    click.option(
-        "--max-warmup-seconds",
-        default=5.0,
-        show_default=True,
-        type=Number(min=0, max=3600),
-        metavar=SECONDS,
-        help="but no longer than this.",
-    ),
+    _number("--min-runs", 50, "Measure each subject at least this many times,"),
+    _number("--min-seconds", 2.0, "and for at least this long,", 86400),
+    _number("--max-runs", 20_000, "but never more often than this."),
+    _number("--rounds", 10, "Turns in which every subject gets its share, A B A B ..."),
+    _number("--warmup-runs", 10, "Before that: unmeasured, at least this many times,"),
+    _number("--warmup-seconds", 0.5, "for at least this long, until the running median is stable,", 3600),
+    _number("--max-warmup-seconds", 5.0, "but no longer than this.", 3600),
     click.option(
         "--no-selftest",
         is_flag=True,
