@@ -4,9 +4,17 @@ from typing import Any
 
 from rich.table import Table
 
+from converters.packaging.layout_report import remaining_transposes
 from edge.artifact.manifest import Artifact
 from edge.cli.bare_file_summary import transpose_entries, transpose_lines
+from edge.cli.verify import verify_written
 from edge.terminal import say, say_json, show, tell
+
+
+def print_and_verify(artifact: Artifact, *, as_json: bool, no_verify: bool) -> int:
+    """Print an artifact that was just written, and verify it unless that is not wanted; the exit code."""
+    print_artifact(artifact, as_json=as_json, transposes=remaining_transposes(artifact))
+    return 0 if no_verify else verify_written(artifact)
 
 
 def print_artifact(artifact: Artifact, *, as_json: bool, transposes: Any = None) -> None:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from device_bench.records.plan import Plan
 from edge.cli.bounded_number import THREADS, Number, whole
 from edge.cli.input_shape import parse_shape
+from edge.cli.option_group import together
 from edge.errors import UsageError
 from edge.strict import first_problem
 
@@ -22,7 +23,7 @@ def _number(name: str, default: float, help: str, most_seconds: float | None = N
     return click.option(name, default=default, show_default=True, type=kind, metavar=metavar, help=help)
 
 
-OPTIONS = (
+plan_options = together(
     click.option(
         "--kernels",
         metavar="SET",
@@ -60,13 +61,6 @@ OPTIONS = (
         help="Do not let the runtime prove its answers first; the records are marked untested.",
     ),
 )
-
-
-def plan_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options to a command; it is called with their names as keywords."""
-    for option in reversed(OPTIONS):
-        command = option(command)
-    return command
 
 
 def make_plan(options: dict[str, Any], *, end_to_end: bool, explain: bool) -> Plan:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import click
 
+from edge.cli.artifact_options import afterwards, described, open_sizes, written_to
 from edge.cli.bounded_number import whole
 from edge.cli.input_shape import parse_shape
 from edge.cli.onnx2tf_options import convert_there, prepare
@@ -20,20 +21,8 @@ from edge.errors import UsageError
     epilog="Example: edge convert runs/mobilenet/qat.safetensors -o artifacts/mobilenet_int8",
 )
 @click.argument("source", type=click.Path(path_type=Path))
-@click.option(
-    "-o",
-    "--out",
-    "--output",
-    "output",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Artifact folder to write; a name that ends in .tflite writes that file alone.",
-)
-@click.option("--head", default=None, help="What a segmenter ends in: logits, full_logits, class_map or full.")
-@click.option(
-    "--card", type=click.Path(path_type=Path), help="Card of a foreign ONNX file: task, preprocessing, labels."
-)
-@click.option("--name", default=None, help="Name in the manifest; the output folder's name if omitted.")
+@written_to("Artifact folder to write; a name that ends in .tflite writes that file alone.")
+@described
 @click.option("--allow-float", default="", help="Operator kinds that may stay in float in an INT8 file: Softmax,...")
 @click.option(
     "--io", type=click.Choice(["uint8"]), help="Pixels in, uint8 out: what task libraries load (INT8 models)."
@@ -57,12 +46,7 @@ from edge.errors import UsageError
     "--keep-nchw-io", is_flag=True, help="The TFLite file's images and maps stay NCHW, as the app feeds them."
 )
 @click.option("--batch", type=whole(1), help="Batch of a TFLite file alone; an artifact's is 1.")
-@click.option(
-    "--input-shape",
-    "input_shapes",
-    multiple=True,
-    help="Shape of an input whose sizes the ONNX file leaves open: NAME=1x3x224x224. May be repeated.",
-)
+@open_sizes
 @click.option(
     "--weights",
     type=click.Choice(["int8", "float16"]),
@@ -77,8 +61,7 @@ from edge.errors import UsageError
     callback=prepare,
     help="Make the environment for --via onnx2tf (about 2 GB) and exit.",
 )
-@click.option("--no-verify", is_flag=True, help="Do not verify what was written.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@afterwards
 def command(
     source: Path,
     output: Path,
@@ -132,16 +115,10 @@ def command(
     if batch not in (None, 1):
         raise UsageError(f"--batch {batch}: an artifact runs one image at a time; name a file, -o FILE.tflite")
     from converters.convert.convert import convert_source
-    from converters.packaging.layout_report import remaining_transposes
-    from edge.cli.artifact_summary import print_artifact
+    from edge.cli.artifact_summary import print_and_verify
 
     artifact = convert_source(source, output, replace(options, calibration=opened()))
-    print_artifact(artifact, as_json=as_json, transposes=remaining_transposes(artifact))
-    if no_verify:
-        return 0
-    from edge.cli.verify import verify_written
-
-    return verify_written(artifact)
+    return print_and_verify(artifact, as_json=as_json, no_verify=no_verify)
 
 
 def _refuse_artifact_options(output: Path, given: Mapping[str, object]) -> None:

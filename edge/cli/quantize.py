@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import click
 
+from edge.cli.artifact_options import afterwards, described, open_sizes, written_to
 from edge.cli.bounded_number import whole
 from edge.cli.split_options import skip_damaged
 
@@ -15,15 +16,7 @@ from edge.cli.split_options import skip_damaged
     "-n 100 -o artifacts/mobilenet_ptq",
 )
 @click.argument("source", type=click.Path(path_type=Path))
-@click.option(
-    "-o",
-    "--out",
-    "--output",
-    "output",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Artifact folder to write.",
-)
+@written_to("Artifact folder to write.")
 @click.option("--calibration", default=None, help="Calibration split: FILE.split.json or KIND:ROOT:PART.")
 @click.option("--images", default=None, type=click.Path(path_type=Path), help="Folder of calibration images instead.")
 @click.option(
@@ -46,21 +39,11 @@ from edge.cli.split_options import skip_damaged
     show_default=True,
     help="int16: 16x8, nearly float's accuracy, about 58 times slower (x86).",
 )
-@click.option("--head", default=None, help="What a segmenter ends in: logits, full_logits, class_map or full.")
-@click.option(
-    "--card", type=click.Path(path_type=Path), help="Card of a foreign ONNX file: task, preprocessing, labels."
-)
-@click.option("--name", default=None, help="Name in the manifest; the output folder's name if omitted.")
+@described
 @click.option("--allow-float", default="", help="Operator kinds that may stay in float in the file: Softmax,...")
 @click.option("--io", type=click.Choice(["uint8"]), help="Pixels in, uint8 out: what task libraries load.")
-@click.option(
-    "--input-shape",
-    "input_shapes",
-    multiple=True,
-    help="Shape of an input whose sizes the ONNX file leaves open: NAME=1x3x224x224. May be repeated.",
-)
-@click.option("--no-verify", is_flag=True, help="Do not verify what was written.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@open_sizes
+@afterwards
 def command(
     source: Path,
     output: Path,
@@ -88,9 +71,8 @@ def command(
     from converters.convert.calibration import calibration_of
     from converters.convert.options import ConvertOptions
     from converters.convert.quantize import quantize_source
-    from converters.packaging.layout_report import remaining_transposes
     from edge.artifact.scheme import Scheme
-    from edge.cli.artifact_summary import print_artifact
+    from edge.cli.artifact_summary import print_and_verify
     from edge.cli.input_shape import parse_shape
     from edge.data.open_split import open_split
     from edge.errors import UsageError, unknown_name
@@ -117,9 +99,4 @@ def command(
         ),
         scheme=Scheme(activation_bits=16 if activations == "int16" else 8),
     )
-    print_artifact(artifact, as_json=as_json, transposes=remaining_transposes(artifact))
-    if no_verify:
-        return 0
-    from edge.cli.verify import verify_written
-
-    return verify_written(artifact)
+    return print_and_verify(artifact, as_json=as_json, no_verify=no_verify)
