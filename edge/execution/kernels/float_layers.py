@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from edge.errors import UnsupportedError
 from edge.execution.kernels.affine import Kernel, channels_first, given, graph_layout, pads, pair
-from edge.execution.kernels.resize import nearest_axis
+from edge.execution.kernels.resize import by_axis, nearest
 from edge.graph.graph import Graph, Operator
 from edge.vision.bilinear import source_positions
 
@@ -101,22 +101,12 @@ def max_pool(graph: Graph, operator: Operator) -> Kernel:
 
 def resize(graph: Graph, operator: Operator) -> Kernel:
     """Resize, bilinear or nearest, with the index arithmetic of the integer kernels."""
-    height, width = pair(operator, "size_hw")
-    shape = graph.tensors[operator.inputs[0]].shape
-    in_height, in_width = shape[2:4] if graph.layout == "nchw" else shape[1:3]
-    mode, coordinates = operator.attributes["mode"], operator.attributes["coordinates"]
+    mode = operator.attributes["mode"]
     if mode == "nearest":
-        rows, columns = nearest_axis(in_height, height, coordinates), nearest_axis(in_width, width, coordinates)
-
-        def nearest(values: Sequence[torch.Tensor | None]) -> torch.Tensor:
-            value = channels_first(graph, given(values, 0))
-            return graph_layout(graph, value.index_select(2, rows).index_select(3, columns))
-
-        return nearest
+        return nearest(graph, operator)
     if mode != "linear":
         raise UnsupportedError(f"float run: Resize '{operator.name}': mode '{mode}'; linear and nearest are known")
-    upper, lower, weight_y = _linear_axis(in_height, height, coordinates)
-    left, right, weight_x = _linear_axis(in_width, width, coordinates)
+    (upper, lower, weight_y), (left, right, weight_x) = by_axis(graph, operator, _linear_axis)
 
     def bilinear(values: Sequence[torch.Tensor | None]) -> torch.Tensor:
         value = channels_first(graph, given(values, 0))

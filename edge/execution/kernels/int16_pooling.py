@@ -108,14 +108,8 @@ def resize(graph: Graph, operator: Operator) -> Kernel:
     target = tied(graph, operator, (operator.inputs[0], operator.outputs[0]))
     if operator.attributes["mode"] != "linear":
         return resize8.resize(graph, operator)
-    shape = graph.tensors[operator.inputs[0]].shape
-    size_in = shape[2:4] if graph.layout == "nchw" else shape[1:3]
     one = 1 << FRACTION_BITS
-    axes = [
-        bilinear_axis(before, after, operator.attributes["coordinates"])
-        for before, after in zip(size_in, pair(operator, "size_hw"), strict=True)
-    ]
-    (upper, lower, down), (left, right, across) = axes
+    (upper, lower, down), (left, right, across) = resize8.by_axis(graph, operator, bilinear_axis)
     down = down.reshape(-1, 1)
 
     def kernel(values: Sequence[torch.Tensor | None]) -> torch.Tensor:

@@ -74,10 +74,15 @@ def cut(graph: Graph, operator: Operator) -> Kernel:
         whole = (begin[axis], end[axis], strides[axis]) == (0, size, 1)
         chosen = [position for position in range(begin[axis], end[axis], strides[axis]) if 0 <= position < size]
         index.append(None if whole else torch.tensor(chosen, dtype=torch.int64))
+    return picked(index)
+
+
+def picked(places: Sequence[torch.Tensor | None]) -> Kernel:
+    """Along each axis the values at these places (int64), in their order; None takes the axis whole."""
 
     def kernel(values: Sequence[torch.Tensor | None]) -> torch.Tensor:
         value = given(values, 0)
-        for axis, chosen in enumerate(index):
+        for axis, chosen in enumerate(places):
             if chosen is not None:
                 value = value.index_select(axis, chosen)
         return value

@@ -13,6 +13,7 @@ from edge.execution.kernels.affine import (
     refuse,
     tied,
 )
+from edge.execution.kernels.movement import picked
 from edge.graph.graph import Graph, Operator
 
 
@@ -98,15 +99,7 @@ def reflect_pad(graph: Graph, operator: Operator) -> Kernel:
             raise refuse(operator, f"pads {before} and {after} of an axis of {size}; a mirror has at most {size - 1}")
         places = [*range(before, 0, -1), *range(size), *range(size - 2, size - 2 - after, -1)]
         mirrored.append(torch.tensor(places, dtype=torch.int64) if before or after else None)
-
-    def kernel(values: Sequence[torch.Tensor | None]) -> torch.Tensor:
-        value = given(values, 0)
-        for axis, places in enumerate(mirrored):
-            if places is not None:
-                value = value.index_select(axis, places)
-        return value
-
-    return kernel
+    return picked(mirrored)
 
 
 def cast(graph: Graph, operator: Operator) -> Kernel:

@@ -5,7 +5,8 @@ row = (left << 11) + (right - left) * a_x; q = ((top << 11) + (bottom - top) * a
 Nearest (the built-in kernel): see `edge.graph.importers.onnx.operators.resize.kernel_indices`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
 
@@ -13,6 +14,8 @@ from edge.execution.kernels.affine import Kernel, channels_first, given, graph_l
 from edge.graph.graph import Graph, Operator
 from edge.graph.importers.onnx.operators.resize import kernel_indices
 from edge.vision.bilinear import WEIGHT_BITS, bilinear_neighbours
+
+Indices = TypeVar("Indices")
 
 
 def bilinear_axis(size_in: int, size_out: int, coordinates: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -26,25 +29,35 @@ def nearest_axis(size_in: int, size_out: int, coordinates: str) -> torch.Tensor:
     return torch.from_numpy(kernel_indices(size_in, size_out, coordinates))
 
 
+def by_axis(graph: Graph, operator: Operator, axis: Callable[[int, int, str], Indices]) -> tuple[Indices, Indices]:
+    """What `axis` says of the height and of the width, from the sizes in and out and the coordinates' name."""
+    shape = graph.tensors[operator.inputs[0]].shape
+    in_height, in_width = shape[2:4] if graph.layout == "nchw" else shape[1:3]
+    height, width = pair(operator, "size_hw")
+    coordinates = operator.attributes["coordinates"]
+    return axis(in_height, height, coordinates), axis(in_width, width, coordinates)
+
+
+def nearest(graph: Graph, operator: Operator) -> Kernel:
+    """Each output cell takes the value of one input cell; for integers and floats alike."""
+    rows, columns = by_axis(graph, operator, nearest_axis)
+
+    def kernel(values: Sequence[torch.Tensor | None]) -> torch.Tensor:
+        value = channels_first(graph, given(values, 0))
+        return graph_layout(graph, value.index_select(2, rows).index_select(3, columns))
+
+    return kernel
+
+
 def resize(graph: Graph, operator: Operator) -> Kernel:
     """Resize to size_hw; input and output share their parameters."""
     target = tied(graph, operator, (operator.inputs[0], operator.outputs[0]))
-    height, width = pair(operator, "size_hw")
-    shape = graph.tensors[operator.inputs[0]].shape
-    in_height, in_width = shape[2:4] if graph.layout == "nchw" else shape[1:3]
-    mode, coordinates = operator.attributes["mode"], operator.attributes["coordinates"]
+    mode = operator.attributes["mode"]
     if mode == "nearest":
-        rows, columns = nearest_axis(in_height, height, coordinates), nearest_axis(in_width, width, coordinates)
-
-        def nearest(values: Sequence[torch.Tensor | None]) -> torch.Tensor:
-            value = channels_first(graph, given(values, 0))
-            return graph_layout(graph, value.index_select(2, rows).index_select(3, columns))
-
-        return nearest
+        return nearest(graph, operator)
     if mode != "linear":
         raise refuse(operator, f"mode '{mode}' has no integer kernel; linear and nearest have")
-    upper, lower, weight_y = bilinear_axis(in_height, height, coordinates)
-    left, right, weight_x = bilinear_axis(in_width, width, coordinates)
+    (upper, lower, weight_y), (left, right, weight_x) = by_axis(graph, operator, bilinear_axis)
     weight_y = weight_y.reshape(-1, 1)
 
     def bilinear(values: Sequence[torch.Tensor | None]) -> torch.Tensor:
