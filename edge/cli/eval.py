@@ -19,7 +19,7 @@ from edge.data.recipe_splits import validation_split
 from edge.data.splits import Split
 from edge.errors import FileError, UsageError
 from edge.files.bounded_file import is_dir, is_file
-from edge.predictor.artifact_predictions import artifact_predictions
+from edge.predictor.predictor import Predictor
 from edge.recipe.recipe import Data
 from edge.recipe.recipe_file import expand
 from edge.tasks.accuracy import Predict, accuracy
@@ -117,9 +117,10 @@ def _skipping(data: Data, skip_damaged: bool) -> Data:
 
 def _artifact(folder: Path, engine: str | None, threads: int) -> _Opened:
     artifact = open_artifact(folder)
-    predict, info = artifact_predictions(artifact, engine=engine, threads=threads)
+    predictor = Predictor.load(artifact, engine=engine, threads=threads)
+    info = predictor.info
     return _Opened(
-        predict=predict,
+        predict=lambda frames: [predictor.values(frame, colour_order="rgb") for frame in frames],
         runs_on=f"{info.engine} {info.version}, {info.kernels}",
         task=artifact.manifest.task,
         classes=model_classes(artifact.manifest.labels),

@@ -13,17 +13,18 @@ from edge.artifact.thresholds import Limits
 from edge.artifact.verdict import Finding, Verdict, verdict
 from edge.data.splits import Split
 from edge.errors import UsageError
+from edge.verification.checks.accuracy import measure_of
 from edge.verification.checks.blame import blame
 from edge.verification.checks.bounds import measured_bounds
-from edge.verification.checks.end_to_end import compare_on_images
+from edge.verification.checks.end_to_end import Comparison, compare_on_images
 from edge.verification.checks.findings import (
     accuracy_findings,
     end_to_end_finding,
+    participants,
     self_test_findings,
     size_findings,
 )
 from edge.verification.checks.images import Images, choose_images
-from edge.verification.checks.manifest_entries import accuracy_entries, fidelity_entry
 from edge.verification.checks.operator_kinds import OperatorResult
 from edge.verification.checks.operators import check_operators
 from edge.verification.checks.parameters import check_parameters
@@ -115,8 +116,8 @@ def verify(artifact: Artifact, request: Request, advance: Advance = lambda count
         looked_at=images.wording,
         parent=None if parent is None else parent.name,
         operators=operators,
-        fidelity=tuple(fidelity_entry(runtime, images) for runtime in runtimes if subject.is_integer),
-        accuracy=accuracy_entries(comparison, images),
+        fidelity=tuple(_fidelity_entry(runtime, images) for runtime in runtimes if subject.is_integer),
+        accuracy=_accuracy_entries(comparison, images),
         bounds=bounds,
     )
 
@@ -142,3 +143,38 @@ def _require_what_is_judged(limits: Limits, images: Images, parent: Parent | Non
             raise UsageError(f"{option} compares with the float parent, which is not at hand; name it with --parent")
         if name == "accuracy_floor" and not images.labelled:
             raise UsageError(f"{option} needs labelled images; give --split, or --images with --labels or --masks")
+
+
+def _fidelity_entry(runtime: Runtime, images: Images) -> Fidelity:
+    """What one runtime showed end to end."""
+    return Fidelity(
+        subject=runtime.file.path,
+        engine=runtime.session.info.engine,
+        kernels=runtime.session.info.kernels,
+        version=runtime.session.info.version,
+        machine=runtime.session.info.machine,
+        images=images.count,
+        values=runtime.integers.values,
+        differing=runtime.integers.differing,
+        largest_quanta=runtime.integers.largest,
+    )
+
+
+def _accuracy_entries(comparison: Comparison, images: Images) -> tuple[Accuracy, ...]:
+    """The accuracy of the reference, of every runtime and of the float parent; nothing without labels."""
+    measure = measure_of(images.artifact)
+    if measure is None or images.split is None:
+        return ()
+    everyone = [*participants(comparison), *([comparison.parent] if comparison.parent is not None else [])]
+    return tuple(
+        Accuracy(
+            subject=participant.subject,
+            metric=measure.metric,
+            value=participant.value,
+            split=images.origin,
+            split_sha256=images.split.sha256,
+            images=images.count,
+        )
+        for participant in everyone
+        if participant.value is not None
+    )

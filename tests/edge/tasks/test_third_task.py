@@ -17,7 +17,6 @@ from edge.camera.sources import Frame
 from edge.data import splits
 from edge.data.splits import Sample, Split
 from edge.errors import UnsupportedError
-from edge.predictor.artifact_predictions import artifact_predictions
 from edge.predictor.predictor import Predictor
 from edge.tasks.accuracy import accuracy
 from edge.tasks.table import TASKS
@@ -135,5 +134,6 @@ def test_an_evaluation_counts_it_by_its_own_meter(folder: Path) -> None:
         Sample(name=str(target), image=lambda: np.zeros((8, 8, 3), np.uint8), target=target) for target in (2, 3)
     )
     split = Split(samples=samples, task="detect", classes=("a", "b", "c", "d"))  # type: ignore[arg-type]
-    predict, _ = artifact_predictions(open_artifact(folder), engine="null")
-    assert accuracy(split, predict)["counted"] == 0.5
+    predictor = Predictor.load(open_artifact(folder), engine="null")
+    counted = accuracy(split, lambda frames: [predictor.values(frame, colour_order="rgb") for frame in frames])
+    assert counted["counted"] == 0.5
