@@ -6,12 +6,13 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from edge.artifact.manifest import Provenance
+from edge.engines.package_facts import installed_versions
 
+# What makes a file what it is.
 PACKAGES = ("edge-deploy", "torch", "numpy", "onnx", "onnxruntime", "ai-edge-litert", "flatbuffers", "safetensors")
 
 
@@ -40,21 +41,10 @@ def provenance(
         parent_sha256=parent_sha256,
         commit=commit,
         dirty=dirty,
-        versions=installed_versions(),
+        versions=installed_versions(PACKAGES),
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         time_utc=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-
-
-def installed_versions() -> dict[str, str]:
-    """Versions of the packages that make a file what it is, and of Python."""
-    found = {"python": sys.version.split()[0]}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _relative(path: Path, folder: Path) -> str:

@@ -1,8 +1,6 @@
 """Versions of everything that can change a latency."""
 
-import platform
-from importlib.metadata import PackageNotFoundError, version
-
+from edge.engines.package_facts import installed_versions
 from edge.engines.table import ENGINES
 
 PACKAGES = (
@@ -16,10 +14,4 @@ PACKAGES = (
 
 def package_versions() -> dict[str, str]:
     """Python's version and those of the packages that are installed, without importing them."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    return installed_versions(PACKAGES)

@@ -1,7 +1,14 @@
-"""What an installed package says of itself: its name, and the tag of the wheel that it came in."""
+"""What an installed package says of itself: its name, its version, and the tag of the wheel that it came in."""
 
-from collections.abc import Sequence
+import platform
+from collections.abc import Iterable, Sequence
 from importlib import metadata
+
+
+def installed_versions(packages: Iterable[str]) -> dict[str, str]:
+    """Python's version and those of the packages that are installed, by name, without importing them."""
+    found = {name: _version(name) for name in packages}
+    return {"python": platform.python_version(), **{name: told for name, told in found.items() if told is not None}}
 
 
 def installed_package(candidates: Sequence[str], version: str) -> str | None:
