@@ -149,14 +149,7 @@ def _latency(pair: Pair, metric: str, alpha: float) -> tuple[Judged, Comparison 
     base, new = sample_blocks(pair.base), sample_blocks(pair.new)
     samples = sum(len(block) for block in base), sum(len(block) for block in new)
     counts = len(base), len(new)
-    entry = Judged(
-        subject=subject_of(pair.key),
-        quantity="latency",
-        verdict="too few samples",
-        kinds=pair.kinds,
-        samples=samples,
-        blocks=counts,
-    )
+    entry = _too_few(pair, "latency", samples, counts)
     if min(samples) < FEWEST_SAMPLES[metric] or min(counts) < FEWEST_BLOCKS:
         return entry, None
     test = compare_blocks(base, new, METRICS[metric])
@@ -174,6 +167,14 @@ def _latency(pair: Pair, metric: str, alpha: float) -> tuple[Judged, Comparison 
     )
 
 
+def _too_few(pair: Pair, quantity: Quantity, samples: tuple[int, int], blocks: tuple[int, int]) -> Judged:
+    """A pair of which only the counts are known."""
+    subject = subject_of(pair.key)
+    return Judged(
+        subject=subject, quantity=quantity, verdict="too few samples", kinds=pair.kinds, samples=samples, blocks=blocks
+    )
+
+
 def _instructions(pair: Pair, min_effect: float) -> Judged:
     """Counts of instructions hardly vary: their medians are compared, without a test."""
     sides = [
@@ -181,14 +182,7 @@ def _instructions(pair: Pair, min_effect: float) -> Judged:
         for side in (pair.base, pair.new)
     ]
     samples = len(sides[0]), len(sides[1])
-    entry = Judged(
-        subject=subject_of(pair.key),
-        quantity="instructions",
-        verdict="too few samples",
-        kinds=pair.kinds,
-        samples=samples,
-        blocks=samples,
-    )
+    entry = _too_few(pair, "instructions", samples, samples)
     if min(samples) < 1 or min(sides[0][0], sides[1][0]) < 1:
         return entry
     base, new = (nearest_rank(side, 50) for side in sides)
