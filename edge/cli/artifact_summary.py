@@ -4,7 +4,6 @@ from typing import Any
 
 from rich.table import Table
 
-from converters.packaging.layout_report import remaining_transposes
 from edge.artifact.manifest import Artifact
 from edge.cli.bare_file_summary import transpose_entries, transpose_lines
 from edge.cli.verify import verify_written
@@ -13,6 +12,8 @@ from edge.terminal import say, say_json, show, tell
 
 def print_and_verify(artifact: Artifact, *, as_json: bool, no_verify: bool) -> int:
     """Print an artifact that was just written, and verify it unless that is not wanted; the exit code."""
+    from converters.packaging.layout_report import remaining_transposes
+
     print_artifact(artifact, as_json=as_json, transposes=remaining_transposes(artifact))
     return 0 if no_verify else verify_written(artifact)
 
