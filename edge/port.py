@@ -50,12 +50,21 @@ def port_of(plain: Mapping[str, Any]) -> Port:
     return Port(**{**fields, "shape": tuple(fields["shape"])})
 
 
-def dequantize(values: npt.NDArray[np.generic], scale: float | None, zero_point: int | None) -> npt.NDArray[np.float32]:
-    """Real values of an integer tensor, (q - zero_point) * scale in float32; a float tensor (scale None) as float32."""
+def dequantize(
+    values: npt.NDArray[np.generic],
+    scale: float | npt.NDArray[np.float32] | None,
+    zero_point: int | npt.NDArray[np.int64] | None,
+) -> npt.NDArray[np.float32]:
+    """Real values of an integer tensor, (q - zero_point) * scale in float32, as DequantizeLinear computes it.
+
+    Args:
+        scale, zero_point: of the whole tensor, or shaped to broadcast against it; without a scale the values
+            themselves are real.
+    """
     if scale is None:
         return values.astype(np.float32)
-    centred = values.astype(np.int32) - np.int32(zero_point or 0)
-    return np.asarray(centred.astype(np.float32) * np.float32(scale), dtype=np.float32)
+    centred = values.astype(np.int64) - (0 if zero_point is None else zero_point)
+    return np.asarray(centred.astype(np.float32) * np.asarray(scale, np.float32), dtype=np.float32)
 
 
 def in_form_of(values: npt.NDArray[Any], before: DescribedPort, after: DescribedPort) -> npt.NDArray[Any]:

@@ -129,9 +129,7 @@ def _change_first(graph: Graph, operator: Operator) -> bool:
 
 def _range(tensor: Tensor) -> tuple[float, float]:
     assert tensor.quantization is not None
-    limits, scale = np.iinfo(tensor.dtype), float(tensor.quantization.scale[0])
-    zero_point = int(tensor.quantization.zero_point[0])
-    return (limits.min - zero_point) * scale, (limits.max - zero_point) * scale
+    return tensor.quantization.limits(tensor.dtype)
 
 
 def _resize_cells(operator: Operator) -> float:

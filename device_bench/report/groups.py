@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from device_bench.records.record_parts import STAGES
 from device_bench.records.row import PERCENTILES
 from device_bench.report.store import Store
 from device_bench.statistics.order_bounds import order_bounds
@@ -12,9 +13,9 @@ from edge.engines.table import COMPUTE_NOTHING
 
 KEY = ("name", "model_file", "hash", "precision", "engine", "kernels", "threads", "scenario", "machine", "tainted")
 SHARES = (0.0, 0.01, 0.02, 0.05, *(step / 20 for step in range(2, 20)), 0.98, 0.99, 0.999, 1.0)
-MEANS = ("load_ns", "first_ns", "import_ns", "decode_ns", "resize_ns", "quantize_ns", "infer_ns", "postprocess_ns",
-         "to_device_ns", "to_host_ns", "peak_rss_bytes", "arena_bytes", "size_bytes", "weights_bytes",
-         "peak_activation_bytes", "parameters", "multiply_adds", "instructions")  # fmt: skip
+MEANS = ("load_ns", "first_ns", "import_ns", *(f"{stage}_ns" for stage in STAGES), "to_device_ns", "to_host_ns",
+         "peak_rss_bytes", "arena_bytes", "size_bytes", "weights_bytes", "peak_activation_bytes", "parameters",
+         "multiply_adds", "instructions")  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -136,6 +136,12 @@ class Quantization:
         object.__setattr__(self, "scale", scale)
         object.__setattr__(self, "zero_point", zero_point)
 
+    def limits(self, dtype: str) -> tuple[float, float]:
+        """The smallest and largest real number that integers of this type stand for, over all channels."""
+        ends, scale, zero_point = np.iinfo(dtype), self.scale.astype(np.float64), self.zero_point.astype(np.float64)
+        low, high = (ends.min - zero_point) * scale, (ends.max - zero_point) * scale
+        return float(low.min()), float(high.max())
+
     def same_as(self, other: "Quantization | None") -> bool:
         """Tell whether scales are bit-identical and zero points and axis are equal."""
         return (

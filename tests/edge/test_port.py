@@ -17,6 +17,9 @@ def test_a_port_goes_through_a_message() -> None:
 def test_dequantize_uses_zero_point_and_scale() -> None:
     assert dequantize(np.array([-128, 127], dtype=np.int8), 0.5, -128).tolist() == [0.0, 127.5]
     assert dequantize(np.array([1.5]), None, None).tolist() == [1.5]
+    columns = np.array([[0.5, 2.0]], dtype=np.float32), np.array([[-128, 7]])
+    assert dequantize(np.array([[-128, 8], [127, -128]], dtype=np.int8), *columns).tolist() == [[0, 2], [127.5, -270]]
+    assert dequantize(np.array([2**31 - 1], dtype=np.int32), 1.0, -(2**31)).tolist() == [2.0**32]  # no integer wraps
 
 
 def test_one_rounding_in_float32() -> None:

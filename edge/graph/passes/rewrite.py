@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.graph.graph import Graph, Operator, Quantization, Tensor
+from edge.port import dequantize
 
 
 def rebuild(
@@ -64,15 +65,13 @@ def fresh_name(base: str, taken: Iterable[str]) -> str:
 def real_values(tensor: Tensor) -> npt.NDArray[np.float32]:
     """The real numbers that a constant stands for: float32, of its shape.
 
-    scale * (q - zero_point) in float32, as DequantizeLinear computes it. Refuses (AttributeError) no constant:
-    callers ask for constants only.
+    Refuses (AttributeError) no constant: callers ask for constants only.
     """
     assert tensor.data is not None
     if tensor.quantization is None:
         with np.errstate(over="ignore"):  # a float64 beyond float32 is infinite there
             return tensor.data.astype(np.float32)
-    scale, zero_point = broadcast_parameters(tensor.quantization, tensor.shape)
-    return ((tensor.data.astype(np.int64) - zero_point).astype(np.float32) * scale).astype(np.float32)
+    return dequantize(tensor.data, *broadcast_parameters(tensor.quantization, tensor.shape))
 
 
 def broadcast_parameters(

@@ -2,8 +2,6 @@
 
 from dataclasses import replace
 
-import numpy as np
-
 from edge.graph.graph import Graph, Operator, Tensor
 from edge.graph.passes.rewrite import real_values, rebuild, renamed_inputs
 
@@ -26,7 +24,9 @@ def float_reference(graph: Graph) -> Graph:
             names[given.outputs[0]] = operator.inputs[0]
             continue
         if given.kind == "Quantize":
-            low, high = _limits(graph.tensors[given.outputs[0]])
+            output = graph.tensors[given.outputs[0]]
+            assert output.quantization is not None
+            low, high = output.quantization.limits(output.dtype)
             operator = replace(operator, kind="Clip", attributes={"min": low, "max": high})
         operators.append(operator)
     outputs = tuple(names.get(name, name) for name in graph.outputs)
@@ -38,11 +38,3 @@ def _real(tensor: Tensor) -> Tensor:
         return tensor
     data = None if tensor.data is None else real_values(tensor)
     return Tensor(name=tensor.name, shape=tensor.shape, dtype="float32", data=data)
-
-
-def _limits(tensor: Tensor) -> tuple[float, float]:
-    """The smallest and largest real number of a tensor's integers, over all its channels."""
-    assert tensor.quantization is not None
-    limits, scale = np.iinfo(tensor.dtype), tensor.quantization.scale.astype(np.float64)
-    zero_point = tensor.quantization.zero_point
-    return float(((limits.min - zero_point) * scale).min()), float(((limits.max - zero_point) * scale).max())

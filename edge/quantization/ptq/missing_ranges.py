@@ -7,8 +7,6 @@ every activation. This module looks at a graph whose Quantize and Dequantize are
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from edge.artifact.scheme import FIXED, TIED, activation_parameters
 from edge.errors import UnsupportedError
 from edge.graph.graph import KINDS, Graph, Operator, Quantization, Tensor, per_tensor
@@ -32,9 +30,7 @@ class Parameters:
     @property
     def range(self) -> Range:
         """The smallest and largest real number that the type can hold."""
-        limits, scale = np.iinfo(self.dtype), float(self.quantization.scale[0])
-        zero_point = int(self.quantization.zero_point[0])
-        return (limits.min - zero_point) * scale, (limits.max - zero_point) * scale
+        return self.quantization.limits(self.dtype)
 
     @property
     def signed_zero_point(self) -> int:
