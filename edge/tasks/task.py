@@ -5,8 +5,6 @@ OpenCV; meters, which only an evaluation needs, are named by text. Which outputs
 is opened, below: `edge.artifact.output_form.OUTPUT_FORMS`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -94,13 +92,13 @@ class Measure:
 
     metric: str
     unit: str
-    meter: Callable[[Split], Meter]
+    meter: "Callable[[Split], Meter]"
 
 
-def deferred(module: str, name: str) -> Callable[[Split], Meter]:
+def deferred(module: str, name: str) -> "Callable[[Split], Meter]":
     """A meter that is imported when the first one is made."""
 
-    def make(split: Split) -> Meter:
+    def make(split: "Split") -> Meter:
         meter: Meter = getattr(import_module(module), name)(split)
         return meter
 
