@@ -5,6 +5,7 @@ Recipe, card, split file, manifest, record and a device's answers are models of 
 """
 
 import dataclasses
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_args
 
@@ -44,12 +45,17 @@ def first_problem(error: ValidationError, model: type[Any], *, toml: bool = Fals
     path.extend(part for part in location[-1:] if not _is_union_member(part))
     message = _words(kind, first["msg"], first.get("ctx", {}))
     if not toml:
-        found = "" if kind in _TELLS_ITSELF or isinstance(value, dict | list | tuple) else f", found {value!r}"
+        found = "" if kind in _TELLS_ITSELF or isinstance(value, dict | list | tuple) else f", found {_shown(value)}"
         return _place(path, toml) + message + (found if len(found) <= LONGEST_FOUND else "")
     names = [part for part in path if isinstance(part, str)]
     if isinstance(value, dict) or not names:
         return _place(names, toml) + message
     return f"{_place(names[:-1], toml)}{names[-1]} = {value!r}: {message}"
+
+
+def _shown(value: Any) -> str:
+    """A value as its file has it: null, true, Infinity."""
+    return repr(value) if isinstance(value, str) else json.dumps(value, default=repr)
 
 
 def _is_union_member(part: int | str) -> bool:

@@ -254,6 +254,8 @@ def parse_manifest(data: bytes, path: str | Path) -> Manifest:
     data = data.removeprefix(BOM_UTF8)
     try:
         tree = json.loads(data, object_pairs_hook=_without_duplicates)
+        if not isinstance(tree, dict):
+            raise ValueError("it holds no object")
         return Manifest.model_validate_json(json.dumps(_version_2(tree)) if _is_version_1(tree) else data)
     except ValidationError as error:
         raise ArtifactError(path, first_problem(error, Manifest)) from error

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from edge.camera.film_file import check_film, counts_exactly
 from edge.data.decode import IMAGE_SUFFIXES, image_files, read_image
 from edge.data.open_split import SPLIT_KINDS, open_split
+from edge.data.split_file import SUFFIX
 from edge.data.splits import Split
 from edge.errors import DataError, EdgeError, UsageError
 from edge.files.bounded_file import exists, is_dir, is_file
@@ -205,13 +206,14 @@ def open_source(text: str) -> Source:
 
     Args:
         text: a folder of pictures, one picture, a video file, a camera's number (`0`) or device (`/dev/video0`), or a
-            split (`generated:segment:val`, `camvid:FOLDER:val`, `recipe:RUN:val`).
+            split (`generated:segment:val`, `camvid:FOLDER:val`, `recipe:RUN:val`,
+            `FILE.split.json`).
 
     Raises:
         DataError: nothing there, or it cannot be opened.
         UsageError: a file of another kind.
     """
-    if text.split(":", 1)[0] in SPLIT_KINDS and ":" in text:
+    if text.endswith(SUFFIX) or (text.split(":", 1)[0] in SPLIT_KINDS and ":" in text):
         return SplitSource(open_split(split=text))
     if text.isdecimal():
         return _open_camera(DEVICES / f"video{text}")

@@ -61,7 +61,7 @@ class _Row(Strict):
         return self
 
 
-class _SplitFile(Strict):
+class _SplitFile(Strict, strict=False):
     format: Literal["edge-split"]
     version: Literal[1]
     task: Literal["classify", "segment", "images"]

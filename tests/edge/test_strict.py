@@ -47,6 +47,11 @@ def problem(text: str, *, toml: bool = False) -> str:
             "port.name: Input should be a valid string, found 3",
             "[port] name = 3: Input should be a valid string",
         ),
+        (
+            '{"port": {"name": null}}',
+            "port.name: Input should be a valid string, found null",
+            "[port] name = None: Input should be a valid string",
+        ),
         ('{"port": {}}', "port.name: is missing", "[port] 'name' is missing"),
         (
             '{"prt": {}}',

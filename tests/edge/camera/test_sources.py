@@ -55,6 +55,8 @@ def test_a_video_gives_its_frames_and_its_rate(film: Path) -> None:
 
 def test_every_kind_of_split_is_a_source() -> None:
     assert next(open_source("recipe:mobilenet_v2_generated:val").frames()).image.shape == (96, 96, 3)
+    pinned = Path(__file__).parents[3] / "calibration_data" / "classify.split.json"
+    assert next(open_source(str(pinned)).frames()).image.shape == (96, 96, 3)
     with pytest.raises(UsageError, match="cityscapes:"):
         open_source("cityscapes:")
 

@@ -161,6 +161,17 @@ def test_changed_image_of_a_pinned_split_is_refused_by_name(tmp_path: Path) -> N
         pinned.image(1)
 
 
+def test_a_whole_number_may_be_written_as_another_program_writes_it(tmp_path: Path) -> None:
+    """JSON has one kind of number: 255.0 is 255."""
+    mask = np.ones((6, 8), dtype=np.uint8)
+    path = tmp_path / "val.split.json"
+    write_split(segment(tmp_path / "data", mask, palette=((1, 2, 3), (4, 5, 6)), ignore_index=255), path)
+    text = path.read_text()
+    path.write_text(text.replace("[1, 2, 3]", "[1.0, 2.0, 3]").replace('"ignore_index": 255', '"ignore_index": 255.0'))
+    assert path.read_text().count(".0") == 3
+    assert (read_split(path).palette[0], read_split(path).ignore_index) == ((1, 2, 3), 255)
+
+
 def test_edited_list_of_a_pinned_split_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.split.json"
     write_split(classify(tmp_path, [2, 0]), path)
