@@ -26,6 +26,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[2]
 CASE_SECONDS = 30
 MEMORY_BYTES = 1 << 30
 ONNX_COMMANDS = ("inspect", "convert", "artifact")
@@ -170,7 +171,8 @@ def run(total: int, workers: int, seed: int, keep: Path) -> int:
     """Run all cases in several processes. Returns the number of failures."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from seeds import write_seeds
+    sys.path.insert(0, str(ROOT))
+    from tests.fuzz.seeds import write_seeds
 
     ended: Counter[str] = Counter()
     failures = 0
