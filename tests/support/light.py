@@ -16,7 +16,7 @@ _EXCEPTED = tuple(layer.exempt for layer in _LAYERS if layer.exempt)
 _BESIDE = tuple(f"edge.{path.stem}" for path in sorted((ROOT / "edge").glob("*.py")) if path.stem != "__init__")
 _PACKAGES = tuple(layer.package for layer in _LAYERS if layer.needs == "light")
 _IMPORTED = re.compile(r"^(?:from|import) ([\w.]+)", re.MULTILINE)
-_MARK = re.compile(r"^pytestmark = pytest\.mark\.(light|extra)$", re.MULTILINE)
+_MARK = re.compile(r"^pytestmark = .*\bmark\.(light|extra)\b", re.MULTILINE)
 
 
 def within(name: str, packages: tuple[str, ...]) -> bool:
