@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from converters.packaging.package import Description, ModelFiles, write_artifact, write_model_files
+from converters.packaging.package import Contents, Description, ModelFiles, write_artifact, write_model_files
 from edge.artifact.manifest import Artifact
 from edge.artifact.model_file import ModelFile, TensorInfo
 from edge.engines.engine import open_session
@@ -88,12 +88,15 @@ def expected_outputs(
 
 
 def measured_bounds(
-    written: ModelFiles,
+    written: Contents,
     description: Description,
     images: npt.NDArray[np.uint8],
     expected: Mapping[str, list[npt.NDArray[Any]]],
 ) -> dict[str, dict[str, float]]:
     """The largest difference allowed per file and kernel set: what this machine's runtimes show on the self-test.
+
+    Args:
+        expected: per file the outputs that are told (`ModelFile.told`).
 
     XNNPACK on x86-64 is held to 0 quanta for an INT8 file. A kernel set that is not measured here is held to the
     largest difference that any measured one showed, at least 1 quantum (FLOAT_END of the largest value, where an INT8
@@ -105,11 +108,11 @@ def measured_bounds(
             continue
         if written.precision == "float32":
             magnitude = max(largest_magnitude(output) for output in expected[file.path])
-            is_map = file.outputs[0].meaning == "class_map"
+            is_map = file.outputs[file.answer].meaning == "class_map"
             bounds[file.path] = {ANY_KERNELS: CLASS_MAP_TOLERANCE if is_map else FLOAT_TOLERANCE * max(magnitude, 1e-6)}
             continue
         measured = _measured(file, written.contents[file.path], description, images, expected[file.path])
-        any_kernels = max([_least_bound(file.outputs[0], expected[file.path][0]), *measured.values()])
+        any_kernels = max([_least_bound(file.outputs[file.answer], expected[file.path][0]), *measured.values()])
         bounds[file.path] = held_to_sense({**measured, ANY_KERNELS: any_kernels}, file, expected[file.path])
     return bounds
 
@@ -141,9 +144,9 @@ def _measured(
             largest = 0.0
             for index in range(len(images)):
                 outputs = session.run([raw[index : index + 1]])
-                for k, output in enumerate(file.outputs):
-                    largest = max(largest, difference(expected[k][index : index + 1], outputs[k], output))
-            integers = all(output.dtype != "float32" for output in file.outputs)
+                for k, array in zip(file.told, expected, strict=True):
+                    largest = max(largest, difference(array[index : index + 1], outputs[k], file.outputs[k]))
+            integers = all(file.outputs[k].dtype != "float32" for k in file.told)
             key = kernel_key(session.info)
             measured[key] = 0.0 if integers and key in EXACT_KERNELS else largest
     return measured

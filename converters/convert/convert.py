@@ -157,7 +157,13 @@ def card_of(source: Path, options: ConvertOptions) -> Card:
         raise UsageError(
             f"{source} is a foreign ONNX file: say its task, preprocessing and labels with --card FILE.toml"
         )
-    return read_card(options.card)
+    card = read_card(options.card)
+    if card.output is not None or card.values == "class_map":
+        key = "output" if card.output is not None else "values = 'class_map'"
+        raise UsageError(
+            f"{options.card}: {key} is for a finished file that is wrapped as it is; add --as-is, or omit it"
+        )
+    return card
 
 
 def _own_head(graph: Graph) -> str:

@@ -32,18 +32,24 @@ def output_meaning(graph: Graph, said: Said, *, task: str, count: int) -> tuple[
     Raises:
         UsageError: what is said contradicts the graph, or nothing says what the scores are; with what to do.
     """
-    proof = proof_of(graph, graph.outputs[0])
+    return meaning_of(proof_of(graph, graph.outputs[0]), said, task=task, count=count)
+
+
+def meaning_of(
+    proof: Proof, said: Said, *, task: str, count: int, way_out: str = WAY_OUT
+) -> tuple[Values, Scores | None]:
+    """The same of what one output proves; `way_out` is what to do with a model that is none of the task."""
     if proof.values == "class_map":
         if proof.values not in OUTPUT_FORMS[task].meanings:
-            raise UsageError(f"the model ends in {proof.ending}, a class and no scores; {WAY_OUT}")
+            raise UsageError(f"the model ends in {proof.ending}, a class and no scores; {way_out}")
         return "class_map", None
-    values = _values(proof, said)
+    values = _values(proof, said, way_out)
     if count == 1:
         if "exclusive" in (said.scores, proof.scores):
             raise UsageError(
                 "one score cannot exclude others: a model that answers yes or no ends in a Sigmoid or in its logit, "
                 f"and this one in {proof.ending}; take scores = 'exclusive' out of the card if it says so, or "
-                f"{WAY_OUT}"
+                f"{way_out}"
             )
         return values, "independent"
     if proof.scores == "exclusive" and said.scores == "independent":
@@ -52,17 +58,17 @@ def output_meaning(graph: Graph, said: Said, *, task: str, count: int) -> tuple[
     if OUTPUT_FORMS[task].per_cell and scores == "independent":
         raise UsageError(
             f"{count} independent scores per cell (the model ends in {proof.ending}): masks that overlap make no class "
-            f"map; say scores = 'exclusive' in the card if the largest one wins, or {WAY_OUT}"
+            f"map; say scores = 'exclusive' in the card if the largest one wins, or {way_out}"
         )
     # The ordinary case: several logits of a classifier or segmenter are trained by cross-entropy.
     return values, scores or "exclusive"
 
 
-def _values(proof: Proof, said: Said) -> Values:
+def _values(proof: Proof, said: Said, way_out: str) -> Values:
     if proof.values is None and (said.values is None or said.scores is None):
         raise UsageError(
             f"the model ends in {proof.ending}, which does not prove what its scores are: say values = 'logits' or "
-            f"'probabilities' and scores = 'exclusive' or 'independent' at the top of the card, or {WAY_OUT}"
+            f"'probabilities' and scores = 'exclusive' or 'independent' at the top of the card, or {way_out}"
         )
     if proof.values == "probabilities" and said.values == "logits":
         raise UsageError(f"the card says values = 'logits', and the model ends in {proof.ending}: probabilities")

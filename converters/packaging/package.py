@@ -78,21 +78,26 @@ class Description:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelFiles:
-    """The written model files and what they hold.
+class Contents:
+    """The model files of an artifact.
 
     Attributes:
         precision: of the files.
         contents: file name -> bytes; files: their manifest entries.
-        graph: the graph that the source file holds, read back from it (NCHW).
-        cost: counted from the TFLite file.
+        cost: counted from the TFLite file, or from the only one.
     """
 
     precision: Precision
     contents: Mapping[str, bytes]
     files: tuple[ModelFile, ...]
-    graph: Graph
     cost: Cost
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFiles(Contents):
+    """Model files that were written here. `graph`: what the source file holds, read back from it (NCHW)."""
+
+    graph: Graph
 
 
 def precision_of(graph: Graph) -> Precision:
@@ -272,7 +277,7 @@ def refuse_other_folder(folder: Path, *inputs: Path | None) -> None:
 
 def write_artifact(
     folder: Path,
-    written: ModelFiles,
+    written: Contents,
     description: Description,
     *,
     selftest: bytes,

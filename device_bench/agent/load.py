@@ -173,15 +173,17 @@ def _any_values(dtype: "np.dtype[Any]", shape: "tuple[int, ...]", generator: np.
 def _selftest(spec: Mapping[str, Any], session: Session, archive: Mapping[str, npt.NDArray[Any]]) -> dict[str, Any]:
     """Every self-test sample through the session, held to what the manifest allows for its kernels."""
     samples = len(archive["input_0"])
+    told = {k: is_map for k, is_map in enumerate(spec["class_maps"]) if is_map is not None}
     largest = 0.0
     for index in range(samples):
         given = [archive[f"input_{k}"][index : index + 1] for k in range(len(session.inputs))]
-        for k, found in enumerate(session.run(given)):
+        outputs = session.run(given)
+        for k, is_map in told.items():
             expected = archive[f"expected_{k}"][index : index + 1]
-            largest = max(largest, output_difference(expected, found, class_map=spec["class_maps"][k]))
+            largest = max(largest, output_difference(expected, outputs[k], class_map=is_map))
     kernels = kernel_key(session.info)
-    replies = [archive[f"expected_{k}"] for k in range(len(session.outputs))]
-    allowed = difference_allowed_here(spec["allowed"], session.info, replies, spec["class_maps"])
+    replies = [archive[f"expected_{k}"] for k in told]
+    allowed = difference_allowed_here(spec["allowed"], session.info, replies, list(told.values()))
     if not largest <= allowed:
         raise EngineError(
             f"{spec['name']}: self-test of {spec['file']}: differs by {largest:g}, {allowed:g} is allowed for "

@@ -32,7 +32,8 @@ def stages(spec: Mapping[str, Any], jpeg: bytes, session: Session, clock: Clock)
     """Prepare the stages of one subject.
 
     Args:
-        spec: `preprocess`, `input`, `output` (a `DescribedPort` each, without the shape), `task`, `classes`.
+        spec: `preprocess`, `input`, `output` (a `DescribedPort` each, without the shape), `answer` (the output's
+            place), `task`, `classes`.
 
     Raises:
         EngineError: the picture does not decode.
@@ -43,7 +44,8 @@ def stages(spec: Mapping[str, Any], jpeg: bytes, session: Session, clock: Clock)
     from_bgr = Geometry(**{**numbers, "colour_order": "rgb" if model_order.colour_order == "bgr" else "bgr"})
     encode = input_encoder(_described(spec["input"], session.inputs[0]), model_order)
     task, names = TASKS[spec["task"]], tuple(str(index) for index in range(spec["classes"]))
-    facts = ModelFacts(output=_described(spec["output"], session.outputs[0]), names=names, preprocess=model_order)
+    answer = int(spec["answer"])
+    facts = ModelFacts(output=_described(spec["output"], session.outputs[answer]), names=names, preprocess=model_order)
     encoded = np.frombuffer(jpeg, np.uint8)
     first = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
     if first is None:
@@ -58,7 +60,7 @@ def stages(spec: Mapping[str, Any], jpeg: bytes, session: Session, clock: Clock)
         after_resize = clock()
         raw = encode(resized[None])
         quantized = clock()
-        output = session.run([raw])[0]
+        output = session.run([raw])[answer]
         inferred = clock()
         task.predict(output, facts, frame_hw)
         return (

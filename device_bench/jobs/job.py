@@ -119,7 +119,8 @@ def _spec(subject: Subject) -> dict[str, Any]:
     artifact, file = subject.artifact, subject.file
     if artifact is not None and file is not None:
         spec["allowed"] = dict(artifact.manifest.selftest.allowed.get(file.path, {}))
-        spec["class_maps"] = [output.meaning == "class_map" for output in file.outputs]
+        meanings = [output.meaning for output in file.outputs]
+        spec["class_maps"] = [None if meaning == "other" else meaning == "class_map" for meaning in meanings]
         spec["ports"] = [[tensor.port.plain for tensor in ports] for ports in (file.inputs, file.outputs)]
     return spec
 
@@ -151,7 +152,9 @@ def _selftest_archive(artifact: Artifact, file: ModelFile) -> bytes:
     arrays = read_selftest(artifact)
     images = selftest_images(artifact, arrays)
     held = {"input_0": model_input(images, file, artifact.manifest.preprocess)}
-    held |= {f"expected_{k}": array for k, array in enumerate(expected_outputs(artifact, file, arrays))}
+    held |= {
+        f"expected_{k}": array for k, array in zip(file.told, expected_outputs(artifact, file, arrays), strict=True)
+    }
     return pack_archive(held)
 
 
@@ -171,14 +174,15 @@ def _end_to_end(subject: Subject, jpeg: bytes | None, files: dict[str, Path | by
     artifact, file = subject.artifact, subject.file
     if artifact is None or file is None:
         return {"missing": "a bare model file does not say how a picture becomes its input"}
-    if artifact.manifest.task not in TASKS or len(file.inputs) != 1 or len(file.outputs) != 1:
-        return {"missing": f"a {artifact.manifest.task} model with {len(file.outputs)} outputs has no stages yet"}
+    if artifact.manifest.task not in TASKS or len(file.inputs) != 1 or len(file.told) != 1:
+        return {"missing": f"a {artifact.manifest.task} model with {len(file.told)} outputs has no stages yet"}
     picture = _own_picture(artifact) if jpeg is None else jpeg
     return {
         "jpeg_sha256": _add(files, picture, "jpg"),
         "preprocess": artifact.manifest.preprocess.model_dump(mode="json"),
         "input": _tensor(file.inputs[0]),
-        "output": _tensor(file.outputs[0]),
+        "output": _tensor(file.outputs[file.answer]),
+        "answer": file.answer,
         "task": artifact.manifest.task,
         "classes": len(artifact.manifest.labels.names),
     }

@@ -3,7 +3,8 @@
 ```toml
 task = "classify"                # classify or segment
 scores = "exclusive"             # or "independent": several labels may hold; where the model does not show it
-values = "logits"                # or "probabilities"; where the model does not show it
+values = "logits"                # or "probabilities"; where the model does not show it; of a finished file "class_map"
+output = "Identity"              # a finished file with several outputs: the one to use, by name or place (0, 1, ...)
 
 [preprocess]                     # every key is needed, nothing is guessed
 colour_order = "rgb"
@@ -39,7 +40,8 @@ from edge.vision.preprocess import Preprocess
 
 MAX_CARD_BYTES = 1024 * 1024
 CardTask = Literal["classify", "segment"]
-CardValues = Literal["logits", "probabilities"]
+CardValues = Literal["logits", "probabilities", "class_map"]
+Output = str | Annotated[int, Field(ge=0)]
 Channel = Annotated[int, Field(ge=0, le=255)]
 
 
@@ -64,6 +66,7 @@ class CardFile(Strict):
     task: CardTask
     scores: Scores | None = None
     values: CardValues | None = None
+    output: Output | None = None
     preprocess: Preprocess
     labels: CardLabels
 
@@ -74,6 +77,7 @@ class Card(Strict):
     task: CardTask
     scores: Scores | None = None
     values: CardValues | None = None
+    output: Output | None = None
     preprocess: Preprocess
     labels: Labels
 
@@ -109,7 +113,8 @@ def read_card(path: str | Path) -> Card:
         labels = Labels(names=names, palette=palette, ignore_index=card.labels.ignore_index)
     except ValidationError as error:
         raise RecipeError(f"{source}: [labels] {first_problem(error, Labels, toml=True)}") from error
-    return Card(task=card.task, scores=card.scores, values=card.values, preprocess=card.preprocess, labels=labels)
+    said = card.model_dump(include={"task", "scores", "values", "output"})
+    return Card(**said, preprocess=card.preprocess, labels=labels)
 
 
 def _text(path: Path, card: Path) -> str:

@@ -99,7 +99,10 @@ class Fidelity(Part):
 
 
 class Provenance(Part):
-    """Where the artifact comes from. `parent` is the float parent's file name and hash; `road` made the TFLite file."""
+    """Where the artifact comes from. `parent` is the float parent's file name and hash; `road` made the TFLite file.
+
+    By the road `as is` nothing made it: somebody's finished file, wrapped byte for byte.
+    """
 
     recipe: dict[str, Any] | None
     checkpoint_sha256: Sha256 | None
@@ -111,7 +114,7 @@ class Provenance(Part):
     versions: dict[Text, Text]
     command: Text
     time_utc: Text
-    road: Literal["writer", "onnx2tf"] = "writer"
+    road: Literal["writer", "onnx2tf", "as is"] = "writer"
 
 
 class Selftest(Part):
@@ -162,7 +165,7 @@ class Manifest(Part):
 
 def has_independent_labels(manifest: Manifest) -> bool:
     """Whether an artifact is a classifier of several labels that do not exclude each other."""
-    output = manifest.files[0].outputs[0]
+    output = manifest.files[0].outputs[manifest.files[0].answer]
     form = OUTPUT_FORMS.get(manifest.task)
     several = form is not None and not form.per_cell and score_count(manifest.task, output) > 1
     return several and output.scores == "independent"

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from edge.port import DescribedPort, Port
 from edge.strict import Strict
 
-Meaning = Literal["image", "logits", "probabilities", "class_map", "boxes", "scores"]
+Meaning = Literal["image", "logits", "probabilities", "class_map", "boxes", "scores", "other"]
 Scores = Literal["exclusive", "independent"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FileSize = Annotated[int, Field(ge=1, le=2**31)]  # neither format's files hold more
@@ -30,7 +30,8 @@ class TensorInfo(Part):
     `layout` is the axis order (`nhwc`, `nchw`, `nc`, `nhw`); `scale` and `zero_point` are given for quantized tensors;
     `stride` says that one output cell stands for stride x stride input pixels (1 at full resolution). A uint8 image
     without a scale takes the pixels as they are. `scores` says of logits and probabilities whether they exclude each
-    other (softmax) or not (sigmoid); see `edge.artifact.output_form`.
+    other (softmax) or not (sigmoid); see `edge.artifact.output_form`. An output that means `other` is described, and
+    nothing reads it.
     """
 
     name: Name
@@ -78,6 +79,16 @@ class ModelFile(Part):
     format_version: Annotated[int, Field(ge=1, le=10**6)]
     inputs: Annotated[tuple[TensorInfo, ...], Field(min_length=1, max_length=256)]
     outputs: Annotated[tuple[TensorInfo, ...], Field(min_length=1, max_length=256)]
+
+    @property
+    def told(self) -> tuple[int, ...]:
+        """Places of the outputs that mean something to the task: all but `other`."""
+        return tuple(place for place, output in enumerate(self.outputs) if output.meaning != "other")
+
+    @property
+    def answer(self) -> int:
+        """Place of the output that a predictor reads: the first that is told."""
+        return next(iter(self.told), 0)
 
 
 class Labels(Part):

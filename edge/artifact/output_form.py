@@ -41,9 +41,9 @@ def form_problem(task: str, labels: Labels, preprocess: Preprocess, file: ModelF
     """Why a predictor could not predict with this file, in words; None where it can, and for a task without one."""
     if task not in OUTPUT_FORMS:
         return None
-    if len(file.inputs) != 1 or len(file.outputs) != 1:
-        return f"{len(file.inputs)} inputs and {len(file.outputs)} outputs; a predictor takes one each"
-    given, output = file.inputs[0], file.outputs[0]
+    if len(file.inputs) != 1 or len(file.told) != 1:
+        return f"{len(file.inputs)} inputs and {len(file.told)} outputs; a predictor takes one each"
+    given, output = file.inputs[0], file.outputs[file.answer]
     return _input_problem(given, preprocess) or _output_problem(task, output, len(labels.names))
 
 

@@ -14,7 +14,8 @@ def print_and_verify(artifact: Artifact, *, as_json: bool, no_verify: bool) -> i
     """Print an artifact that was just written, and verify it unless that is not wanted; the exit code."""
     from converters.packaging.layout_report import remaining_transposes
 
-    print_artifact(artifact, as_json=as_json, transposes=remaining_transposes(artifact))
+    wrapped = artifact.manifest.provenance.road == "as is"
+    print_artifact(artifact, as_json=as_json, transposes=None if wrapped else remaining_transposes(artifact))
     return 0 if no_verify else verify_written(artifact)
 
 
@@ -48,7 +49,7 @@ def print_artifact(artifact: Artifact, *, as_json: bool, transposes: Any = None)
     for column, justify in (("file", "left"), ("KiB", "right"), ("input", "left"), ("output", "left")):
         table.add_column(column, justify="right" if justify == "right" else "left")
     for file in manifest.files:
-        given, made = file.inputs[0], file.outputs[0]
+        given, made = file.inputs[0], file.outputs[file.answer]
         table.add_row(
             file.path,
             f"{file.size_bytes / 1024:.0f}",

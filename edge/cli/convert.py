@@ -13,6 +13,7 @@ from edge.cli.bounded_number import whole
 from edge.cli.input_shape import parse_shape
 from edge.cli.onnx2tf_options import convert_there, prepare
 from edge.cli.split_options import skip_damaged
+from edge.cli.wrap import wrap
 from edge.errors import UsageError
 
 
@@ -40,6 +41,12 @@ from edge.errors import UsageError
     default="mse",
     show_default=True,
     help="With --calibration: mse (least squared error), percentile (99.99) or minmax.",
+)
+@click.option("--as-is", is_flag=True, help="Wrap a finished ONNX file untouched; a TFLite file always is.")
+@click.option(
+    "--selftest",
+    default=None,
+    help="Wrapping: images of the self-test instead of generated ones, 3 or -n: FILE.split.json or KIND:ROOT:PART.",
 )
 @skip_damaged
 @click.option(
@@ -81,12 +88,37 @@ def command(
     skip_damaged: bool,
     via: str | None,
     weights: Literal["int8", "float16"] | None,
+    as_is: bool,
+    selftest: str | None,
 ) -> int:
     """Turn SOURCE (a checkpoint, or an ONNX file with its card) into an artifact.
+
+    A finished TFLite file, and an ONNX file with --as-is, is wrapped with its card: not a byte of it is touched.
 
     An INT8 artifact holds exactly the integers that were trained. The artifact is verified unless --no-verify is given.
     With -o FILE.tflite no card is needed: that file alone is written, once it computes right on generated inputs.
     """
+    if as_is or source.suffix == ".tflite":
+        conversion = {
+            "--head": head, "--allow-float": allow_float, "--io": io, "--keep-nchw-io": keep_nchw_io, "--batch": batch,
+            "--input-shape": input_shapes, "--weights": weights, "--via": via, "--calibration": calibration,
+        }  # fmt: skip
+        return wrap(
+            source,
+            output,
+            refused=[option for option, value in conversion.items() if value],
+            card=card,
+            name=name,
+            selftest=selftest,
+            samples=samples,
+            skip_damaged=skip_damaged,
+            no_verify=no_verify,
+            as_json=as_json,
+        )
+    if selftest is not None:
+        raise UsageError(
+            "--selftest is for a finished file that is wrapped (--as-is); others are tested on generated images"
+        )
     from converters.convert.calibration import open_calibration
     from converters.convert.options import ConvertOptions
 

@@ -39,9 +39,9 @@ class Predictor:
         self._preprocess = artifact.manifest.preprocess
         require_as_told(artifact, file, session)
         self._task = TASKS[artifact.manifest.task]
-        # The only output of a task that has a predictor, see `edge.artifact.output_form`.
+        self._answer = file.answer
         names = artifact.manifest.labels.names
-        self._facts = ModelFacts(output=file.outputs[0].described, names=names, preprocess=self._preprocess)
+        self._facts = ModelFacts(output=file.outputs[file.answer].described, names=names, preprocess=self._preprocess)
         self._encode = input_encoder(file.inputs[0].described, self._preprocess)
         # `resize` takes RGB and makes the model's order; for a BGR frame the swap is the opposite one.
         opposite: ColourOrder = "rgb" if self._preprocess.colour_order == "bgr" else "bgr"
@@ -131,7 +131,7 @@ class Predictor:
         after_resize = time.perf_counter_ns()
         raw = self._encode(resized[None])
         after_quantize = time.perf_counter_ns()
-        output = self._session.run([raw])[0]
+        output = self._session.run([raw])[self._answer]
         after_infer = time.perf_counter_ns()
         prediction: Prediction = self._task.predict(output, self._facts, (frame.shape[0], frame.shape[1]))
         times = StageTimes(
@@ -144,5 +144,6 @@ class Predictor:
 
     def values(self, frame: Pixels, *, colour_order: ColourOrder = "bgr") -> npt.NDArray[Any]:
         """What an evaluation counts (`Task.values`): a classifier's `ranked_values`, a segmenter's class map (h, w)."""
-        output = self._session.run([self._encode(resize(frame, self._resize_as[colour_order])[None])])[0]
+        raw = self._encode(resize(frame, self._resize_as[colour_order])[None])
+        output = self._session.run([raw])[self._answer]
         return self._task.values(output, self._facts, (frame.shape[0], frame.shape[1]))

@@ -64,14 +64,15 @@ def selftest_images(artifact: Artifact, arrays: Mapping[str, npt.NDArray[Any]]) 
 def expected_outputs(
     artifact: Artifact, file: ModelFile, arrays: Mapping[str, npt.NDArray[Any]]
 ) -> list[npt.NDArray[Any]]:
-    """The expected outputs of a file among the self-test's arrays, every one with all its samples.
+    """The expected outputs of a file (`ModelFile.told`) among the self-test's arrays, each with all its samples.
 
     Raises:
         ArtifactError: there are none, or the manifest allows a difference by which they would prove nothing.
     """
     path = artifact.folder / SELFTEST_NAME
     expected = []
-    for k, output in enumerate(file.outputs):
+    for k in file.told:
+        output = file.outputs[k]
         array = arrays.get(f"output_{file.path}_{k}")
         if array is None:
             raise ArtifactError(path, f"holds no expected output {k} of {file.path}")
@@ -90,8 +91,8 @@ def held_to_sense(
 ) -> dict[str, float]:
     """Bounds of one file, none larger than what proves something: kernels that differ by more fail their self-test."""
     limits = [
-        largest_sensible(array, class_map=output.meaning == "class_map")
-        for array, output in zip(expected, file.outputs, strict=True)
+        largest_sensible(array, class_map=file.outputs[k].meaning == "class_map")
+        for k, array in zip(file.told, expected, strict=True)
     ]
     return {kernels: min([allowed, *limits]) for kernels, allowed in bounds.items()}
 
@@ -110,10 +111,10 @@ def run_selftest(artifact: Artifact, file_name: str, session: Session) -> Selfte
     largest = 0.0
     for index in range(len(images)):
         outputs = session.run([raw[index : index + 1]])
-        for k, output in enumerate(file.outputs):
-            largest = max(largest, difference(expected[k][index : index + 1], outputs[k], output))
+        for k, array in zip(file.told, expected, strict=True):
+            largest = max(largest, difference(array[index : index + 1], outputs[k], file.outputs[k]))
     bounds = artifact.manifest.selftest.allowed.get(file_name, {})
     kernels = kernel_key(session.info)
-    class_maps = [output.meaning == "class_map" for output in file.outputs]
+    class_maps = [file.outputs[k].meaning == "class_map" for k in file.told]
     allowed = difference_allowed_here(bounds, session.info, expected, class_maps)
     return SelftestResult(file=file_name, kernels=kernels, samples=len(images), largest=largest, allowed=allowed)

@@ -9,6 +9,7 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,21 @@ DAMAGED = (ValueError, OSError, KeyError, EOFError, TypeError, SyntaxError, NotI
 FOREIGN = (*DAMAGED, zipfile.BadZipFile, zlib.error, tokenize.TokenError)
 
 
-def selftest_bytes(images: npt.NDArray[np.uint8], expected: Mapping[str, list[npt.NDArray[Any]]]) -> bytes:
-    """selftest.npz: `images` uint8 (n, h, w, 3) as `resize` returns them, and `output_FILE_K` per file and output."""
-    arrays = {f"output_{name}_{k}": array for name, outputs in expected.items() for k, array in enumerate(outputs)}
+def selftest_bytes(
+    images: npt.NDArray[np.uint8],
+    expected: Mapping[str, list[npt.NDArray[Any]]],
+    places: Mapping[str, tuple[int, ...]] = MappingProxyType({}),
+) -> bytes:
+    """selftest.npz: `images` uint8 (n, h, w, 3) as `resize` returns them, and `output_FILE_K` per file and output.
+
+    Args:
+        places: K of every expected output of a file, see `ModelFile.told`; one after another for other files.
+    """
+    arrays = {
+        f"output_{name}_{k}": array
+        for name, outputs in expected.items()
+        for k, array in zip(places.get(name, range(len(outputs))), outputs, strict=True)
+    }
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, images=images, **arrays)
     return buffer.getvalue()
@@ -60,7 +73,8 @@ def _forms(artifact: Artifact) -> dict[str, tuple[tuple[int, ...], str]]:
     forms: dict[str, tuple[tuple[int, ...], str]] = {}
     forms["images"] = ((count, preprocess.height, preprocess.width, 3), "uint8")
     for file in manifest.files:
-        for k, output in enumerate(file.outputs):
+        for k in file.told:
+            output = file.outputs[k]
             forms[f"output_{file.path}_{k}"] = ((count, *output.shape[1:]), output.dtype)
     return forms
 

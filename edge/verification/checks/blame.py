@@ -23,7 +23,7 @@ def blame(
             found += _first_that_differs(label, results)
     if any(finding.check == "latency" and finding.data.get("judged") for finding in failed):
         name = next((file.path for file in subject.run_files if file.format == "tflite"), subject.run_files[0].path)
-        found += _slow(subject.graphs[name])
+        found += _slow(subject.graphs[name]) if name in subject.graphs else []
     return tuple(found)
 
 

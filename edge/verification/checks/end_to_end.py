@@ -13,6 +13,7 @@ from edge.port import dequantize, in_form_of
 from edge.predictor.selftest import difference, model_input
 from edge.verification.checks.accuracy import Participant
 from edge.verification.checks.images import Images
+from edge.verification.checks.own_answers import OwnAnswers
 from edge.verification.checks.parent import Parent
 from edge.verification.checks.runtimes import Runtime
 from edge.verification.checks.subject import Subject
@@ -36,6 +37,8 @@ def compare_on_images(
     """Run the reference, every runtime and the parent on every image; what they answer is counted, not kept."""
     preprocess = subject.artifact.manifest.preprocess
     name = "integer simulation" if subject.is_integer else "float reference"
+    if isinstance(subject.reference, OwnAnswers):
+        name = "the file itself"
     reference = Participant(name, images)
     float_parent = Participant("float parent", images) if parent is not None else None
     size = max(1, min(8, PIXELS_PER_BATCH // (preprocess.height * preprocess.width)))
@@ -45,7 +48,8 @@ def compare_on_images(
         for row, index in enumerate(indices):
             one = slice(row, row + 1)
             expected = [output[one] for output in outputs]
-            reference.add(index, expected[0], subject.source.outputs[0])
+            answer = subject.source.answer
+            reference.add(index, expected[answer], subject.source.outputs[answer])
             for runtime in runtimes:
                 _compare_one(runtime, subject.source, expected, raw[runtime.file.path][one], index)
             if parent is not None and float_parent is not None:
@@ -61,8 +65,10 @@ def compare_on_images(
 
 def _compare_one(runtime: Runtime, source: ModelFile, expected: Sequence[Array], raw: Array, index: int) -> None:
     found = runtime.session.run([np.ascontiguousarray(raw)])
-    runtime.participant.add(index, found[0], runtime.file.outputs[0])
-    for k, output in enumerate(found):
+    answer = runtime.file.answer
+    runtime.participant.add(index, found[answer], runtime.file.outputs[answer])
+    for k in runtime.file.told:
+        output = found[k]
         told, before = runtime.file.outputs[k].described, source.outputs[k].described
         if told.scale is not None and before.scale is None:
             # Another tool chose these integers: only the real numbers that they stand for can be compared.

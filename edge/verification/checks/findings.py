@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from edge.artifact.manifest import Artifact
 from edge.artifact.thresholds import Limits
@@ -13,12 +14,15 @@ from edge.verification.checks.accuracy import Participant, measure_of
 from edge.verification.checks.end_to_end import Comparison
 from edge.verification.checks.images import Images
 from edge.verification.checks.operators import allowed_quanta
+from edge.verification.checks.own_answers import OwnAnswers
 from edge.verification.checks.runtimes import Runtime
 from edge.verification.checks.subject import Subject
 
 
 def end_to_end_finding(subject: Subject, runtime: Runtime, images: Images, limits: Limits) -> Finding:
     """Judge one runtime against the reference: values that differ where kernels are exact; elsewhere a fact."""
+    if isinstance(subject.reference, OwnAnswers):
+        return _own_end_to_end(runtime, images, subject.reference)
     if not subject.is_integer:
         return _float_end_to_end(runtime, images, promised=subject.artifact.manifest.precision == "float32")
     found = runtime.integers
@@ -30,7 +34,7 @@ def end_to_end_finding(subject: Subject, runtime: Runtime, images: Images, limit
         return real if exact else replace(real, passed=None)
     passed = found.differing <= limits.max_differing if exact else None
     detail = f"{found.differing} of {found.values} values differ from the integer simulation"
-    if found.differing and runtime.file.outputs[0].meaning == "class_map":
+    if found.differing and runtime.file.outputs[runtime.file.answer].meaning == "class_map":
         detail += " (cells of the class map)"
     elif found.differing:
         detail += f", largest {found.largest} quanta, {found.beyond_one} by more than 1"
@@ -51,6 +55,20 @@ def end_to_end_finding(subject: Subject, runtime: Runtime, images: Images, limit
         "delegated_operators": runtime.session.info.delegated_operators,
     }
     return Finding(check="end to end", subject=runtime.label, passed=passed, detail=detail, data=data)
+
+
+def _own_end_to_end(runtime: Runtime, images: Images, reference: OwnAnswers) -> Finding:
+    """A file that nothing here computes otherwise: how far a runtime is from the preferred one, as a fact."""
+    data: dict[str, Any] = {"runtime": runtime.name, "images": images.count, "not_covered": reference.reason}
+    if runtime.integers.values:
+        found = runtime.integers
+        data |= {"values": found.values, "differing": found.differing, "largest_quanta": found.largest}
+        words = f"{found.differing} of {found.values} values differ from the answers of {reference.words}"
+    else:
+        data |= {"values": runtime.reals.values, "largest": runtime.reals.largest}
+        words = f"largest difference from the answers of {reference.words} {runtime.reals.largest:.2e}"
+    detail = f"not held to a simulation ({reference.reason}); {words}"
+    return Finding(check="end to end", subject=runtime.label, passed=None, detail=detail, data=data)
 
 
 def _float_end_to_end(runtime: Runtime, images: Images, *, promised: bool = True) -> Finding:

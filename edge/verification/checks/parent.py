@@ -97,8 +97,8 @@ def _from_artifact(path: Path, preprocess: Preprocess) -> Parent:
     run = FloatRun(read_onnx(other.read(files[0].path)))
     return Parent(
         name=str(path),
-        info=files[0].outputs[0],
-        predict=lambda pixels: run.run([in_layout(normalize(pixels, preprocess), "nchw")])[0],
+        info=files[0].outputs[files[0].answer],
+        predict=lambda pixels: run.run([in_layout(normalize(pixels, preprocess), "nchw")])[files[0].answer],
         graph=lambda: run.graph,
     )
 
@@ -154,7 +154,7 @@ def _output_info(shape: tuple[int, ...], artifact: Artifact, proof: Proof | None
         UsageError: the parent has other classes than the artifact.
     """
     layout = {2: "nc", 3: "nhw", 4: "nchw"}.get(len(shape), "flat")
-    own = artifact.manifest.files[0].outputs[0]
+    own = artifact.manifest.files[0].outputs[artifact.manifest.files[0].answer]
     meaning: Meaning = "class_map" if layout == "nhw" else "logits"
     if proof is not None and proof.values is not None:
         meaning = proof.values

@@ -7,13 +7,14 @@ from edge.artifact.manifest import Artifact
 from edge.artifact.model_file import ModelFile
 from edge.engines.inputs import port_difference
 from edge.engines.torch.engine import port_of_tensor
-from edge.errors import ArtifactError
+from edge.errors import ArtifactError, ModelFileError, UnsupportedError, UsageError
 from edge.execution.float_run import FloatRun
 from edge.execution.integer import IntegerSimulation
 from edge.graph.graph import Graph
 from edge.graph.importers.onnx.reader import read_onnx
 from edge.graph.importers.tflite.reader import read_tflite
 from edge.verification.checks.onnx_reference import OnnxReference
+from edge.verification.checks.own_answers import OwnAnswers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,16 +23,17 @@ class Subject:
 
     Attributes:
         source: the manifest entry of the file that the others were written from: `source.onnx`, or the float ONNX. An
-            artifact stripped for a device has neither; then its run file is executed as it reads.
-        graphs: file name -> its graph.
+            artifact stripped for a device has neither, nor has a file that was wrapped as it is; then the run file is
+            executed as it reads.
+        graphs: file name -> its graph; without those of wrapped files that are not read here.
         reference: executes the source: the integer simulation, or float32. ONNX Runtime does for onnx2tf's artifacts,
-            which may hold operators without a formula here.
+            which may hold operators without a formula here; a wrapped file that holds one is its own reference.
     """
 
     artifact: Artifact
     source: ModelFile
     graphs: Mapping[str, Graph]
-    reference: IntegerSimulation | FloatRun | OnnxReference
+    reference: IntegerSimulation | FloatRun | OnnxReference | OwnAnswers
 
     @property
     def is_integer(self) -> bool:
@@ -51,6 +53,8 @@ def open_subject(artifact: Artifact) -> Subject:
         ModelFileError: a file that does not hold. UnsupportedError: an operator that has no formula, by name.
     """
     files = artifact.manifest.files
+    if artifact.manifest.provenance.road == "as is":
+        return _wrapped(artifact, files[0])
     sources = sorted(files, key=lambda file: (file.role != "source", file.format != "onnx"))
     graphs = {}
     for file in files:
@@ -61,6 +65,21 @@ def open_subject(artifact: Artifact) -> Subject:
     source = sources[0]
     graph = graphs[source.path]
     return Subject(artifact=artifact, source=source, graphs=graphs, reference=_reference(artifact, source, graph))
+
+
+def _wrapped(artifact: Artifact, file: ModelFile) -> Subject:
+    """Somebody's file, held to the simulation where that covers it, a float file to float execution, else to itself."""
+    data = artifact.read(file.path)
+    reference: IntegerSimulation | FloatRun | OwnAnswers
+    graphs: dict[str, Graph] = {}
+    try:
+        graph = read_onnx(data, batch=1) if file.format == "onnx" else read_tflite(data)
+        _require_as_told(artifact, file, graph)
+        graphs[file.path] = graph
+        reference = FloatRun(graph) if artifact.manifest.precision == "float32" else IntegerSimulation(graph)
+    except (UnsupportedError, ModelFileError, UsageError, ArtifactError) as error:
+        reference = OwnAnswers(artifact, file, str(error))
+    return Subject(artifact=artifact, source=file, graphs=graphs, reference=reference)
 
 
 def _require_as_told(artifact: Artifact, file: ModelFile, graph: Graph) -> None:

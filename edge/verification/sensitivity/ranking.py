@@ -147,7 +147,7 @@ class _Bench:
         self._simulation = IntegerSimulation(graph)
         output = graph.tensors[graph.outputs[0]]
         layout = {4: graph.layout, 3: "nhw", 2: "nc"}.get(len(output.shape), "flat")
-        own = subject.source.outputs[0]
+        own = subject.source.outputs[subject.source.answer]
         self._info = TensorInfo(
             name=output.name,
             shape=output.shape,

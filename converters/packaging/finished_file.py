@@ -1,0 +1,205 @@
+"""A finished model file described for a manifest: what it shows is read, the rest said by a card."""
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from pydantic import ValidationError
+
+from converters.packaging.output_meaning import Said, meaning_of, named_classes
+from edge.artifact.card import Card
+from edge.artifact.model_file import Labels, ModelFile, TensorInfo
+from edge.artifact.output_form import OUTPUT_FORMS, form_problem, score_count
+from edge.errors import UsageError
+from edge.graph.analyses.output_meaning import Proof, proof_of
+from edge.graph.graph import Graph
+from edge.port import Port
+from edge.strict import first_problem
+from edge.vision.pixels import normalize_table
+from edge.vision.preprocess import Preprocess
+
+WAY_OUT = "`edge bench FILE` measures a file without a task"
+UNREAD = Proof(values=None, scores=None, ending="operators that are not read here")
+CLIPPED_QUANTA = 2.0  # 255 at 1/128 and zero point 128 lies one quantum outside uint8: how such files are fed
+FEW = 0.55  # of an input's steps
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """A finished file as a runtime shows it, and its graph where it is read here."""
+
+    path: str
+    format_version: int
+    data: bytes
+    inputs: Sequence[Port]
+    outputs: Sequence[Port]
+    graph: Graph | None
+
+
+def describe(finished: Finished, card: Card, where: str) -> tuple[ModelFile, Labels]:
+    """The manifest's entry of a finished file, and the names of its classes.
+
+    Args:
+        where: the file and its card, for messages.
+
+    Raises:
+        UsageError: what the card says contradicts the file, or nothing says what an output is; in one line.
+    """
+    if len(finished.inputs) != 1:
+        raise UsageError(f"{where}: {len(finished.inputs)} inputs; a predictor takes one image; {WAY_OUT}")
+    given = _input(finished.inputs[0], card.preprocess, where)
+    place = _answer(finished.outputs, card, where)
+    try:
+        others = [_told(port, "flat", "other") for port in finished.outputs]
+        output = _output(finished, place, card, given.layout, where)
+        file = ModelFile(
+            path=finished.path,
+            format="onnx" if finished.path.endswith(".onnx") else "tflite",
+            role="run",
+            sha256=hashlib.sha256(finished.data).hexdigest(),
+            size_bytes=len(finished.data),
+            format_version=finished.format_version,
+            inputs=(given,),
+            outputs=(*others[:place], output, *others[place + 1 :]),
+        )
+    except ValidationError as error:
+        raise UsageError(f"{where}: an artifact cannot describe it: {first_problem(error, TensorInfo)}") from error
+    labels = named_classes(card.labels, card.task, output)
+    if problem := form_problem(card.task, labels, card.preprocess, file):
+        raise UsageError(f"{where}: {problem}; {WAY_OUT}")
+    return file, labels
+
+
+def input_notes(given: TensorInfo, preprocess: Preprocess) -> tuple[str, ...]:
+    """What a person should know about how images meet the file's input, one sentence each."""
+    if given.dtype == "uint8" and given.scale is None:
+        return (f"input '{given.name}' is uint8 without a scale: it takes pixels as they are, without mean and std",)
+    levels = _levels(given, preprocess)
+    if levels is None:
+        return ()
+    limits = np.iinfo(given.dtype)
+    used = (min(levels[1], limits.max) - max(levels[0], limits.min)) / (limits.max - limits.min)
+    if used >= FEW or given.dtype == "int16":
+        return ()
+    return (
+        f"images use {used:.0%} of the steps of input '{given.name}' (scale {given.scale:.6g}, zero point "
+        f"{given.zero_point}): if that is not so meant, the card's mean and std are not the model's",
+    )
+
+
+def _input(port: Port, preprocess: Preprocess, where: str) -> TensorInfo:
+    height, width = preprocess.height, preprocess.width
+    shapes = {"nhwc": (1, height, width, 3), "nchw": (1, 3, height, width)}
+    layout = next((layout for layout, shape in shapes.items() if shape == port.shape), None)
+    if layout is None:
+        raise UsageError(
+            f"{where}: input '{port.name}' is {port.shape}, and the card says height = {height}, width = {width}: "
+            f"(1, {height}, {width}, 3) or (1, 3, {height}, {width})"
+        )
+    try:
+        given = _told(port, layout, "image")
+    except ValidationError as error:
+        raise UsageError(f"{where}: input '{port.name}': {first_problem(error, TensorInfo)}") from error
+    levels = _levels(given, preprocess)
+    if levels is not None and given.scale is not None and given.zero_point is not None:
+        limits = np.iinfo(given.dtype)
+        if max(limits.min - levels[0], levels[1] - limits.max) > CLIPPED_QUANTA:
+            low, high = ((limit - given.zero_point) * given.scale for limit in (limits.min, limits.max))
+            table = normalize_table(preprocess)
+            raise UsageError(
+                f"{where}: by the card's mean and std pixels are {table.min():.4g} to {table.max():.4g}, and input "
+                f"'{port.name}' holds {low:.4g} to {high:.4g} (scale {given.scale:.6g}, zero point {given.zero_point})"
+            )
+    return given
+
+
+def _levels(given: TensorInfo, preprocess: Preprocess) -> tuple[float, float] | None:
+    """The least and the largest integer that pixels become, before they are clipped; None for a float input."""
+    if given.scale is None or given.zero_point is None:
+        return None
+    levels = normalize_table(preprocess) / np.float32(given.scale) + np.float32(given.zero_point)
+    return float(levels.min()), float(levels.max())
+
+
+def _answer(outputs: Sequence[Port], card: Card, where: str) -> int:
+    """The place of the output that the task uses: the only one, or the one that the card names."""
+    named = ", ".join(f"{place} '{port.name}' {port.dtype} {port.shape}" for place, port in enumerate(outputs))
+    if card.output is None:
+        if len(outputs) == 1:
+            return 0
+        raise UsageError(f"{where}: {len(outputs)} outputs; say output = NAME or PLACE at the top of the card: {named}")
+    found = [place for place, port in enumerate(outputs) if card.output in (place, port.name)]
+    if len(found) != 1:
+        raise UsageError(f"{where}: the card says output = {card.output!r}, and the file's are: {named}")
+    return found[0]
+
+
+def _output(finished: Finished, place: int, card: Card, given_layout: str, where: str) -> TensorInfo:
+    """What the task's output means: proved by the graph where it is read, else said by the card."""
+    port, names = finished.outputs[place], len(card.labels.names)
+    proof = UNREAD if finished.graph is None else proof_of(finished.graph, finished.graph.outputs[place])
+    per_cell = OUTPUT_FORMS[card.task].per_cell
+    if card.values == "class_map":
+        if proof.values not in (None, "class_map"):
+            raise UsageError(f"{where}: the card says values = 'class_map', and the file ends in {proof.ending}")
+        if port.dtype.startswith("float"):
+            raise UsageError(f"{where}: the card says values = 'class_map', and output '{port.name}' is {port.dtype}")
+        proof = replace(proof, values="class_map")
+    elif proof.values == "class_map" and card.values is not None:
+        raise UsageError(f"{where}: the card says values = '{card.values}', and the file ends in {proof.ending}")
+    layout = _layout(port.shape, names, given_layout, is_map=proof.values == "class_map")
+    shown = _told(port, layout, "logits")
+    if per_cell and proof.values != "class_map" and len(port.shape) != 4:
+        raise UsageError(
+            f"{where}: output '{port.name}' is {port.dtype} {port.shape}, no scores per cell; say values = 'class_map' "
+            f"at the top of the card if it holds classes, or {WAY_OUT}"
+        )
+    count = math.prod(port.shape) if proof.values == "class_map" else score_count(card.task, shown)
+    try:
+        meaning, scores = meaning_of(
+            proof, Said(values=card.values, scores=card.scores), task=card.task, count=count, way_out=WAY_OUT
+        )
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from error
+    if meaning == "class_map":
+        _require_names(finished.graph, place, names, where)
+    return shown.model_copy(update={"meaning": meaning, "scores": scores, "stride": _stride(shown, card)})
+
+
+def _layout(shape: tuple[int, ...], names: int, given_layout: str, *, is_map: bool) -> str:
+    """The axis order of an output: of four axes that of its channels, which are as many as the names."""
+    if len(shape) != 4:
+        return {2: "nc", 3: "nhw"}.get(len(shape), "flat")
+    channels = 1 if is_map or 1 in (shape[1], shape[3]) else names
+    places = [layout for layout, axis in (("nhwc", 3), ("nchw", 1)) if shape[axis] == channels]
+    return places[0] if len(places) == 1 else given_layout
+
+
+def _stride(output: TensorInfo, card: Card) -> int | None:
+    if not OUTPUT_FORMS[card.task].per_cell or len(output.shape) < 3:
+        return None
+    rows = output.shape[2] if output.layout == "nchw" else output.shape[1]
+    if rows > card.preprocess.height:
+        raise UsageError(
+            f"output '{output.name}' has {rows} rows for images of {card.preprocess.height}; a map is no larger than "
+            "its image"
+        )
+    return round(card.preprocess.height / rows)
+
+
+def _require_names(graph: Graph | None, place: int, names: int, where: str) -> None:
+    """Refuse (UsageError) class names that are not as many as the scores that an ArgMax chooses from."""
+    operator = None if graph is None else graph.producer(graph.outputs[place])
+    while operator is not None and operator.kind in ("Reshape", "Cast", "Transpose"):
+        operator = None if graph is None else graph.producer(operator.inputs[0])
+    if graph is None or operator is None or operator.kind != "ArgMax":
+        return
+    count = graph.tensors[operator.inputs[0]].shape[operator.attributes["axis"]]
+    if count != names:
+        raise UsageError(f"{where}: {names} class names, and the file's {operator.kind} chooses from {count} scores")
+
+
+def _told(port: Port, layout: str, meaning: str) -> TensorInfo:
+    return TensorInfo.model_validate({**port.plain, "layout": layout, "meaning": meaning})
