@@ -25,6 +25,7 @@ from edge.execution.integer import IntegerSimulation
 from edge.files.leftovers import temporary_folder
 from edge.graph.graph import Graph
 from edge.port import in_form_of
+from edge.predictor.artifact_session import give_batch
 from edge.predictor.selftest import difference, held_to_sense, model_input
 from edge.predictor.selftest_archive import selftest_bytes
 
@@ -141,6 +142,7 @@ def _measured(
                 session = open_session(engine, path, threads=1, kernels=kernels)
             except EngineError:
                 continue  # a runtime that is not installed measures nothing; ANY_KERNELS covers it
+            give_batch(session, file)
             largest = 0.0
             for index in range(len(images)):
                 outputs = session.run([raw[index : index + 1]])

@@ -35,6 +35,7 @@ from edge.graph.graph import Graph
 from edge.graph.importers.onnx.parsing.file import external_files
 from edge.graph.importers.onnx.reader import read_onnx
 from edge.graph.importers.tflite.reader import read_tflite
+from edge.predictor.artifact_session import give_batch
 from edge.predictor.selftest import model_input
 from edge.predictor.selftest_archive import selftest_bytes
 from edge.vision.pixels import resize
@@ -89,6 +90,7 @@ def wrap_file(source: Path, folder: Path, options: WrapOptions) -> Artifact:
     )
     file, labels = describe(finished, card, where)
     images = _images(options, card.preprocess)
+    give_batch(session, file)
     answers = own_answers(session, model_input(images, file, card.preprocess), file, len(labels.names))
     precision = _precision(file, graph)
     notes = (*input_notes(file.inputs[0], card.preprocess), *unread)

@@ -28,7 +28,10 @@ FEW = 0.55  # of an input's steps
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """A finished file as a runtime shows it, and its graph where it is read here."""
+    """A finished file as a runtime shows it, and its graph where it is read here.
+
+    Inputs and outputs may lack the batch axis; the manifest tells one of 1, and sessions add it.
+    """
 
     path: str
     format_version: int
@@ -92,14 +95,14 @@ def input_notes(given: TensorInfo, preprocess: Preprocess) -> tuple[str, ...]:
 def _input(port: Port, preprocess: Preprocess, where: str) -> TensorInfo:
     height, width = preprocess.height, preprocess.width
     shapes = {"nhwc": (1, height, width, 3), "nchw": (1, 3, height, width)}
-    layout = next((layout for layout, shape in shapes.items() if shape == port.shape), None)
+    layout = next((layout for layout, shape in shapes.items() if port.shape in (shape, shape[1:])), None)
     if layout is None:
         raise UsageError(
             f"{where}: input '{port.name}' is {port.shape}, and the card says height = {height}, width = {width}: "
             f"(1, {height}, {width}, 3) or (1, 3, {height}, {width})"
         )
     try:
-        given = _told(port, layout, "image")
+        given = _told(replace(port, shape=shapes[layout]), layout, "image")
     except ValidationError as error:
         raise UsageError(f"{where}: input '{port.name}': {first_problem(error, TensorInfo)}") from error
     levels = _levels(given, preprocess)
@@ -149,6 +152,7 @@ def _output(finished: Finished, place: int, card: Card, given_layout: str, where
         proof = replace(proof, values="class_map")
     elif proof.values == "class_map" and card.values is not None:
         raise UsageError(f"{where}: the card says values = '{card.values}', and the file ends in {proof.ending}")
+    port = _batched(port, per_cell=per_cell, is_map=proof.values == "class_map")
     layout = _layout(port.shape, names, given_layout, is_map=proof.values == "class_map")
     shown = _told(port, layout, "logits")
     if per_cell and proof.values != "class_map" and len(port.shape) != 4:
@@ -166,6 +170,13 @@ def _output(finished: Finished, place: int, card: Card, given_layout: str, where
     if meaning == "class_map":
         _require_names(finished.graph, place, names, where)
     return shown.model_copy(update={"meaning": meaning, "scores": scores, "stride": _stride(shown, card)})
+
+
+def _batched(port: Port, *, per_cell: bool, is_map: bool) -> Port:
+    """The port with a batch axis: scores (classes,), cells (h, w, classes) and maps (h, w) or (h, w, 1) lack one."""
+    rank = len(port.shape)
+    lacks = rank == 1 if not per_cell else (rank == 2 and is_map) or (rank == 3 and (not is_map or port.shape[0] != 1))
+    return replace(port, shape=(1, *port.shape)) if lacks else port
 
 
 def _layout(shape: tuple[int, ...], names: int, given_layout: str, *, is_map: bool) -> str:

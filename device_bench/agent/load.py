@@ -16,10 +16,11 @@ from device_bench.agent.loop import Clock, Subject
 from device_bench.agent.resident import PeakMemory
 from edge.engines.emulation import emulator
 from edge.engines.engine import DeviceSession, Opener, Session
-from edge.engines.inputs import port_difference
+from edge.engines.inputs import port_difference, without_batch
 from edge.engines.null_session import NullSession
 from edge.engines.onnxruntime_module import onnxruntime_module
 from edge.engines.output_difference import difference_allowed_here, kernel_key, output_difference
+from edge.engines.session import EngineSession
 from edge.engines.table import COMPUTE_NOTHING, ENGINES
 from edge.errors import EngineError
 from edge.port import Port, port_of
@@ -114,6 +115,8 @@ def _check_ports(spec: Mapping[str, Any], session: Session) -> None:
         problem = port_difference(kind, [port_of(port) for port in told], found, scales_told=spec["format"] == "tflite")
         if problem is not None:
             raise EngineError(f"{spec['name']}: {spec['file']}: {problem}")
+    if isinstance(session, EngineSession):
+        session.give_batch([port_of(port) for port in spec["ports"][1]])
 
 
 def model_path(spec: Mapping[str, Any], folder: Path) -> Path:
@@ -141,7 +144,7 @@ def _inputs(
         generator = np.random.default_rng(spec["seed"])
         made = [_random(spec, port, generator) for port in ports]
         return [array for array, _ in made], [how for _, how in made]
-    inputs = [archive[f"input_{index}"][:1] for index in range(len(ports))]
+    inputs = [without_batch(port, archive[f"input_{index}"][:1]) for index, port in enumerate(ports)]
     for port, array in zip(ports, inputs, strict=True):
         if array.shape != port.shape:
             raise EngineError(f"{spec['name']}: {spec['file']} takes {port.shape}, its self-test holds {array.shape}")

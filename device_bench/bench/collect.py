@@ -313,8 +313,8 @@ def _check_selftest(subject: Subject, seen: SubjectReply, where: str) -> None:
     allowed = difference_allowed_here(
         manifest.allowed.get(subject.file.path, {}),
         info,
-        [arrays[f"output_{subject.file.path}_{k}"] for k in range(len(subject.file.outputs))],
-        [output.meaning == "class_map" for output in subject.file.outputs],
+        [arrays[f"output_{subject.file.path}_{k}"] for k in subject.file.told],
+        [subject.file.outputs[k].meaning == "class_map" for k in subject.file.told],
     )
     if found.kernels != kernels or found.allowed != allowed or found.samples != manifest.samples:
         raise EngineError(

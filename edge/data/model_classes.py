@@ -47,7 +47,7 @@ def require_model_classes(split: Split, names: tuple[str, ...], subject: str, *,
         raise UsageError(f"{subject} has {len(names)} classes, {split.origin} has {len(split.classes)}")
     places = {name: index for index, name in enumerate(names)}
     for index, name in enumerate(split.classes):
-        if places.get(name, index) != index:
+        if names[index] != name and places.get(name, index) != index:  # ImageNet has two cranes
             raise UsageError(
                 f"{split.origin} has the classes of {subject} in another order: class {index} is '{name}', the "
                 f"model's is '{names[index]}'"

@@ -21,17 +21,24 @@ def check_inputs(engine: str, ports: Sequence[Port], inputs: Sequence[npt.NDArra
             )
 
 
+def without_batch(port: Port, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """An array of one sample as a port without a batch axis takes it; any other array as it is."""
+    return array.reshape(port.shape) if array.shape == (1, *port.shape) else array
+
+
 def port_difference(kind: str, told: Sequence[Port], found: Sequence[Port], *, scales_told: bool) -> str | None:
     """How the inputs or outputs of a loaded file differ from what a manifest says; None where they agree.
 
     Args:
         kind: `inputs` or `outputs`, for the message.
         scales_told: the reader of the file says every scale; ONNX Runtime says those that are noted in the file.
+
+    A file may lack the batch axis of 1 that the manifest tells; `EngineSession.give_batch` adds it.
     """
     if len(told) != len(found):
         return f"{len(told)} {kind} in the manifest, {len(found)} in the file"
     for one, other in zip(told, found, strict=True):
-        if (one.shape, one.dtype) != (other.shape, other.dtype):
+        if one.shape not in (other.shape, (1, *other.shape)) or one.dtype != other.dtype:
             return f"'{one.name}' is {one.dtype} {one.shape} in the manifest, {other.dtype} {other.shape} in the file"
         if other.scale is None and not scales_told:
             continue

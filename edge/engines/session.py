@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy.typing as npt
 
 from edge.engines.engine import EngineInfo
-from edge.engines.inputs import check_inputs
+from edge.engines.inputs import check_inputs, without_batch
 from edge.errors import EngineError
 from edge.port import Port
 
@@ -35,6 +35,7 @@ class EngineSession(ABC):
     def __init__(self, engine: str, model: Any, inputs: tuple[Port, ...], outputs: tuple[Port, ...]) -> None:
         self._engine = engine
         self._inputs, self._outputs = inputs, outputs
+        self._lacking = [False] * len(outputs)
         self._model = model
         self._lock = threading.Lock()
         self._process = os.getpid()
@@ -60,8 +61,18 @@ class EngineSession(ABC):
         Raises:
             EngineError: other shapes or dtypes, a model that fails, a session that is closed or of another process.
         """
-        check_inputs(self._engine, self._inputs, inputs)
-        return self._alone(lambda model: self._compute(model, inputs))
+        given = [without_batch(port, array) for port, array in zip(self._inputs, inputs, strict=False)]
+        given += inputs[len(given) :]
+        check_inputs(self._engine, self._inputs, given)
+        found = self._alone(lambda model: self._compute(model, given))
+        return [array[None] if lacks else array for array, lacks in zip(found, self._lacking, strict=True)]
+
+    def give_batch(self, told: Sequence[Port]) -> None:
+        """Let `run` add the batch axis of 1 that a manifest tells of outputs and the file lacks.
+
+        An input may always be handed over with one more axis of 1 than the file has.
+        """
+        self._lacking = [one.shape == (1, *port.shape) for one, port in zip(told, self._outputs, strict=True)]
 
     def close(self) -> None:
         """Free what the runtime holds, after the call that is running; closing twice is as good as once."""

@@ -43,7 +43,7 @@ def compare_on_images(
     float_parent = Participant("float parent", images) if parent is not None else None
     size = max(1, min(8, PIXELS_PER_BATCH // (preprocess.height * preprocess.width)))
     for indices, pixels in images.batches(size):
-        outputs = subject.reference.run([model_input(pixels, subject.source, preprocess)])
+        outputs = subject.answers(model_input(pixels, subject.source, preprocess))
         raw = {runtime.file.path: model_input(pixels, runtime.file, preprocess) for runtime in runtimes}
         for row, index in enumerate(indices):
             one = slice(row, row + 1)

@@ -66,7 +66,8 @@ def _activations(subject: Subject, runtime: Runtime, graph: Graph, pixels: npt.N
     """What the simulation computes, in the file's own layout and integers, by tensor name."""
     preprocess = subject.artifact.manifest.preprocess
     if runtime.file.format == "tflite":
-        return IntegerSimulation(graph).run_all([model_input(pixels, runtime.file, preprocess)])
+        raw = model_input(pixels, runtime.file, preprocess)
+        return IntegerSimulation(graph).run_all([raw.reshape(graph.tensors[graph.inputs[0]].shape)])
     assert isinstance(subject.reference, IntegerSimulation)
     values = subject.reference.run_all([model_input(pixels, subject.source, preprocess)])
     return {name: _in_dtype(value, graph, name) for name, value in values.items() if name in graph.tensors}

@@ -20,6 +20,7 @@ class OwnAnswers:
     def __init__(self, artifact: Artifact, file: ModelFile, reason: str) -> None:
         """Load the file. Refuses (EngineError) when the engine is missing or does not take it."""
         self.reason = reason
+        self._told = file.told
         self._session = open_artifact_session(artifact, file, PREFERRED[file.format])
 
     @property
@@ -28,9 +29,10 @@ class OwnAnswers:
         return f"{self._session.info.engine} {self._session.info.kernels}"
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
-        """The outputs, stacked along the first axis, for inputs (n, ...)."""
+        """The outputs, those that are told stacked along the first axis, for inputs (n, ...)."""
         each = [
             self._session.run([np.ascontiguousarray(array[index : index + 1]) for array in inputs])
             for index in range(len(inputs[0]))
         ]
-        return [np.concatenate([outputs[k] for outputs in each]) for k in range(len(self._session.outputs))]
+        many = [k in self._told for k in range(len(self._session.outputs))]
+        return [np.concatenate([made[k] for made in each]) if told else each[0][k] for k, told in enumerate(many)]

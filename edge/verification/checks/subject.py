@@ -2,6 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from edge.artifact.manifest import Artifact
 from edge.artifact.model_file import ModelFile
@@ -39,6 +43,21 @@ class Subject:
     def is_integer(self) -> bool:
         """Whether the files are held to the integer simulation; not so where another tool chose the integers."""
         return isinstance(self.reference, IntegerSimulation)
+
+    def answers(self, raw: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+        """What the reference makes of images (n, ...), stacked along the first axis, as the manifest tells shapes."""
+        graph, outputs = self.graphs.get(self.source.path), self.source.outputs
+        if graph is None or all(
+            graph.tensors[name].shape == told.shape
+            for name, told in zip((*graph.inputs, *graph.outputs), (*self.source.inputs, *outputs), strict=True)
+        ):
+            return self.reference.run([raw])
+        shape = graph.tensors[graph.inputs[0]].shape
+        each = [self.reference.run([image.reshape(shape)]) for image in raw]
+        stacked = [np.stack([made[k] for made in each]) for k in range(len(outputs))]
+        for k in self.source.told:
+            stacked[k] = stacked[k].reshape(-1, *outputs[k].shape[1:])
+        return stacked
 
     @property
     def run_files(self) -> tuple[ModelFile, ...]:

@@ -1,0 +1,154 @@
+"""Finished files of any form are wrapped: several outputs, no batch axis, 8 and 16 bits, float, scores per cell."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from converters.convert.bare_file import convert_file
+from converters.convert.wrap import WrapOptions, wrap_file
+from edge.artifact.manifest import Artifact, open_artifact
+from edge.data.generated import generated_split
+from edge.engines.engine import open_session
+from edge.errors import UsageError
+from edge.predictor.predictor import Predictor
+from edge.predictor.selftest_archive import read_selftest
+from edge.verification.verify import Request, verify
+from edge.vision.encoding import input_encoder
+from edge.vision.pixels import resize
+from tests.converters.convert.wrap.conftest import MakeCard
+from tests.support.onnx_models import external, model, node, values, written
+
+FRAME = generated_split("classify", "val", 1).image(0)
+
+
+def wrapped(source: Path, card: Path) -> Artifact:
+    artifact = wrap_file(source, source.with_name("artifact"), WrapOptions(card=card))
+    assert artifact.read(f"model{source.suffix}") == source.read_bytes()
+    assert open_artifact(artifact.folder).manifest == artifact.manifest and artifact.manifest.provenance.road == "as is"
+    return artifact
+
+
+def raw_answer(source: Path, artifact: Artifact, place: int) -> np.ndarray:
+    """What the file alone answers to FRAME."""
+    preprocess = artifact.manifest.preprocess
+    session = open_session("litert" if source.suffix == ".tflite" else "onnxruntime", source)
+    raw = input_encoder(artifact.manifest.files[0].inputs[0].described, preprocess)(resize(FRAME, preprocess)[None])
+    return session.run([raw.reshape(session.inputs[0].shape)])[place]
+
+
+@pytest.mark.parametrize(("said", "place"), [('output = "p"', 1), ("output = 1", 1), ("output = 2", 2)])
+@pytest.mark.parametrize("form", ["onnx", "tflite"])
+def test_of_several_outputs_the_named_one_is_used(
+    several: Path, card: MakeCard, form: str, said: str, place: int
+) -> None:
+    """All outputs are described; the predictor's class is that of the named one, and verify ships."""
+    source = several
+    if form == "tflite":
+        source = several.with_suffix(".tflite")
+        convert_file(several, source)
+    artifact = wrapped(source, card(said))
+    file = artifact.manifest.files[0]
+    assert [output.meaning for output in file.outputs] == [
+        "other",
+        "probabilities" if place == 1 else "other",
+        "logits" if place == 2 else "other",
+    ]
+    assert file.told == (place,) and set(read_selftest(artifact)) == {"images", f"output_{file.path}_{place}"}
+    best = Predictor.load(artifact)(FRAME).scores.indices[0]  # type: ignore[attr-defined]
+    assert best == raw_answer(source, artifact, place).argmax()
+    assert verify(artifact, Request()).verdict.ship
+
+
+def test_several_outputs_need_a_name(several: Path, card: MakeCard) -> None:
+    with pytest.raises(UsageError, match=r"3 outputs; say output = NAME or PLACE .*0 'r' float32 .*2 'l'"):
+        wrapped(several, card())
+    with pytest.raises(UsageError, match=r"says output = 'q', and the file's are: 0 'r'"):
+        wrapped(several, card('output = "q"'))
+
+
+def test_a_file_without_a_batch_axis(without_batch: Path, card: MakeCard) -> None:
+    """The manifest tells one; the file's own answers are the predictor's."""
+    artifact = wrapped(without_batch, card())
+    file = artifact.manifest.files[0]
+    assert file.inputs[0].shape == (1, 8, 8, 3) and file.outputs[0].shape == (1, 3)
+    answer = raw_answer(without_batch, artifact, 0)
+    assert answer.shape == (3,)
+    predictor = Predictor.load(artifact)
+    assert np.array_equal(predictor.values(FRAME, colour_order="rgb"), answer)
+    report = verify(artifact, Request())
+    assert report.verdict.ship
+    assert next(finding for finding in report.verdict.findings if finding.check == "end to end").passed is True
+
+
+@pytest.mark.parametrize("segment", [False, True])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_integer_files_are_held_to_the_simulation(
+    quantized: Callable[..., Path], card: MakeCard, bits: int, segment: bool
+) -> None:
+    """Scales and zero points are the file's; not one value differs, end to end and per operator."""
+    source = quantized(bits, segment=segment)
+    names = '["a", "b", "c", "d"]' if segment else '["a", "b", "c"]'
+    artifact = wrapped(source, card(task="segment" if segment else "classify", names=names))
+    session, file = open_session("litert", source), artifact.manifest.files[0]
+    assert [port.scale for port in session.outputs] == [output.scale for output in file.outputs]
+    assert file.inputs[0].dtype == f"int{bits}" and artifact.manifest.precision == ("int8" if bits == 8 else "int16x8")
+    findings = {finding.check: finding for finding in verify(artifact, Request()).verdict.findings}
+    assert findings["end to end"].passed is True and findings["end to end"].data["differing"] == 0
+    assert findings["operators"].data["operators_differing"] == 0
+    Predictor.load(artifact)(FRAME)
+
+
+def test_what_the_simulation_does_not_cover_is_said_and_decides_nothing(tmp_path: Path, card: MakeCard) -> None:
+    nodes = [
+        node("ReduceMean", "x", "m", axes=[2, 3], keepdims=0),
+        node("CumSum", "m axis", "y"),
+    ]
+    source = tmp_path / "cumsum.onnx"
+    written(model(nodes, {"y": (1, 3)}, {"axis": np.array(1)}, shape=(1, 3, 8, 8)), source)
+    with pytest.raises(UsageError, match="ends in CumSum 'CumSum:y', which does not prove what its scores are"):
+        wrapped(source, card())
+    artifact = wrapped(source, card('values = "logits"\nscores = "exclusive"'))
+    report = verify(artifact, Request())
+    found = next(finding for finding in report.verdict.findings if finding.check == "end to end")
+    assert found.passed is None and "CumSum" in found.data["not_covered"]
+    assert report.verdict.ship
+
+
+@pytest.mark.parametrize(
+    ("said", "numbers", "told"),
+    [
+        ("", {"std": 2.0}, r"pixels are -63\.75 to 63\.75, and input 'x' holds -0\.9961 to 1\.004"),
+        ('values = "class_map"', {}, "says values = 'class_map', and the file ends in Gemm"),
+        ('output = "y"', {}, r"says output = 'y', and the file's are: 0 'l' int8 \(1, 3\)"),
+    ],
+)
+def test_a_card_that_contradicts_the_file_is_refused(
+    quantized: Callable[..., Path], card: MakeCard, said: str, numbers: dict[str, float], told: str
+) -> None:
+    source = quantized()
+    with pytest.raises(UsageError, match=told):
+        wrapped(source, card(said, **numbers))
+    assert not source.with_name("artifact").exists()
+
+
+def test_half_of_the_steps_is_noted(quantized: Callable[..., Path], card: MakeCard) -> None:
+    artifact = wrapped(quantized(), card(mean=0.0, std=255.0))
+    assert any(note.startswith("images use 50% of the steps") for note in artifact.manifest.quantization.notes)
+
+
+def test_a_file_that_keeps_constants_beside_it_is_refused(tmp_path: Path, card: MakeCard) -> None:
+    nodes = [node("ReduceMean", "x", "m", axes=[2, 3], keepdims=0), node("MatMul", "m fc", "y")]
+    proto = model(nodes, {"y": (1, 3)}, {"fc": values(3, 3)}, shape=(1, 3, 8, 8))
+    source = external(proto, tmp_path / "two.onnx")
+    with pytest.raises(UsageError, match=r"keeps constants in weights\.bin; only a file that is whole is wrapped"):
+        wrapped(source, card())
+
+
+def test_given_images_are_the_selftest(quantized: Callable[..., Path], card: MakeCard) -> None:
+    source, split = quantized(), generated_split("classify", "val", 10)
+    artifact = wrap_file(source, source.with_name("a"), WrapOptions(card=card(), selftest=split, samples=5))
+    images = read_selftest(artifact)["images"]
+    wanted = [resize(split.image(index), artifact.manifest.preprocess) for index in (0, 2, 4, 6, 8)]
+    assert np.array_equal(images, np.stack(wanted))
