@@ -157,6 +157,8 @@ class Manifest(Part):
             raise ValueError("two files of the same name")
         if not any(file.role == "run" for file in self.files):
             raise ValueError("no file to run")
+        if len({file.told for file in self.files}) != 1:
+            raise ValueError("files whose outputs mean something at different places")
         for file in self.files:
             if problem := form_problem(self.task, self.labels, self.preprocess, file):
                 raise ValueError(f"{file.path}: {problem}")

@@ -9,6 +9,7 @@ from rich import box
 from rich.table import Table
 
 from edge.artifact.manifest import Artifact, has_independent_labels, open_artifact
+from edge.artifact.model_file import ModelFile
 from edge.cli.bounded_number import whole
 from edge.cli.input_shape import parse_shape
 from edge.errors import UsageError, printable
@@ -168,6 +169,14 @@ def _number(scale: float | list[float] | None) -> str:
     return f"{scale:.6g}" if isinstance(scale, float) else f"{len(scale)} scales"
 
 
+def _used_output(file: ModelFile) -> dict[str, str]:
+    """Which of several outputs is used; nothing to say of one."""
+    if len(file.outputs) == 1:
+        return {}
+    used = ", ".join(f"'{file.outputs[place].name}' ({file.outputs[place].meaning})" for place in file.told)
+    return {"output": f"{used}, of {len(file.outputs)}"}
+
+
 def _print_manifest(artifact: Artifact, *, as_json: bool) -> None:
     manifest = artifact.manifest
     if as_json:
@@ -184,6 +193,7 @@ def _print_manifest(artifact: Artifact, *, as_json: bool) -> None:
         "files": ", ".join(f"{file.path} ({file.role}, {file.size_bytes / 1024:,.0f} KiB)" for file in manifest.files),
         "input": f"{preprocess.width}x{preprocess.height} {preprocess.colour_order}, "
         f"{preprocess.interpolation}, {preprocess.fit}",
+        **_used_output(manifest.files[0]),
         "classes": f"{len(manifest.labels.names)}{', independent' * has_independent_labels(manifest)}: "
         + ", ".join(manifest.labels.names[:8])
         + (", ..." if len(manifest.labels.names) > 8 else ""),

@@ -9,6 +9,7 @@ from edge.artifact.manifest import Artifact
 from edge.artifact.verdict import AtFault, Check
 from edge.errors import UsageError
 from edge.verification.checks.images import choose_images
+from edge.verification.checks.own_answers import OwnAnswers
 from edge.verification.checks.parent import find_parent
 from edge.verification.checks.subject import open_subject
 from edge.verification.sensitivity.advice import Suggestion, advise, stands_out
@@ -52,9 +53,12 @@ def examine(
     """Rank the layers of an INT8 artifact on the images of a request, and look closer at the costliest.
 
     Raises:
-        UsageError: a float artifact. UnsupportedError: an operator without a float formula, by name.
+        UsageError: a float artifact, or a file that nothing here computes.
+        UnsupportedError: an operator without a float formula, by name.
     """
     subject = open_subject(artifact)
+    if isinstance(subject.reference, OwnAnswers):
+        raise UsageError(f"{artifact.folder}: its layers cannot be ranked: {subject.reference.reason}")
     if not subject.is_integer:
         raise UsageError(f"{artifact.folder}: is a float artifact; there is no quantization to rank layers by")
     images = choose_images(artifact, request.split, request.samples)

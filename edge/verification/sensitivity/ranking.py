@@ -105,7 +105,7 @@ def rank_layers(
         UnsupportedError: an operator without a float formula, by name.
     """
     start = clock()
-    graph = _ending_in_scores(subject.graphs[subject.source.path])
+    graph = _ending_in_scores(_told(subject))
     weights = real_weights(graph, parent)
     network = MixedNetwork(graph, weights.values)
     bench = _Bench(subject, images, graph, network)
@@ -244,6 +244,14 @@ def _share(part: float, whole: float) -> float:
     if whole > 0:
         return part / whole
     return 0.0 if part == 0 else float("inf")
+
+
+def _told(subject: Subject) -> Graph:
+    """The source's graph with the outputs that are told, see `ModelFile.told`."""
+    graph, told = subject.graphs[subject.source.path], subject.source.told
+    if len(told) == len(graph.outputs):
+        return graph
+    return rebuild(graph, graph.operators, outputs=tuple(graph.outputs[place] for place in told))
 
 
 def _ending_in_scores(graph: Graph) -> Graph:
