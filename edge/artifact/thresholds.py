@@ -27,6 +27,7 @@ class Thresholds(Strict):
     Attributes:
         accuracy_floor: least accuracy (top-1, mean IoU) as a share of the float parent's on the same images.
         agreement_floor: least share of decisions (images, or pixels of a class map) equal to the float parent's.
+        boundary_floor: least Boundary IoU of a segmenter as a share of the float parent's on the same images.
         latency_budget: longest time of one inference, with its unit: `30ms`.
         latency_percentile: the percentile of the runs that the budget holds for.
         max_differing: values that may differ from the integer simulation end to end, where kernels are exact.
@@ -35,6 +36,7 @@ class Thresholds(Strict):
 
     accuracy_floor: Share | None = None
     agreement_floor: Share | None = None
+    boundary_floor: Share | None = None
     latency_budget: str | None = None
     latency_percentile: Percentile | None = None
     max_differing: Count | None = None
@@ -68,6 +70,7 @@ class Limits:
 
     accuracy_floor: float = DEFAULT_ACCURACY_FLOOR
     agreement_floor: float | None = None
+    boundary_floor: float | None = None
     latency_budget_ns: int | None = None
     latency_percentile: int = DEFAULT_PERCENTILE
     max_differing: int = 0

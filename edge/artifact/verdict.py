@@ -8,7 +8,16 @@ from typing import Any, Literal
 from edge.artifact.units import size_text
 
 Check = Literal[
-    "parameters", "self-test", "end to end", "operators", "chance", "accuracy", "agreement", "latency", "size"
+    "parameters",
+    "self-test",
+    "end to end",
+    "operators",
+    "chance",
+    "accuracy",
+    "agreement",
+    "boundary",
+    "latency",
+    "size",
 ]
 ROUNDING = 1e-12
 """A ratio of two accuracies that equals its floor up to float64 rounding passes."""
@@ -134,6 +143,34 @@ def agreement_finding(subject: str, agreement: float, floor: float, unit: str) -
     detail = f"{agreement:.2%} of {unit} decided as by the float parent; at least {floor:.2%} asked"
     data = {"parent_agreement": agreement, "agreement_floor": floor}
     return Finding(check="agreement", subject=subject, passed=passed, detail=detail, data=data)
+
+
+def boundary_finding(
+    subject: str,
+    value: float | None,
+    parent: float | None,
+    unlabelled: str,
+    data: dict[str, Any],
+    *,
+    floor: float | None,
+) -> Finding:
+    """Judge a Boundary IoU against the float parent's on the same images: value >= floor * parent.
+
+    Args:
+        value, parent: in [0, 1]; None without labels, parent also without a float parent.
+        unlabelled: what is known without labels, in words; `data`: the same, and what else belongs to the finding.
+        floor: least share of the parent's that is kept; None, or nothing to compare: a fact.
+    """
+    words = [] if value is None else [f"boundary IoU {value:.2%}"]
+    words += [] if parent is None else [f"parent {parent:.2%}"]
+    data = {**data, "value": value, "parent_value": parent}
+    detail, passed = "; ".join(part for part in (", ".join(words), unlabelled) if part), None
+    if floor is not None and value is not None and parent is not None:
+        passed = value >= floor * parent - ROUNDING
+        data |= {"parent_ratio": value / parent if parent > 0 else None, "boundary_floor": floor}
+        if not passed:
+            detail += f"; {value / parent:.2%} of the parent's kept, at least {floor:.2%} asked"
+    return Finding(check="boundary", subject=subject, passed=passed, detail=detail, data=data)
 
 
 def size_finding(subject: str, size_bytes: int, budget_bytes: int) -> Finding:

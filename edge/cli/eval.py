@@ -25,6 +25,8 @@ from edge.recipe.recipe_file import expand
 from edge.tasks.accuracy import Predict, accuracy
 from edge.terminal import Bars, say, say_json, show
 
+OF_MAPS = ("miou", "boundary_miou", "boundary_miou_coco", "pixel_accuracy")
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Opened:
@@ -162,11 +164,12 @@ def _print(subject: str, split: Split, metrics: dict[str, Any]) -> None:
     table.add_column("metric")
     table.add_column("%", justify="right")
     unequal = {"balanced_accuracy"} if metrics.get("balanced_accuracy") != metrics.get("top1") else set()
-    for name in ("top1", *unequal, "top5", "mean_average_precision", "label_accuracy", "miou", "pixel_accuracy"):
+    for name in ("top1", *unequal, "top5", "mean_average_precision", "label_accuracy", *OF_MAPS):
         if name in metrics:
             table.add_row(name, f"{metrics[name] * 100:.2f}")
-    for name, value in metrics.get("iou", {}).items():
-        table.add_row(f"  iou {name}", "-" if value is None else f"{value * 100:.2f}")
+    for kind in ("iou", "boundary_iou"):
+        for name, value in metrics.get(kind, {}).items():
+            table.add_row(f"  {kind} {name}", "-" if value is None else f"{value * 100:.2f}")
     show(table)
     if "labels" in metrics:
         _print_labels(metrics["labels"])

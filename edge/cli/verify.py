@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from edge.verification.sensitivity.examination import Examination
     from edge.verification.verify import Report, Request
 
-RANKED = ("accuracy", "agreement")
+RANKED = ("accuracy", "agreement", "boundary")
 
 
 @click.command("verify", epilog="Example: edge verify runs/street/int8 --split generated:segment:val --samples 50")
@@ -42,6 +42,7 @@ RANKED = ("accuracy", "agreement")
 @click.option("--max-differing", type=whole(0), help="Values that may differ where kernels are exact. [0]")
 @click.option("--accuracy-floor", type=Number(0, 1), help="Least share of the float parent's accuracy kept. [0.99]")
 @click.option("--agreement-floor", type=Number(0, 1), help="Least share of decisions equal to the float parent's.")
+@click.option("--boundary-floor", type=Number(0, 1), help="Least share of the float parent's Boundary IoU kept.")
 @click.option("--latency-budget", help="Longest time of one inference, with its unit: 30ms, 800us.")
 @click.option("--latency-percentile", type=click.Choice(["50", "90", "99"]), help="Of the runs, for the budget. [90]")
 @click.option("--records", type=click.Path(path_type=Path), help="Measurements of `edge bench`; else measured here.")
@@ -56,7 +57,7 @@ RANKED = ("accuracy", "agreement")
 )
 @click.option("--record", "recorded", is_flag=True, help="Write figures and allowed differences into the manifest.")
 @click.option(
-    "--rank/--no-rank", "rank", default=None, help="Rank layers by cost; if omitted: when accuracy or agreement fails."
+    "--rank/--no-rank", "rank", default=None, help="Rank layers by cost; if omitted: when one of their floors fails."
 )
 @click.option("--rank-samples", default=16, show_default=True, type=whole(1), help="Images to rank on.")
 @click.option(
@@ -173,6 +174,7 @@ def _asked(options: dict[str, Any]) -> "Thresholds":
     return Thresholds(
         accuracy_floor=options["accuracy_floor"],
         agreement_floor=options["agreement_floor"],
+        boundary_floor=options["boundary_floor"],
         latency_budget=options["latency_budget"],
         latency_percentile=None if percentile is None else int(percentile),  # type: ignore[arg-type]  # one of three
         max_differing=options["max_differing"],
@@ -204,7 +206,7 @@ def verify_written(artifact: Artifact) -> int:
 def _examined(
     artifact: Artifact, request: "Request", report: "Report", *, rank: bool | None, **options: Any
 ) -> "tuple[Report, Examination | None]":
-    """Rank the layers where that is asked for, or where accuracy or agreement failed, and name those at fault."""
+    """Rank the layers where that is asked for, or where one of their floors failed, and name those at fault."""
     failed = next((finding.check for finding in report.verdict.faults if finding.check in RANKED), None)
     if rank is False or (rank is None and failed is None):
         return report, None

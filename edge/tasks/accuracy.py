@@ -40,8 +40,9 @@ def accuracy(
     Returns:
         Classification: `top1`, `top5`, `balanced_accuracy` in [0, 1]; of independent labels `mean_average_precision`,
         `label_accuracy` and `labels` by name (see `label_figures`).
-        Segmentation: `miou` and `pixel_accuracy` in [0, 1], and `iou` by class name (None where a class
-        occurs neither in truth nor prediction). All: `images`, `skipped_damaged` (how many were omitted),
+        Segmentation: `miou` and `pixel_accuracy` in [0, 1], `boundary_miou` and `boundary_miou_coco` (Boundary IoU at
+        Cityscapes' and COCO's dilation ratio), and `iou` and `boundary_iou` by class name (None where a class occurs
+        neither in truth nor prediction). All: `images`, `skipped_damaged` (how many were omitted),
         `split_sha256`.
 
     Raises:

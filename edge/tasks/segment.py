@@ -56,7 +56,12 @@ def _draw(rgb: Pixels, prediction: SegmentPrediction, palette: tuple[Colour, ...
     return draw_class_map(rgb, class_map, prediction.names, palette)
 
 
-PIXELS = Measure(metric="miou", unit="pixels", meter=deferred("edge.tasks.segment_meter", "MapMeter"))
+PIXELS = Measure(
+    metric="miou",
+    unit="pixels",
+    meter=deferred("edge.tasks.segment_meter", "MapMeter"),
+    likeness=deferred("edge.evaluation.boundary_fidelity", "BoundaryFidelity"),
+)
 
 SEGMENT: Task[SegmentPrediction] = Task(
     name="segment",

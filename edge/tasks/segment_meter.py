@@ -5,53 +5,67 @@ from typing import Any
 import numpy as np
 
 from edge.data.splits import Split
+from edge.evaluation.boundaries import CITYSCAPES_RATIO, COCO_RATIO, count_maps, mean_share
 from edge.evaluation.chance import mean_iou_lower
-from edge.evaluation.segmentation import ConfusionMatrix
-from edge.tasks.segment import NOT_SEEN
 from edge.tasks.task import Array, Pixels
+
+RATIOS = (CITYSCAPES_RATIO, COCO_RATIO)
 
 
 class MapMeter:
-    """Mean IoU over masks (`Split.mask`); pixels that are void, or that the model did not see, do not count."""
+    """Mean IoU over masks (`Split.mask`), and Boundary IoU; pixels that are void, or not seen, do not count."""
 
     def __init__(self, split: Split) -> None:
         self._split = split
-        self._matrix = ConfusionMatrix(len(split.classes), NOT_SEEN)
-        self._right: list[Array] = []
+        self._right: list[Array] = []  # by image, (areas and the bands of each ratio, classes)
         self._union: list[Array] = []
 
     def add(self, index: int, values: Array, image: Pixels | None = None) -> None:
         """Count one class map of the mask's size."""
         truth = self._split.mask(index, self._split.image(index) if image is None else image)
-        unknown = values == NOT_SEEN
-        if self._split.ignore_index is not None:
-            unknown |= truth == self._split.ignore_index
-        one = ConfusionMatrix(self._matrix.classes, NOT_SEEN)
-        one.add(np.where(unknown, np.uint8(NOT_SEEN), truth), values)
-        right = np.diagonal(one.counts)
+        right, union = count_maps(truth, values, len(self._split.classes), RATIOS, self._split.ignore_index)
         self._right.append(right)
-        self._union.append(one.counts.sum(axis=0) + one.counts.sum(axis=1) - right)
-        self._matrix.counts += one.counts
+        self._union.append(union)
 
     def figures(self) -> dict[str, Any]:
-        """`miou`, `pixel_accuracy` in [0, 1]; `iou` by class name, None where neither truth nor prediction has it."""
-        score = self._matrix.score()
-        shares = zip(self._split.classes, score.iou, strict=True)
+        """Shares in [0, 1]; by class None where neither truth nor prediction has it.
+
+        `miou`, `iou` by class, `pixel_accuracy`; `boundary_miou` and `boundary_iou` by class at Cityscapes' dilation
+        ratio, `boundary_miou_coco` at COCO's.
+        """
+        right, union = self._pooled
+        labelled = int(union[0].sum() + right[0].sum()) // 2  # a wrong pixel stands in two unions, a right one in one
         return {
-            "miou": score.mean_iou,
-            "pixel_accuracy": score.pixel_accuracy,
-            "iou": {name: None if np.isnan(value) else float(value) for name, value in shares},
+            "miou": mean_share(right[0], union[0]),
+            "boundary_miou": mean_share(right[1], union[1]),
+            "boundary_miou_coco": mean_share(right[2], union[2]),
+            "pixel_accuracy": int(right[0].sum()) / labelled if labelled else float("nan"),
+            "iou": self._by_class(right[0], union[0]),
+            "boundary_iou": self._by_class(right[1], union[1]),
         }
+
+    def _by_class(self, right: Array, union: Array) -> dict[str, float | None]:
+        pairs = zip(self._split.classes, right, union, strict=True)
+        return {name: float(one / all_) if all_ else None for name, one, all_ in pairs}
+
+    @property
+    def _pooled(self) -> tuple[Array, Array]:
+        """Intersections and unions of all images, int64 (1 + ratios, classes)."""
+        empty = np.zeros((1 + len(RATIOS), len(self._split.classes)), np.int64)
+        return sum(self._right, start=empty), sum(self._union, start=empty)
 
     @property
     def value(self) -> float:
         """Mean IoU."""
-        return self._matrix.score().mean_iou
+        right, union = self._pooled
+        return mean_share(right[0], union[0])
 
     @property
     def lower(self) -> float:
         """By drawing images again; 0 without any."""
-        return mean_iou_lower(np.array(self._right), np.array(self._union)) if self._right else 0.0
+        if not self._right:
+            return 0.0
+        return mean_iou_lower(np.array(self._right)[:, 0], np.array(self._union)[:, 0])
 
     @property
     def labels(self) -> dict[str, dict[str, Any]]:

@@ -86,21 +86,41 @@ class Meter(Protocol):
         ...
 
 
+class Likeness(Protocol):
+    """How alike the values (`Task.values`) of a model and of its float parent are; needs no targets."""
+
+    def add(self, parent: Array, values: Array) -> None:
+        """Count one image."""
+        ...
+
+    def figures(self) -> dict[str, Any]:
+        """Every figure by its name, JSON-ready."""
+        ...
+
+    @property
+    def line(self) -> str:
+        """The figures in a few words."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """How accuracy is counted: the metric that decides, what is decided one by one, and a new meter for a split."""
+    """How accuracy is counted: the metric that decides, what is decided one by one, and a new meter for a split.
+
+    `likeness`: a new count of how alike two models' values are, beyond the share of equal decisions; None: no more.
+    """
 
     metric: str
     unit: str
     meter: "Callable[[Split], Meter]"
+    likeness: "Callable[[], Likeness] | None" = None
 
 
-def deferred(module: str, name: str) -> "Callable[[Split], Meter]":
-    """A meter that is imported when the first one is made."""
+def deferred(module: str, name: str) -> Callable[..., Any]:
+    """A class, such as a meter, that is imported when its first instance is made."""
 
-    def make(split: "Split") -> Meter:
-        meter: Meter = getattr(import_module(module), name)(split)
-        return meter
+    def make(*arguments: Any) -> Any:
+        return getattr(import_module(module), name)(*arguments)
 
     return make
 

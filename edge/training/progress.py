@@ -15,7 +15,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from edge import terminal
 
 QUIET_S = 20.0
-SHARES = ("top1", "top5", "mean_average_precision", "label_accuracy", "miou", "pixel_accuracy")  # shown of `val`
+SHARES = (
+    "top1",
+    "top5",
+    "mean_average_precision",
+    "label_accuracy",
+    "miou",
+    "boundary_miou",
+    "pixel_accuracy",
+)  # of `val`
 
 
 class Reporter(Protocol):

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from edge.verification.checks.bounds import measured_bounds
 from edge.verification.checks.end_to_end import Comparison, compare_on_images
 from edge.verification.checks.findings import (
     accuracy_findings,
+    boundary_findings,
     end_to_end_finding,
     participants,
     self_test_findings,
@@ -105,6 +105,7 @@ def verify(artifact: Artifact, request: Request, advance: Advance = lambda count
     findings += [finding for finding, _ in alone]
     operators = {finding.subject: results for finding, results in alone}
     findings += accuracy_findings(comparison, images, request.limits)
+    findings += boundary_findings(comparison, request.limits)
     findings += size_findings(subject, request.limits)
     findings += request.latency
     return Report(
@@ -140,14 +141,20 @@ def _is_wrapped_onnx(subject: Subject, runtime: Runtime) -> bool:
 
 def _require_what_is_judged(limits: Limits, images: Images, parent: Parent | None) -> None:
     """Refuse (UsageError) a floor named on the command line that these images and this parent cannot show."""
-    asked: list[Literal["accuracy_floor", "agreement_floor"]] = ["accuracy_floor", "agreement_floor"]
-    for name in asked:
-        if limits.origins.get(name) != "command line":
+    measure = measure_of(images.artifact)
+    for name in ("accuracy_floor", "agreement_floor", "boundary_floor"):
+        said = limits.origins.get(name) == "command line"
+        option = f"--{name.replace('_', '-')}" if said else f"[verdict] {name}"
+        edges = measure is not None and measure.likeness is not None
+        if name == "boundary_floor" and limits.boundary_floor is not None and not edges:
+            raise UsageError(
+                f"{option} is for segmenters, which have edges; this is for '{images.artifact.manifest.task}'"
+            )
+        if not said:
             continue
-        option = f"--{name.replace('_', '-')}"
         if parent is None:
             raise UsageError(f"{option} compares with the float parent, which is not at hand; name it with --parent")
-        if name == "accuracy_floor" and not images.labelled:
+        if name != "agreement_floor" and not images.labelled:
             raise UsageError(f"{option} needs labelled images; give --split, or --images with --labels or --masks")
 
 

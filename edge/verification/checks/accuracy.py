@@ -1,5 +1,6 @@
 """Decisions of a model, its score on a labelled split, and how often it decides as the float parent does."""
 
+from math import isnan
 from typing import Any
 
 import numpy.typing as npt
@@ -7,7 +8,7 @@ import numpy.typing as npt
 from edge.artifact.manifest import Artifact, has_independent_labels
 from edge.artifact.model_file import TensorInfo
 from edge.tasks.table import TASKS
-from edge.tasks.task import Measure, Meter, ModelFacts
+from edge.tasks.task import Likeness, Measure, Meter, ModelFacts
 from edge.verification.checks.images import Images
 
 Array = npt.NDArray[Any]
@@ -28,9 +29,12 @@ class Participant:
         self._task = TASKS.get(images.artifact.manifest.task)
         self._independent = has_independent_labels(images.artifact.manifest)
         self._meter: Meter | None = None
+        self.likeness: Likeness | None = None
         measure = measure_of(images.artifact)
         if images.split is not None and images.labelled and measure is not None:
             self._meter = measure.meter(images.split)
+        if measure is not None and measure.likeness is not None:
+            self.likeness = measure.likeness()
         self.decided: dict[int, Array] = {}
         self._equal = 0
         self._compared = 0
@@ -46,18 +50,26 @@ class Participant:
         if self._meter is not None:
             self._meter.add(index, values)
 
-    def compare(self, parent: "Participant", index: int) -> None:
-        """Count the decisions about one image that equal the parent's, and forget both."""
+    def compare(self, parent: "Participant", index: int, *, closely: bool = False) -> None:
+        """Count the decisions about one image that equal the parent's, and `closely` their likeness; forget mine."""
         mine = self.decided.pop(index, None)
         theirs = parent.decided.get(index)
         if mine is not None and theirs is not None and mine.shape == theirs.shape:
             self._equal += int((mine == theirs).sum())
             self._compared += mine.size
+            if closely and self.likeness is not None:
+                self.likeness.add(theirs, mine)
 
     @property
     def value(self) -> float | None:
         """The metric (`Measure.metric`) so far, in [0, 1]; None without labels."""
         return None if self._meter is None else self._meter.value
+
+    @property
+    def boundary(self) -> float | None:
+        """Boundary IoU so far, in [0, 1]; None without labels, without any class, and of a task that has none."""
+        found = None if self._meter is None else self._meter.figures().get("boundary_miou")
+        return None if found is None or isnan(found) else float(found)
 
     @property
     def labels(self) -> dict[str, dict[str, Any]]:

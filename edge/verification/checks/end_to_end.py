@@ -55,7 +55,7 @@ def compare_on_images(
             if parent is not None and float_parent is not None:
                 float_parent.add(index, parent.predict(pixels[one]), parent.info)
                 for participant in (reference, *(runtime.participant for runtime in runtimes)):
-                    participant.compare(float_parent, index)
+                    participant.compare(float_parent, index, closely=True)
                 float_parent.decided.pop(index, None)
             for participant in (reference, *(runtime.participant for runtime in runtimes)):
                 participant.decided.pop(index, None)

@@ -6,7 +6,14 @@ from typing import Any
 
 from edge.artifact.manifest import Artifact
 from edge.artifact.thresholds import Limits
-from edge.artifact.verdict import NO_PARENT, Finding, accuracy_finding, agreement_finding, size_finding
+from edge.artifact.verdict import (
+    NO_PARENT,
+    Finding,
+    accuracy_finding,
+    agreement_finding,
+    boundary_finding,
+    size_finding,
+)
 from edge.engines.output_difference import CLASS_MAP_TOLERANCE, FLOAT_TOLERANCE
 from edge.evaluation.chance import chance_finding, chance_of
 from edge.predictor.selftest import run_selftest
@@ -133,6 +140,22 @@ def accuracy_findings(comparison: Comparison, images: Images, limits: Limits) ->
             for subject, value in agreements
             if value is not None
         ]
+    return findings
+
+
+def boundary_findings(comparison: Comparison, limits: Limits) -> list[Finding]:
+    """Judge the Boundary IoU of the reference and of every runtime; how alike the parent's edges are is a fact."""
+    parent = None if comparison.parent is None else comparison.parent.boundary
+    findings = []
+    for participant in participants(comparison):
+        likeness = participant.likeness if participant.agreement is not None else None
+        if participant.boundary is None and likeness is None:
+            continue
+        line, data = ("", {}) if likeness is None else (likeness.line, likeness.figures())
+        data = {"metric": "boundary_miou", **data}
+        findings.append(
+            boundary_finding(participant.subject, participant.boundary, parent, line, data, floor=limits.boundary_floor)
+        )
     return findings
 
 

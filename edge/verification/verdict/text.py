@@ -85,6 +85,8 @@ def threshold_texts(limits: Limits) -> list[tuple[str, str]]:
     ]
     if limits.agreement_floor is not None:
         texts.append((f"at least {limits.agreement_floor:.2%} of decisions as the parent", "agreement_floor"))
+    if limits.boundary_floor is not None:
+        texts.append((f"Boundary IoU at least {limits.boundary_floor:.2%} of the float parent's", "boundary_floor"))
     if limits.latency_budget_ns is not None:
         budget = f"p{limits.latency_percentile} at most {duration_text(limits.latency_budget_ns)}"
         texts.append((budget, "latency_budget_ns"))

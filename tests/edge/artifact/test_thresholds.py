@@ -14,7 +14,7 @@ def test_the_command_line_wins_over_the_recipe_and_that_over_the_defaults() -> N
     assert limits.latency_budget_ns == 20_000_000 and limits.origins["latency_budget_ns"] == "command line"
     assert limits.max_differing == 3
     assert limits.latency_percentile == 90 and limits.origins["latency_percentile"] == "default"
-    assert limits.agreement_floor is None and limits.size_budget_bytes is None
+    assert limits.boundary_floor is None and limits.agreement_floor is None and limits.size_budget_bytes is None
 
 
 def test_nothing_said_is_the_defaults() -> None:

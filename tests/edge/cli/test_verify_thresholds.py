@@ -135,6 +135,7 @@ def test_the_latest_record_of_an_engine_counts(
         (["--size-budget", "4"], "has no unit"),
         (["--accuracy-floor", "0.9"], "needs labelled images"),
         (["--accuracy-floor", "1.9"], "accuracy-floor"),
+        (["--boundary-floor", "0.9"], "--boundary-floor is for segmenters"),
         (["--records", "nowhere.jsonl"], "--latency-budget"),
     ],
 )

@@ -35,7 +35,8 @@ def test_perfect_class_maps_score_one_and_absent_classes_none() -> None:
     counted: list[int] = []
     found = accuracy(split, predict, batch_size=1, advance=counted.append)
     assert found["miou"] == found["pixel_accuracy"] == 1.0
-    assert found["iou"] == {"a": 1.0, "b": 1.0, "c": None}
+    assert found["boundary_miou"] == found["boundary_miou_coco"] == 1.0
+    assert found["iou"] == found["boundary_iou"] == {"a": 1.0, "b": 1.0, "c": None}
     assert (found["images"], found["split_sha256"], counted) == (2, split.sha256, [1, 1])
 
 

@@ -206,7 +206,15 @@ def test_a_teacher_alone_needs_no_labels(classifier: Make, finished: Path, tmp_p
 def test_fast_scnn_trains_with_auxiliary_heads_another_crop_and_bf16(segmenter: Make, tmp_path: Path) -> None:
     history = _train(segmenter(), tmp_path)
     assert [entry["phase"] for entry in history] == ["float", "qat"]
-    assert set(history[0]["val"]) >= {"miou", "iou", "pixel_accuracy", "images", "split_sha256"}
+    assert set(history[0]["val"]) >= {
+        "miou",
+        "iou",
+        "boundary_miou",
+        "boundary_iou",
+        "pixel_accuracy",
+        "images",
+        "split_sha256",
+    }
     assert len(history[0]["val"]["iou"]) == 8
 
 

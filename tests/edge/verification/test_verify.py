@@ -29,6 +29,10 @@ from edge.verification.verify import Report, Request, verify
 pytestmark = pytest.mark.unhurried  # whole verifications
 
 Make = Callable[[str, str], Artifact]
+FLOAT_CHECKS = {
+    "classify": {"self-test", "end to end", "chance", "accuracy"},
+    "segment": {"self-test", "end to end", "chance", "accuracy", "boundary"},
+}
 
 
 def replaced(artifact: Artifact, folder: Path, name: str, data: bytes) -> Artifact:
@@ -83,7 +87,7 @@ def test_a_sound_float_artifact_ships(make: Make, splits: dict[str, Split], task
     """Within the stated tolerance of the float run, with the parent's accuracy."""
     report = verify(make(task, "float32"), Request(split=splits[task], samples=3))
     assert but_for_chance(report) == [], report.verdict.sentence
-    assert {finding.check for finding in report.verdict.findings} == {"self-test", "end to end", "chance", "accuracy"}
+    assert {finding.check for finding in report.verdict.findings} == FLOAT_CHECKS[task]
     assert report.fidelity == ()
     assert report.images == 3
 
@@ -123,6 +127,38 @@ def test_decisions_unlike_the_parents_do_not_ship(make: Make, splits: dict[str, 
     limits = Limits(accuracy_floor=0.0, agreement_floor=1.01)
     report = verify(make("classify", "int8"), Request(split=splits["classify"], limits=limits))
     assert [finding.check for finding in but_for_chance(report)] == ["agreement"] * 3
+
+
+def test_boundaries_unlike_the_parents_do_not_ship(make: Make, splits: dict[str, Split]) -> None:
+    """More is asked for than there can be; the figures are those of the class maps."""
+    limits = Limits(accuracy_floor=0.0, boundary_floor=2.0)
+    report = verify(make("segment", "int8"), Request(split=splits["segment"], limits=limits))
+    assert [finding.check for finding in but_for_chance(report)] == ["boundary"] * 3
+    simulation, litert, _ = (finding for finding in report.verdict.findings if finding.check == "boundary")
+    assert simulation.data == litert.data and simulation.detail.endswith("of the parent's kept, at least 200.00% asked")
+    agreement = next(finding.data for finding in report.verdict.findings if finding.check == "accuracy")
+    assert litert.data["changed_share"] == pytest.approx(1 - agreement["parent_agreement"])
+    assert 0 < litert.data["parent_boundary_iou"] <= litert.data["parent_iou"] < 1
+    near = litert.data["changed_within_px"]
+    assert 0 < near["1"] <= near["2"] <= near["4"] <= 1 and near["1"] > litert.data["pixels_within_px"]["1"]
+
+
+def test_a_boundary_floor_that_can_be_kept_ships(make: Make, splits: dict[str, Split]) -> None:
+    """A float artifact has its parent's boundaries; without labels their likeness is a fact."""
+    limits = Limits(boundary_floor=1.0)
+    report = verify(make("segment", "float32"), Request(split=splits["segment"], samples=2, limits=limits))
+    judged = [finding for finding in report.verdict.findings if finding.check == "boundary"]
+    assert judged and all(finding.passed for finding in judged)
+    report = verify(make("segment", "int8"), Request(limits=limits, operator_samples=0))
+    noted = [finding for finding in report.verdict.findings if finding.check == "boundary"]
+    assert noted and all(finding.passed is None for finding in noted)
+    assert noted[0].data["value"] is None and noted[0].detail.startswith("areas ")
+
+
+def test_a_boundary_floor_of_a_classifier_is_refused(make: Make, splits: dict[str, Split]) -> None:
+    limits = Limits(boundary_floor=0.9, origins={"boundary_floor": "recipe"})
+    with pytest.raises(UsageError, match=r"\[verdict\] boundary_floor is for segmenters"):
+        verify(make("classify", "int8"), Request(split=splits["classify"], limits=limits))
 
 
 def test_kernels_that_are_not_exact_are_held_to_one_quantum_per_operator(make: Make) -> None:
