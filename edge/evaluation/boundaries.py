@@ -1,7 +1,7 @@
 """Boundary IoU: how well two masks agree along their edges (Cheng, Girshick, Dollar, Berg, Kirillov, CVPR 2021).
 
 Mask IoU grows with an object's size although its edge is as wrong as before: the inside, which is easy, outweighs the
-edge (section 3). Boundary IoU counts only pixels near the two masks' own edges.
+edge. Boundary IoU counts only pixels near the two masks' own edges.
 """
 
 from collections.abc import Sequence
