@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edge.artifact.manifest import Artifact
 from edge.cli.main import main
 from edge.execution.integer import IntegerSimulation
 from edge.graph.importers.onnx.reader import read_onnx
@@ -142,6 +143,21 @@ def test_verify_ranks_when_agreement_fails_and_names_the_layer(
     assert layers[0]["layer"] == UNEVEN_LAYER and layers[0]["alone_rank"] == 1
     assert rows[-1]["at_fault"][0]["operator"] == UNEVEN_LAYER
     assert rows[-1]["ship"] is False
+
+
+@pytest.mark.unhurried
+def test_verify_ranks_when_boundaries_fail_and_names_a_layer(
+    make: Callable[[str, str], Artifact], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A segmenter that nobody trained, whose boundaries INT8 makes worse."""
+    folder = str(make("segment", "int8").folder)
+    arguments = ["verify", folder, "--split", "generated:segment:val:8", "--engine", "litert", "--boundary-floor", "1"]
+    capsys.readouterr()
+    quick = ["--accuracy-floor", "0", "--rank-samples", "1", "--operator-samples", "0", "--json"]
+    assert main([*arguments, *quick]) == 1
+    verdict = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert verdict["thresholds"]["boundary_floor"] == {"value": 1.0, "origin": "command line"}
+    assert verdict["at_fault"] and {fault["check"] for fault in verdict["at_fault"]} == {"boundary"}
 
 
 def test_verify_ranks_a_sound_artifact_on_request_only(make_bad: MakeBad, capsys: pytest.CaptureFixture[str]) -> None:
