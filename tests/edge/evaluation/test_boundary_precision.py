@@ -156,6 +156,23 @@ def test_a_large_thing_with_a_wrong_edge_is_found_by_its_area_and_not_by_its_edg
     assert boundary_average_precision(*files(tmp_path, truth, truth), 0.02)["ap"] == pytest.approx(1.0)
 
 
+def test_what_lies_in_a_crowd_is_neither_right_nor_wrong(tmp_path: Path) -> None:
+    """A false detection with the best score halves the precision, unless it lies in a crowd; areas choose objects."""
+    masks = np.zeros((3, 120, 120), bool)
+    masks[0, 10:30, 10:30] = masks[1, 40:110, 40:110] = masks[2, 60:90, 60:90] = True
+    image = {"id": 1, "height": 120, "width": 120}
+    told = [{"image_id": 1, "category_id": 1, "segmentation": runs(mask)} for mask in masks]
+    truth, results = tmp_path / "t.json", tmp_path / "r.json"
+    results.write_text(json.dumps([{**told[0], "score": 0.2}, {**told[2], "score": 0.9}]))
+    for crowd, expected in ((1, 1.0), (0, 0.5 * 51 / 101)):
+        objects = [{**told[0], "area": 400, "iscrowd": 0}, {**told[1], "area": 4900, "iscrowd": crowd}]
+        truth.write_text(json.dumps({"images": [image], "categories": [{"id": 1}], "annotations": objects}))
+        found = boundary_average_precision(truth, results)
+        assert found["ap"] == pytest.approx(expected)
+        assert found["ap_small"] == pytest.approx(1.0 if crowd else 0.5)
+        assert math.isnan(found["ap_large"]) and math.isnan(found["ap_medium"]) == bool(crowd)
+
+
 def test_the_ring_along_an_edge_is_not_the_thing(tmp_path: Path) -> None:
     """Its Boundary IoU is 1: the mask IoU decides."""
     truth = np.zeros((200, 200), bool)
