@@ -21,6 +21,12 @@ GRID: tuple[tuple[str, dict[str, Any]], ...] = (
     ("fast_scnn", {"classes": 19, "resolution_hw": (512, 1024)}),
     ("fast_scnn", {"classes": 19, "resolution_hw": (256, 512)}),
     ("fast_scnn", {"classes": 11, "resolution_hw": (360, 480)}),
+    ("deeplab_mobilenet_v2", {"classes": 21, "resolution_hw": (513, 513)}),
+    ("deeplab_mobilenet_v2", {"classes": 21, "resolution_hw": (513, 513), "pyramid": True}),
+    ("deeplab_mobilenet_v2", {"classes": 21, "resolution_hw": (513, 513), "output_stride": 8}),
+    ("deeplab_mobilenet_v2", {"classes": 11, "resolution_hw": (368, 480)}),
+    ("deeplab_mobilenet_v1", {"classes": 21, "resolution_hw": (513, 513)}),
+    ("deeplab_mobilenet_v1", {"classes": 21, "resolution_hw": (513, 513), "pyramid": True}),
 )
 """Published sizes, and those of the recipes."""
 

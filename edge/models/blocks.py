@@ -5,6 +5,7 @@ is split with the odd pixel at the bottom and right. A device runs exactly that 
 symmetric padding would cost it one PAD operator for every stride-2 layer.
 """
 
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import torch
@@ -89,11 +90,14 @@ class ConvNorm(nn.Module):
         kernel_size: int = 1,
         *,
         stride: int = 1,
+        dilation: int = 1,
         groups: int = 1,
         activation: Activation | None = "relu6",
     ) -> None:
         super().__init__()
-        self.conv = SamePadConv2d(in_channels, out_channels, kernel_size, stride=stride, groups=groups, bias=False)
+        self.conv = SamePadConv2d(
+            in_channels, out_channels, kernel_size, stride=stride, dilation=dilation, groups=groups, bias=False
+        )
         self.norm = nn.BatchNorm2d(out_channels, eps=NORM_EPS, momentum=NORM_MOMENTUM)
         self.activation = None if activation is None else ACTIVATIONS[activation]()
 
@@ -103,17 +107,21 @@ class ConvNorm(nn.Module):
         return x if self.activation is None else self.activation(x)
 
 
-def depthwise(channels: int, *, stride: int = 1, activation: Activation | None = "relu6") -> ConvNorm:
+def depthwise(
+    channels: int, *, stride: int = 1, dilation: int = 1, activation: Activation | None = "relu6"
+) -> ConvNorm:
     """A 3x3 depthwise `ConvNorm`."""
-    return ConvNorm(channels, channels, 3, stride=stride, groups=channels, activation=activation)
+    return ConvNorm(channels, channels, 3, stride=stride, dilation=dilation, groups=channels, activation=activation)
 
 
 class DepthwiseSeparable(nn.Module):
     """A 3x3 depthwise convolution, then a 1x1 one, both normalized and rectified (MobileNetV1, section 3.1)."""
 
-    def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1, activation: Activation) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, *, stride: int = 1, dilation: int = 1, activation: Activation
+    ) -> None:
         super().__init__()
-        self.depthwise = depthwise(in_channels, stride=stride, activation=activation)
+        self.depthwise = depthwise(in_channels, stride=stride, dilation=dilation, activation=activation)
         self.pointwise = ConvNorm(in_channels, out_channels, activation=activation)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -128,12 +136,19 @@ class InvertedResidual(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, *, stride: int, expansion: int, activation: Activation
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        stride: int,
+        dilation: int = 1,
+        expansion: int,
+        activation: Activation,
     ) -> None:
         super().__init__()
         hidden = in_channels * expansion
         self.expand = None if expansion == 1 else ConvNorm(in_channels, hidden, activation=activation)
-        self.depthwise = depthwise(hidden, stride=stride, activation=activation)
+        self.depthwise = depthwise(hidden, stride=stride, dilation=dilation, activation=activation)
         self.project = ConvNorm(hidden, out_channels, activation=None)
         self.residual = stride == 1 and in_channels == out_channels
 
@@ -156,6 +171,23 @@ class PooledClassifier(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map float (n, channels, h, w) to logits (n, classes)."""
         return self.linear(self.dropout(torch.flatten(self.pool(x), 1)))  # type: ignore[no-any-return]  # as above
+
+
+def atrous(strides: Iterable[int], output_stride: int) -> Iterator[tuple[int, int]]:
+    """Stride and dilation of each layer of a chain whose output is no smaller than 1 / `output_stride` of its input.
+
+    Once that is reached strides become 1, and the layers *after* each such layer are dilated by what it gave up, so
+    that every filter sees what it saw before. (Chen et al., arXiv 1706.05587, section 3.1, as TF-slim reads it: the
+    layer that gives up its stride is not dilated by it itself.)
+    """
+    reached = dilation = 1
+    for stride in strides:
+        if reached < output_stride:
+            yield stride, 1
+            reached *= stride
+        else:
+            yield 1, dilation
+            dilation *= stride
 
 
 def round_channels(channels: float) -> int:

@@ -9,6 +9,7 @@ from edge.models.blocks import (
     ConvNorm,
     DepthwiseSeparable,
     PooledClassifier,
+    atrous,
     initialize_slim,
     require_count,
     require_range,
@@ -29,6 +30,27 @@ BLOCKS: tuple[tuple[int, int], ...] = (
 """Output channels at width 1.0, and the stride."""
 
 
+LARGEST_STRIDE = 32
+
+
+def separable_blocks(
+    width: float, activation: Activation, output_stride: int = LARGEST_STRIDE
+) -> tuple[nn.Sequential, int]:
+    """The thirteen blocks after the stem, and the channels of their output.
+
+    Args:
+        output_stride: how many times smaller than the image their output is; below 32 later blocks are dilated.
+    """
+    channels = round_channels(32 * width)
+    _, *steps = atrous((2, *(stride for _, stride in BLOCKS)), output_stride)  # the stem's stride is the first
+    blocks = []
+    for (base, _), (stride, dilation) in zip(BLOCKS, steps, strict=True):
+        following = round_channels(base * width)
+        blocks.append(DepthwiseSeparable(channels, following, stride=stride, dilation=dilation, activation=activation))
+        channels = following
+    return nn.Sequential(*blocks), channels
+
+
 class MobileNetV1(nn.Module):
     """MobileNetV1 for one fixed square input size."""
 
@@ -38,14 +60,8 @@ class MobileNetV1(nn.Module):
         super().__init__()
         self.input_shape = (1, 3, resolution, resolution)
         self.classes = classes
-        channels = round_channels(32 * width)
-        self.stem = ConvNorm(3, channels, 3, stride=2, activation=activation)
-        blocks = []
-        for base, stride in BLOCKS:
-            following = round_channels(base * width)
-            blocks.append(DepthwiseSeparable(channels, following, stride=stride, activation=activation))
-            channels = following
-        self.blocks = nn.Sequential(*blocks)
+        self.stem = ConvNorm(3, round_channels(32 * width), 3, stride=2, activation=activation)
+        self.blocks, channels = separable_blocks(width, activation)
         self.classifier = PooledClassifier(channels, classes, dropout=dropout)
         initialize_slim(self)
 

@@ -6,6 +6,7 @@ from edge.models.blocks import (
     ConvNorm,
     InvertedResidual,
     PooledClassifier,
+    atrous,
     initialize_slim,
     require_count,
     require_range,
@@ -25,6 +26,38 @@ STAGES: tuple[tuple[int, int, int, int], ...] = (
 HEAD_CHANNELS = 1280
 
 
+LARGEST_STRIDE = 32
+
+
+def inverted_residuals(width: float, output_stride: int = LARGEST_STRIDE) -> tuple[nn.Sequential, int]:
+    """The seventeen blocks between the stem and the last 1x1 convolution, and the channels of their output.
+
+    Args:
+        output_stride: how many times smaller than the image their output is; below 32 later blocks are dilated.
+    """
+    rows = [
+        (expansion, round_channels(base * width), first_stride if repeat == 0 else 1)
+        for expansion, base, repeats, first_stride in STAGES
+        for repeat in range(repeats)
+    ]
+    channels = round_channels(32 * width)
+    _, *steps = atrous((2, *(stride for _, _, stride in rows)), output_stride)  # the stem's stride is the first
+    blocks = []
+    for (expansion, following, _), (stride, dilation) in zip(rows, steps, strict=True):
+        blocks.append(
+            InvertedResidual(
+                channels,
+                following,
+                stride=stride,
+                dilation=dilation,
+                expansion=expansion,
+                activation="relu6",
+            )
+        )
+        channels = following
+    return nn.Sequential(*blocks), channels
+
+
 class MobileNetV2(nn.Module):
     """MobileNetV2 for one fixed square input size."""
 
@@ -34,18 +67,8 @@ class MobileNetV2(nn.Module):
         super().__init__()
         self.input_shape = (1, 3, resolution, resolution)
         self.classes = classes
-        channels = round_channels(32 * width)
-        self.stem = ConvNorm(3, channels, 3, stride=2)
-        blocks = []
-        for expansion, base, repeats, first_stride in STAGES:
-            following = round_channels(base * width)
-            for repeat in range(repeats):
-                stride = first_stride if repeat == 0 else 1
-                blocks.append(
-                    InvertedResidual(channels, following, stride=stride, expansion=expansion, activation="relu6")
-                )
-                channels = following
-        self.blocks = nn.Sequential(*blocks)
+        self.stem = ConvNorm(3, round_channels(32 * width), 3, stride=2)
+        self.blocks, channels = inverted_residuals(width)
         head_channels = max(HEAD_CHANNELS, round_channels(HEAD_CHANNELS * width))
         self.head = ConvNorm(channels, head_channels)
         self.classifier = PooledClassifier(head_channels, classes, dropout=dropout)

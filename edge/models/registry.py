@@ -8,12 +8,15 @@ import torch
 from torch import nn
 
 from edge.errors import UsageError, unknown_name
+from edge.models.deeplab import deeplab_mobilenet_v1, deeplab_mobilenet_v2
 from edge.models.fast_scnn import fast_scnn
 from edge.models.mobilenet_v1 import mobilenet_v1
 from edge.models.mobilenet_v2 import mobilenet_v2
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "fast_scnn": fast_scnn,
+    "deeplab_mobilenet_v1": deeplab_mobilenet_v1,
+    "deeplab_mobilenet_v2": deeplab_mobilenet_v2,
     "mobilenet_v1": mobilenet_v1,
     "mobilenet_v2": mobilenet_v2,
 }

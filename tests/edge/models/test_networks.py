@@ -15,7 +15,10 @@ SMALL: dict[str, dict[str, object]] = {
     "mobilenet_v1": {"classes": 4, "width": 0.25, "resolution": 40},
     "mobilenet_v2": {"classes": 4, "width": 0.25, "resolution": 40},
     "fast_scnn": {"classes": 4, "resolution_hw": (72, 104)},
+    "deeplab_mobilenet_v1": {"classes": 4, "width": 0.25, "resolution_hw": (72, 104), "output_stride": 8},
+    "deeplab_mobilenet_v2": {"classes": 4, "width": 0.25, "resolution_hw": (72, 104), "pyramid": True},
 }
+LOGITS_HW = {"fast_scnn": (9, 13), "deeplab_mobilenet_v1": (9, 13), "deeplab_mobilenet_v2": (5, 7)}
 
 
 class LeafTracer(fx.Tracer):
@@ -40,7 +43,7 @@ def test_output_is_logits_and_attributes_say_task_and_input(name: str) -> None:
     logits = model(torch.zeros(2, c, height, width))
     assert (n, c) == (1, 3)
     if model.task == "segment":
-        assert logits.shape == (2, 4, height // 8, width // 8)
+        assert logits.shape == (2, 4, *LOGITS_HW[name])
     else:
         assert model.task == "classify" and logits.shape == (2, 4)
 
@@ -85,6 +88,50 @@ def test_signals_keep_their_size_through_an_untrained_network(name: str) -> None
     model = build(name, **SMALL[name]).train()
     deviation = model(torch.randn(4, *model.input_shape[1:])).std().item()
     assert 0.01 < deviation < 100
+
+
+def dilations(model: nn.Module) -> list[tuple[int, int]]:
+    """Stride and dilation of the stem and of every depthwise convolution."""
+    found = [module for module in model.modules() if isinstance(module, SamePadConv2d) and module.kernel_size[0] == 3]
+    return [(module.stride[0], module.dilation[0]) for module in found]
+
+
+@pytest.mark.parametrize(
+    ("name", "output_stride", "strides", "dilated"),
+    [
+        ("deeplab_mobilenet_v2", 16, 4, {2: 3}),
+        ("deeplab_mobilenet_v2", 8, 3, {2: 7, 4: 3}),
+        ("deeplab_mobilenet_v1", 16, 4, {2: 1}),
+        ("deeplab_mobilenet_v1", 8, 3, {2: 6, 4: 1}),
+    ],
+)
+def test_layers_after_a_stride_that_was_given_up_are_dilated_by_it(name, output_stride, strides, dilated) -> None:
+    """V2 gives up the strides of blocks 13 and 6, V1 of blocks 11 and 5; what gives up one is not dilated by it."""
+    found = dilations(build(name, classes=2, width=0.25, resolution_hw=(64, 64), output_stride=output_stride))
+    assert sum(stride == 2 for stride, _ in found) == strides
+    assert all(dilation == 1 for stride, dilation in found if stride == 2)
+    assert {dilation: [d for _, d in found].count(dilation) for dilation in dilated} == dilated
+    assert max(dilation for _, dilation in found) == max(dilated)
+
+
+@pytest.mark.parametrize("backbone", ["mobilenet_v1", "mobilenet_v2"])
+def test_dilated_blocks_see_what_the_strided_ones_see(backbone: str) -> None:
+    """At every second place of the map of output stride 16 stand the values of the backbone's own map at 32."""
+    torch.manual_seed(0)
+    plain = build(backbone, classes=2, width=0.25, resolution=289).eval()
+    dilated = build(f"deeplab_{backbone}", classes=2, width=0.25, resolution_hw=(289, 289)).eval()
+    dilated.load_state_dict(
+        {name: value for name, value in plain.state_dict().items() if name.startswith(("stem", "blocks"))}, strict=False
+    )
+    x = torch.randn(1, 3, 289, 289)
+    with torch.no_grad():
+        torch.testing.assert_close(dilated.blocks(dilated.stem(x))[:, :, ::2, ::2], plain.blocks(plain.stem(x)))
+
+
+def test_the_pyramid_is_twice_as_wide_at_output_stride_8() -> None:
+    for output_stride, rates in ((16, (6, 12, 18)), (8, (12, 24, 36))):
+        model = build("deeplab_mobilenet_v2", classes=2, width=0.25, output_stride=output_stride, pyramid=True)
+        assert tuple(layer.conv.dilation[0] for layer in model.classifier.pyramid) == rates
 
 
 def test_v1_takes_relu_instead_of_relu6() -> None:
@@ -175,6 +222,10 @@ def test_a_layer_without_a_rule_is_named_not_counted_as_nothing() -> None:
         ("fast_scnn", {"classes": 2, "resolution_hw": (64, 56)}, "width is 56"),
         ("fast_scnn", {"classes": 2, "resolution_hw": 512}, "resolution_hw is 512; it must be height and width"),
         ("fast_scnn", {"classes": 2, "resolution_hw": (64, 64, 3)}, "it must be height and width"),
+        ("deeplab_mobilenet_v2", {"classes": 2, "output_stride": 32}, "output_stride is 32; it must be 16 or 8"),
+        ("deeplab_mobilenet_v2", {"classes": 2, "pyramid": 1}, "pyramid is 1; it must be true or false"),
+        ("deeplab_mobilenet_v1", {"classes": 2, "resolution_hw": (63, 64)}, "height is 63"),
+        ("deeplab_mobilenet_v1", {"classes": 2, "resolution_hw": 513}, "it must be height and width"),
     ],
 )
 def test_what_cannot_be_built_is_refused_with_the_value(name, arguments, message) -> None:

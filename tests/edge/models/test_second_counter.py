@@ -15,6 +15,8 @@ CASES = [
     ("mobilenet_v2", 0.35, 96, 1000),
     ("mobilenet_v2", 1.4, 224, 1000),
     ("fast_scnn", 1.0, 512, 19),
+    ("deeplab_mobilenet_v2", 1.0, 513, 21),
+    ("deeplab_mobilenet_v1", 0.5, 257, 21),
 ]
 
 
@@ -22,8 +24,11 @@ CASES = [
 @pytest.mark.parametrize(("name", "width", "resolution", "classes"), CASES)
 def test_multiply_adds_are_half_of_pytorchs_operations(name: str, width: float, resolution: int, classes: int) -> None:
     torch.manual_seed(0)
-    scnn = name == "fast_scnn"
-    options = {"resolution_hw": (resolution, resolution)} if scnn else {"width": width, "resolution": resolution}
+    options = {"width": width, "resolution": resolution}
+    if name == "fast_scnn":
+        options = {"resolution_hw": (resolution, resolution)}
+    elif name.startswith("deeplab"):
+        options = {"width": width, "resolution_hw": (resolution, resolution)}
     model = build(name, classes=classes, **options).eval()
     image = torch.zeros(1, 3, resolution, resolution)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
