@@ -7,10 +7,12 @@ path in our network ("stem", "blocks.3.expand", "classifier.linear").
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TypeGuard
 
 from torch import nn
 
 from edge.models.blocks import NORM_EPS, ConvNorm
+from edge.models.deeplab import DeepLab
 from edge.models.mobilenet_v1 import MobileNetV1
 from edge.models.mobilenet_v2 import STAGES, MobileNetV2
 
@@ -39,7 +41,8 @@ class Layout:
     """One way to name layers.
 
     Attributes:
-        names: network -> layer key -> names in the file, or None when the layout does not know this network.
+        names: network -> layer key -> names in the file, or None when the layout does not know this network. Of a
+            network on a classifier's backbone the classifier's own end is among the keys: the file may have it.
         norm_eps: the epsilon that the file's batch norms were trained with; files do not say.
         origin: whose weights are named so.
         mean, std: of pixels 0..255 by channel, with which these were trained; None: they differ from file to file.
@@ -50,6 +53,15 @@ class Layout:
     origin: str
     mean: Channels | None = None
     std: Channels | None = None
+
+
+CLASSIFIER_END: Mapping[str, LayerNames] = MappingProxyType(
+    {
+        "head": LayerNames(layer="head.conv", norm="head.norm"),
+        "classifier.linear": LayerNames(layer="classifier.linear"),
+    }
+)
+"""What follows the blocks in our own classifiers; MobileNetV1 has no `head`."""
 
 
 def own_names(model: nn.Module) -> dict[str, LayerNames]:
@@ -63,17 +75,35 @@ def own_names(model: nn.Module) -> dict[str, LayerNames]:
     return names
 
 
+def _edge_names(model: nn.Module) -> dict[str, LayerNames] | None:
+    """Our own names, and for a network on a classifier's backbone those of the classifier's end."""
+    own = own_names(model)
+    return {**CLASSIFIER_END, **own} if isinstance(model, DeepLab) else own
+
+
+def _own_end(model: nn.Module) -> dict[str, LayerNames]:
+    """Our own names of what stands on a backbone: files of classifiers have nothing for it."""
+    return {key: names for key, names in own_names(model).items() if key.startswith("classifier.")}
+
+
+def _is_mobilenet_v2(model: nn.Module) -> TypeGuard[MobileNetV2 | DeepLab]:
+    return isinstance(model, MobileNetV2) or (isinstance(model, DeepLab) and model.backbone == "mobilenet_v2")
+
+
 def _folded_names(model: nn.Module) -> dict[str, LayerNames] | None:
     """`stem.conv`, `blocks.N.depthwise`, `head.conv`, `classifier`: batch norm folded, every layer has a bias."""
-    if not isinstance(model, MobileNetV1 | MobileNetV2):
+    if not isinstance(model, MobileNetV1 | MobileNetV2 | DeepLab):
         return None
     renamed = {"stem": "stem.conv", "head": "head.conv", "classifier.linear": "classifier"}
-    return {key: LayerNames(layer=renamed.get(key, key)) for key in own_names(model)}
+    own = own_names(model)
+    if not isinstance(model, DeepLab):
+        return {key: LayerNames(layer=renamed.get(key, key)) for key in own}
+    return {key: LayerNames(layer=renamed.get(key, key)) for key in (*own, *renamed)} | _own_end(model)
 
 
 def _torchvision_names(model: nn.Module) -> dict[str, LayerNames] | None:
     """`features.N.conv.M.0`, as torchvision's `mobilenet_v2` names them."""
-    if not isinstance(model, MobileNetV2):
+    if not _is_mobilenet_v2(model):
         return None
     names = {"stem": LayerNames(layer="features.0.0", norm="features.0.1")}
     for index in range(len(model.blocks)):
@@ -86,12 +116,12 @@ def _torchvision_names(model: nn.Module) -> dict[str, LayerNames] | None:
     head = f"features.{len(model.blocks) + 1}"
     names["head"] = LayerNames(layer=f"{head}.0", norm=f"{head}.1")
     names["classifier.linear"] = LayerNames(layer="classifier.1")
-    return names
+    return names | (_own_end(model) if isinstance(model, DeepLab) else {})
 
 
 def _timm_names(model: nn.Module) -> dict[str, LayerNames] | None:
     """`blocks.STAGE.REPEAT.conv_dw`, as timm's `mobilenetv2_100` and its widths name them."""
-    if not isinstance(model, MobileNetV2):
+    if not _is_mobilenet_v2(model):
         return None
     names = {"stem": LayerNames(layer="conv_stem", norm="bn1")}
     index = 0
@@ -106,12 +136,12 @@ def _timm_names(model: nn.Module) -> dict[str, LayerNames] | None:
             index += 1
     names["head"] = LayerNames(layer="conv_head", norm="bn2")
     names["classifier.linear"] = LayerNames(layer="classifier")
-    return names
+    return names | (_own_end(model) if isinstance(model, DeepLab) else {})
 
 
 LAYOUTS: Mapping[str, Layout] = MappingProxyType(
     {
-        "edge": Layout(names=own_names, norm_eps=NORM_EPS, origin="this product"),
+        "edge": Layout(names=_edge_names, norm_eps=NORM_EPS, origin="this product"),
         "folded": Layout(names=_folded_names, norm_eps=NORM_EPS, origin="TensorFlow", mean=HALF, std=HALF),
         "torchvision": Layout(
             names=_torchvision_names,

@@ -4,7 +4,7 @@ The network computes afterwards what the file's network computed. Its padding st
 and timm's weights were trained with symmetric padding and lose a little until they are tuned again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -31,8 +31,9 @@ class LoadedWeights:
         layers: how many layers got the file's values.
         folded: how many of them had their batch norm folded into weight and bias.
         head: the main classifier: "background dropped" when 1001 outputs became 1000, "initialized" when the file's
-            does not fit.
-        ignored: tensors of the file that the network has no room for (auxiliary heads).
+            does not fit, or has none for a layer of it.
+        ignored: tensors of the file that the network has no room for: auxiliary heads, and of a classifier in whose
+            place a segmenter has its own head, its last layers.
         classifier: weight and bias of the file's main classifier, also where it does not fit; None: it has none.
     """
 
@@ -65,7 +66,8 @@ def load_pretrained(model: nn.Module, path: str | Path, *, reinitialize_head: bo
     loading = _Loading(path=Path(path), tensors=tensors, norm_eps=LAYOUTS[layout].norm_eps)
     heads: dict[str, Head] = {}
     classifier: tuple[Tensor, Tensor] | None = None
-    for key, own in own_names(model).items():
+    layers = own_names(model)
+    for key, own in layers.items():
         if is_head(key):
             weight, bias = (tensors.get(f"{names[key].layer}.{name}") for name in ("weight", "bias"))
             if not heads and weight is not None and bias is not None:
@@ -73,14 +75,14 @@ def load_pretrained(model: nn.Module, path: str | Path, *, reinitialize_head: bo
             heads[key] = loading.add_head(model, own, names[key], reinitialize_head)
         else:
             loading.add(model, own, names[key])
-    ignored = loading.leftover()
+    ignored = loading.leftover([name for key, name in names.items() if key not in layers])
     current = model.state_dict()
     model.load_state_dict({**current, **loading.values})
     return LoadedWeights(
         layout=layout,
         layers=loading.layers,
         folded=loading.folded,
-        head=next(iter(heads.values())),
+        head=_main_head(heads),
         ignored=tuple(sorted(ignored)),
         classifier=classifier,
     )
@@ -207,10 +209,11 @@ class _Loading:
         self.used.add(name)
         return tensor
 
-    def leftover(self) -> set[str]:
-        """Tensors of auxiliary heads, which may stay behind; any other is refused."""
+    def leftover(self, replaced: Sequence[LayerNames]) -> set[str]:
+        """Tensors that may stay behind: of auxiliary heads and replaced layers; any other is refused."""
         left = self.tensors.keys() - self.used
-        unexpected = sorted(name for name in left if not _is_auxiliary(name))
+        parents = {parent for names in replaced for parent in (names.layer, names.norm)}
+        unexpected = sorted(name for name in left if not _is_auxiliary(name) and name.rpartition(".")[0] not in parents)
         if unexpected:
             raise CheckpointError(
                 self.path, f"{len(unexpected)} tensors that the model has no place for, first '{unexpected[0]}'"
@@ -230,6 +233,12 @@ def recognize(model: nn.Module, tensors: Mapping[str, Tensor], path: str | Path)
         example = next(iter(tensors), "nothing")
         raise CheckpointError(path, f"holds no layer of {type(model).__name__}; its first tensor is '{example}'")
     return best, best_names
+
+
+def _main_head(heads: Mapping[str, Head]) -> Head:
+    """What became of the main head; of several layers, whether one of them started anew."""
+    main = [head for key, head in heads.items() if not _is_auxiliary(key)]
+    return "initialized" if "initialized" in main else main[0]
 
 
 def _is_auxiliary(name: str) -> bool:

@@ -121,7 +121,8 @@ class Phase(Strict):
         bf16: bfloat16 autocast of the forward pass.
         drop_partial: omit the last, smaller batch of an epoch.
         freeze_batch_norm_epoch: the first epoch (0 is the first) with frozen statistics of batch norm. None: none in
-            the float phase, half of the epochs in QAT, and 0 in both for weights whose batch norm was folded; where
+            the float phase, half of the epochs in QAT, and 0 in both where batch norm was folded into the weights (in
+            the float phase for the layers of which that is so: a new head on a backbone has live statistics); where
             those are to train with live statistics, they are first given the statistics of the training images.
         eval_epochs: evaluate (and write the checkpoint) every so many epochs, and after the last.
         keep: which weights are the phase's result: the `last`, or the `best` of all evaluations by `val`, of equal ones

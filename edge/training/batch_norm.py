@@ -23,9 +23,9 @@ def norms(model: nn.Module) -> Iterator[Norm]:
     return (module for module in model.modules() if isinstance(module, Norm))
 
 
-def hold_still(model: nn.Module) -> None:
+def hold_still(held: Iterable[Norm]) -> None:
     """Normalize by the running statistics in training too, and leave them as they are; scale and shift still learn."""
-    for norm in norms(model):
+    for norm in held:
         norm.eval()
 
 

@@ -15,7 +15,7 @@ from edge.errors import UsageError
 from edge.models.pretrained import LoadedWeights, load_pretrained
 from edge.recipe.recipe import Recipe
 from edge.recipe.recipe_file import expand
-from edge.training.batch_norm import estimate_statistics, hold_still, without_statistics
+from edge.training.batch_norm import estimate_statistics, hold_still, norms, without_statistics
 from edge.training.batches import Batch, Batches, Normalizer
 from edge.training.checkpoint import Checkpoint
 from edge.training.evaluate import evaluate
@@ -94,7 +94,7 @@ class _FloatPhase:
         model, result: what is trained, and the network of the model's own input size that carries the result.
         loaded: the weights it started from.
         weights: of the classes in the loss.
-        folded: the weights came with batch norm folded into them.
+        folded: the weights, or those of a backbone, came with batch norm folded into them.
     """
 
     recipe: Recipe
@@ -109,17 +109,11 @@ class _FloatPhase:
     folded: bool
     reporter: Reporter
 
-    @property
-    def _frozen_from(self) -> int | None:
-        """The epoch from which batch norm stands still; at once where its statistics are folded away."""
-        frozen_from = self.recipe.train.freeze_batch_norm_epoch
-        return 0 if frozen_from is None and self.folded else frozen_from
-
     def begin(self) -> None:
         """The first weights: statistics of folded batch norm, a head by a linear probe."""
         phase = self.recipe.train
         if self.folded and phase.epochs > 0:
-            if self._frozen_from == 0:
+            if phase.freeze_batch_norm_epoch in (None, 0):
                 self.reporter.say("batch norm is folded into the weights: its statistics stay frozen")
             else:
                 give_statistics(self.model, self.batches, self.normalize, self.reporter)
@@ -137,9 +131,12 @@ class _FloatPhase:
             self.reporter.say(f"linear probe: {probe.told} on the training images, cross-validated")
 
     def begin_epoch(self, epoch: int) -> None:
-        """Batch norm statistics move until their epoch of freezing."""
-        if self._frozen_from is not None and epoch >= self._frozen_from:
-            hold_still(self.model)
+        """Batch norm statistics move until their epoch of freezing; where none is said, folded ones never do."""
+        frozen_from = self.recipe.train.freeze_batch_norm_epoch
+        if frozen_from is None:
+            hold_still(without_statistics(self.model))
+        elif epoch >= frozen_from:
+            hold_still(norms(self.model))
 
     def loss(self, batch: Batch) -> Tensor:
         """The loss of a batch, auxiliary heads included."""

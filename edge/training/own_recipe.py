@@ -4,6 +4,7 @@ What such a training is done with stands in one table, TRAINING; everything else
 file of weights.
 """
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -20,7 +21,7 @@ NAME = "own"
 HOLDOUT = 0.1
 RESOLUTION = 224
 LONGEST_SIDE, STEP, SHORTEST_SIDE = 512, 8, 64
-"""A segmenter's input, in pixels: Fast-SCNN takes multiples of 8 from 64 on."""
+"""A segmenter's input, in pixels: Fast-SCNN takes multiples of 8 from 64 on, DeepLab any size."""
 CROP = 0.8
 """Share of a segmenter's input, along both sides, that its training images have."""
 LEAST_STEPS, MOST_EPOCHS = 900, 200
@@ -214,9 +215,13 @@ def own_recipe(
     qat = dict(sections["qat"])
     if data.val is None and data.holdout is None:
         train, qat = ({key: value for key, value in phase.items() if key not in COMPARES} for phase in (train, qat))
+    network = _network(images, sections["model"], model, weights)
+    if not _takes(network["name"], "auxiliary"):
+        network.pop("auxiliary", None)
+        train = {key: value for key, value in train.items() if not key.startswith("auxiliary_")}
     tree: dict[str, Any] = {
         "name": NAME,
-        "model": _network(images, sections["model"], model, weights),
+        "model": network,
         "data": data.model_dump(mode="json", exclude_none=True),
         "preprocess": {},
         "train": train,
@@ -274,6 +279,13 @@ def _network(images: Images, defaults: Table, model: str | None, weights: Weight
     else:
         arguments.setdefault("resolution", RESOLUTION)
     return {"name": name, **arguments, "classes": images.classes}
+
+
+def _takes(model: str, argument: str) -> bool:
+    """Whether the builder of a network has this argument; of an unknown one, which `build` refuses, nothing is said."""
+    from edge.models.registry import MODELS  # brings torch
+
+    return model not in MODELS or argument in inspect.signature(MODELS[model]).parameters
 
 
 def _preprocess(model: Table, images: Images, weights: Weights | None) -> dict[str, Any]:

@@ -27,6 +27,7 @@ NETWORKS: dict[str, dict[str, object]] = {
     "mobilenet_v1": {"classes": 5, "width": 0.25, "resolution": 32},
     "mobilenet_v2": {"classes": 5, "width": 0.35, "resolution": 32},
     "fast_scnn": {"classes": 5, "resolution_hw": (64, 96)},
+    "deeplab_mobilenet_v2": {"classes": 5, "width": 0.25, "resolution_hw": (64, 96), "pyramid": True},
 }
 
 

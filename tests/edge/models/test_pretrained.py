@@ -8,6 +8,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from edge.errors import CheckpointError
+from edge.models.blocks import ConvNorm
 from edge.models.pretrained import load_pretrained
 from edge.models.registry import build
 
@@ -17,7 +18,11 @@ CLASSES = 5
 def network(name: str = "mobilenet_v2", *, seed: int = 0, classes: int = CLASSES) -> nn.Module:
     """A small network whose batch norms have seen data: every tensor of it matters."""
     torch.manual_seed(seed)
-    size = {"resolution_hw": (64, 64)} if name == "fast_scnn" else {"resolution": 32, "width": 0.25}
+    size: dict[str, object] = {"resolution": 32, "width": 0.25}
+    if name == "fast_scnn":
+        size = {"resolution_hw": (64, 64)}
+    elif name.startswith("deeplab"):
+        size = {"resolution_hw": (64, 64), "width": 0.25}
     model = build(name, classes=classes, **size)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -100,7 +105,7 @@ def test_published_names_of_torchvision_and_timm() -> None:
     assert timm_name("blocks.16.depthwise.conv.weight") == "blocks.6.0.conv_dw.weight"
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v1", "mobilenet_v2", "fast_scnn"])
+@pytest.mark.parametrize("name", ["mobilenet_v1", "mobilenet_v2", "fast_scnn", "deeplab_mobilenet_v2"])
 def test_our_own_state_dict_gives_identical_outputs(name: str, tmp_path: Path) -> None:
     source, target = network(name), network(name, seed=9)
     report = load_pretrained(target, saved(source.state_dict(), tmp_path / "w.safetensors"))
@@ -136,6 +141,35 @@ def test_other_libraries_weights_compute_the_same_with_their_epsilon(layout, ren
         if isinstance(module, nn.BatchNorm2d):
             module.eps = 1e-5
     torch.testing.assert_close(outputs(target), outputs(source), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "layout", "tensors_of"),
+    [
+        ("mobilenet_v1", "folded", folded),
+        ("mobilenet_v2", "folded", folded),
+        ("mobilenet_v2", "edge", lambda model: dict(model.state_dict())),
+        ("mobilenet_v2", "torchvision", lambda model: {torchvision_name(k): v for k, v in model.state_dict().items()}),
+        ("mobilenet_v2", "timm", lambda model: {timm_name(k): v for k, v in model.state_dict().items()}),
+    ],
+)
+def test_a_classifiers_weights_are_the_backbone_of_a_segmenter(backbone, layout, tensors_of, tmp_path: Path) -> None:
+    """Its own last layers stay behind by name, and the segmenter's head starts anew, if that is asked for."""
+    source, target = network(backbone), network(f"deeplab_{backbone}", seed=9)
+    head = {name: value.clone() for name, value in target.classifier.state_dict().items()}
+    path = saved(tensors_of(source), tmp_path / "w.safetensors")
+    with pytest.raises(CheckpointError, match="is missing"):
+        load_pretrained(target, path)
+    report = load_pretrained(target, path, reinitialize_head=True)
+    assert (report.layout, report.head, report.classifier) == (layout, "initialized", None)
+    assert report.layers == sum(isinstance(module, ConvNorm) for module in [source.stem, *source.blocks.modules()])
+    assert {name.split(".")[-1] for name in report.ignored} >= {"weight", "bias"}
+    assert all(torch.equal(value, head[name]) for name, value in target.classifier.state_dict().items())
+    if layout in ("folded", "edge"):  # others have another epsilon
+        x = torch.randn(1, 3, 289, 289)
+        with torch.no_grad():
+            expected, found = (model.blocks(model.stem(x)) for model in (source, target))
+        torch.testing.assert_close(found[:, :, ::2, ::2], expected, rtol=1e-3, atol=1e-4)
 
 
 def test_float16_files_load_as_float32(tmp_path: Path) -> None:

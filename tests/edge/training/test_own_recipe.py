@@ -49,6 +49,13 @@ def test_every_situation_has_a_recipe(start: str, task: str) -> None:
     assert recipe.qat is not None and (recipe.train.init is None) == (start == "random")
 
 
+def test_a_segmenter_on_a_classifiers_weights_has_no_auxiliary_heads_to_weigh() -> None:
+    recipe = own_recipe(DATA, MASKS, weights=replace(FOLDED, model="deeplab_mobilenet_v1"))
+    assert recipe.model.arguments == {"width": 0.5, "resolution_hw": [288, 512], "classes": 3}
+    assert recipe.train.auxiliary_weight == 0 and recipe.train.reset_head
+    assert own_recipe(DATA, MASKS).train.auxiliary_weight > 0
+
+
 def test_a_segmenter_sees_few_images_more_often() -> None:
     def epochs(count: int) -> int:
         return own_recipe(DATA, replace(MASKS, count=count)).train.epochs

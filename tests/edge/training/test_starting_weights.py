@@ -37,6 +37,8 @@ def test_layout_and_shapes_say_network_width_and_pixels(
         assert Path(weights.path) == tmp_path / file and layout in told
     with pytest.raises(CheckpointError, match=r"fits fast_scnn at no width"):
         starting_weights(str(tmp_path / "w.pth"), "fast_scnn", "segment")
+    segmenter, _ = starting_weights(str(tmp_path / "w.pth"), None, "segment")
+    assert (segmenter.model, segmenter.arguments) == (f"deeplab_{name}", {"width": width})
 
 
 def test_a_folded_file_that_says_another_input_leaves_the_pixels_open(tmp_path: Path) -> None:

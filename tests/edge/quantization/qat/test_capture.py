@@ -32,6 +32,8 @@ def test_the_float_graph_computes_what_the_module_computes(network: type[nn.Modu
         ("mobilenet_v1", {"classes": 4, "width": 0.25, "resolution": 64, "activation": "relu"}),
         ("mobilenet_v2", {"classes": 4, "width": 0.25, "resolution": 64}),
         ("fast_scnn", {"classes": 4, "resolution_hw": (64, 96)}),
+        ("deeplab_mobilenet_v1", {"classes": 4, "width": 0.25, "resolution_hw": (65, 97)}),
+        ("deeplab_mobilenet_v2", {"classes": 4, "width": 0.25, "resolution_hw": (64, 96), "pyramid": True}),
     ],
 )
 def test_our_networks_lower_to_what_they_compute(name: str, arguments: dict[str, object]) -> None:
