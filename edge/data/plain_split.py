@@ -8,6 +8,7 @@ from edge.data.class_names import ClassNames, read_class_names
 from edge.data.generated import generated_split
 from edge.data.image_folder import image_folder
 from edge.data.mask_folder import mask_folder
+from edge.data.pascal_voc import pascal_voc
 from edge.data.scenes import camvid, cityscapes
 from edge.data.split_file import read_split
 from edge.data.splits import Split
@@ -89,4 +90,5 @@ KINDS: dict[str, SplitKind] = {
     "camvid": _folder_part(camvid),
     "cityscapes": _folder_part(cityscapes),
     "generated": _generated,
+    "voc": _folder_part(pascal_voc),
 }

@@ -1,7 +1,7 @@
 """A split: an ordered, hash-pinned list of samples, decoded when asked for.
 
 Everything that looks at images (training, calibration, evaluation, verify, bench, camera) takes a Split, wherever it
-came from: a folder, CamVid, Cityscapes, the generator, or a pinned split file.
+came from: a folder, CamVid, Cityscapes, Pascal VOC, the generator, or a pinned split file.
 """
 
 import hashlib
