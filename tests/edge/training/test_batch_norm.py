@@ -106,3 +106,19 @@ def test_training_folded_weights_starts_where_they_are(
         quantized = restore_module(read_checkpoint(tmp_path / "run" / "qat.safetensors"))(x)
     assert (after - before).abs().mean() < 0.25 * before.std()
     assert (quantized - before).abs().mean() < 0.4 * before.std()
+
+
+@pytest.mark.unhurried
+def test_a_new_head_on_a_folded_backbone_gets_statistics_and_the_backbone_keeps_its_own(
+    segmenter: Make, folded_file: Path, tmp_path: Path
+) -> None:
+    """With `freeze_batch_norm_epoch` unsaid what was folded stands still in both phases; the head must not."""
+    model = {"name": "deeplab_mobilenet_v1", "classes": 8, "width": 0.25, "resolution_hw": [64, 64]}
+    changes = {"model": model, "train__init": str(folded_file), "train__reset_head": True}
+    recipe = segmenter(**changes, train__auxiliary_weight=None)
+    train(Request(recipe=recipe, folder=tmp_path / "run", threads=1), Silent())
+    trained = restore_module(read_checkpoint(tmp_path / "run" / "float.safetensors"))
+    assert without_statistics(trained) == [*norms(trained.stem), *norms(trained.blocks)]
+    for norm in norms(trained.classifier):
+        assert norm.running_mean.abs().max() > 0 and int(norm.num_batches_tracked) > 0
+    assert (tmp_path / "run" / "qat.safetensors").is_file()
