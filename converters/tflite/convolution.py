@@ -1,7 +1,11 @@
-"""Conv -> CONV_2D (weights O,h,w,I; groups by a smaller I) or DEPTHWISE_CONV_2D (weights 1,h,w,C * multiplier)."""
+"""Conv -> CONV_2D (weights O,h,w,I; groups by a smaller I) or DEPTHWISE_CONV_2D (weights 1,h,w,C * multiplier).
+
+A wide kernel over few channels is written with whole rows as channels (`converters.tflite.banded_convolution`).
+"""
 
 import numpy as np
 
+from converters.tflite.banded_convolution import is_banded, write_banded_conv
 from converters.tflite.file_builder import FileBuilder
 from converters.tflite.parameters import BIAS_DTYPES, bias_quantization, int8_version, require_weights
 from converters.tflite.windows import padded_input
@@ -20,6 +24,9 @@ def write_conv(builder: FileBuilder, operator: Operator) -> None:
     if len(weight.shape) != 4:
         raise UnsupportedError(f"Conv '{operator.name}': weights of {len(weight.shape)} axes; only 2-D is known")
     require_weights(graph, operator)
+    if is_banded(builder, operator):
+        write_banded_conv(builder, operator)
+        return
     kernel_hw, dilations = weight.shape[2:], attributes["dilations"]
     channels = graph.tensors[operator.inputs[0]].shape[3]
     x, padding = padded_input(builder, operator, kernel_hw, dilations)
