@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edge.errors import UsageError
+from edge.models.attention import Attention, after, before
+from edge.models.computed_convolution import ComputedConvolution
 
 Activation = Literal["relu", "relu6"]
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "relu6": nn.ReLU6}
@@ -115,24 +117,40 @@ def depthwise(
 
 
 class DepthwiseSeparable(nn.Module):
-    """A 3x3 depthwise convolution, then a 1x1 one, both normalized and rectified (MobileNetV1, section 3.1)."""
+    """A 3x3 depthwise convolution, then a 1x1 one, both normalized and rectified (MobileNetV1, section 3.1).
+
+    GCT stands before the 1x1 one, CBAM after each (CBAM's published count for MobileNetV1 needs both places).
+    """
 
     def __init__(
-        self, in_channels: int, out_channels: int, *, stride: int = 1, dilation: int = 1, activation: Activation
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        stride: int = 1,
+        dilation: int = 1,
+        activation: Activation,
+        attention: Attention = "none",
     ) -> None:
         super().__init__()
         self.depthwise = depthwise(in_channels, stride=stride, dilation=dilation, activation=activation)
+        self.after_depthwise = after(attention, in_channels)
+        self.before = before(attention, in_channels)
         self.pointwise = ConvNorm(in_channels, out_channels, activation=activation)
+        self.after = after(attention, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map float (n, in, h, w) to (n, out, ceil(h / stride), ceil(w / stride))."""
-        return self.pointwise(self.depthwise(x))  # type: ignore[no-any-return]  # nn.Module.__call__ is untyped
+        for part in (self.depthwise, self.after_depthwise, self.before, self.pointwise, self.after):
+            x = x if part is None else part(x)
+        return x
 
 
 class InvertedResidual(nn.Module):
     """Expand by 1x1, filter by 3x3 depthwise, project by a linear 1x1; add the input where shapes allow.
 
-    (MobileNetV2, section 3.3 and table 1.) With expansion 1 there is no expanding convolution.
+    (MobileNetV2, section 3.3 and table 1.) With expansion 1 there is no expanding convolution. GCT stands before the
+    last convolution, CBAM behind it, before the addition (CBAM, figure 3).
     """
 
     def __init__(
@@ -144,18 +162,22 @@ class InvertedResidual(nn.Module):
         dilation: int = 1,
         expansion: int,
         activation: Activation,
+        attention: Attention = "none",
     ) -> None:
         super().__init__()
         hidden = in_channels * expansion
         self.expand = None if expansion == 1 else ConvNorm(in_channels, hidden, activation=activation)
         self.depthwise = depthwise(hidden, stride=stride, dilation=dilation, activation=activation)
+        self.before = before(attention, hidden)
         self.project = ConvNorm(hidden, out_channels, activation=None)
+        self.after = after(attention, out_channels)
         self.residual = stride == 1 and in_channels == out_channels
 
     def forward(self, x: Tensor) -> Tensor:
         """Map float (n, in, h, w) to (n, out, ceil(h / stride), ceil(w / stride))."""
-        hidden = x if self.expand is None else self.expand(x)
-        projected = self.project(self.depthwise(hidden))
+        hidden = self.depthwise(x if self.expand is None else self.expand(x))
+        projected = self.project(hidden if self.before is None else self.before(hidden))
+        projected = projected if self.after is None else self.after(projected)
         return x + projected if self.residual else projected  # type: ignore[no-any-return]  # as above
 
 
@@ -200,9 +222,12 @@ def round_channels(channels: float) -> int:
 
 
 def initialize_slim(model: nn.Module) -> None:
-    """Initialize as TF-slim's MobileNets do: weights normal with deviation 0.09, cut at two deviations; biases zero."""
+    """Initialize as TF-slim's MobileNets do: weights normal with deviation 0.09, cut at two deviations; biases zero.
+
+    Computed convolutions start as their paper says.
+    """
     for module in model.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
+        if isinstance(module, nn.Conv2d | nn.Linear) and not isinstance(module, ComputedConvolution):
             nn.init.trunc_normal_(module.weight, std=0.09, a=-0.18, b=0.18)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edge.errors import UsageError
+from edge.models.attention import Attention, require_attention
 from edge.models.blocks import (
     ConvNorm,
     SamePadConv2d,
@@ -83,6 +84,7 @@ class DeepLab(nn.Module):
         output_stride: int,
         pyramid: bool,
         dropout: float,
+        attention: Attention,
     ) -> None:
         super().__init__()
         height, width_pixels = resolution_hw
@@ -91,9 +93,9 @@ class DeepLab(nn.Module):
         self.backbone = backbone
         self.stem = ConvNorm(3, round_channels(32 * width), 3, stride=2)
         if backbone == "mobilenet_v2":
-            self.blocks, channels = inverted_residuals(width, output_stride)
+            self.blocks, channels = inverted_residuals(width, output_stride, attention=attention)
         else:
-            self.blocks, channels = separable_blocks(width, "relu6", output_stride)
+            self.blocks, channels = separable_blocks(width, "relu6", output_stride, attention=attention)
         size_hw = (same_output_size(height, output_stride), same_output_size(width_pixels, output_stride))
         rates = PYRAMID_RATES[output_stride] if pyramid else ()
         self.classifier = AtrousHead(channels, classes, size_hw, rates, dropout)
@@ -112,6 +114,7 @@ def deeplab_mobilenet_v2(
     output_stride: int = 16,
     pyramid: bool = False,
     dropout: float = 0.1,
+    attention: Attention = "none",
 ) -> DeepLab:
     """Build DeepLabv3 on MobileNetV2's 320-channel map for one input size.
 
@@ -124,8 +127,9 @@ def deeplab_mobilenet_v2(
         output_stride: 16, or 8 for twice the resolution and three times the multiply-adds.
         pyramid: atrous spatial pyramid pooling; twice the parameters.
         dropout: before the logits, in [0, 0.95].
+        attention: "none", "gct" or "cbam" in every block of the backbone, at the places its paper chooses.
     """
-    return _deeplab("mobilenet_v2", classes, width, resolution_hw, output_stride, pyramid, dropout)
+    return _deeplab("mobilenet_v2", classes, width, resolution_hw, output_stride, pyramid, dropout, attention)
 
 
 def deeplab_mobilenet_v1(
@@ -136,9 +140,10 @@ def deeplab_mobilenet_v1(
     output_stride: int = 16,
     pyramid: bool = False,
     dropout: float = 0.1,
+    attention: Attention = "none",
 ) -> DeepLab:
     """Build DeepLabv3 on MobileNetV1's 1024-channel map; the arguments are those of `deeplab_mobilenet_v2`."""
-    return _deeplab("mobilenet_v1", classes, width, resolution_hw, output_stride, pyramid, dropout)
+    return _deeplab("mobilenet_v1", classes, width, resolution_hw, output_stride, pyramid, dropout, attention)
 
 
 def _deeplab(
@@ -149,7 +154,9 @@ def _deeplab(
     output_stride: int,
     pyramid: bool,
     dropout: float,
+    attention: Attention,
 ) -> DeepLab:
+    require_attention(attention)
     require_count("classes", classes, 1, 10_000)
     require_range("width", width, 0.1, 4.0)
     require_range("dropout", dropout, 0.0, 0.95)
@@ -170,4 +177,5 @@ def _deeplab(
         output_stride=output_stride,
         pyramid=pyramid,
         dropout=dropout,
+        attention=attention,
     )

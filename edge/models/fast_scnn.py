@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edge.errors import UsageError
+from edge.models.attention import Attention, require_attention
 from edge.models.blocks import (
     ConvNorm,
     DepthwiseSeparable,
@@ -19,6 +20,7 @@ from edge.models.blocks import (
     require_range,
     same_output_size,
 )
+from edge.models.computed_convolution import ComputedConvolution
 
 POOLING_BINS = (1, 2, 3, 6)
 SMALLEST_SIDE = 64
@@ -73,7 +75,9 @@ class FastScnn(nn.Module):
 
     task = "segment"
 
-    def __init__(self, *, classes: int, resolution_hw: SizeHw, auxiliary: bool, dropout: float) -> None:
+    def __init__(
+        self, *, classes: int, resolution_hw: SizeHw, auxiliary: bool, dropout: float, attention: Attention
+    ) -> None:
         super().__init__()
         height, width = resolution_hw
         self.input_shape = (1, 3, height, width)
@@ -86,7 +90,9 @@ class FastScnn(nn.Module):
             DepthwiseSeparable(48, 64, stride=2, activation="relu"),
         )
         self.features = nn.Sequential(
-            *_bottlenecks(64, 64, stride=2), *_bottlenecks(64, 96, stride=2), *_bottlenecks(96, 128, stride=1)
+            *_bottlenecks(64, 64, stride=2, attention=attention),
+            *_bottlenecks(64, 96, stride=2, attention=attention),
+            *_bottlenecks(96, 128, stride=1, attention=attention),
         )
         self.pyramid = PyramidPooling(128, deep)
         self.fusion = FeatureFusion(64, 128, 128, eighth)
@@ -121,7 +127,12 @@ class FastScnn(nn.Module):
 
 
 def fast_scnn(
-    *, classes: int, resolution_hw: SizeHw = (1024, 2048), auxiliary: bool = False, dropout: float = 0.1
+    *,
+    classes: int,
+    resolution_hw: SizeHw = (1024, 2048),
+    auxiliary: bool = False,
+    dropout: float = 0.1,
+    attention: Attention = "none",
 ) -> FastScnn:
     """Build Fast-SCNN for one input size.
 
@@ -131,6 +142,8 @@ def fast_scnn(
             evenly; others work too (360x480: 45x60 at 1/8, 12x15 at 1/32 by SAME padding).
         auxiliary: also build the two heads of `forward_with_auxiliary`.
         dropout: before the classifier, in [0, 0.95]; the paper gives no rate.
+        attention: in each of the nine bottlenecks "gct" before its last convolution or "cbam" after it, or
+            "none".
     """
     require_count("classes", classes, 1, 10_000)
     require_range("dropout", dropout, 0.0, 0.95)
@@ -141,7 +154,14 @@ def fast_scnn(
         if side % 8:
             raise UsageError(f"resolution_hw: {name} is {side}; fast_scnn needs a multiple of 8")
     height, width = resolution_hw
-    return FastScnn(classes=classes, resolution_hw=(height, width), auxiliary=auxiliary, dropout=dropout)
+    require_attention(attention)
+    return FastScnn(
+        classes=classes,
+        resolution_hw=(height, width),
+        auxiliary=auxiliary,
+        dropout=dropout,
+        attention=attention,
+    )
 
 
 def uniform_pool(size_hw: SizeHw, bins: int) -> nn.AvgPool2d:
@@ -152,7 +172,7 @@ def uniform_pool(size_hw: SizeHw, bins: int) -> nn.AvgPool2d:
     return nn.AvgPool2d((kernel[0], kernel[1]), stride=(stride[0], stride[1]))
 
 
-def _bottlenecks(in_channels: int, out_channels: int, *, stride: int) -> list[InvertedResidual]:
+def _bottlenecks(in_channels: int, out_channels: int, *, stride: int, attention: Attention) -> list[InvertedResidual]:
     return [
         InvertedResidual(
             in_channels if index == 0 else out_channels,
@@ -160,6 +180,7 @@ def _bottlenecks(in_channels: int, out_channels: int, *, stride: int) -> list[In
             stride=stride if index == 0 else 1,
             expansion=6,
             activation="relu",
+            attention=attention,
         )
         for index in range(3)
     ]
@@ -182,7 +203,7 @@ def _resize(x: Tensor, size_hw: SizeHw) -> Tensor:
 def _initialize(model: nn.Module) -> None:
     """He's normal initialization by fan-in for every convolution; the paper does not say, this suits ReLU."""
     for module in model.modules():
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, nn.Conv2d) and not isinstance(module, ComputedConvolution):
             nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)

@@ -11,6 +11,7 @@ from typing import TypeGuard
 
 from torch import nn
 
+from edge.models.attention import attention_paths
 from edge.models.blocks import NORM_EPS, ConvNorm
 from edge.models.deeplab import DeepLab
 from edge.models.mobilenet_v1 import MobileNetV1
@@ -65,9 +66,15 @@ CLASSIFIER_END: Mapping[str, LayerNames] = MappingProxyType(
 
 
 def own_names(model: nn.Module) -> dict[str, LayerNames]:
-    """The names of our own state dict, for any network made of `ConvNorm`, convolution and linear layers."""
+    """The names of our own state dict, for any network made of `ConvNorm`, convolution and linear layers.
+
+    The layers of attention modules are not among them: a plain network's weights fit one with attention.
+    """
     names: dict[str, LayerNames] = {}
+    inside = tuple(f"{path}." for path in attention_paths(model))
     for path, module in model.named_modules():
+        if path.startswith(inside):
+            continue
         if isinstance(module, ConvNorm):
             names[path] = LayerNames(layer=f"{path}.conv", norm=f"{path}.norm")
         elif isinstance(module, nn.Conv2d | nn.Linear) and path.removesuffix(".conv") not in names:

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from edge.errors import UsageError, unknown_name
+from edge.models.attention import Attention, require_attention
 from edge.models.blocks import (
     ACTIVATIONS,
     Activation,
@@ -28,13 +29,11 @@ BLOCKS: tuple[tuple[int, int], ...] = (
     (1024, 1),
 )
 """Output channels at width 1.0, and the stride."""
-
-
 LARGEST_STRIDE = 32
 
 
 def separable_blocks(
-    width: float, activation: Activation, output_stride: int = LARGEST_STRIDE
+    width: float, activation: Activation, output_stride: int = LARGEST_STRIDE, *, attention: Attention = "none"
 ) -> tuple[nn.Sequential, int]:
     """The thirteen blocks after the stem, and the channels of their output.
 
@@ -46,7 +45,16 @@ def separable_blocks(
     blocks = []
     for (base, _), (stride, dilation) in zip(BLOCKS, steps, strict=True):
         following = round_channels(base * width)
-        blocks.append(DepthwiseSeparable(channels, following, stride=stride, dilation=dilation, activation=activation))
+        blocks.append(
+            DepthwiseSeparable(
+                channels,
+                following,
+                stride=stride,
+                dilation=dilation,
+                activation=activation,
+                attention=attention,
+            )
+        )
         channels = following
     return nn.Sequential(*blocks), channels
 
@@ -56,12 +64,21 @@ class MobileNetV1(nn.Module):
 
     task = "classify"
 
-    def __init__(self, *, classes: int, width: float, resolution: int, activation: Activation, dropout: float) -> None:
+    def __init__(
+        self,
+        *,
+        classes: int,
+        width: float,
+        resolution: int,
+        activation: Activation,
+        dropout: float,
+        attention: Attention,
+    ) -> None:
         super().__init__()
         self.input_shape = (1, 3, resolution, resolution)
         self.classes = classes
         self.stem = ConvNorm(3, round_channels(32 * width), 3, stride=2, activation=activation)
-        self.blocks, channels = separable_blocks(width, activation)
+        self.blocks, channels = separable_blocks(width, activation, attention=attention)
         self.classifier = PooledClassifier(channels, classes, dropout=dropout)
         initialize_slim(self)
 
@@ -77,6 +94,7 @@ def mobilenet_v1(
     resolution: int = 224,
     activation: Activation = "relu6",
     dropout: float = 0.001,
+    attention: Attention = "none",
 ) -> MobileNetV1:
     """Build MobileNetV1 for one input size.
 
@@ -87,6 +105,7 @@ def mobilenet_v1(
         resolution: input height and width in pixels, 32 to 2048; published: 128, 160, 192, 224.
         activation: "relu6" as TF-slim has it, or "relu" as MLPerf Tiny's has it.
         dropout: before the classifier, in [0, 0.95]; 0.001 is TF-slim's.
+        attention: "gct" before the 1x1 convolution of each of the 13 blocks, "cbam" after both of each, or "none".
     """
     require_count("classes", classes, 1, 100_000)
     require_range("width", width, 0.1, 4.0)
@@ -94,4 +113,12 @@ def mobilenet_v1(
     require_range("dropout", dropout, 0.0, 0.95)
     if activation not in ACTIVATIONS:
         raise UsageError(unknown_name("activation", str(activation), ACTIVATIONS))
-    return MobileNetV1(classes=classes, width=width, resolution=resolution, activation=activation, dropout=dropout)
+    require_attention(attention)
+    return MobileNetV1(
+        classes=classes,
+        width=width,
+        resolution=resolution,
+        activation=activation,
+        dropout=dropout,
+        attention=attention,
+    )

@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from edge.models.attention import Attention, require_attention
 from edge.models.blocks import (
     ConvNorm,
     InvertedResidual,
@@ -24,12 +25,12 @@ STAGES: tuple[tuple[int, int, int, int], ...] = (
 )
 """Expansion, output channels at width 1.0, repeats, and the first repeat's stride."""
 HEAD_CHANNELS = 1280
-
-
 LARGEST_STRIDE = 32
 
 
-def inverted_residuals(width: float, output_stride: int = LARGEST_STRIDE) -> tuple[nn.Sequential, int]:
+def inverted_residuals(
+    width: float, output_stride: int = LARGEST_STRIDE, *, attention: Attention = "none"
+) -> tuple[nn.Sequential, int]:
     """The seventeen blocks between the stem and the last 1x1 convolution, and the channels of their output.
 
     Args:
@@ -52,6 +53,7 @@ def inverted_residuals(width: float, output_stride: int = LARGEST_STRIDE) -> tup
                 dilation=dilation,
                 expansion=expansion,
                 activation="relu6",
+                attention=attention,
             )
         )
         channels = following
@@ -63,12 +65,12 @@ class MobileNetV2(nn.Module):
 
     task = "classify"
 
-    def __init__(self, *, classes: int, width: float, resolution: int, dropout: float) -> None:
+    def __init__(self, *, classes: int, width: float, resolution: int, dropout: float, attention: Attention) -> None:
         super().__init__()
         self.input_shape = (1, 3, resolution, resolution)
         self.classes = classes
         self.stem = ConvNorm(3, round_channels(32 * width), 3, stride=2)
-        self.blocks, channels = inverted_residuals(width)
+        self.blocks, channels = inverted_residuals(width, attention=attention)
         head_channels = max(HEAD_CHANNELS, round_channels(HEAD_CHANNELS * width))
         self.head = ConvNorm(channels, head_channels)
         self.classifier = PooledClassifier(head_channels, classes, dropout=dropout)
@@ -80,7 +82,14 @@ class MobileNetV2(nn.Module):
         return self.classifier(features)  # type: ignore[no-any-return]  # nn.Module.__call__ is untyped
 
 
-def mobilenet_v2(*, classes: int, width: float = 1.0, resolution: int = 224, dropout: float = 0.2) -> MobileNetV2:
+def mobilenet_v2(
+    *,
+    classes: int,
+    width: float = 1.0,
+    resolution: int = 224,
+    dropout: float = 0.2,
+    attention: Attention = "none",
+) -> MobileNetV2:
     """Build MobileNetV2 for one input size.
 
     Args:
@@ -89,9 +98,11 @@ def mobilenet_v2(*, classes: int, width: float = 1.0, resolution: int = 224, dro
             Published: 0.25, 0.35, 0.5, 0.75, 1.0, 1.4.
         resolution: input height and width in pixels, 32 to 2048; published: 96, 128, 160, 192, 224.
         dropout: before the classifier, in [0, 0.95].
+        attention: in each of the 17 blocks "gct" before its last convolution or "cbam" after it, or "none".
     """
     require_count("classes", classes, 1, 100_000)
     require_range("width", width, 0.1, 4.0)
     require_count("resolution", resolution, 32, 2048)
     require_range("dropout", dropout, 0.0, 0.95)
-    return MobileNetV2(classes=classes, width=width, resolution=resolution, dropout=dropout)
+    require_attention(attention)
+    return MobileNetV2(classes=classes, width=width, resolution=resolution, dropout=dropout, attention=attention)

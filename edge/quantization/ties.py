@@ -1,7 +1,7 @@
 """Which activations of a graph must share one scale and zero point, and what is known of their sign beforehand."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edge.artifact.scheme import INT8_SCHEME, TIED, Scheme
 from edge.graph.graph import Graph, Operator
@@ -23,6 +23,7 @@ class RangeGroup:
         ceiling: no member can exceed it (6 where every source ends in a ReLU6), or None.
         fixed: the scale and zero point that every producing kernel demands, or None. Where only some demand them, the
             group has a range of its own, and what those write is requantized to it when the file is written.
+        opens: a gate reads it (Sigmoid, Tanh), which may start from zeros and move either way.
     """
 
     name: str
@@ -31,6 +32,7 @@ class RangeGroup:
     nonnegative: bool
     ceiling: float | None
     fixed: tuple[float, int] | None
+    opens: bool = False
 
 
 def range_groups(graph: Graph, scheme: Scheme = INT8_SCHEME) -> tuple[RangeGroup, ...]:
@@ -58,7 +60,9 @@ def range_groups(graph: Graph, scheme: Scheme = INT8_SCHEME) -> tuple[RangeGroup
         members.setdefault(find(name), []).append(name)
     producers = {name: operator for operator in graph.operators for name in operator.outputs}
     bounds = _bounds(graph, producers, order)
-    return tuple(_group(first, names, producers, bounds, scheme) for first, names in members.items())
+    opening = {operator.inputs[0] for operator in graph.operators if operator.kind in ("Sigmoid", "Tanh")}
+    groups = (_group(first, names, producers, bounds, scheme) for first, names in members.items())
+    return tuple(replace(group, opens=not opening.isdisjoint(group.tensors)) for group in groups)
 
 
 def activations(graph: Graph) -> tuple[str, ...]:
@@ -73,7 +77,7 @@ def _group(
     sources = [name for name in names if name not in producers or _decides(producers[name], bounds)]
     ceilings = [bounds[name][1] for name in sources]
     known = [ceiling for ceiling in ceilings if ceiling is not None]
-    fixed = {scheme.fixed.get(producers[name].kind) if name in producers else None for name in sources}
+    fixed = {_fixed(producers[name], producers, scheme) if name in producers else None for name in sources}
     return RangeGroup(
         name=first,
         tensors=tuple(names),
@@ -82,6 +86,18 @@ def _group(
         ceiling=max(known) if len(known) == len(sources) and known else None,
         fixed=fixed.pop() if len(fixed) == 1 else None,
     )
+
+
+def _fixed(operator: Operator, producers: Mapping[str, Operator], scheme: Scheme) -> tuple[float, int] | None:
+    """The parameters that a kernel demands of its output; of such a tensor added to itself, those of twice the scale.
+
+    The sum is then the same integers: 2 sigmoid(2 z), which is 1 + tanh(z), costs a gate nothing.
+    """
+    if operator.kind == "Add" and len(set(operator.inputs)) == 1 and operator.inputs[0] in producers:
+        parameters = scheme.fixed.get(producers[operator.inputs[0]].kind)
+        unclamped = operator.attributes["activation"] == "none"
+        return (2.0 * parameters[0], parameters[1]) if parameters is not None and unclamped else None
+    return scheme.fixed.get(operator.kind)
 
 
 def _decides(operator: Operator, bounds: Mapping[str, Bound]) -> bool:

@@ -11,7 +11,9 @@ from edge.execution.kernels.integer_rounding import average_pool, resize
 from edge.graph.graph import Operator
 
 Parameters = tuple[float, int] | None
-"""Scale and zero point of the operator's tied tensors, or None to run in float."""
+"""Scale and zero point of the operator's tied tensors, or of the output of a kind of `ROUNDS`; None to run in float."""
+ROUNDS = frozenset({"Sqrt"})
+"""Kinds whose kernels round otherwise than to the nearest integer, which their function mirrors."""
 Run = Callable[[Operator, Sequence[Tensor], Parameters], Tensor]
 
 
@@ -67,8 +69,33 @@ def _pad(operator: Operator, inputs: Sequence[Tensor], parameters: Parameters) -
     return functional.pad(inputs[0], sizes)
 
 
-def _mean(operator: Operator, inputs: Sequence[Tensor], parameters: Parameters) -> Tensor:
-    return inputs[0].mean(operator.attributes["axes"], keepdim=operator.attributes["keepdims"])
+def _reduction(function: Callable[..., Tensor]) -> Run:
+    def run(operator: Operator, inputs: Sequence[Tensor], parameters: Parameters) -> Tensor:
+        return function(inputs[0], operator.attributes["axes"], keepdim=operator.attributes["keepdims"])
+
+    return run
+
+
+def _sqrt(operator: Operator, inputs: Sequence[Tensor], parameters: Parameters) -> Tensor:
+    """The root; with parameters on the output's grid, rounded down as LiteRT's kernel does.
+
+    The gradient at 0 is infinite. An input on a grid is 0 where the real one was up to half a quantum, so that it is
+    taken at the quantum of the output instead, which is where the root of a positive input starts.
+    """
+    if parameters is None:
+        return inputs[0].sqrt()
+    scale = parameters[0]
+    rooted = inputs[0].clamp(min=0.0).detach().sqrt()
+    slope = 0.5 / rooted.clamp(min=scale)
+    on_grid = torch.floor(rooted / scale) * scale
+    return on_grid + slope * (inputs[0] - inputs[0].detach())
+
+
+def _l2_norm(operator: Operator, inputs: Sequence[Tensor], parameters: Parameters) -> Tensor:
+    """x over its norm along an axis; zeros stay, with the gradient of the identity."""
+    x, epsilon = inputs[0], operator.attributes["epsilon"]
+    total = x.square().sum(operator.attributes["axis"], keepdim=True)
+    return x / torch.where(total > 0, total.clamp(min=epsilon), torch.ones_like(total)).sqrt()
 
 
 OPERATORS: Mapping[str, Run] = {
@@ -77,7 +104,11 @@ OPERATORS: Mapping[str, Run] = {
     "Mul": lambda operator, inputs, parameters: inputs[0] * inputs[1],
     "AveragePool": _average_pool,
     "MaxPool": _max_pool,
-    "Mean": _mean,
+    "Mean": _reduction(torch.mean),
+    "ReduceSum": _reduction(torch.sum),
+    "ReduceMax": _reduction(torch.amax),
+    "L2Norm": _l2_norm,
+    "Sqrt": _sqrt,
     "Resize": _resize,
     "Concat": lambda operator, inputs, parameters: torch.cat(list(inputs), operator.attributes["axis"]),
     "Pad": _pad,
@@ -87,6 +118,7 @@ OPERATORS: Mapping[str, Run] = {
     "Relu": lambda operator, inputs, parameters: functional.relu(inputs[0]),
     "Relu6": lambda operator, inputs, parameters: functional.relu6(inputs[0]),
     "Sigmoid": lambda operator, inputs, parameters: inputs[0].sigmoid(),
+    "Tanh": lambda operator, inputs, parameters: inputs[0].tanh(),
     "Softmax": lambda operator, inputs, parameters: inputs[0].softmax(operator.attributes["axis"]),
     "ArgMax": lambda operator, inputs, parameters: inputs[0].argmax(
         operator.attributes["axis"], keepdim=operator.attributes["keepdims"]

@@ -10,6 +10,9 @@ from edge.quantization.qat.fake_quant import FakeQuantize, LearnedFakeQuantize, 
 from edge.quantization.qat.ranks import extremes_over_ranks
 from edge.quantization.ties import RangeGroup
 
+GATE_START = 2.0
+"""Where the range of a gate's input starts that was 0 on all images: its steps are then as fine as the gate's own."""
+
 
 class ActivationQuantizer(nn.Module):
     """Observes, learns or keeps one range, and rounds activations to its grid.
@@ -95,9 +98,11 @@ class ActivationQuantizer(nn.Module):
         bounded_high = max(high, 0.0)
         if self.group.ceiling is not None:
             bounded_high = min(bounded_high, self.group.ceiling)
+        if bounded_high - bounded_low < NARROWEST_RANGE and (self.learning or self.group.opens):
+            # zero in effect, as `activation_parameters` has it; a gate that is 0 at the start must not be clipped there
+            opens = self.group.opens and not self.group.nonnegative
+            bounded_low, bounded_high = (-GATE_START, GATE_START) if opens else (0.0, 1.0)
         if self.learning:
-            if bounded_high - bounded_low < NARROWEST_RANGE:  # zero in effect, as `activation_parameters` has it
-                bounded_low, bounded_high = 0.0, 1.0
             if bounded_low != low:
                 self.low.data.fill_(bounded_low)
             if bounded_high != high:

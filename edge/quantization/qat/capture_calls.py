@@ -10,10 +10,14 @@ from torch.nn import functional
 
 from edge.errors import UnsupportedError
 from edge.models.blocks import SamePadConv2d
+from edge.models.computed_convolution import ComputedConvolution
+from edge.models.gct import Embedding, Gate
 from edge.quantization.qat.graph_capture import GraphCapture, Ref
 from edge.quantization.qat.layers import conv_pads
 
 Rule = Callable[..., None]
+LARGEST_NORM_EPS = 1e-6
+"""Of `functional.normalize`: TFLite's kernel adds 1e-12 to the sum of squares at most."""
 
 
 def _pair(value: Any) -> tuple[int, int]:
@@ -49,7 +53,8 @@ def _layer(into: GraphCapture, node: fx.Node, module: nn.Conv2d | nn.Linear, inp
         }
     layer = (str(node.target), module)
     expected = nn.BatchNorm2d if isinstance(module, nn.Conv2d) else nn.BatchNorm1d
-    if norm_node is not None and type(norm) is expected and len(into.shape(node)) in (2, 4):
+    folds = not isinstance(module, ComputedConvolution) and len(into.shape(node)) in (2, 4)
+    if folds and norm_node is not None and type(norm) is expected:
         _require_statistics(into, norm_node, norm)
         into.emit_layer(norm_node, input, layer, (str(norm_node.target), norm), attributes)
     else:
@@ -177,16 +182,53 @@ def _adaptive_pool(into: GraphCapture, node: fx.Node, input: Ref, output_size: A
     _average_pool(into, node, input, (shape[2] // result[2], shape[3] // result[3]))
 
 
-def _mean(into: GraphCapture, node: fx.Node, input: Ref, dim: Any = None, keepdim: bool = False, **rest: Any) -> None:
+def _reduction(kind: str) -> Rule:
+    """A sum, mean or largest value over any axes but the batch."""
+
+    def rule(
+        into: GraphCapture, node: fx.Node, input: Ref, dim: Any = None, keepdim: bool = False, dtype: Any = None
+    ) -> None:
+        rank = len(into.shape_of(input))
+        named = () if dim is None else dim if isinstance(dim, tuple | list) else (dim,)
+        axes = tuple(sorted(int(axis) % rank for axis in named))
+        if dtype is not None:
+            raise _refuse(into, node, f"a sum or mean in {dtype} has no operator; omit dtype")
+        if not axes or axes[0] == 0:
+            raise _refuse(into, node, "a sum, mean or maximum over the batch has no operator; name the other axes")
+        into.emit(node, kind, (input,), {"axes": axes, "keepdims": bool(keepdim)})
+
+    return rule
+
+
+def _max(into: GraphCapture, node: fx.Node, input: Ref, dim: Any = None, keepdim: bool = False) -> None:
+    """`max` along one axis gives values and indices: the values, wherever they are taken, are a ReduceMax."""
+    if not isinstance(dim, int):
+        raise _refuse(into, node, "max over everything, or of two tensors, has no operator; name the axis")
+    for user in node.users:
+        if user.args[1:] not in ((0,), ("values",)):
+            raise _refuse(into, user, "the indices of max have no operator; use argmax")
+        _reduction("ReduceMax")(into, user, input, dim, keepdim)
+
+
+def _power(into: GraphCapture, node: fx.Node, input: Ref, exponent: Any = 2) -> None:
+    if exponent == 2:
+        into.emit(node, "Mul", (input, input), {"activation": "none"})
+    elif exponent == 0.5:
+        into.emit(node, "Sqrt", (input,), {})
+    else:
+        raise _refuse(into, node, f"the power {exponent} has no operator; 2 and 0.5 have")
+
+
+def _normalize(into: GraphCapture, node: fx.Node, input: Ref, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> None:
     rank = len(into.shape_of(input))
-    axes = (
-        sorted(int(axis) % rank for axis in (dim if isinstance(dim, tuple | list) else (dim,)))
-        if dim is not None
-        else []
-    )
-    if axes != [2, 3] or rest.get("dtype") is not None:
-        raise _refuse(into, node, "a mean over other axes than height and width has no operator")
-    into.emit(node, "Mean", (input,), {"axes": (2, 3), "keepdims": bool(keepdim)})
+    if p != 2 or not isinstance(dim, int) or dim % rank == 0 or eps > LARGEST_NORM_EPS:
+        raise _refuse(
+            into,
+            node,
+            f"normalize with p {p:g}, dim {dim}, eps {eps:g} has no operator; it has p 2, one axis that is not the "
+            f"batch, and an eps of at most {LARGEST_NORM_EPS:g}",
+        )
+    into.emit(node, "L2Norm", (input,), {"axis": dim % rank, "epsilon": eps**2})
 
 
 COORDINATES = {("bilinear", False): "half_pixel", ("bilinear", True): "align_corners", ("nearest", False): "asymmetric"}
@@ -309,6 +351,8 @@ _UPSAMPLE = ("size", "scale_factor", "mode", "align_corners")
 MODULES: Mapping[type[nn.Module], Rule] = {
     nn.Conv2d: _layer,
     SamePadConv2d: _layer,
+    Embedding: _layer,
+    Gate: _layer,
     nn.Linear: _layer,
     nn.BatchNorm2d: _norm,
     nn.BatchNorm1d: _norm,
@@ -316,6 +360,7 @@ MODULES: Mapping[type[nn.Module], Rule] = {
     nn.ReLU6: _of_module(_simple("Relu6")),
     nn.Hardtanh: _of_module(_clip, "min_val", "max_val"),
     nn.Sigmoid: _of_module(_simple("Sigmoid")),
+    nn.Tanh: _of_module(_simple("Tanh")),
     nn.Softmax: _of_module(_softmax, "dim"),
     nn.Dropout: _of_module(_dropout, "training"),
     nn.Dropout2d: _of_module(_dropout, "training"),
@@ -348,9 +393,17 @@ FUNCTIONS: Mapping[Any, Rule] = {
     torch.squeeze: _reshape,
     torch.unsqueeze: _reshape,
     torch.permute: _permute,
-    torch.mean: _mean,
+    torch.mean: _reduction("Mean"),
+    torch.sum: _reduction("ReduceSum"),
+    torch.amax: _reduction("ReduceMax"),
+    torch.max: _max,
+    torch.square: _power,
+    torch.pow: _power,
+    operator.pow: _power,
     torch.relu: _simple("Relu"),
     torch.relu_: _simple("Relu"),
+    torch.sqrt: _simple("Sqrt"),
+    torch.tanh: _simple("Tanh"),
     torch.sigmoid: _simple("Sigmoid"),
     torch.sigmoid_: _simple("Sigmoid"),
     torch.softmax: _softmax,
@@ -361,6 +414,8 @@ FUNCTIONS: Mapping[Any, Rule] = {
     functional.hardtanh: _clip,
     functional.hardtanh_: _clip,
     functional.sigmoid: _simple("Sigmoid"),
+    functional.tanh: _simple("Tanh"),
+    functional.normalize: _normalize,
     functional.softmax: _softmax,
     functional.dropout: _dropout,
     functional.dropout2d: _dropout,
@@ -379,7 +434,12 @@ METHODS: Mapping[str, Rule] = {
     "sub_": _binary("Sub"),
     "mul": _binary("Mul"),
     "mul_": _binary("Mul"),
-    "mean": _mean,
+    "mean": _reduction("Mean"),
+    "sum": _reduction("ReduceSum"),
+    "amax": _reduction("ReduceMax"),
+    "max": _max,
+    "square": _power,
+    "pow": _power,
     "view": _reshape,
     "reshape": _reshape,
     "flatten": _reshape,
@@ -390,6 +450,8 @@ METHODS: Mapping[str, Rule] = {
     "clone": _skip,
     "relu": _simple("Relu"),
     "relu_": _simple("Relu"),
+    "sqrt": _simple("Sqrt"),
+    "tanh": _simple("Tanh"),
     "sigmoid": _simple("Sigmoid"),
     "sigmoid_": _simple("Sigmoid"),
     "softmax": _softmax,

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edge.models.blocks import SamePadConv2d
+from edge.models.computed_convolution import ComputedConvolution
 from edge.quantization.qat.fake_quant import fake_quantize_bias, fake_quantize_weight, weight_scales
 
 Norm = nn.BatchNorm1d | nn.BatchNorm2d
@@ -14,7 +15,7 @@ class FoldedLayer(nn.Module):
     """One Conv2d or Linear and its batch norm, if any; both keep their own types, so optimizers can tell them apart.
 
     Attributes:
-        layer: nn.Conv2d, SamePadConv2d or nn.Linear.
+        layer: nn.Conv2d, SamePadConv2d, nn.Linear, or a ComputedConvolution, which has no norm.
         norm: nn.BatchNorm2d or nn.BatchNorm1d, or None.
     """
 
@@ -28,6 +29,8 @@ class FoldedLayer(nn.Module):
 
         factor = gamma / sqrt(variance + eps); weight * factor; (bias - mean) * factor + beta.
         """
+        if isinstance(self.layer, ComputedConvolution):
+            return self.layer.computed()
         weight = self.layer.weight
         bias = self.layer.bias if self.layer.bias is not None else weight.new_zeros(weight.shape[0])
         if self.norm is None:
@@ -49,6 +52,9 @@ class FoldedLayer(nn.Module):
         Without a norm and a bias of its own the layer stays without a bias.
         """
         norm = self.norm
+        if isinstance(self.layer, ComputedConvolution):
+            self.layer.set_computed(weight, bias)
+            return
         if norm is None:
             self.layer.weight.copy_(weight)
             if self.layer.bias is not None:

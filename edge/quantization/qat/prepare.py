@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from edge.artifact.scheme import TIED, Scheme
 from edge.errors import EdgeError, UnsupportedError, UsageError
-from edge.execution.kernels.qat_operators import rectify, run_operator
+from edge.execution.kernels.qat_operators import ROUNDS, rectify, run_operator
 from edge.graph.graph import Graph, Operator
 from edge.graph.ops.kernel_limits import Scales, smallest_output_scale
 from edge.quantization.qat.activation_quantizer import ActivationQuantizer
@@ -162,7 +162,7 @@ class QuantizedModel(nn.Module):
             live = self.training and self.phase.live_norm
             return self.finish(output, layer(inputs[0], scale, live_norm=live), operator.attributes["activation"])
         tied = operator.kind in TIED
-        rounds = tied and self.phase.fake_quantize
+        rounds = (tied or operator.kind in ROUNDS) and self.phase.fake_quantize
         # The kernels' own roundings are mirrored in 8 bits; in 16 the grid is finer than float32 training notices.
         parameters = self.quantizer(output).parameters_now() if rounds and self.scheme.activation_bits == 8 else None
         result = run_operator(operator, inputs, parameters)

@@ -17,6 +17,7 @@ from torch.utils._pytree import tree_leaves
 
 from edge.errors import UnsupportedError
 from edge.models.blocks import SamePadConv2d
+from edge.models.computed_convolution import ComputedConvolution
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +100,8 @@ class _Tracer(fx.Tracer):
         return _Proxy(node, self)
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return type(m) is SamePadConv2d or super().is_leaf_module(m, module_qualified_name)
+        computed = isinstance(m, ComputedConvolution)
+        return computed or type(m) is SamePadConv2d or super().is_leaf_module(m, module_qualified_name)
 
     def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
         self.inside.append(self.path_of_module(m))
