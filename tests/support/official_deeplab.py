@@ -2,6 +2,7 @@
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -54,9 +55,8 @@ def with_weights_of(graph: Graph) -> nn.Module:
     convolutions = [operator for operator in graph.operators if operator.kind == "Conv"]
     for name, operator in zip(layers, convolutions, strict=True):
         weight, bias = (torch.from_numpy(graph.constant(tensor).copy()) for tensor in operator.inputs[1:])
-        layer, norm = model.get_submodule(name), None
-        if hasattr(layer, "norm"):
-            layer, norm = layer.conv, layer.norm
+        layer: Any = model.get_submodule(name)  # a ConvNorm, or a convolution alone
+        layer, norm = (layer.conv, layer.norm) if hasattr(layer, "norm") else (layer, None)
         assert layer.weight.shape == weight.shape, name
         with torch.no_grad():
             layer.weight.copy_(weight)
@@ -74,7 +74,8 @@ def photograph(folder: Path, index: int) -> np.ndarray:
 
 def logits_of(model: nn.Module, pixels: np.ndarray) -> torch.Tensor:
     with torch.no_grad():
-        return model((torch.from_numpy(pixels).float().permute(0, 3, 1, 2) - 128) / 128)
+        images = (torch.from_numpy(pixels).float().permute(0, 3, 1, 2) - 128) / 128
+        return model(images)  # type: ignore[no-any-return]  # nn.Module.__call__ is untyped
 
 
 def full_size_classes(logits: torch.Tensor) -> np.ndarray:
