@@ -1,5 +1,6 @@
 """A finished model file becomes an artifact as it is: not a byte is touched, its own answers are the self-test."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,9 +33,10 @@ from edge.errors import ModelFileError, UnsupportedError, UsageError
 from edge.files.bounded_file import read_bytes
 from edge.graph.analyses.counts import cost_of
 from edge.graph.graph import Graph
-from edge.graph.importers.onnx.parsing.file import external_files
+from edge.graph.importers.onnx.parsing.file import external_files, open_inputs
 from edge.graph.importers.onnx.reader import read_onnx
 from edge.graph.importers.tflite.reader import read_tflite
+from edge.port import Port
 from edge.predictor.artifact_session import give_batch
 from edge.predictor.selftest import model_input
 from edge.predictor.selftest_archive import selftest_bytes
@@ -75,6 +77,11 @@ def wrap_file(source: Path, folder: Path, options: WrapOptions) -> Artifact:
     form = source.suffix.removeprefix(".")
     if form == "onnx" and (beside := external_files(source)):
         raise UsageError(f"{source}: keeps constants in {next(iter(beside))}; only a file that is whole is wrapped")
+    if form == "onnx" and (left_open := open_inputs(source)):
+        raise UsageError(
+            f"{source}: input '{left_open[0]}' has sizes left open, and a file as it is cannot be given any: export it "
+            "with fixed sizes (the batch may stay open), or convert it without --as-is, with --input-shape"
+        )
     data = read_bytes(source, most_bytes=MOST_FILE_BYTES, what="model file", error=ModelFileError)
     card = read_card(options.card)
     session = open_session(PREFERRED[form], source, threads=1, data=data)
@@ -84,8 +91,8 @@ def wrap_file(source: Path, folder: Path, options: WrapOptions) -> Artifact:
         path=f"model.{form}",
         format_version=3 if form == "tflite" else _opset(data),
         data=data,
-        inputs=session.inputs,
-        outputs=session.outputs,
+        inputs=session.inputs if graph is None else _ports(graph, graph.inputs),
+        outputs=session.outputs if graph is None else _ports(graph, graph.outputs),
         graph=graph,
     )
     file, labels = describe(finished, card, where)
@@ -144,10 +151,14 @@ def _graph(data: bytes, form: str, session: Session) -> tuple[Graph | None, tupl
     except (UnsupportedError, ModelFileError, UsageError) as error:
         return None, (f"the file runs, and its operators are not read here: {error}",)
     for kind, told, names in (("inputs", session.inputs, graph.inputs), ("outputs", session.outputs, graph.outputs)):
-        found = [port_of_tensor(graph.tensors[name]) for name in names]
-        if problem := port_difference(kind, told, found, scales_told=form == "tflite"):
+        # ONNX Runtime tells no scale of an integer input or output; the Q and DQ beside it do, and are read here.
+        if problem := port_difference(kind, _ports(graph, names), told, scales_told=form == "tflite"):
             return None, (f"the file runs, and is read here otherwise than it runs: {problem}",)
     return graph, graph.notes
+
+
+def _ports(graph: Graph, names: Sequence[str]) -> list[Port]:
+    return [port_of_tensor(graph.tensors[name]) for name in names]
 
 
 def _opset(data: bytes) -> int:

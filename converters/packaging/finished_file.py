@@ -20,6 +20,7 @@ from edge.strict import first_problem
 from edge.vision.pixels import normalize_table
 from edge.vision.preprocess import Preprocess
 
+DETECTOR = "a card's task is classify or segment"
 WAY_OUT = "`edge bench FILE` measures a file without a task"
 UNREAD = Proof(values=None, scores=None, ending="operators that are not read here")
 CLIPPED_QUANTA = 2.0  # 255 at 1/128 and zero point 128 lies one quantum outside uint8: how such files are fed
@@ -92,6 +93,14 @@ def input_notes(given: TensorInfo, preprocess: Preprocess) -> tuple[str, ...]:
     )
 
 
+def is_detector(shapes: Sequence[tuple[int, ...]]) -> bool:
+    """Whether outputs are boxes with their scores: one of (1, n, 4) beside one of (1, n, ...), in any order."""
+    boxes = [shape for shape in shapes if len(shape) == 3 and shape[2] == 4]
+    return len(shapes) > 1 and any(
+        other is not box and len(other) > 1 and other[1] == box[1] for box in boxes for other in shapes
+    )
+
+
 def _input(port: Port, preprocess: Preprocess, where: str) -> TensorInfo:
     height, width = preprocess.height, preprocess.width
     shapes = {"nhwc": (1, height, width, 3), "nchw": (1, 3, height, width)}
@@ -132,6 +141,8 @@ def _answer(outputs: Sequence[Port], card: Card, where: str) -> int:
     if card.output is None:
         if len(outputs) == 1:
             return 0
+        if is_detector([port.shape for port in outputs]):
+            raise UsageError(f"{where}: {len(outputs)} outputs, a detector's; {DETECTOR}; {WAY_OUT}: {named}")
         raise UsageError(f"{where}: {len(outputs)} outputs; say output = NAME or PLACE at the top of the card: {named}")
     found = [place for place, port in enumerate(outputs) if card.output in (place, port.name)]
     if len(found) != 1:

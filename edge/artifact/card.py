@@ -28,7 +28,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from edge.artifact.model_file import Labels, Scores
 from edge.errors import FileError, RecipeError
@@ -41,8 +41,16 @@ from edge.vision.preprocess import Preprocess
 MAX_CARD_BYTES = 1024 * 1024
 CardTask = Literal["classify", "segment"]
 CardValues = Literal["logits", "probabilities", "class_map"]
-Output = str | Annotated[int, Field(ge=0)]
 Channel = Annotated[int, Field(ge=0, le=255)]
+
+
+def _name_or_place(value: object) -> object:
+    if isinstance(value, str) or (type(value) is int and value >= 0):
+        return value
+    raise ValueError("give an output's name, or its place from 0")
+
+
+Output = Annotated[str | int, BeforeValidator(_name_or_place)]
 
 
 class CardLabels(Strict):

@@ -43,12 +43,20 @@ NARROWEST_NAME = 12
     help="Shape of an input whose sizes an ONNX file leaves open: NAME=1x3x224x224. May be repeated.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line: each operator, then the total.")
-def command(model: Path, batch: int | None, input_shapes: tuple[str, ...], as_json: bool) -> None:
+@click.option(
+    "--starter-card",
+    is_flag=True,
+    help="Print a card for `edge convert FILE --card` instead: what the file says, and what is to be filled in.",
+)
+def command(model: Path, batch: int | None, input_shapes: tuple[str, ...], as_json: bool, starter_card: bool) -> None:
     """List operators, shapes, quantization, multiply-adds and parameters of MODEL.
 
     MODEL is any TFLite or ONNX file, or an artifact folder. Counts come from the file itself; an operator without a
     rule is named, never counted as zero.
     """
+    if starter_card:
+        _print_starter_card(model, refused={"--batch": batch, "--input-shape": input_shapes, "--json": as_json})
+        return
     shapes = dict(parse_shape(text) for text in input_shapes)
     if shapes and is_dir(model):
         raise UsageError(f"{model}: --input-shape is for ONNX files; an artifact's sizes are fixed")
@@ -58,6 +66,16 @@ def command(model: Path, batch: int | None, input_shapes: tuple[str, ...], as_js
         _print_manifest(artifact, as_json=as_json)
     for path in paths:
         _print_file(path, batch, shapes, as_json=as_json)
+
+
+def _print_starter_card(path: Path, *, refused: Mapping[str, object]) -> None:
+    from converters.packaging.starter_card import starter_card
+
+    if named := [option for option, value in refused.items() if value]:
+        raise UsageError(f"{', '.join(named)}: --starter-card prints a card alone")
+    if is_dir(path):
+        raise UsageError(f"{path}: --starter-card is for a model file; an artifact's manifest says what a card does")
+    say(*starter_card(path))
 
 
 def _print_file(path: Path, batch: int | None, shapes: Mapping[str, tuple[int, ...]], *, as_json: bool) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto
 
 from converters.convert.bare_file import convert_file
 from converters.convert.wrap import WrapOptions, wrap_file
@@ -100,6 +101,34 @@ def test_integer_files_are_held_to_the_simulation(
     Predictor.load(artifact)(FRAME)
 
 
+def test_an_onnx_file_of_integers_takes_its_scales_from_the_graph(tmp_path: Path, card: MakeCard) -> None:
+    """ONNX Runtime tells no scale of an integer input or output; the Dequantize and Quantize beside them do."""
+    scales = {name: np.array(value, np.float32) for name, value in (("s", 1 / 128), ("t", 0.0625))}
+    nodes = [
+        node("DequantizeLinear", "x s z", "real"),
+        node("ReduceMean", "real", "m", axes=[2, 3], keepdims=0),
+        node("QuantizeLinear", "m s z", "mq"),
+        node("DequantizeLinear", "mq s z", "md"),
+        node("DequantizeLinear", "wq t zw", "w"),
+        node("MatMul", "md w", "l"),
+        node("QuantizeLinear", "l t z", "y"),
+    ]
+    constants = {**scales, "z": np.array(128, np.uint8), "zw": np.array(0, np.int8)}
+    constants["wq"] = np.array([[16, -16, 0], [0, 16, 16], [3, 5, -7]], np.int8)
+    proto = model(nodes, {"y": (1, 3)}, constants, shape=(1, 3, 8, 8), dtype=TensorProto.UINT8)
+    proto.graph.output[0].type.tensor_type.elem_type = TensorProto.UINT8
+    source = written(proto, tmp_path / "integers.onnx")
+    artifact = wrapped(source, card(mean=128.0, std=128.0))
+    given, output = artifact.manifest.files[0].inputs[0], artifact.manifest.files[0].outputs[0]
+    assert (given.dtype, given.scale, given.zero_point) == ("uint8", 1 / 128, 128)
+    assert (output.dtype, output.scale, output.zero_point, output.meaning) == ("uint8", 0.0625, 128, "logits")
+    assert artifact.manifest.precision == "int8" and artifact.manifest.quantization.notes == ()
+    found = next(finding for finding in verify(artifact, Request()).verdict.findings if finding.check == "end to end")
+    assert found.data["differing"] == 0
+    real = Predictor.load(artifact).values(FRAME, colour_order="rgb")
+    assert np.array_equal(real, (raw_answer(source, artifact, 0)[0].astype(np.float32) - 128) / 16)
+
+
 def test_what_the_simulation_does_not_cover_is_said_and_decides_nothing(tmp_path: Path, card: MakeCard) -> None:
     nodes = [
         node("ReduceMean", "x", "m", axes=[2, 3], keepdims=0),
@@ -143,6 +172,35 @@ def test_a_file_that_keeps_constants_beside_it_is_refused(tmp_path: Path, card: 
     proto = model(nodes, {"y": (1, 3)}, {"fc": values(3, 3)}, shape=(1, 3, 8, 8))
     source = external(proto, tmp_path / "two.onnx")
     with pytest.raises(UsageError, match=r"keeps constants in weights\.bin; only a file that is whole is wrapped"):
+        wrapped(source, card())
+
+
+def test_sizes_left_open_are_refused_but_the_batch(tmp_path: Path, card: MakeCard) -> None:
+    nodes = [node("ReduceMean", "x", "m", axes=[2, 3], keepdims=0), node("MatMul", "m fc", "y")]
+    proto = model(nodes, {"y": (1, 3)}, {"fc": values(3, 3)}, shape=(1, 3, 8, 8))
+    sizes = proto.graph.input[0].type.tensor_type.shape.dim
+    for place in (0, 2):
+        sizes[place].dim_param = f"n{place}"
+    source = written(proto, tmp_path / "open.onnx")
+    with pytest.raises(UsageError, match=r"input 'x' has sizes left open, .* or convert it without --as-is"):
+        wrapped(source, card())
+    sizes[2].dim_value = 8
+    wrapped(written(proto, source), card())
+
+
+def test_a_detector_is_refused(tmp_path: Path, card: MakeCard) -> None:
+    nodes = [
+        node("GlobalAveragePool", "x", "g"),
+        *(node("Reshape", f"g {name}_shape", f"{name}_g") for name in ("boxes", "scores")),
+        *(node("MatMul", f"{name}_g {name}_w", name) for name in ("boxes", "scores")),
+        node("ReduceMean", "scores", "classes", axes=[2], keepdims=0),
+        node("ReduceMean", "classes", "count", axes=[1], keepdims=0),
+    ]
+    shapes = {name: np.array([1, 3, 1]) for name in ("boxes_shape", "scores_shape")}
+    outputs = {"boxes": (1, 3, 4), "classes": (1, 3), "scores": (1, 3, 2), "count": (1,)}
+    constants = {**shapes, "boxes_w": values(1, 4), "scores_w": values(1, 2)}
+    source = written(model(nodes, outputs, constants, shape=(1, 3, 8, 8)), tmp_path / "detector.onnx")
+    with pytest.raises(UsageError, match="4 outputs, a detector's; a card's task is classify or segment"):
         wrapped(source, card())
 
 
