@@ -28,6 +28,7 @@ VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "quantize": ("edge.cli.quantize", "Quantize a trained model after training, from calibration images."),
         "convert": ("edge.cli.convert", "Turn a checkpoint or an ONNX file into an artifact."),
         "verify": ("edge.cli.verify", "Prove that an artifact computes what was trained; exit code 0 is: ship."),
+        "explain": ("edge.cli.explain", "What a model looks at: attributions of its scores, on an image."),
         "inspect": ("edge.cli.inspect", "Operators, shapes, quantization and counts of a model file."),
         "probe": ("edge.cli.probe", "What a machine is, how it stands, and what would taint a measurement."),
         "bench": ("edge.cli.bench", "Measure latency, with the machine's state."),

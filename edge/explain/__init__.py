@@ -1,0 +1,1 @@
+"""What a model looks at: attributions of its scores, on images."""

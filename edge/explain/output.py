@@ -1,0 +1,56 @@
+"""What is written of attributions: the picture, and the raw arrays."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import FileError
+from edge.explain.explain_image import per_channel
+from edge.explain.integrated_gradients import Attribution
+from edge.explain.picture import draw_attributions
+from edge.files.atomic import write_bytes
+from edge.vision.pixels import Pixels
+from edge.vision.preprocess import Preprocess
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """Where they lie: a PNG, float32 (height, width) of the model's input, and (height, width, 3), red, green, blue."""
+
+    picture: Path
+    array: Path
+    channels: Path
+
+
+def write_attributions(
+    folder: Path, stem: str, frame: Pixels, attribution: Attribution, preprocess: Preprocess
+) -> Written:
+    """Write STEM.png, STEM.npy and STEM.channels.npy into a folder that is there."""
+    channels = per_channel(attribution, preprocess)
+    summed = np.asarray(attribution.values.sum(axis=0), np.float32)
+    written = Written(
+        picture=folder / f"{stem}.png", array=folder / f"{stem}.npy", channels=folder / f"{stem}.channels.npy"
+    )
+    write_picture(written.picture, draw_attributions(frame, summed, preprocess))
+    write_array(written.array, summed)
+    write_array(written.channels, channels)
+    return written
+
+
+def write_picture(path: Path, rgb: Pixels) -> None:
+    """Write RGB uint8 (h, w, 3) as PNG, whole. Refuses (FileError) what cannot be written."""
+    done, data = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
+    if not done:
+        raise FileError(path, f"a picture of {rgb.shape} cannot be encoded as PNG")
+    write_bytes(path, data.tobytes())
+
+
+def write_array(path: Path, values: NDArray[np.float32]) -> None:
+    """Write an array as numpy's .npy, whole. Refuses (FileError) what cannot be written."""
+    buffer = io.BytesIO()
+    np.save(buffer, values, allow_pickle=False)
+    write_bytes(path, buffer.getvalue())
