@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.evaluation.boundaries import CITYSCAPES_RATIO, VOID, Counts, Pixels, count_maps, map_band, mean_share
+from edge.evaluation.boundaries import CITYSCAPES_RATIO, VOID, Counts, Pixels, count_maps, map_bands, mean_share
 
 NEAR_PX = (1, 2, 4)
 
@@ -34,8 +34,8 @@ class BoundaryFidelity:
         changed = (parent != values) & known
         self._pixels += int(np.count_nonzero(known))
         self._changed += int(np.count_nonzero(changed))
-        for distance in NEAR_PX:
-            near = map_band(parent, distance, image_edge=False) & known
+        for distance, near in zip(NEAR_PX, map_bands(parent, NEAR_PX, image_edge=False), strict=True):
+            near &= known
             self._near[distance] += int(np.count_nonzero(near))
             self._changed_near[distance] += int(np.count_nonzero(changed & near))
 

@@ -22,7 +22,7 @@ from edge.evaluation.boundaries import (
     boundary_band,
     boundary_iou,
     count_maps,
-    map_band,
+    map_bands,
     mean_share,
 )
 from edge.evaluation.segmentation import ConfusionMatrix
@@ -173,7 +173,7 @@ def test_it_is_symmetric_one_for_equal_masks_and_nan_for_none() -> None:
 def test_the_image_edge_is_boundary() -> None:
     whole = np.ones((30, 40), bool)
     assert boundary_band(whole, 1).sum() == 30 * 40 - 28 * 38
-    assert map_band(np.zeros((30, 40), np.uint8), 3, image_edge=False).sum() == 0
+    assert map_bands(np.zeros((30, 40), np.uint8), [3], image_edge=False)[0].sum() == 0
 
 
 def test_void_makes_no_boundary_of_its_own() -> None:
@@ -205,8 +205,90 @@ def test_what_does_not_fit_is_refused() -> None:
         count_maps(one + np.uint8(7), one, 2, (0.02,))
 
 
+@examples(30)
+@given(seed=st.integers(0, 10_000))
+def test_bands_of_several_widths_equal_each_alone(seed: int) -> None:
+    """Each width starts from the one before; widths beyond the map's size are whole."""
+    rng = np.random.default_rng(seed)
+    height, wide = (int(number) for number in rng.integers(1, 50, 2))
+    coarse = rng.integers(0, 5, (1 + height // 6, 1 + wide // 6)).astype(np.uint8)
+    class_map = cv2.resize(coarse, (wide, height), interpolation=cv2.INTER_NEAREST)
+    class_map[rng.random((height, wide)) < 0.1] = VOID
+    widths = sorted(int(number) for number in rng.integers(1, 60, 4))
+    for image_edge in (True, False):
+        together = map_bands(class_map, widths, image_edge=image_edge)
+        for width, band in zip(widths, together, strict=True):
+            bands = [np.zeros_like(class_map, bool)]
+            for index in range(5):  # every class against all others, void being neither
+                not_other = (class_map == index) | (class_map == VOID)
+                around = np.pad(not_other, 1, constant_values=not image_edge).astype(np.uint8)
+                distance = cv2.distanceTransform(np.pad(around, 70, mode="edge"), cv2.DIST_C, 3)[71:-71, 71:-71]
+                bands.append((class_map == index) & (distance <= width))
+            known = class_map != VOID
+            assert np.array_equal(band & known, np.logical_or.reduce(bands))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (2, 3)])
+def test_maps_smaller_than_the_band_are_all_band(shape: tuple[int, int]) -> None:
+    """At a ratio whose width exceeds the map Boundary IoU is IoU."""
+    rng = np.random.default_rng(7)
+    truth, predicted = rng.integers(0, 3, (2, *shape)).astype(np.uint8)
+    right, union = count_maps(truth, predicted, 3, (0.6, 0.9))
+    assert right[1].tolist() == right[2].tolist() == right[0].tolist()
+    assert union[1].tolist() == union[2].tolist() == union[0].tolist()
+
+
+def test_void_everywhere_counts_nothing() -> None:
+    truth = np.full((20, 30), VOID, np.uint8)
+    for counts in count_maps(truth, np.zeros_like(truth), 2, (0.02, 0.1)):
+        assert not counts.any()
+    assert math.isnan(mean_share(*(counts[1] for counts in count_maps(truth, truth, 2, (0.02,)))))
+
+
+def test_one_class_alone_has_the_image_edge_as_its_boundary() -> None:
+    """Equal maps of one class: 1; and a class that only the prediction has is a 0 that counts in the mean."""
+    truth = np.zeros((40, 60), np.uint8)
+    right, union = count_maps(truth, truth, 3, (0.005,))
+    assert (mean_share(right[1], union[1]), union[1].tolist()) == (1.0, [40 * 60 - 38 * 58, 0, 0])
+    predicted = truth.copy()
+    predicted[20, 30] = 2  # one pixel: all of it is band, and so are the eight around it
+    right, union = count_maps(truth, predicted, 3, (0.005,))
+    edge = 40 * 60 - 38 * 58
+    assert (right[1].tolist(), union[1].tolist()) == ([edge, 0, 0], [edge + 8, 0, 1])
+
+
+def test_the_most_classes_that_a_map_holds_are_counted() -> None:
+    """255, each a pixel; and the last of them can be wrong."""
+    truth = np.arange(255, dtype=np.uint8).reshape(15, 17)
+    right, union = count_maps(truth, truth, 255, (0.02, 0.1))
+    assert (right == 1).all() and (union == 1).all()
+    predicted = truth.copy()
+    predicted[-1, -1] = 0
+    right, union = count_maps(truth, predicted, 255, (0.02, 0.1))
+    assert (right[:, 254].tolist(), union[:, 254].tolist()) == ([0, 0, 0], [1, 1, 1])
+    assert (right[:, 0].tolist(), union[:, 0].tolist()) == ([1, 1, 1], [2, 2, 2])
+
+
+def test_pooling_images_is_adding_up_and_arguments_stay_as_they_are() -> None:
+    """In a stream: what is kept of an image is its counts."""
+    rng = np.random.default_rng(3)
+    pairs = rng.integers(0, 4, (5, 2, 24, 31)).astype(np.uint8)
+    pairs.setflags(write=False)
+    both = [sum(counts) for counts in zip(*(count_maps(*pair, 4, (0.02,)) for pair in pairs), strict=True)]
+    assert both[0].shape == (2, 4) and both[0].dtype == np.int64
+    assert int(both[0][0].sum()) == int((pairs[:, 0] == pairs[:, 1]).sum())
+
+
+def test_other_types_and_widths_out_of_order_are_refused() -> None:
+    one = np.zeros((4, 4), np.uint8)
+    with pytest.raises(UsageError, match="class maps are uint8, at most 255 classes; found int64"):
+        count_maps(one, one.astype(np.int64), 2, (0.02,))
+    with pytest.raises(UsageError, match=r"from the smallest to the largest, found \[2, 1\]"):
+        count_maps(one, one, 2, (0.4, 0.1))
+
+
 @pytest.mark.unhurried
-def test_more_pixels_than_a_float_counts_are_counted() -> None:
+def test_more_pixels_than_a_float32_counts_are_counted() -> None:
     """Two to the 24th and one."""
     truth = np.zeros((1, 2**24 + 1), np.uint8)
     right, _ = count_maps(truth, truth, 1, ())
