@@ -28,8 +28,17 @@ GRID: tuple[tuple[str, dict[str, Any]], ...] = (
     ("deeplab_mobilenet_v2", {"classes": 21, "resolution_hw": (513, 513), "pyramid": True}),
     ("deeplab_mobilenet_v2", {"classes": 21, "resolution_hw": (513, 513), "output_stride": 8}),
     ("deeplab_mobilenet_v2", {"classes": 11, "resolution_hw": (368, 480)}),
+    *(
+        ("deeplab_mobilenet_v2", {"classes": 21, "resolution_hw": (513, 513), "attention": name})
+        for name in ("gct", "cbam")
+    ),
     ("deeplab_mobilenet_v1", {"classes": 21, "resolution_hw": (513, 513)}),
     ("deeplab_mobilenet_v1", {"classes": 21, "resolution_hw": (513, 513), "pyramid": True}),
+    ("deeplab_mobilenet_v1", {"classes": 21, "resolution_hw": (513, 513), "output_stride": 8}),
+    *(
+        ("deeplab_mobilenet_v1", {"classes": 21, "resolution_hw": (513, 513), "attention": name})
+        for name in ("gct", "cbam")
+    ),
 )
 """Published sizes, and those of the recipes."""
 

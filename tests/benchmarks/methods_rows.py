@@ -1,0 +1,88 @@
+"""Every network and option, as a recipe and what is changed of it: the rows of `tests.benchmarks.methods`.
+
+The shipped recipes of the generated sets are shortened, all rows of a family alike, so that the whole table is made in
+half an hour on two cores: less data and fewer epochs than a recipe, the same network, sizes and losses.
+"""
+
+from dataclasses import dataclass
+from itertools import chain
+
+from edge.models.attention import ATTENTION
+
+CLASSIFY = ("data.train=generated:classify:train:3000", "data.val=none", "qat.epochs=1")
+SEGMENT = ("data.train=generated:segment:train:240", "data.val=none", "qat.epochs=1", "qat.freeze_ranges_epoch=1")
+V1 = (*CLASSIFY, "train.epochs=5", "train.batch_size=32", "qat.batch_size=32", "qat.freeze_batch_norm_epoch=0")
+V2 = (*CLASSIFY, "train.epochs=5")
+SCNN = (*SEGMENT, "train.epochs=12", "qat.freeze_batch_norm_epoch=0")
+DEEPLAB = (*SEGMENT, "train.epochs=10", "qat.freeze_batch_norm_epoch=0")
+# name of the row -> what is set in [model] besides
+STRIDES = {"": (), " os8": ("model.output_stride=8",)}
+ASPP = {"": (), " aspp": ("model.pyramid=true",)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One network with its options.
+
+    Attributes:
+        name: of the table; `folder` is its folder. split: what float and INT8 are judged on.
+        recipe: a shipped one; `changes` are its `--set`.
+    """
+
+    name: str
+    recipe: str
+    split: str
+    changes: tuple[str, ...]
+
+    @property
+    def folder(self) -> str:
+        """The name without spaces."""
+        return self.name.replace(" ", "_")
+
+
+def _classifier(network: str, attention: str, shortened: tuple[str, ...]) -> Row:
+    return Row(
+        name=_named(network, attention),
+        recipe=f"{network}_generated",
+        split="generated:classify:val",
+        changes=(*shortened, f"model.attention={attention}"),
+    )
+
+
+def _segmenter(network: str, options: str, recipe: str, changes: tuple[str, ...]) -> Row:
+    return Row(name=f"{network}{options}", recipe=recipe, split="generated:segment:val", changes=changes)
+
+
+def _named(network: str, attention: str) -> str:
+    return network if attention == "none" else f"{network} {attention}"
+
+
+def _deeplab(backbone: str, width: float) -> list[Row]:
+    """Output strides with and without the pyramid, then the attention modules at output stride 16."""
+    network = f"deeplab_{backbone}"
+    base = (*DEEPLAB, f"model.name={network}", f"model.width={width}", "model.output_stride=16", "model.pyramid=false")
+    shapes = [
+        (f"{stride}{aspp}", (*base, *strided, *pyramid))
+        for stride, strided in STRIDES.items()
+        for aspp, pyramid in ASPP.items()
+    ]
+    gated = [(f" {name}", (*base, f"model.attention={name}")) for name in ATTENTION if name != "none"]
+    return [
+        _segmenter(network, options, "deeplab_mobilenet_v2_generated", changes) for options, changes in shapes + gated
+    ]
+
+
+ROWS: tuple[Row, ...] = tuple(
+    chain(
+        (_classifier("mobilenet_v1", attention, V1) for attention in ATTENTION),
+        (_classifier("mobilenet_v2", attention, V2) for attention in ATTENTION),
+        (
+            _segmenter(
+                "fast_scnn", _named("", attention), "fast_scnn_generated", (*SCNN, f"model.attention={attention}")
+            )
+            for attention in ATTENTION
+        ),
+        _deeplab("mobilenet_v2", 0.35),
+        _deeplab("mobilenet_v1", 0.25),
+    )
+)
