@@ -63,6 +63,20 @@ OWN: Mapping[str, tuple[str, str, str, tuple[int, int]]] = MappingProxyType(
         "v1": ("mobilenet_v1", "width = 0.25\nresolution = 32", "classify", (32, 32)),
         "v2": ("mobilenet_v2", "width = 0.25\nresolution = 32", "classify", (32, 32)),
         "scnn": ("fast_scnn", "resolution_hw = [64, 96]", "segment", (64, 96)),
+        "v2_gct": ("mobilenet_v2", 'width = 0.25\nresolution = 32\nattention = "gct"', "classify", (32, 32)),
+        "v2_cbam": ("mobilenet_v2", 'width = 0.25\nresolution = 32\nattention = "cbam"', "classify", (32, 32)),
+        "deeplab_v1": (
+            "deeplab_mobilenet_v1",
+            "width = 0.25\nresolution_hw = [64, 96]\noutput_stride = 8",
+            "segment",
+            (64, 96),
+        ),
+        "deeplab_v2": (
+            "deeplab_mobilenet_v2",
+            "width = 0.25\nresolution_hw = [65, 97]\npyramid = true",
+            "segment",
+            (65, 97),
+        ),
     }
 )
 # weights of the test data -> (network, its arguments, task, size of the input)
