@@ -122,8 +122,8 @@ def deeplab_mobilenet_v2(
         classes: 1 to 10,000.
         width: multiplies the backbone's channels, in [0.1, 4]; the head keeps 256.
         resolution_hw: input height and width in pixels, each from 64 to 4096. Logits are enlarged by half-pixel
-            centres, which meet the image's pixels where a side is a multiple of the output stride; elsewhere (513, as
-            published) they drift by up to half a position towards the border.
+            centres: of a multiple of the output stride equally far everywhere from where they were computed, which
+            training learns; elsewhere (513, as published) they drift by up to half a position towards the border.
         output_stride: 16, or 8 for twice the resolution and three times the multiply-adds.
         pyramid: atrous spatial pyramid pooling; twice the parameters.
         dropout: before the logits, in [0, 0.95].

@@ -20,8 +20,10 @@ Table = Mapping[str, Any]
 NAME = "own"
 HOLDOUT = 0.1
 RESOLUTION = 224
-LONGEST_SIDE, STEP, SHORTEST_SIDE = 512, 8, 64
-"""A segmenter's input, in pixels: Fast-SCNN takes multiples of 8 from 64 on, DeepLab any size."""
+LONGEST_SIDE, SHORTEST_SIDE = 512, 64
+STEP, ATROUS_STEP = 8, 16
+"""A segmenter's input and its crops, in pixels: Fast-SCNN takes multiples of 8 from 64 on. DeepLab takes any size; of
+multiples of its output stride, crops and whole images lie alike under the positions of the logits (docs/deeplab.md)."""
 CROP = 0.8
 """Share of a segmenter's input, along both sides, that its training images have."""
 LEAST_STEPS, MOST_EPOCHS = 900, 200
@@ -239,15 +241,16 @@ def own_recipe(
         )
     recipe = parse_recipe(tree, "the recipe for these images")
     if DEFAULTS[images.task].whole_scenes and recipe.train.crop_hw is None:
-        crop_hw = tuple(_stepped(CROP * side) for side in (recipe.preprocess.height, recipe.preprocess.width))
+        step = _step(recipe.model.name)
+        crop_hw = tuple(_stepped(CROP * side, step) for side in (recipe.preprocess.height, recipe.preprocess.width))
         return recipe.model_copy(update={"train": recipe.train.model_copy(update={"crop_hw": crop_hw})})
     return recipe
 
 
-def segmenter_size_hw(size_hw: tuple[int, int]) -> tuple[int, int]:
+def segmenter_size_hw(size_hw: tuple[int, int], step: int = STEP) -> tuple[int, int]:
     """The input of a segmenter for images of this size: at most LONGEST_SIDE long, in steps that the network takes."""
     scale = min(1.0, LONGEST_SIDE / max(size_hw))
-    height, width = (_stepped(side * scale) for side in size_hw)
+    height, width = (_stepped(side * scale, step) for side in size_hw)
     return height, width
 
 
@@ -257,8 +260,12 @@ def _epochs(train: Table, count: int) -> int:
     return int(max(train["epochs"], min(MOST_EPOCHS, -(-LEAST_STEPS // steps))))
 
 
-def _stepped(side: float) -> int:
-    return max(SHORTEST_SIDE, STEP * round(side / STEP))
+def _step(model: str) -> int:
+    return ATROUS_STEP if _takes(model, "output_stride") else STEP
+
+
+def _stepped(side: float, step: int) -> int:
+    return max(SHORTEST_SIDE, step * round(side / step))
 
 
 def _shorten_warmup(train: Any, overrides: Sequence[str]) -> None:
@@ -275,7 +282,8 @@ def _network(images: Images, defaults: Table, model: str | None, weights: Weight
     name = model or (weights.model if weights else DEFAULTS[images.task].model)
     arguments = dict(defaults) | ({} if weights is None else dict(weights.arguments))
     if DEFAULTS[images.task].whole_scenes:
-        arguments.setdefault("resolution_hw", list(segmenter_size_hw(images.size_hw or (LONGEST_SIDE, LONGEST_SIDE))))
+        size_hw = segmenter_size_hw(images.size_hw or (LONGEST_SIDE, LONGEST_SIDE), _step(name))
+        arguments.setdefault("resolution_hw", list(size_hw))
     else:
         arguments.setdefault("resolution", RESOLUTION)
     return {"name": name, **arguments, "classes": images.classes}

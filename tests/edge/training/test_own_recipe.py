@@ -83,6 +83,13 @@ def test_the_size_of_a_segmenter_is_one_that_the_network_takes() -> None:
     assert segmenter_size_hw((20, 2000)) == (64, 512)
 
 
+def test_deeplab_gets_multiples_of_its_output_stride() -> None:
+    """Elsewhere crops and whole images would lie differently under the positions of the logits."""
+    atrous = own_recipe(DATA, replace(MASKS, size_hw=(360, 480)), model="deeplab_mobilenet_v2")
+    assert (atrous.preprocess.height, atrous.preprocess.width, atrous.train.crop_hw) == (352, 480, (288, 384))
+    assert atrous.model.arguments["resolution_hw"] == [352, 480]
+
+
 def test_what_does_not_hold_is_refused() -> None:
     with pytest.raises(UsageError, match="nothing to learn from images alone"):
         own_recipe(DATA, Images(task="images", classes=0, count=9))
