@@ -207,8 +207,8 @@ def _examined(
     artifact: Artifact, request: "Request", report: "Report", *, rank: bool | None, **options: Any
 ) -> "tuple[Report, Examination | None]":
     """Rank the layers where that is asked for, or where one of their floors failed, and name those at fault."""
-    failed = next((finding.check for finding in report.verdict.faults if finding.check in RANKED), None)
-    if rank is False or (rank is None and failed is None):
+    failed = list(dict.fromkeys(finding.check for finding in report.verdict.faults if finding.check in RANKED))
+    if rank is False or (rank is None and not failed):
         return report, None
     from edge.verification.sensitivity.examination import Effort, examine
 
@@ -221,9 +221,8 @@ def _examined(
             raise
         tell(f"note: layers are not ranked: {error}")
         return report, None
-    if failed is None:
-        return report, examination
-    at_fault = (*examination.at_fault(failed), *report.verdict.at_fault)
+    by = dict.fromkeys(failed[:1] + [check for check in failed if check == "boundary"])  # boundaries have their own
+    at_fault = (*(fault for check in by for fault in examination.at_fault(check)), *report.verdict.at_fault)
     return replace(report, verdict=replace(report.verdict, at_fault=at_fault)), examination
 
 

@@ -36,7 +36,7 @@ def band_width(shape_hw: tuple[int, ...], dilation_ratio: float) -> int:
 def boundary_band(mask: Mask, width: int) -> Mask:
     """The pixels of a mask that are at most `width` from a pixel outside it; what lies around the image is outside.
 
-    The mask minus its erosion by a 3x3 square, `width` times, which is once by a square of 2 * width + 1 (section 3.4).
+    The mask minus its erosion by a 3x3 square, `width` times, which is once by a square of 2 * width + 1.
     """
     return np.asarray(mask & map_bands(mask.astype(np.uint8), [width])[0], dtype=np.bool_)
 
@@ -46,7 +46,9 @@ def boundary_iou(predicted: Mask, truth: Mask, dilation_ratio: float) -> float:
 
     The band of a mask is the mask minus its erosion by a 3x3 square, d times, where
     d = max(1, round(dilation_ratio * image diagonal)); the image edge counts as boundary.
-    (Cheng et al., CVPR 2021, section 3.4; ratio 0.02 for COCO, 0.005 for Cityscapes.)
+    (Cheng et al., CVPR 2021, arXiv 2103.16562: |(G_d and G) and (P_d and P)| / |(G_d and G) or (P_d and P)|, with the
+    band G_d and G as in the authors' code, bowenc0221/boundary-iou-api, boundary_iou/utils/boundary_utils.py,
+    `mask_to_boundary`; ratio 0.02 for COCO, 0.005 for Cityscapes.)
 
     Args:
         predicted, truth: bool (h, w), same shape.

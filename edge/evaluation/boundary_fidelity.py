@@ -2,7 +2,7 @@
 
 Most pixels that quantization changes lie at class boundaries, where the float network is undecided too. The inside of
 things hides them in mean IoU, and a changed pixel far from every boundary is the alarming one. So boundaries are
-counted alone, by Boundary IoU with the parent as the truth (Cheng et al., CVPR 2021, section 3.4), and distances too.
+counted alone, by Boundary IoU with the parent as the truth (Cheng et al., CVPR 2021), and distances too.
 """
 
 from typing import Any

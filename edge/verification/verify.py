@@ -174,7 +174,7 @@ def _fidelity_entry(runtime: Runtime, images: Images) -> Fidelity:
 
 
 def _accuracy_entries(comparison: Comparison, images: Images) -> tuple[Accuracy, ...]:
-    """The accuracy of the reference, of every runtime and of the float parent; nothing without labels."""
+    """Accuracy, then Boundary IoU, of the reference, of every runtime and of the float parent; none without labels."""
     measure = measure_of(images.artifact)
     if measure is None or images.split is None:
         return ()
@@ -182,12 +182,16 @@ def _accuracy_entries(comparison: Comparison, images: Images) -> tuple[Accuracy,
     return tuple(
         Accuracy(
             subject=participant.subject,
-            metric=measure.metric,
-            value=participant.value,
+            metric=metric,
+            value=value,
             split=images.origin,
             split_sha256=images.split.sha256,
             images=images.count,
         )
-        for participant in everyone
-        if participant.value is not None
+        for metric, values in {
+            measure.metric: [participant.value for participant in everyone],
+            "boundary_miou": [participant.boundary for participant in everyone],
+        }.items()
+        for participant, value in zip(everyone, values, strict=True)
+        if value is not None
     )

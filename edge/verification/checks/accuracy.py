@@ -72,6 +72,12 @@ class Participant:
         return None if found is None or isnan(found) else float(found)
 
     @property
+    def kept_boundaries(self) -> float | None:
+        """Boundary IoU with the parent's answers as the truth, in [0, 1]; None where that was not counted."""
+        found = None if self.likeness is None else self.likeness.figures().get("parent_boundary_iou")
+        return None if found is None else float(found)
+
+    @property
     def labels(self) -> dict[str, dict[str, Any]]:
         """The figures of independent labels by name; empty for others, and without labels."""
         return {} if self._meter is None else self._meter.labels

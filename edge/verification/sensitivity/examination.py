@@ -38,12 +38,23 @@ class Examination:
     suggestions: tuple[Suggestion, ...]
 
     def at_fault(self, check: Check) -> tuple[AtFault, ...]:
-        """The layer that costs most alone, and the one whose return to float recovers most, if that is another."""
+        """The layer that costs most alone, and the one whose return to float recovers most, if that is another.
+
+        What is lost is noise of the scores; where boundaries failed, the float network's boundaries.
+        """
         layers = self.ranking.layers
-        named = [min(layers, key=lambda cost: cost.alone_rank), min(layers, key=lambda cost: cost.without_rank)]
+        edges = check == "boundary" and all(cost.alone_boundary_rank and cost.without_boundary_rank for cost in layers)
+        ranks = [_boundary_ranks(cost) if edges else (cost.alone_rank, cost.without_rank) for cost in layers]
+        named = [ranked.index(min(ranked)) for ranked in zip(*ranks, strict=True)]
+        everything = self.ranking.everything.participant.kept_boundaries or 0.0
         return tuple(
-            AtFault(check=check, operator=cost.layer.name, kind=cost.layer.kind, reason=_reason(cost, len(layers)))
-            for cost in dict.fromkeys(named)
+            AtFault(
+                check=check,
+                operator=cost.layer.name,
+                kind=cost.layer.kind,
+                reason=_boundary_reason(cost, everything) if edges else _reason(cost, len(layers)),
+            )
+            for cost in (layers[place] for place in dict.fromkeys(named))
         )
 
 
@@ -73,6 +84,18 @@ def examine(
 
 def _worst_share(cost: LayerCost) -> float:
     return max(cost.alone_noise_share, cost.recovered_share)
+
+
+def _boundary_ranks(cost: LayerCost) -> tuple[int, int]:
+    return cost.alone_boundary_rank or 0, cost.without_boundary_rank or 0
+
+
+def _boundary_reason(cost: LayerCost, everything: float) -> str:
+    alone, without = (trial.participant.kept_boundaries or 0.0 for trial in (cost.alone, cost.without))
+    return (
+        f"alone it keeps {alone:.2%} of the float network's boundaries (place {cost.alone_boundary_rank}); left in "
+        f"float, {without:.2%} are kept (place {cost.without_boundary_rank}), with every layer rounded {everything:.2%}"
+    )
 
 
 def _reason(cost: LayerCost, count: int) -> str:

@@ -49,6 +49,8 @@ class LayerCost:
         alone_rank, without_rank: place in the order of `alone_noise_share` and of `recovered_share`, from 1.
         alone_noise_share: noise of `alone`, in [0, inf). recovered_share: what of all noise is gone in `without`; may
             be negative, where the layer's error cancels another's.
+        alone_boundary_rank, without_boundary_rank: of a segmenter, place in the order of how little of the float
+            network's boundaries is kept in `alone`, and how much in `without` (`Participant.kept_boundaries`).
     """
 
     layer: Layer
@@ -58,6 +60,8 @@ class LayerCost:
     recovered_share: float
     alone_rank: int
     without_rank: int
+    alone_boundary_rank: int | None
+    without_boundary_rank: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,7 +220,7 @@ class _Bench:
                 trial.error += real_difference(reference, output)
         for row, index in enumerate(indices):
             trial.participant.add(index, found[0][row : row + 1], self._info)
-            trial.participant.compare(self.reference, index)
+            trial.participant.compare(self.reference, index, closely=True)
 
 
 def _ordered(layers: Sequence[Layer], bench: _Bench) -> tuple[LayerCost, ...]:
@@ -224,8 +228,11 @@ def _ordered(layers: Sequence[Layer], bench: _Bench) -> tuple[LayerCost, ...]:
     alone: Mapping[int, float] = {place: _share(trial.error.noise, noise) for place, trial in bench.alone.items()}
     recovered = {place: 1.0 - _share(trial.error.noise, noise) for place, trial in bench.without.items()}
     by_alone = sorted(layers, key=lambda layer: -alone[layer.place])
-    by_recovered = sorted(layers, key=lambda layer: -recovered[layer.place])
-    place_without = {layer.place: rank for rank, layer in enumerate(by_recovered, start=1)}
+    place_without = _ranks({place: -share for place, share in recovered.items()})
+    kept = {place: trial.participant.kept_boundaries for place, trial in bench.alone.items()}
+    kept_without = {place: trial.participant.kept_boundaries for place, trial in bench.without.items()}
+    place_kept = _ranks({place: share for place, share in kept.items() if share is not None})
+    place_kept_without = _ranks({place: -share for place, share in kept_without.items() if share is not None})
     return tuple(
         LayerCost(
             layer=layer,
@@ -235,9 +242,16 @@ def _ordered(layers: Sequence[Layer], bench: _Bench) -> tuple[LayerCost, ...]:
             recovered_share=recovered[layer.place],
             alone_rank=rank,
             without_rank=place_without[layer.place],
+            alone_boundary_rank=place_kept.get(layer.place),
+            without_boundary_rank=place_kept_without.get(layer.place),
         )
         for rank, layer in enumerate(by_alone, start=1)
     )
+
+
+def _ranks(values: Mapping[int, float]) -> dict[int, int]:
+    """Places in ascending order, from 1."""
+    return {key: rank for rank, key in enumerate(sorted(values, key=lambda key: values[key]), start=1)}
 
 
 def _share(part: float, whole: float) -> float:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from edge.artifact.manifest import Artifact
+from edge.verification.checks.accuracy import Participant
 from edge.verification.sensitivity.examination import Examination
 from edge.verification.sensitivity.ranking import LayerCost, Ranking
 from edge.verification.verify import Report
@@ -78,7 +79,16 @@ def layer_row(cost: LayerCost) -> Row:
         "without_agreement": cost.without.participant.agreement,
         "alone_value": cost.alone.participant.value,
         "without_value": cost.without.participant.value,
+        "alone_boundary_rank": cost.alone_boundary_rank,
+        "without_boundary_rank": cost.without_boundary_rank,
+        "alone_boundary": _likeness(cost.alone.participant),
+        "without_boundary": _likeness(cost.without.participant),
     }
+
+
+def _likeness(participant: Participant) -> dict[str, Any] | None:
+    """Of a segmenter, how alike its class maps are to the float network's; see `BoundaryFidelity.figures`."""
+    return None if participant.likeness is None else participant.likeness.figures()
 
 
 def ranking_row(ranking: Ranking) -> Row:
@@ -92,8 +102,10 @@ def ranking_row(ranking: Ranking) -> Row:
         "rounded_sqnr_db": ranking.everything.error.sqnr_db,
         "rounded_agreement": ranking.everything.participant.agreement,
         "rounded_value": ranking.everything.participant.value,
+        "rounded_boundary": _likeness(ranking.everything.participant),
         "simulation_sqnr_db": ranking.simulation.error.sqnr_db,
         "simulation_agreement": ranking.simulation.participant.agreement,
+        "simulation_boundary": _likeness(ranking.simulation.participant),
         "layers_with_parent_weights": len(ranking.weights.from_parent),
         "layers_with_integer_weights": len(ranking.weights.from_integers),
     }

@@ -55,17 +55,20 @@ def _print_ranking(examination: "Examination") -> None:
         )
     )
     table = Table()
-    for column in ("layer", "", "alone: of all noise", "SQNR", "decisions kept", "left float: recovered", "place"):
+    edges = any(cost.alone_boundary_rank for cost in ranking.layers)
+    kept = "boundaries kept" if edges else "decisions kept"
+    for column in ("layer", "", "alone: of all noise", "SQNR", kept, "left float: recovered", "place"):
         words = column in ("layer", "")
         table.add_column(column, overflow="fold", no_wrap=words, justify="left" if words else "right")
     for cost in ranking.layers[:MOST_LAYERS]:
-        agreement = cost.alone.participant.agreement
+        alone = cost.alone.participant
+        share = alone.kept_boundaries if edges else alone.agreement
         table.add_row(
             cost.layer.name,
             cost.layer.kind,
             f"{cost.alone_noise_share:.1%}",
             f"{cost.alone.error.sqnr_db:.1f} dB",
-            "" if agreement is None else f"{agreement:.2%}",
+            "" if share is None else f"{share:.2%}",
             f"{cost.recovered_share:.1%}",
             str(cost.without_rank),
         )

@@ -170,18 +170,22 @@ def test_kernels_that_are_not_exact_are_held_to_one_quantum_per_operator(make: M
     assert kinds["operators"].passed is True
 
 
-def test_the_figures_go_into_the_manifest_once(make: Make, splits: dict[str, Split], tmp_path: Path) -> None:
-    """Recorded twice, every subject stands there once; the artifact still opens."""
+@pytest.mark.parametrize(("task", "metrics"), [("classify", ["top1"]), ("segment", ["miou", "boundary_miou"])])
+def test_the_figures_go_into_the_manifest_once(
+    make: Make, splits: dict[str, Split], tmp_path: Path, task: str, metrics: list[str]
+) -> None:
+    """Recorded twice, every subject and metric stands there once; the artifact still opens."""
     copy = tmp_path / "copy"
-    shutil.copytree(make("classify", "int8").folder, copy)
+    shutil.copytree(make(task, "int8").folder, copy)
     for _ in range(2):
         artifact = open_artifact(copy)
-        parent = make("classify", "float32").folder
-        record(artifact, verify(artifact, Request(split=splits["classify"], parent=parent)))
+        parent = make(task, "float32").folder
+        record(artifact, verify(artifact, Request(split=splits[task], parent=parent)))
     manifest = open_artifact(copy).manifest
     assert next((entry.engine, entry.differing) for entry in manifest.fidelity) == ("litert", 0)
     assert len(manifest.fidelity) == 2
-    assert len(manifest.accuracy) == 4  # simulation, LiteRT, ONNX Runtime, parent
+    # Simulation, LiteRT, ONNX Runtime, parent.
+    assert [entry.metric for entry in manifest.accuracy] == [metric for metric in metrics for _ in range(4)]
 
 
 def test_a_stripped_artifact_is_held_against_its_own_file(make: Make, tmp_path: Path) -> None:

@@ -155,9 +155,22 @@ def test_verify_ranks_when_boundaries_fail_and_names_a_layer(
     capsys.readouterr()
     quick = ["--accuracy-floor", "0", "--rank-samples", "1", "--operator-samples", "0", "--json"]
     assert main([*arguments, *quick]) == 1
-    verdict = json.loads(capsys.readouterr().out.splitlines()[-1])
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    verdict = rows[-1]
     assert verdict["thresholds"]["boundary_floor"] == {"value": 1.0, "origin": "command line"}
-    assert verdict["at_fault"] and {fault["check"] for fault in verdict["at_fault"]} == {"boundary"}
+    layers = [row for row in rows if row["row"] == "layer"]
+    by_rank = sorted(layers, key=lambda row: row["alone_boundary_rank"])
+    kept = [row["alone_boundary"]["parent_boundary_iou"] for row in by_rank]
+    assert kept == sorted(kept) and kept[0] < kept[-1]
+    worst = by_rank[0]
+    back = next(row for row in layers if row["without_boundary_rank"] == 1)
+    assert back["without_boundary"]["parent_boundary_iou"] >= max(
+        row["without_boundary"]["parent_boundary_iou"] for row in layers
+    )
+    named = list(dict.fromkeys([worst["layer"], back["layer"]]))
+    assert [fault["operator"] for fault in verdict["at_fault"]] == named
+    assert {fault["check"] for fault in verdict["at_fault"]} == {"boundary"}
+    assert "of the float network's boundaries (place 1)" in verdict["at_fault"][0]["reason"]
 
 
 def test_verify_ranks_a_sound_artifact_on_request_only(make_bad: MakeBad, capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,6 +28,7 @@ def layer(name: str, rank: int, alone: float | None, recovered: float) -> dict[s
         "recovered_share": recovered,
         "alone_sqnr_db": 31.25,
         "alone_agreement": 0.875,
+        "alone_boundary_rank": None,
     }
 
 
@@ -106,6 +107,26 @@ def test_everything_that_was_found_stands_on_the_page() -> None:
         "ab" * 32,
     ):
         assert expected in text, expected
+
+
+def test_where_pixels_changed_stands_beside_all_pixels() -> None:
+    """Of a segmenter; without a changed pixel there is nothing to show."""
+    figures = {
+        "parent_iou": 0.951,
+        "parent_boundary_iou": 0.815,
+        "changed_share": 0.0086,
+        "changed_within_px": {"1": 0.781, "2": 0.891, "4": 0.957},
+        "pixels_within_px": {"1": 0.044, "2": 0.084, "4": 0.156},
+    }
+    plain = content()
+    plain["findings"].append({**finding("boundary", "model.tflite in litert", None, "boundary IoU 19.59%"), **figures})
+    plain["layers"][0] |= {"alone_boundary_rank": 2, "alone_boundary": figures}
+    text = text_of(verdict_page(plain))
+    assert "areas kept 95.1% edges kept 81.5% pixels changed 0.9%" in text
+    assert "of these within 1 px 78.1% 4.4% of these within 2 px 89.1% 8.4% of these within 4 px 95.7% 15.6%" in text
+    assert "87.5% of decisions kept, 81.5% of boundaries (place 2)" in text
+    plain["findings"][-1] |= {"changed_share": 0.0, "changed_within_px": {"1": None, "2": None, "4": None}}
+    assert "Where pixels changed" not in text_of(verdict_page(plain))
 
 
 def test_a_verdict_to_ship_says_so() -> None:
