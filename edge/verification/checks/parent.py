@@ -13,16 +13,19 @@ import torch
 from edge.artifact.manifest import Artifact, file_sha256, open_artifact
 from edge.artifact.model_file import Meaning, TensorInfo
 from edge.artifact.output_form import score_count
-from edge.errors import ModelFileError, UsageError
+from edge.errors import ModelFileError, UnsupportedError, UsageError
 from edge.execution.float_run import FloatRun
 from edge.files.bounded_file import is_dir, is_file
 from edge.graph.analyses.output_meaning import Proof, proof_of
 from edge.graph.graph import Graph
 from edge.graph.importers.onnx.parsing.file import model_sha256, open_inputs
 from edge.graph.importers.onnx.reader import read_onnx
+from edge.predictor.selftest import model_input
 from edge.quantization.qat.freeze import float_graph
 from edge.training.checkpoint import read_checkpoint, restore_module
 from edge.verification.checks.onnx_reference import OnnxReference
+from edge.verification.checks.own_answers import OwnAnswers
+from edge.verification.checks.subject import open_subject
 from edge.vision.pixels import in_layout, normalize
 from edge.vision.preprocess import Preprocess
 
@@ -77,29 +80,39 @@ def _sha256(path: Path) -> str:
 def _open(path: Path, artifact: Artifact) -> Parent:
     preprocess = artifact.manifest.preprocess
     if is_dir(path):
-        return _from_artifact(path, preprocess)
+        return _from_artifact(path, preprocess, len(artifact.manifest.labels.names))
     if path.suffix == ".safetensors":
         return _from_checkpoint(path, artifact)
     if path.suffix == ".onnx":
         return _from_onnx(path, preprocess, artifact)
-    raise UsageError(f"{path}: a float parent is an artifact folder, a checkpoint or an .onnx file")
+    wrap = "; wrap it: edge convert FILE --card CARD -o FOLDER" if path.suffix == ".tflite" else ""
+    raise UsageError(f"{path}: a float parent is an artifact folder, a checkpoint or an .onnx file{wrap}")
 
 
-def _from_artifact(path: Path, preprocess: Preprocess) -> Parent:
+def _from_artifact(path: Path, preprocess: Preprocess, classes: int) -> Parent:
+    """Executed as `edge verify` executes it, by its own mean and std: what images are cut to must be the artifact's."""
     other = open_artifact(path)
     if other.manifest.precision != "float32":
         raise UsageError(f"{path}: is an INT8 artifact; the parent must be float")
-    if other.manifest.preprocess != preprocess:
+    own = other.manifest.preprocess
+    numbers = {} if own.fit == "letterbox" else {"mean": own.mean, "std": own.std}  # a letterbox is filled with mean
+    if own != preprocess.model_copy(update=numbers):
         raise UsageError(f"{path}: preprocesses images otherwise than the artifact; accuracies cannot be compared")
-    files = [file for file in other.manifest.files if file.format == "onnx"]
-    if not files:
-        raise UsageError(f"{path}: holds no ONNX file that could be executed as the parent")
-    run = FloatRun(read_onnx(other.read(files[0].path)))
+    if len(other.manifest.labels.names) != classes:
+        raise UsageError(f"{path}: has {len(other.manifest.labels.names)} classes, the artifact {classes}")
+    subject = open_subject(other)
+    file = subject.source
+
+    def graph() -> Graph:
+        if isinstance(subject.reference, OwnAnswers):
+            raise UnsupportedError(f"{path}: {subject.reference.reason}")
+        return subject.graphs[file.path]
+
     return Parent(
         name=str(path),
-        info=files[0].outputs[files[0].answer],
-        predict=lambda pixels: run.run([in_layout(normalize(pixels, preprocess), "nchw")])[files[0].answer],
-        graph=lambda: run.graph,
+        info=file.outputs[file.answer],
+        predict=lambda pixels: subject.answers(model_input(pixels, file, own))[file.answer],
+        graph=graph,
     )
 
 

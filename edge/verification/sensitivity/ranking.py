@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -263,9 +263,30 @@ def _share(part: float, whole: float) -> float:
 def _told(subject: Subject) -> Graph:
     """The source's graph with the outputs that are told, see `ModelFile.told`."""
     graph, told = subject.graphs[subject.source.path], subject.source.told
+    if subject.artifact.manifest.provenance.road == "as is":
+        graph = _rectified(graph)
     if len(told) == len(graph.outputs):
         return graph
     return rebuild(graph, graph.operators, outputs=tuple(graph.outputs[place] for place in told))
+
+
+def _rectified(graph: Graph) -> Graph:
+    """A rectifier said where a file says it by the range alone: integers cut at zero (and six) and no activation.
+
+    TensorFlow's first quantized files are so. Its integers stay the same; in float such a layer had no bound.
+    """
+    operators = []
+    for operator in graph.operators:
+        tensor = graph.tensors[operator.outputs[0]]
+        if operator.attributes.get("activation") == "none" and tensor.quantization is not None:
+            limits, scale = np.iinfo(tensor.dtype), float(tensor.quantization.scale[0])
+            if tensor.data is None and int(tensor.quantization.zero_point[0]) == limits.min:
+                six = abs(scale * (int(limits.max) - int(limits.min)) - 6.0) <= scale
+                operator = replace(
+                    operator, attributes={**operator.attributes, "activation": "relu6" if six else "relu"}
+                )
+        operators.append(operator)
+    return rebuild(graph, operators)
 
 
 def _ending_in_scores(graph: Graph) -> Graph:

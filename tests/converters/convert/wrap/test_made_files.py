@@ -1,6 +1,7 @@
 """Finished files of any form are wrapped: several outputs, no batch axis, 8 and 16 bits, float, scores per cell."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,16 @@ from onnx import TensorProto
 
 from converters.convert.bare_file import convert_file
 from converters.convert.wrap import WrapOptions, wrap_file
+from converters.tflite.writer import tflite_bytes
 from edge.artifact.manifest import Artifact, open_artifact
 from edge.data.generated import generated_split
 from edge.engines.engine import open_session
 from edge.errors import UsageError
+from edge.graph.importers.tflite.reader import read_tflite
 from edge.predictor.predictor import Predictor
 from edge.predictor.selftest_archive import read_selftest
+from edge.verification.checks.parent import find_parent
+from edge.verification.sensitivity.examination import Effort, examine
 from edge.verification.verify import Request, verify
 from edge.vision.encoding import input_encoder
 from edge.vision.pixels import resize
@@ -113,7 +118,7 @@ def test_an_onnx_file_of_integers_takes_its_scales_from_the_graph(tmp_path: Path
         node("MatMul", "md w", "l"),
         node("QuantizeLinear", "l t z", "y"),
     ]
-    constants = {**scales, "z": np.array(128, np.uint8), "zw": np.array(0, np.int8)}
+    constants: dict[str, np.ndarray] = {**scales, "z": np.array(128, np.uint8), "zw": np.array(0, np.int8)}
     constants["wq"] = np.array([[16, -16, 0], [0, 16, 16], [3, 5, -7]], np.int8)
     proto = model(nodes, {"y": (1, 3)}, constants, shape=(1, 3, 8, 8), dtype=TensorProto.UINT8)
     proto.graph.output[0].type.tensor_type.elem_type = TensorProto.UINT8
@@ -127,6 +132,29 @@ def test_an_onnx_file_of_integers_takes_its_scales_from_the_graph(tmp_path: Path
     assert found.data["differing"] == 0
     real = Predictor.load(artifact).values(FRAME, colour_order="rgb")
     assert np.array_equal(real, (raw_answer(source, artifact, 0)[0].astype(np.float32) - 128) / 16)
+
+
+def test_a_rectifier_that_only_the_range_says_is_one_in_float_too(
+    quantized: Callable[..., Path], card: MakeCard
+) -> None:
+    """TensorFlow's first quantized files name no activation: layers rank as those of the file that names it."""
+    source = quantized()
+    graph = read_tflite(source)
+    plain = [
+        replace(operator, attributes={**operator.attributes, "activation": "none"})
+        if operator.attributes.get("activation") == "relu"
+        else operator
+        for operator in graph.operators
+    ]
+    assert plain != list(graph.operators)
+    unnamed = source.with_name("unnamed.tflite")
+    unnamed.write_bytes(tflite_bytes(replace(graph, operators=tuple(plain))))
+    assert unnamed.read_bytes() != source.read_bytes()
+    noises = []
+    for file in (source, unnamed):
+        ranking = examine(wrap_file(file, file.with_suffix(""), WrapOptions(card=card())), Request(), Effort()).ranking
+        noises.append({cost.layer.name: cost.alone_noise_share for cost in ranking.layers})
+    assert noises[0] == noises[1]
 
 
 def test_what_the_simulation_does_not_cover_is_said_and_decides_nothing(tmp_path: Path, card: MakeCard) -> None:
@@ -160,6 +188,32 @@ def test_a_card_that_contradicts_the_file_is_refused(
     with pytest.raises(UsageError, match=told):
         wrapped(source, card(said, **numbers))
     assert not source.with_name("artifact").exists()
+
+
+def test_a_wrapped_float_file_is_a_parent(quantized: Callable[..., Path], several: Path, card: MakeCard) -> None:
+    """By its own mean and std, its own output and layout; another size of images or other classes are refused."""
+    artifact = wrapped(quantized(), card())
+    source = several.with_name("float.tflite")
+    convert_file(several, source)
+    for file in (several, source):
+        parent = wrap_file(
+            file, file.with_name(f"parent_{file.suffix[1:]}"), WrapOptions(card=card("output = 2", mean=127.0))
+        )
+        found = find_parent(artifact, parent.folder)
+        assert (
+            found is not None and found.info == parent.manifest.files[0].outputs[2] and len(found.graph().outputs) == 3
+        )
+        pixels = resize(FRAME, artifact.manifest.preprocess)[None]
+        predicted = found.predict(pixels)
+        assert np.abs(predicted - raw_answer(file, parent, 2)).max() < 1e-6 and predicted.shape == (1, 3)
+        report = verify(artifact, Request(parent=parent.folder))
+        assert report.parent == str(parent.folder) and report.verdict.ship
+    four = card("output = 0", task="segment", names='["a", "b", "c", "d"]')
+    other = wrap_file(several, several.with_name("other"), WrapOptions(card=four))
+    with pytest.raises(UsageError, match="has 4 classes, the artifact 3"):
+        find_parent(artifact, other.folder)
+    with pytest.raises(UsageError, match=r"a checkpoint or an \.onnx file; wrap it"):
+        find_parent(artifact, source)
 
 
 def test_half_of_the_steps_is_noted(quantized: Callable[..., Path], card: MakeCard) -> None:

@@ -1,11 +1,15 @@
 """The official MobileNet, DeepLab and Visual Wake Words files as artifacts: every byte theirs, every answer exact."""
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from converters.convert.wrap import WrapOptions, wrap_file
+from converters.packaging.starter_card import starter_card
 from edge.artifact.manifest import Artifact
 from edge.data.open_split import open_split
 from edge.data.splits import Split
@@ -23,8 +27,21 @@ CLASSIFIERS = {
     "mobilenet_v2_1.0_224_quant": (224, 128.0, 128.0),
     "tf2_mobilenet_v2_1.0_224_ptq": (224, 127.0, 127.5),
     "mobilenet_v1_0.25_224_1_default_1": (224, 127.5, 127.5),
+    "mobilenet_v1_0.25_224_quant": (224, 128.0, 128.0),
+    "mobilenet_v1_0.5_160_quant": (160, 128.0, 128.0),
+    "mobilenet_v1_0.75_192_quant": (192, 128.0, 128.0),
+    "mobilenet_v1_1.0_224_quant_joined": (224, 128.0, 128.0),
 }
-SEGMENTERS = ("deeplabv3_mnv2_dm05_pascal_quant", "deeplab_mobilenet_edgetpu_slim_cityscapes_quant")
+SEGMENTERS = (
+    "deeplabv3_mnv2_dm05_pascal_quant",
+    "deeplab_mobilenet_edgetpu_slim_cityscapes_quant",
+    "deeplabv3_mnv2_pascal_quant",
+)
+
+
+def some_slow(names: Iterable[str], quick: int) -> list[Any]:
+    """The first ones in every run, the others in the sweep."""
+    return [pytest.param(name, marks=pytest.mark.slow if place >= quick else ()) for place, name in enumerate(names)]
 
 
 def card_of(folder: Path, task: str, names: tuple[str, ...], size: int, mean: float, std: float, fit: str) -> Path:
@@ -58,7 +75,7 @@ def wrapped(test_data: Path, name: str, card: Path) -> Artifact:
     return artifact
 
 
-@pytest.mark.parametrize("name", CLASSIFIERS)
+@pytest.mark.parametrize("name", some_slow(CLASSIFIERS, 4))
 def test_classifiers_answer_as_the_file_does(test_data: Path, tmp_path: Path, name: str) -> None:
     """The self-test, the simulation and photographs: 0 values differ, and top-1 is that of the file's raw answers."""
     size, mean, std = CLASSIFIERS[name]
@@ -82,7 +99,7 @@ def test_classifiers_answer_as_the_file_does(test_data: Path, tmp_path: Path, na
     assert found["top1"] == right / 12 and (right >= 8 or "0.25" in name)
 
 
-@pytest.mark.parametrize("name", SEGMENTERS)
+@pytest.mark.parametrize("name", some_slow(SEGMENTERS, 2))
 def test_segmenters_answer_class_maps(test_data: Path, tmp_path: Path, name: str) -> None:
     """An arg-max of 513x513 cells, exact in the simulation; another number of names is refused."""
     classes = 21 if "pascal" in name else 19
@@ -99,6 +116,32 @@ def test_segmenters_answer_class_maps(test_data: Path, tmp_path: Path, name: str
     wrong = card_of(tmp_path, "segment", names[1:], 513, 128.0, 128.0, "stretch")
     with pytest.raises(UsageError, match=f"{classes - 1} class names, and the file's ArgMax chooses from {classes}"):
         wrapped(test_data, name, wrong)
+
+
+def begun_card(test_data: Path, folder: Path, name: str) -> Path:
+    """The card that the file begins, and what its publisher says beside it: bilinear, 0.875 of the middle, -1 to 1."""
+    said = {"colour_order": '"rgb"', "interpolation": '"bilinear"', "fit": '"crop"', "file": '"labels.txt"'}
+    said |= dict.fromkeys(("mean", "std"), "[127.5, 127.5, 127.5]")
+    text = "\n".join(starter_card(test_data / "models" / f"{name}.tflite"))
+    for key, value in said.items():
+        text = re.sub(rf'^{key} = "FILL IN"', f"{key} = {value}", text, flags=re.MULTILINE)
+    (folder / "labels.txt").write_text("\n".join(imagenet_names(test_data)))
+    card = folder / "card.toml"
+    card.write_text(text.replace("crop_fraction = 1.0", "crop_fraction = 0.875"))
+    return card
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_accuracy_on_500_photographs_is_that_of_the_file_alone(test_data: Path, tmp_path: Path, name: str) -> None:
+    """Measured without this product, by the table of the data's README: top-1 and top-5, not one photograph more."""
+    row = re.search(rf"^\| {re.escape(name)} \|.*$", (test_data / "README.md").read_text(), re.MULTILINE)
+    assert row is not None
+    told = [float(cell) for cell in row.group().split("|")[4:6]]
+    predictor = Predictor.load(wrapped(test_data, name, begun_card(test_data, tmp_path, name)))
+    split = photographs(test_data, tmp_path, 500, imagenet_names(test_data))
+    found = accuracy(split, lambda frames: [predictor.values(frame, colour_order="rgb") for frame in frames])
+    assert [round(100 * found[key], 1) for key in ("top1", "top5")] == told
 
 
 @pytest.mark.parametrize("name", ["vww_96_int8", "vww_96_float"])
