@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from converters.convert.foreign import read_foreign
 from converters.convert.heads import append_head
-from converters.convert.options import PLAIN, ConvertOptions
+from converters.convert.options import PLAIN, ConvertOptions, refuse_input_size
 from converters.packaging.integer_only import float_operators, require_integer_only
 from converters.packaging.package import Precision, precision_of
 from converters.passes.layout.axis_order import NeededTranspose
 from converters.passes.layout.nhwc import to_nhwc_with_reasons
 from converters.tflite.writer import tflite_bytes
-from edge.errors import FileError, UsageError
+from edge.errors import FileError
 from edge.files.atomic import check_writable, write_bytes
 from edge.files.bounded_file import check_file
 from edge.files.overwriting import refuse_inputs
@@ -68,7 +68,8 @@ def convert_file(source: Path, target: Path, options: ConvertOptions = PLAIN, *,
     Args:
         source: a float or quantized `.onnx` file, or a `.safetensors` checkpoint.
         target: the `.tflite` file.
-        options: `head`, `batch`, `shapes`, `keep_nchw_io` and `allow_float`.
+        options: `head`, `batch`, `shapes`, `keep_nchw_io` and `allow_float`; of a checkpoint also `input_size_hw`, with
+            `calibration`.
         verify: run the file in LiteRT on generated inputs before it is written, and hold it against the integer
             simulation or a float32 execution, see `refuse_wrong`.
 
@@ -117,17 +118,16 @@ def _read(source: Path, options: ConvertOptions) -> _Source:
     quantized: Mapping[str, Tensor] = {}
     notes: tuple[str, ...] = ()
     if source.suffix == ".onnx":
+        refuse_input_size(source, options)
         foreign = read_foreign(source, options)
         graph = append_head(foreign.graph, options.head or "logits")
         quantized = quantized_tensors(read_onnx(source, batch=1, shapes=options.shapes))
         notes = foreign.notes()
     elif source.suffix == ".safetensors":
-        if options.shapes:
-            raise UsageError("--input-shape is for ONNX files; a checkpoint carries its input's size")
         from converters.convert.export import export_checkpoint
-        from edge.training.checkpoint import read_checkpoint
+        from converters.convert.opened_checkpoint import open_checkpoint
 
-        graph = export_checkpoint(read_checkpoint(source), head=options.head or "logits")
+        graph = export_checkpoint(open_checkpoint(source, options), head=options.head or "logits")
         quantized = quantized_tensors(graph)
     else:
         raise FileError(source, "is neither a checkpoint (.safetensors) nor an ONNX file (.onnx)")

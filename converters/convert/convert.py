@@ -12,7 +12,8 @@ from converters.convert.calibration import Calibration
 from converters.convert.export import export_checkpoint
 from converters.convert.foreign import Foreign, read_foreign
 from converters.convert.heads import TASK_HEADS, append_head
-from converters.convert.options import PLAIN, ConvertOptions
+from converters.convert.opened_checkpoint import open_checkpoint
+from converters.convert.options import PLAIN, ConvertOptions, refuse_input_size
 from converters.packaging.output_meaning import Said, named_classes
 from converters.packaging.package import Description, checked_output, precision_of, refuse_other_folder
 from converters.packaging.provenance import provenance
@@ -25,7 +26,7 @@ from edge.files.bounded_file import check_file, is_file
 from edge.graph.analyses.output_meaning import proof_of
 from edge.graph.graph import Graph
 from edge.graph.importers.onnx.parsing.file import model_sha256
-from edge.training.checkpoint import Checkpoint, read_checkpoint
+from edge.training.checkpoint import Checkpoint
 from edge.vision.pixels import resize
 from edge.vision.preprocess import Preprocess
 
@@ -59,21 +60,16 @@ def load_source(source: Path, folder: Path, options: ConvertOptions) -> tuple[Gr
     refuse_other_folder(folder, source, options.card)
     check_file(source)
     if source.suffix == ".onnx":
+        refuse_input_size(source, options)
         return _load_onnx(source, folder, options)
     if source.suffix == ".safetensors":
-        if options.calibration is not None:
-            raise UsageError("--calibration is for foreign ONNX files; a checkpoint carries its ranges")
-        if options.shapes:
-            raise UsageError("--input-shape is for ONNX files; a checkpoint carries its input's size")
-        if options.card is not None:
-            raise UsageError("--card is for foreign ONNX files; a checkpoint carries its own task and preprocessing")
         return _load_checkpoint(source, folder, options)
     raise FileError(source, "is neither a checkpoint (.safetensors) nor an ONNX file (.onnx)")
 
 
 def _load_checkpoint(source: Path, folder: Path, options: ConvertOptions) -> tuple[Graph, Description]:
     head = options.head
-    checkpoint = read_checkpoint(source)
+    checkpoint = open_checkpoint(source, options)
     task = checkpoint.task
     heads = TASK_HEADS.get(task)
     if head is not None and not heads:
@@ -83,7 +79,7 @@ def _load_checkpoint(source: Path, folder: Path, options: ConvertOptions) -> tup
     parent = find_parent(checkpoint, source)
     quantization = QuantizationInfo(method="none")
     if checkpoint.kind == "qat":
-        quantization = QuantizationInfo(method="qat", scheme=checkpoint.recipe.scheme.model_dump(mode="json"))
+        quantization = _qat_facts(checkpoint, options.calibration)
     return graph, Description(
         name=options.name or folder.name,
         task=task,
@@ -94,13 +90,24 @@ def _load_checkpoint(source: Path, folder: Path, options: ConvertOptions) -> tup
         provenance=provenance(
             source=source,
             folder=folder,
-            recipe=checkpoint.recipe.model_dump(mode="json"),
+            recipe=(checkpoint.trained_recipe or checkpoint.recipe).model_dump(mode="json"),
+            trained_hw=checkpoint.trained_hw,
             checkpoint_sha256=checkpoint.sha256,
             parent=parent,
             parent_sha256=checkpoint.parent_sha256 if checkpoint.kind == "qat" else checkpoint.sha256,
         ),
         said=Said(values="logits", scores=checkpoint.scores),  # what the losses are of
     )
+
+
+def _qat_facts(checkpoint: Checkpoint, calibration: Calibration | None) -> QuantizationInfo:
+    """How the integers of a QAT checkpoint came to be: trained, and at another size with ranges from images."""
+    facts = QuantizationInfo(method="qat", scheme=checkpoint.recipe.scheme.model_dump(mode="json"))
+    if calibration is None:
+        return facts
+    split = calibration.chosen()
+    counted = {"calibration_sha256": split.sha256, "calibration_images": len(split), "ranges": calibration.ranges}
+    return facts.model_copy(update=counted)
 
 
 def find_parent(checkpoint: Checkpoint, source: Path) -> Path | None:

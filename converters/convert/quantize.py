@@ -27,7 +27,7 @@ def quantize_source(
 
     Args:
         source: a float `.safetensors` checkpoint or a float `.onnx` file (with a card).
-        options: `head`, `card`, `name`, `allow_float`, `io` and `shapes`.
+        options: `head`, `card`, `name`, `allow_float`, `io`, `shapes` and `input_size_hw`.
         scheme: int8 or int16 activations.
 
     Raises:

@@ -12,7 +12,7 @@ from converters.convert.build import measured_bounds
 from converters.convert.calibration import Calibration, calibration_batches
 from converters.convert.convert import card_of, load_source, selftest_images
 from converters.convert.heads import TASK_HEADS
-from converters.convert.options import PLAIN, ConvertOptions
+from converters.convert.options import PLAIN, ConvertOptions, refuse_input_size
 from converters.onnx2tf.check import as_nhwc, check_file, check_signature, check_values, written
 from converters.onnx2tf.environment import find_python
 from converters.onnx2tf.isolated import Made, run_onnx2tf
@@ -101,6 +101,7 @@ def _source(source: Path, folder: Path, options: ConvertOptions) -> tuple[FloatS
     if source.suffix != ".onnx":
         graph, description = load_source(source, folder, replace(options, calibration=None))
         return of_graph(graph), description
+    refuse_input_size(source, options)
     refuse_other_folder(folder, source, options.card)
     bounded_file.check_file(source)
     card = card_of(source, options)

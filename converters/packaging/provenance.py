@@ -21,6 +21,7 @@ def provenance(
     source: Path,
     folder: Path,
     recipe: Mapping[str, Any] | None = None,
+    trained_hw: tuple[int, int] | None = None,
     checkpoint_sha256: str | None = None,
     parent: Path | None = None,
     parent_sha256: str | None = None,
@@ -29,12 +30,13 @@ def provenance(
 
     Args:
         source: the checkpoint or ONNX file. folder: where the artifact will stand; paths are kept relative to it.
-        recipe: resolved, as plain data.
+        recipe: resolved, as plain data. trained_hw: its input size, where the artifact has another one.
         parent: the float parent's checkpoint or file, if it is at hand.
     """
     commit, dirty = _code_state()
     return Provenance(
         recipe=None if recipe is None else dict(recipe),
+        trained_resolution_hw=trained_hw,
         checkpoint_sha256=checkpoint_sha256,
         source_path=_relative(source, folder),
         parent_path=None if parent is None else _relative(parent, folder),

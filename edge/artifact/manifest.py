@@ -34,6 +34,7 @@ MAX_SELFTEST_BYTES = 2**31
 Task = Literal["classify", "segment", "detect"]
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 NotNegative = Annotated[float, Field(ge=0)]
+Side = Annotated[int, Field(ge=1, le=16384)]
 
 
 class DerivedRange(Part):
@@ -101,10 +102,12 @@ class Fidelity(Part):
 class Provenance(Part):
     """Where the artifact comes from. `parent` is the float parent's file name and hash; `road` made the TFLite file.
 
+    `trained_resolution_hw`: height and width of the training, where the model's input has another size.
     By the road `as is` nothing made it: somebody's finished file, wrapped byte for byte.
     """
 
     recipe: dict[str, Any] | None
+    trained_resolution_hw: tuple[Side, Side] | None = None
     checkpoint_sha256: Sha256 | None
     source_path: Text
     parent_path: Text | None = None

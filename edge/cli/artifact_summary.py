@@ -8,6 +8,7 @@ from edge.artifact.manifest import Artifact
 from edge.cli.bare_file_summary import transpose_entries, transpose_lines
 from edge.cli.verify import verify_written
 from edge.terminal import say, say_json, show, tell
+from edge.vision.map_positions import displaced, size_text
 
 
 def print_and_verify(artifact: Artifact, *, as_json: bool, no_verify: bool) -> int:
@@ -17,6 +18,27 @@ def print_and_verify(artifact: Artifact, *, as_json: bool, no_verify: bool) -> i
     wrapped = artifact.manifest.provenance.road == "as is"
     print_artifact(artifact, as_json=as_json, transposes=None if wrapped else remaining_transposes(artifact))
     return 0 if no_verify else verify_written(artifact)
+
+
+def size_entries(artifact: Artifact) -> dict[str, Any]:
+    """Input size and that of the training where they differ; nothing to say of others."""
+    trained = artifact.manifest.provenance.trained_resolution_hw
+    preprocess = artifact.manifest.preprocess
+    if trained is None:
+        return {}
+    return {"resolution_hw": [preprocess.height, preprocess.width], "trained_resolution_hw": list(trained)}
+
+
+def size_lines(artifact: Artifact) -> list[str]:
+    """The same in words, and what it does to a segmenter's map."""
+    if not (entries := size_entries(artifact)):
+        return []
+    size, trained = entries["resolution_hw"], entries["trained_resolution_hw"]
+    lines = [f"input {size_text(size)}, trained at {size_text(trained)}"]
+    output = artifact.manifest.files[0].outputs[artifact.manifest.files[0].answer]
+    if note := displaced(size, trained, output.stride or 1):
+        lines.append(f"note: {note}")
+    return lines
 
 
 def print_artifact(artifact: Artifact, *, as_json: bool, transposes: Any = None) -> None:
@@ -34,6 +56,7 @@ def print_artifact(artifact: Artifact, *, as_json: bool, transposes: Any = None)
                 "task": manifest.task,
                 "head": manifest.head,
                 "precision": manifest.precision,
+                **size_entries(artifact),
                 "files": {file.path: file.size_bytes for file in manifest.files},
                 "multiply_adds": manifest.cost.multiply_adds,
                 "parameters": manifest.cost.parameters,
@@ -61,6 +84,8 @@ def print_artifact(artifact: Artifact, *, as_json: bool, transposes: Any = None)
         f"{manifest.cost.multiply_adds / 1e6:.1f} M multiply-adds, {manifest.cost.parameters:,} parameters, "
         f"peak activations {manifest.cost.peak_activation_bytes / 1024:.0f} KiB"
     )
+    for words in size_lines(artifact):
+        say(words)
     for entry in manifest.quantization.derived:
         say(
             f"derived: '{entry.tensor}' scale {entry.scale:.6g}, zero point {entry.zero_point}: {entry.how}",

@@ -11,6 +11,7 @@ import click
 from edge.cli.artifact_options import afterwards, described, open_sizes, written_to
 from edge.cli.bounded_number import whole
 from edge.cli.input_shape import parse_shape
+from edge.cli.input_size import input_size
 from edge.cli.onnx2tf_options import convert_there, prepare
 from edge.cli.split_options import skip_damaged
 from edge.cli.wrap import wrap
@@ -31,7 +32,8 @@ from edge.errors import UsageError
 @click.option(
     "--calibration",
     default=None,
-    help="Images for ranges that a foreign quantized file leaves open: FILE.split.json or KIND:ROOT:PART.",
+    help="Images for ranges that a foreign quantized file leaves open, or of a QAT checkpoint at another --input-size: "
+    "FILE.split.json or KIND:ROOT:PART.",
 )
 @click.option(
     "-n", "--samples", default=None, type=whole(1), help="Use this many of them, evenly spread; all if omitted."
@@ -54,6 +56,7 @@ from edge.errors import UsageError
 )
 @click.option("--batch", type=whole(1), help="Batch of a TFLite file alone; an artifact's is 1.")
 @open_sizes
+@input_size
 @click.option(
     "--weights",
     type=click.Choice(["int8", "float16"]),
@@ -80,6 +83,7 @@ def command(
     keep_nchw_io: bool,
     batch: int | None,
     input_shapes: tuple[str, ...],
+    input_size_hw: tuple[int, int] | None,
     no_verify: bool,
     as_json: bool,
     calibration: str | None,
@@ -101,7 +105,8 @@ def command(
     if as_is or source.suffix == ".tflite":
         conversion = {
             "--head": head, "--allow-float": allow_float, "--io": io, "--keep-nchw-io": keep_nchw_io, "--batch": batch,
-            "--input-shape": input_shapes, "--weights": weights, "--via": via, "--calibration": calibration,
+            "--input-shape": input_shapes, "--input-size": input_size_hw, "--weights": weights, "--via": via,
+            "--calibration": calibration,
         }  # fmt: skip
         return wrap(
             source,
@@ -131,17 +136,21 @@ def command(
         keep_nchw_io=keep_nchw_io,
         batch=batch,
         shapes=dict(parse_shape(text) for text in input_shapes),
+        input_size_hw=input_size_hw,
         weights=weights,
     )
     opened = partial(open_calibration, calibration, samples, ranges, skip_damaged=skip_damaged)
     if via is not None:
         return convert_there(source, output, options, opened, no_verify=no_verify, as_json=as_json)
     if output.suffix == ".tflite":
-        given = {"--card": card, "--name": name, "--io": io, "--calibration": calibration, "--samples": samples}
-        _refuse_artifact_options(output, {**given, "--weights": weights})
+        given: dict[str, object] = {"--card": card, "--name": name, "--io": io, "--weights": weights}
+        if input_size_hw is None:
+            given |= {"--calibration": calibration, "--samples": samples}
+        _refuse_artifact_options(output, given)
         from converters.convert.bare_file import convert_file
         from edge.cli.bare_file_summary import print_bare_file
 
+        options = replace(options, calibration=opened())
         print_bare_file(convert_file(source, output, options, verify=not no_verify), as_json=as_json)
         return 0
     if batch not in (None, 1):

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.table import Table
 
 from edge.artifact.manifest import has_independent_labels, open_artifact
 from edge.cli.bounded_number import THREADS, whole
+from edge.cli.input_size import input_size
 from edge.cli.split_options import split_options
 from edge.data.class_names import ClassNames
 from edge.data.damaged import without_damaged
@@ -23,7 +24,12 @@ from edge.predictor.predictor import Predictor
 from edge.recipe.recipe import Data
 from edge.recipe.recipe_file import expand
 from edge.tasks.accuracy import Predict, accuracy
-from edge.terminal import Bars, say, say_json, show
+from edge.terminal import Bars, say, say_json, show, tell
+from edge.vision.map_positions import size_text
+
+if TYPE_CHECKING:
+    from edge.training.checkpoint import Checkpoint
+    from edge.training.input_size import Observation
 
 OF_MAPS = ("miou", "boundary_miou", "boundary_miou_coco", "pixel_accuracy")
 
@@ -48,6 +54,9 @@ class _Opened:
 @click.argument("subject", metavar="CHECKPOINT|ARTIFACT", type=click.Path(path_type=Path))
 @split_options
 @click.option("-n", "--samples", type=whole(1), help="Look at the first N images only.")
+@input_size
+@click.option("--calibration", help="Split for the ranges of a QAT checkpoint at another --input-size.")
+@click.option("--calibration-samples", type=whole(1), help="Use this many of it, evenly spread; all if omitted.")
 @click.option("--engine", help="What runs an artifact; the preferred installed one if omitted.")
 @click.option("--threads", type=THREADS, default=1, show_default=True, help="Processor threads.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
@@ -60,19 +69,31 @@ def command(
     classes: str | None,
     skip_damaged: bool,
     samples: int | None,
+    input_size_hw: tuple[int, int] | None,
+    calibration: str | None,
+    calibration_samples: int | None,
     engine: str | None,
     threads: int,
     as_json: bool,
 ) -> None:
     """Accuracy of a checkpoint (with torch) or an artifact (with an engine).
 
-    Without --split and --images: the recipe's validation split, for a checkpoint.
+    Without --split and --images: the recipe's validation split, for a checkpoint. Masks count at their own size,
+    whatever --input-size is: predictions are enlarged to it.
 
     \b
     Example:
         edge eval runs/mobilenet/qat.safetensors --split generated:classify:val
     """
-    opened = _artifact(subject, engine, threads) if is_dir(subject) else _checkpoint(subject, engine, threads)
+    if is_dir(subject):
+        asked = {"--input-size": input_size_hw, "--calibration": calibration}
+        if refused := [option for option, value in asked.items() if value is not None]:
+            raise UsageError(
+                f"{', '.join(refused)}: {subject} is an artifact, whose size is fixed; name its checkpoint"
+            )
+        opened = _artifact(subject, engine, threads)
+    else:
+        opened = _checkpoint(subject, engine, threads, input_size_hw, calibration, calibration_samples)
     if split is None and images is None:
         validation = None if opened.data is None else validation_split(_skipping(opened.data, skip_damaged))
         if validation is None:
@@ -130,7 +151,14 @@ def _artifact(folder: Path, engine: str | None, threads: int) -> _Opened:
     )
 
 
-def _checkpoint(path: Path, engine: str | None, threads: int) -> _Opened:
+def _checkpoint(
+    path: Path,
+    engine: str | None,
+    threads: int,
+    input_size_hw: tuple[int, int] | None,
+    calibration: str | None,
+    calibration_samples: int | None,
+) -> _Opened:
     if path.suffix.lower() in (".onnx", ".tflite") and is_file(path):
         raise FileError(
             path, "is a model file alone, which says neither preprocessing nor classes; name an artifact folder"
@@ -140,21 +168,46 @@ def _checkpoint(path: Path, engine: str | None, threads: int) -> _Opened:
 
     from edge.training.checkpoint import read_checkpoint, restore_module
     from edge.training.evaluate import module_predictions
+    from edge.training.input_size import at_size, size_note
 
     if engine not in (None, "torch"):
         raise UsageError(f"{path}: a checkpoint runs on torch, not on '{engine}'; convert it to an artifact first")
-    checkpoint = read_checkpoint(path)
     torch.set_num_threads(threads)
+    given = calibration is not None or calibration_samples is not None
+    observation = _observation(calibration, calibration_samples) if given else None
+    checkpoint = read_checkpoint(path)
+    if input_size_hw is not None:
+        checkpoint = at_size(checkpoint, input_size_hw, observation)
+    elif observation is not None:
+        raise UsageError("--calibration is for a QAT checkpoint at another --input-size; at its own it has its ranges")
+    if note := size_note(checkpoint):
+        tell(f"note: {note}")
     recipe = checkpoint.recipe
     return _Opened(
         predict=module_predictions(restore_module(checkpoint), recipe.preprocess, checkpoint.task),
-        runs_on=f"torch {torch.__version__}, {checkpoint.kind}",
+        runs_on=f"torch {torch.__version__}, {checkpoint.kind}{_size_words(checkpoint)}",
         task=checkpoint.task,
         classes=model_classes(checkpoint.labels),
         independent=checkpoint.scores == "independent",
         data=recipe.data,
         validated_on=checkpoint.metrics.get("split_sha256"),
     )
+
+
+def _observation(calibration: str | None, samples: int | None) -> "Observation | None":
+    from converters.convert.calibration import open_calibration
+    from converters.convert.opened_checkpoint import observation
+
+    opened = open_calibration(calibration, samples, "mse")
+    return None if opened is None else observation(opened)
+
+
+def _size_words(checkpoint: "Checkpoint") -> str:
+    """That a checkpoint runs at another size than it was trained at."""
+    if checkpoint.trained_hw is None:
+        return ""
+    preprocess = checkpoint.recipe.preprocess
+    return f", at {preprocess.height}x{preprocess.width}, trained at {size_text(checkpoint.trained_hw)}"
 
 
 def _print(subject: str, split: Split, metrics: dict[str, Any]) -> None:

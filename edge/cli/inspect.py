@@ -8,7 +8,7 @@ import click
 from rich import box
 from rich.table import Table
 
-from edge.artifact.manifest import Artifact, has_independent_labels, open_artifact
+from edge.artifact.manifest import Artifact, Manifest, has_independent_labels, open_artifact
 from edge.artifact.model_file import ModelFile
 from edge.cli.bounded_number import whole
 from edge.cli.input_shape import parse_shape
@@ -195,6 +195,12 @@ def _used_output(file: ModelFile) -> dict[str, str]:
     return {"output": f"{used}, of {len(file.outputs)}"}
 
 
+def _trained_at(manifest: Manifest) -> str:
+    """The size of the training, width x height as the input's before it, where it is another one."""
+    trained = manifest.provenance.trained_resolution_hw
+    return "" if trained is None else f"; trained at {trained[1]}x{trained[0]}"
+
+
 def _print_manifest(artifact: Artifact, *, as_json: bool) -> None:
     manifest = artifact.manifest
     if as_json:
@@ -210,7 +216,7 @@ def _print_manifest(artifact: Artifact, *, as_json: bool) -> None:
         "precision": f"{manifest.precision}, quantized by: {manifest.quantization.method}",
         "files": ", ".join(f"{file.path} ({file.role}, {file.size_bytes / 1024:,.0f} KiB)" for file in manifest.files),
         "input": f"{preprocess.width}x{preprocess.height} {preprocess.colour_order}, "
-        f"{preprocess.interpolation}, {preprocess.fit}",
+        f"{preprocess.interpolation}, {preprocess.fit}{_trained_at(manifest)}",
         **_used_output(manifest.files[0]),
         "classes": f"{len(manifest.labels.names)}{', independent' * has_independent_labels(manifest)}: "
         + ", ".join(manifest.labels.names[:8])

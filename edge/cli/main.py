@@ -27,6 +27,7 @@ VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "eval": ("edge.cli.eval", "Accuracy of a checkpoint or artifact on a split."),
         "quantize": ("edge.cli.quantize", "Quantize a trained model after training, from calibration images."),
         "convert": ("edge.cli.convert", "Turn a checkpoint or an ONNX file into an artifact."),
+        "sizes": ("edge.cli.sizes", "Accuracy, cost and latency of a checkpoint over input sizes, float and INT8."),
         "verify": ("edge.cli.verify", "Prove that an artifact computes what was trained; exit code 0 is: ship."),
         "explain": ("edge.cli.explain", "What a model looks at: attributions of its scores, on an image."),
         "inspect": ("edge.cli.inspect", "Operators, shapes, quantization and counts of a model file."),

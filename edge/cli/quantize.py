@@ -7,6 +7,7 @@ import click
 
 from edge.cli.artifact_options import afterwards, described, open_sizes, written_to
 from edge.cli.bounded_number import whole
+from edge.cli.input_size import input_size
 from edge.cli.split_options import skip_damaged
 
 
@@ -43,6 +44,7 @@ from edge.cli.split_options import skip_damaged
 @click.option("--allow-float", default="", help="Operator kinds that may stay in float in the file: Softmax,...")
 @click.option("--io", type=click.Choice(["uint8"]), help="Pixels in, uint8 out: what task libraries load.")
 @open_sizes
+@input_size
 @afterwards
 def command(
     source: Path,
@@ -58,6 +60,7 @@ def command(
     allow_float: str,
     io: Literal["uint8"] | None,
     input_shapes: tuple[str, ...],
+    input_size_hw: tuple[int, int] | None,
     no_verify: bool,
     as_json: bool,
     ranges: Any,
@@ -96,6 +99,7 @@ def command(
             allow_float=frozenset(kind for kind in allow_float.split(",") if kind),
             io=io,
             shapes=dict(parse_shape(text) for text in input_shapes),
+            input_size_hw=input_size_hw,
         ),
         scheme=Scheme(activation_bits=16 if activations == "int16" else 8),
     )

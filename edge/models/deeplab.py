@@ -70,6 +70,7 @@ class DeepLab(nn.Module):
 
     Attributes:
         backbone: the network whose layers `stem` and `blocks` are, by the same names; `classifier` is the whole head.
+        output_stride: how many times smaller than the image the logits are.
     """
 
     task = "segment"
@@ -91,6 +92,7 @@ class DeepLab(nn.Module):
         self.input_shape = (1, 3, height, width_pixels)
         self.classes = classes
         self.backbone = backbone
+        self.output_stride = output_stride
         self.stem = ConvNorm(3, round_channels(32 * width), 3, stride=2)
         if backbone == "mobilenet_v2":
             self.blocks, channels = inverted_residuals(width, output_stride, attention=attention)

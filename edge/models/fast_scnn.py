@@ -74,6 +74,7 @@ class FastScnn(nn.Module):
     """Fast-SCNN for one fixed input size; its output is the logits at 1/8 of it."""
 
     task = "segment"
+    output_stride = 8
 
     def __init__(
         self, *, classes: int, resolution_hw: SizeHw, auxiliary: bool, dropout: float, attention: Attention
@@ -82,8 +83,8 @@ class FastScnn(nn.Module):
         height, width = resolution_hw
         self.input_shape = (1, 3, height, width)
         self.classes = classes
-        eighth = (height // 8, width // 8)
-        deep = (_quarter(eighth[0]), _quarter(eighth[1]))
+        eighth = (same_output_size(height, 8), same_output_size(width, 8))
+        deep = (same_output_size(height, 32), same_output_size(width, 32))
         self.downsample = nn.Sequential(
             ConvNorm(3, 32, 3, stride=2, activation="relu"),
             DepthwiseSeparable(32, 48, stride=2, activation="relu"),
@@ -106,7 +107,7 @@ class FastScnn(nn.Module):
         _initialize(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map float images (n, 3, h, w) to logits (n, classes, h / 8, w / 8)."""
+        """Map float images (n, 3, h, w) to logits (n, classes, ceil(h / 8), ceil(w / 8))."""
         shallow = self.downsample(x)
         return self._classify(shallow, self.pyramid(self.features(shallow)))
 
@@ -138,8 +139,9 @@ def fast_scnn(
 
     Args:
         classes: 1 to 10,000.
-        resolution_hw: input height and width in pixels, each a multiple of 8 from 64 to 8192. Multiples of 32 shrink
-            evenly; others work too (360x480: 45x60 at 1/8, 12x15 at 1/32 by SAME padding).
+        resolution_hw: input height and width in pixels, each from 64 to 8192. Multiples of 32 shrink evenly; others
+            work too (360x480: 45x60 at 1/8, 12x15 at 1/32 by SAME padding). The logits meet the image's pixels where a
+            side is a multiple of 8; elsewhere they drift by less than one position.
         auxiliary: also build the two heads of `forward_with_auxiliary`.
         dropout: before the classifier, in [0, 0.95]; the paper gives no rate.
         attention: in each of the nine bottlenecks "gct" before its last convolution or "cbam" after it, or
@@ -151,8 +153,6 @@ def fast_scnn(
         raise UsageError(f"resolution_hw is {resolution_hw!r}; it must be height and width")
     for name, side in zip(("height", "width"), resolution_hw, strict=True):
         require_count(f"resolution_hw: {name}", side, SMALLEST_SIDE, 8192)
-        if side % 8:
-            raise UsageError(f"resolution_hw: {name} is {side}; fast_scnn needs a multiple of 8")
     height, width = resolution_hw
     require_attention(attention)
     return FastScnn(
@@ -190,10 +190,6 @@ def _auxiliary_head(in_channels: int, classes: int, dropout: float) -> nn.Sequen
     return nn.Sequential(
         ConvNorm(in_channels, 32, 3, activation="relu"), nn.Dropout(dropout), SamePadConv2d(32, classes, 1)
     )
-
-
-def _quarter(size: int) -> int:
-    return same_output_size(same_output_size(size, 2), 2)
 
 
 def _resize(x: Tensor, size_hw: SizeHw) -> Tensor:

@@ -1,7 +1,7 @@
 """The models that can be named: in a recipe, in a checkpoint, on the command line."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -21,14 +21,14 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "mobilenet_v2": mobilenet_v2,
 }
 """Name to builder. Builders take keyword arguments only and refuse what is out of range with `UsageError`; every
-model has `task` ("classify" or "segment"), `input_shape` (1, 3, height, width) and `classes`."""
+model has `task` ("classify" or "segment"), `input_shape` (1, 3, height, width) and `classes`, a segmenter also
+`output_stride`, how many times smaller than the image its logits are. The size of the input is the argument
+`resolution_hw`, or `resolution` where it is square; parameters do not depend on it."""
 
 
 def build(name: str, **arguments: Any) -> nn.Module:
     """Build a model by name; an unknown name or argument is refused with the nearest known one."""
-    if name not in MODELS:
-        raise UsageError(unknown_name("model", name, MODELS))
-    parameters = inspect.signature(MODELS[name]).parameters
+    parameters = _parameters(name)
     for argument in arguments:
         if argument not in parameters:
             raise UsageError(f"model '{name}': {unknown_name('argument', argument, parameters)}")
@@ -39,6 +39,30 @@ def build(name: str, **arguments: Any) -> nn.Module:
         return MODELS[name](**arguments)
     except UsageError as error:
         raise UsageError(f"model '{name}': {error}") from None
+
+
+def at_resolution(name: str, arguments: Mapping[str, Any], size_hw: tuple[int, int]) -> dict[str, Any]:
+    """The arguments of a network for another size of its input, height and width in pixels.
+
+    Raises:
+        UsageError: an unknown name, a size that the network cannot take, or one that is not square where it must be.
+    """
+    height, width = size_hw
+    if "resolution_hw" in _parameters(name):
+        sized = {**arguments, "resolution_hw": [height, width]}
+    elif height == width:
+        sized = {**arguments, "resolution": height}
+    else:
+        raise UsageError(f"model '{name}' takes square images; {height}x{width} is not square")
+    with torch.device("meta"):  # refused by its builder, without a weight being drawn
+        build(name, **sized)
+    return sized
+
+
+def _parameters(name: str) -> Mapping[str, inspect.Parameter]:
+    if name not in MODELS:
+        raise UsageError(unknown_name("model", name, MODELS))
+    return inspect.signature(MODELS[name]).parameters
 
 
 def task_of(name: str) -> str:

@@ -29,13 +29,14 @@ class Checkpoint:
 
     Attributes:
         kind: `float`, or `qat` (the prepared module with its ranges).
-        recipe: resolved, as it was trained with.
+        recipe: resolved, as it was trained with; at another input size (`edge.training.input_size`) for that size.
         tensors: the state dict.
         labels: what the outputs mean. scores: whether they exclude each other.
         metrics: of the last evaluation: `epoch`, `complete`, `images`, `split_sha256`, and the figures of
             `edge.tasks.accuracy`.
         parent_sha256: hash of the float checkpoint that a `qat` one was trained from.
         versions: of what trained it.
+        trained_recipe: as it was trained with, of one that was opened at another input size; None of any other.
         path, sha256: where it was read from and the file's hash; None and empty for one that was not.
     """
 
@@ -47,6 +48,7 @@ class Checkpoint:
     scores: Scores = "exclusive"
     parent_sha256: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    trained_recipe: Recipe | None = None
     path: Path | None = None
     sha256: str = ""
 
@@ -54,6 +56,12 @@ class Checkpoint:
     def task(self) -> Task:
         """What the network is for."""
         return float_module(self.recipe).task  # type: ignore[return-value]  # attributes of nn.Module are untyped
+
+    @property
+    def trained_hw(self) -> tuple[int, int] | None:
+        """Height and width that it was trained at, of one that was opened at another input size."""
+        recipe = self.trained_recipe
+        return None if recipe is None else (recipe.preprocess.height, recipe.preprocess.width)
 
 
 def write_checkpoint(path: str | Path, checkpoint: Checkpoint) -> str:

@@ -22,8 +22,8 @@ HOLDOUT = 0.1
 RESOLUTION = 224
 LONGEST_SIDE, SHORTEST_SIDE = 512, 64
 STEP, ATROUS_STEP = 8, 16
-"""A segmenter's input and its crops, in pixels: Fast-SCNN takes multiples of 8 from 64 on. DeepLab takes any size; of
-multiples of its output stride, crops and whole images lie alike under the positions of the logits (docs/deeplab.md)."""
+"""A segmenter's input and its crops, in pixels. Networks take any size from 64 on; of multiples of the output stride,
+crops and whole images lie alike under the positions of the logits (docs/deeplab.md)."""
 CROP = 0.8
 """Share of a segmenter's input, along both sides, that its training images have."""
 LEAST_STEPS, MOST_EPOCHS = 900, 200

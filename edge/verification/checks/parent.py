@@ -23,6 +23,7 @@ from edge.graph.importers.onnx.reader import read_onnx
 from edge.predictor.selftest import model_input
 from edge.quantization.qat.freeze import float_graph
 from edge.training.checkpoint import read_checkpoint, restore_module
+from edge.training.input_size import at_size
 from edge.verification.checks.onnx_reference import OnnxReference
 from edge.verification.checks.own_answers import OwnAnswers
 from edge.verification.checks.subject import open_subject
@@ -142,6 +143,8 @@ def _from_checkpoint(path: Path, artifact: Artifact) -> Parent:
     if checkpoint.kind != "float":
         raise UsageError(f"{path}: is a {checkpoint.kind} checkpoint; the parent must be float")
     preprocess = artifact.manifest.preprocess
+    if artifact.manifest.provenance.trained_resolution_hw is not None:
+        checkpoint = at_size(checkpoint, (preprocess.height, preprocess.width))
     if checkpoint.recipe.preprocess != preprocess:
         raise UsageError(f"{path}: preprocesses images otherwise than the artifact; accuracies cannot be compared")
     module = restore_module(checkpoint).eval()

@@ -80,6 +80,7 @@ TAKES_A_PATH = {
     "report": [],
     "compare": ["{out}"],
     "camera": ["--source", "0"],
+    "sizes": ["--sizes", "64"],
 }
 
 
