@@ -80,6 +80,7 @@ TAKES_A_PATH = {
     "report": [],
     "compare": ["{out}"],
     "camera": ["--source", "0"],
+    "explain": [str(ROOT / "calibration_data/classify/images/object_2000000.png")],
     "sizes": ["--sizes", "64"],
 }
 
