@@ -107,6 +107,7 @@ OPERATORS: Mapping[str, Run] = {
     "Mean": _reduction(torch.mean),
     "ReduceSum": _reduction(torch.sum),
     "ReduceMax": _reduction(torch.amax),
+    "ReduceMin": _reduction(torch.amin),
     "L2Norm": _l2_norm,
     "Sqrt": _sqrt,
     "Resize": _resize,

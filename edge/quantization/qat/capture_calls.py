@@ -183,7 +183,7 @@ def _adaptive_pool(into: GraphCapture, node: fx.Node, input: Ref, output_size: A
 
 
 def _reduction(kind: str) -> Rule:
-    """A sum, mean or largest value over any axes but the batch."""
+    """A sum, mean, largest or smallest value over any axes but the batch."""
 
     def rule(
         into: GraphCapture, node: fx.Node, input: Ref, dim: Any = None, keepdim: bool = False, dtype: Any = None
@@ -194,20 +194,24 @@ def _reduction(kind: str) -> Rule:
         if dtype is not None:
             raise _refuse(into, node, f"a sum or mean in {dtype} has no operator; omit dtype")
         if not axes or axes[0] == 0:
-            raise _refuse(into, node, "a sum, mean or maximum over the batch has no operator; name the other axes")
+            raise _refuse(into, node, "a sum, mean or extreme over the batch has no operator; name the other axes")
         into.emit(node, kind, (input,), {"axes": axes, "keepdims": bool(keepdim)})
 
     return rule
 
 
-def _max(into: GraphCapture, node: fx.Node, input: Ref, dim: Any = None, keepdim: bool = False) -> None:
-    """`max` along one axis gives values and indices: the values, wherever they are taken, are a ReduceMax."""
-    if not isinstance(dim, int):
-        raise _refuse(into, node, "max over everything, or of two tensors, has no operator; name the axis")
-    for user in node.users:
-        if user.args[1:] not in ((0,), ("values",)):
-            raise _refuse(into, user, "the indices of max have no operator; use argmax")
-        _reduction("ReduceMax")(into, user, input, dim, keepdim)
+def _extreme(kind: str, name: str) -> Rule:
+    """`max` or `min` along one axis gives values and indices: the values, wherever they are taken, are a reduction."""
+
+    def rule(into: GraphCapture, node: fx.Node, input: Ref, dim: Any = None, keepdim: bool = False) -> None:
+        if not isinstance(dim, int):
+            raise _refuse(into, node, f"{name} over everything, or of two tensors, has no operator; name the axis")
+        for user in node.users:
+            if user.args[1:] not in ((0,), ("values",)):
+                raise _refuse(into, user, f"the indices of {name} have no operator; use argmax")
+            _reduction(kind)(into, user, input, dim, keepdim)
+
+    return rule
 
 
 def _power(into: GraphCapture, node: fx.Node, input: Ref, exponent: Any = 2) -> None:
@@ -396,7 +400,9 @@ FUNCTIONS: Mapping[Any, Rule] = {
     torch.mean: _reduction("Mean"),
     torch.sum: _reduction("ReduceSum"),
     torch.amax: _reduction("ReduceMax"),
-    torch.max: _max,
+    torch.amin: _reduction("ReduceMin"),
+    torch.max: _extreme("ReduceMax", "max"),
+    torch.min: _extreme("ReduceMin", "min"),
     torch.square: _power,
     torch.pow: _power,
     operator.pow: _power,
@@ -437,7 +443,9 @@ METHODS: Mapping[str, Rule] = {
     "mean": _reduction("Mean"),
     "sum": _reduction("ReduceSum"),
     "amax": _reduction("ReduceMax"),
-    "max": _max,
+    "amin": _reduction("ReduceMin"),
+    "max": _extreme("ReduceMax", "max"),
+    "min": _extreme("ReduceMin", "min"),
     "square": _power,
     "pow": _power,
     "view": _reshape,

@@ -1,5 +1,6 @@
 """GCT and CBAM in integers: trained with quantization or calibrated, exact in LiteRT, and never a file that dies."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import onnxruntime
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from converters.convert.bare_file import convert_file
 from converters.onnx.file import onnx_bytes
@@ -132,6 +134,8 @@ def test_a_calibrated_gate_is_exact(attention: str, tmp_path: Path) -> None:
         ("mobilenet_v1", {"width": 0.25, "resolution": 32}),
         ("mobilenet_v2", {"width": 0.35, "resolution": 32}),
         ("fast_scnn", {"resolution_hw": (64, 96)}),
+        ("deeplab_mobilenet_v1", {"width": 0.25, "resolution_hw": (64, 96)}),
+        ("deeplab_mobilenet_v2", {"width": 0.35, "resolution_hw": (64, 96)}),
     ],
 )
 def test_networks_with_gates_are_exact(name: str, arguments: dict[str, object], attention: str, tmp_path: Path) -> None:
@@ -170,6 +174,54 @@ def test_twice_a_sigmoid_has_the_integers_of_the_sigmoid() -> None:
     values = IntegerSimulation(graph).run_all([quantized(images(16).numpy(), graph, graph.inputs[0])])
     assert len(np.unique(values["attention.sigmoid"])) > 10
     assert np.array_equal(values["attention.sigmoid"], values["attention.add"])
+
+
+class Followed(nn.Module):
+    """A convolution and a function of what it gives."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3, padding=1)
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(self.conv(x))
+
+
+FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "a root": lambda x: torch.sqrt(torch.relu(x)),
+    "a root of a square": lambda x: x.square().sqrt(),
+    "tanh": torch.tanh,
+    "normalize, channels": functional.normalize,
+    "normalize, the last axis": lambda x: functional.normalize(x, dim=-1),
+    "mean, positions": lambda x: x.mean((2, 3)),
+    "mean, channels": lambda x: x.mean(1, keepdim=True),
+    "mean, a negative axis": lambda x: x.mean(-2),
+    "mean, channels and rows": lambda x: x.mean((1, -2), keepdim=True),
+    "mean, all but the batch": lambda x: x.mean((-1, -2, -3)),
+    "sum, positions": lambda x: x.sum((2, 3), keepdim=True),
+    "sum, channels": lambda x: x.sum(1),
+    "sum, a negative axis": lambda x: x.sum(-1, keepdim=True),
+    "amax, positions": lambda x: x.amax((2, 3), keepdim=True),
+    "amax, channels": lambda x: torch.amax(x, 1),
+    "amax, negative axes": lambda x: x.amax((-1, -3)),
+    "max, values": lambda x: x.max(1, keepdim=True)[0],
+    "max, a negative axis": lambda x: torch.max(x, dim=-1).values,
+    "amin, positions": lambda x: x.amin((2, 3)),
+    "amin, negative axes": lambda x: torch.amin(x, (-3, -2), keepdim=True),
+    "min, values": lambda x: x.min(-1)[0],
+}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS.keys())
+def test_what_gates_are_made_of_trains_and_is_exact(function: Callable[[Tensor], Tensor], tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    prepared = prepared_model(Followed(function), "learned")
+    weight = prepared.layers["conv"].layer.weight
+    before = weight.detach().clone()
+    graph = freeze(trained(prepared))
+    assert torch.isfinite(weight).all() and (weight != before).float().mean() > 0.9
+    assert_exact_in_litert(graph, tmp_path)
 
 
 class Root(nn.Module):
@@ -227,17 +279,41 @@ def test_the_forward_agrees_with_the_integer_simulation(attention: str) -> None:
     assert difference.max() <= 2 and (difference != 0).mean() < 0.05
 
 
-@pytest.mark.parametrize("ranges", ["learned", "moving_average"])
-@pytest.mark.parametrize("dead", ["hidden", "map", "alpha"])
+def filled(path: str, value: float, channels: slice = slice(None)) -> Callable[[nn.Module], None]:
+    """What sets a parameter of a network, or some channels of it."""
+
+    def fill(model: nn.Module) -> None:
+        model.get_parameter(path).data[channels] = value
+
+    return fill
+
+
+DEAD: dict[str, tuple[str, Callable[[nn.Module], None]]] = {
+    "a GCT of a map of zeros": ("gct", filled("stem.1.bias", -500.0)),
+    "a GCT of one channel that is not dead": ("gct", filled("stem.1.bias", -500.0, slice(1, None))),
+    "a GCT of one channel that is dead": ("gct", filled("stem.1.bias", -500.0, slice(1))),
+    "a GCT with alpha 0": ("gct", filled("attention.embedding.weight", 0.0)),
+    "a GCT whose gates are shut": ("gct", filled("attention.gate.bias", -20.0)),
+    "a CBAM of a map of zeros": ("cbam", filled("stem.1.bias", -500.0)),
+    "a CBAM without a hidden unit": ("cbam", filled("attention.reduce.bias", -500.0)),
+    "a CBAM with one hidden unit": ("cbam", filled("attention.reduce.bias", -500.0, slice(1))),
+    "a CBAM without spatial weights": ("cbam", filled("attention.spatial.weight", 0.0)),
+    "a CBAM whose spatial norm is 0": ("cbam", filled("attention.norm.weight", 0.0)),
+    "a CBAM whose spatial gate is shut": ("cbam", filled("attention.norm.bias", -20.0)),
+}
+
+
+@pytest.mark.parametrize("ranges", ["learned", "moving_average", "calibrated"])
+@pytest.mark.parametrize("dead", DEAD)
 def test_a_dead_unit_makes_a_file_that_loads(dead: str, ranges: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    model = opened(Small(ConvolutionalBlockAttention if dead == "hidden" else GatedChannelTransformation))
-    if dead == "hidden":
-        nn.init.constant_(model.attention.reduce.bias, -500.0)
-    elif dead == "map":
-        nn.init.constant_(model.stem[1].bias, -500.0)  # every channel is 0 everywhere
+    attention, kill = DEAD[dead]
+    model = opened(Small(MODULES[attention]))
+    kill(model)
+    if ranges == "calibrated":
+        graph = calibrate(float_graph(model.eval(), images(1)), [images(8).numpy()])
     else:
-        nn.init.zeros_(model.attention.embedding.weight)
-    prepared = trained(prepared_model(model, ranges), steps=2)
-    assert all(torch.isfinite(entry).all() for entry in prepared.parameters())
-    assert_exact_in_litert(freeze(prepared), tmp_path)
+        prepared = trained(prepared_model(model, ranges), steps=2)
+        assert all(torch.isfinite(entry).all() for entry in prepared.parameters())
+        graph = freeze(prepared)
+    assert_exact_in_litert(graph, tmp_path)
