@@ -84,7 +84,7 @@ class Contents:
     Attributes:
         precision: of the files.
         contents: file name -> bytes; files: their manifest entries.
-        cost: counted from the TFLite file, or from the only one.
+        cost: multiply-adds and parameters of the network, bytes of the TFLite file, or of the only one.
     """
 
     precision: Precision
@@ -147,7 +147,18 @@ def write_model_files(graph: Graph, description: Description, *, allow_float: fr
     graphs = {"model.tflite": in_tflite, "source.onnx": read}
     graphs["model.onnx"] = read_onnx(contents["model.onnx"]) if precision == "int8" else read
     files = tuple(model_file(name, data, graphs[name], description, output) for name, data in contents.items())
-    return ModelFiles(precision=precision, contents=contents, files=files, graph=read, cost=cost_of(in_tflite))
+    cost = written_cost(nhwc, in_tflite)
+    return ModelFiles(precision=precision, contents=contents, files=files, graph=read, cost=cost)
+
+
+def written_cost(network: Graph, file: Graph) -> Cost:
+    """Multiply-adds and parameters of a network; bytes, and operators without a rule, of the file written of it.
+
+    A file may multiply zeros that are none of the network's weights (`converters.tflite.banded_convolution`).
+    """
+    counted = cost_of(network)
+    own = {"multiply_adds": counted.multiply_adds, "parameters": counted.parameters}
+    return cost_of(file).model_copy(update=own)
 
 
 def described(tflite: bytes, description: Description, output: TensorInfo) -> bytes:

@@ -65,7 +65,10 @@ class QuantizationInfo(Part):
 
 
 class Cost(Part):
-    """Counts from the file itself. An operator without a rule is named in `unruled`, never counted as zero silently."""
+    """Counts from the file itself, of an artifact that was converted multiply-adds and parameters of the network.
+
+    An operator without a rule is named in `unruled`, never counted as zero silently.
+    """
 
     multiply_adds: Count
     parameters: Count

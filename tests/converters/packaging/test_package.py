@@ -13,8 +13,9 @@ from converters.convert.build import build_artifact
 from converters.convert.convert import load_source, selftest_images
 from converters.convert.options import ConvertOptions
 from converters.packaging.integer_only import float_operators, require_integer_only
-from converters.packaging.package import Description, precision_of, write_model_files
+from converters.packaging.package import Description, precision_of, write_model_files, written_cost
 from converters.passes.layout.nhwc import to_nhwc
+from converters.tflite.writer import tflite_bytes
 from edge.artifact.manifest import Artifact, open_artifact, parse_manifest
 from edge.cli.main import main
 from edge.engines.output_difference import FLOAT_TOLERANCE
@@ -25,6 +26,7 @@ from edge.graph.graph import Graph, Operator, Tensor
 from edge.graph.importers.onnx.reader import read_onnx
 from edge.graph.importers.tflite.reader import read_tflite
 from edge.predictor.selftest import model_input, read_selftest
+from tests.converters.tflite.test_banded_convolution import CASES, graph_of_case
 from tests.support.one_operator import Parameters, activation, conv_graph
 
 INT8_FILES = ("model.tflite", "model.onnx", "source.onnx")
@@ -119,6 +121,16 @@ def test_cost_is_counted_from_the_tflite_file(int8: Artifact) -> None:
     assert cost.weights_bytes == counted.weights_bytes
     assert cost.peak_activation_bytes == counted.peak_activation_bytes
     assert cost.unruled == ()
+
+
+def test_zeros_that_a_file_multiplies_are_not_counted() -> None:
+    """A 7x7 convolution from two channels to one that is written as a band matrix costs what it costs unwritten."""
+    graph = graph_of_case(CASES["a spatial gate"], 0)
+    file = read_tflite(tflite_bytes(graph))
+    cost, counted = written_cost(graph, file), count_graph(file)
+    assert (cost.multiply_adds, cost.parameters) == (12 * 9 * 98, 98 + 1)
+    assert (counted.multiply_adds, counted.parameters) == (12 * 9 * 7 * 18, 9 * 7 * 18 + 9)
+    assert cost.weights_bytes == counted.weights_bytes and cost.peak_activation_bytes == counted.peak_activation_bytes
 
 
 def test_expected_outputs_are_those_of_the_integer_simulation(int8: Artifact) -> None:
