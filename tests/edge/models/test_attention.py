@@ -122,6 +122,25 @@ def test_counts(name: str, attention: str, parameters: int, multiply_adds: int, 
     assert len(attention_paths(model)) == modules
 
 
+# network, attention -> what it adds to the plain network of 513x513, and how many modules
+DEEPLAB = [
+    ("deeplab_mobilenet_v1", "gct", 3 * 4_960, 2 * 4_960, 13),
+    ("deeplab_mobilenet_v1", "cbam", 842_738, 24_075_444, 26),
+    ("deeplab_mobilenet_v2", "gct", 3 * 7_136, 2 * 7_136, 17),
+    ("deeplab_mobilenet_v2", "cbam", 31_713, 12_193_154, 17),
+]
+
+
+@pytest.mark.parametrize(("name", "attention", "parameters", "multiply_adds", "modules"), DEEPLAB)
+def test_counts_of_deeplab(name: str, attention: str, parameters: int, multiply_adds: int, modules: int) -> None:
+    with torch.device("meta"):
+        plain, gated = build(name, classes=21), build(name, classes=21, attention=attention)
+    before, after = count_module(plain), count_module(gated)
+    assert after.parameters - before.parameters == parameters
+    assert after.multiply_adds - before.multiply_adds == multiply_adds
+    assert after.unruled == () and len(attention_paths(gated)) == modules
+
+
 @pytest.mark.parametrize("name", SMALL)
 def test_a_network_with_gct_starts_as_the_plain_one(name: str, tmp_path: Path) -> None:
     plain = moved(build(name, **SMALL[name]))
