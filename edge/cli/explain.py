@@ -5,9 +5,10 @@ from pathlib import Path
 import click
 
 from edge.cli.bounded_number import THREADS
+from edge.cli.explain_gates import explain_gates
 from edge.cli.explain_options import method_options, region, region_options
 from edge.data.decode import read_image
-from edge.errors import FileError
+from edge.errors import FileError, UsageError
 from edge.terminal import say, say_json
 
 
@@ -26,6 +27,11 @@ from edge.terminal import say, say_json
     show_default=True,
     help="Folder of the picture (.png) and the arrays (.npy).",
 )
+@click.option(
+    "--gates",
+    is_flag=True,
+    help="What attention does instead: GCT's channels by the sign of gamma, CBAM's spatial gates on IMAGE.",
+)
 @click.option("--threads", type=THREADS, default=1, show_default=True, help="Processor threads.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
 def command(
@@ -37,6 +43,7 @@ def command(
     baseline: str,
     max_steps: int,
     out: Path,
+    gates: bool,
     threads: int,
     as_json: bool,
 ) -> None:
@@ -51,6 +58,12 @@ def command(
     torch.set_num_threads(threads)
     part = region(pixel, box)
     frame = read_image(image)
+    if gates:
+        if class_name is not None or part is not None:
+            raise UsageError("--gates is of the whole network; omit --class, --pixel and --box")
+        make_folder(out)
+        explain_gates(subject, image, frame, out, as_json=as_json)
+        return
     explained = open_explained(subject)
     frame_hw = (frame.shape[0], frame.shape[1])
     target = find_target(explained, model_input(frame, explained.preprocess), frame_hw, class_name, part)
