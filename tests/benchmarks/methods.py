@@ -25,8 +25,6 @@ from tests.benchmarks.methods_row import RESULT, edge, measure
 from tests.benchmarks.methods_rows import ROWS, Row
 from tests.benchmarks.methods_table import markdown
 
-RECORDS = "latency.jsonl"
-
 
 def measure_all(rows: Sequence[Row], folder: Path, processes: int, cpu: str | None, userland: Path | None) -> list[str]:
     """Measure every row that is not kept; returns why rows failed."""
@@ -50,10 +48,11 @@ def measure_all(rows: Sequence[Row], folder: Path, processes: int, cpu: str | No
 
 
 def time_all(rows: Sequence[Row], folder: Path) -> dict[str, dict[str, Any]]:
-    """Size and latency of the float and the INT8 file of rows, run in turn; what was timed before is kept."""
+    """Size and latency of the float and the INT8 file of rows, run in turn: never kept, as they belong together."""
     artifacts = [folder / row.folder / kind for row in rows for kind in ("float", "int8")]
     plan = ["--rounds", "5", "--min-runs", "20", "--min-seconds", "0.2", "--warmup-seconds", "0.1"]
-    records = edge("bench", *artifacts, "--engine", "litert", *plan, "-o", folder / RECORDS, "--resume", "--json")
+    records = edge("bench", *artifacts, "--engine", "litert", *plan, "--json")
+    records.sort(key=lambda record: record["position"])
     if len(records) != len(artifacts):
         raise EdgeError(f"edge bench gave {len(records)} records of {len(artifacts)} artifacts")
     return {

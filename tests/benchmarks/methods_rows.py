@@ -10,10 +10,10 @@ from itertools import chain
 from edge.models.attention import ATTENTION
 
 CLASSIFY = ("data.train=generated:classify:train:3000", "data.val=none", "qat.epochs=1")
-SEGMENT = ("data.train=generated:segment:train:240", "data.val=none", "qat.epochs=1", "qat.freeze_ranges_epoch=1")
-V1 = (*CLASSIFY, "train.epochs=5", "train.batch_size=32", "qat.batch_size=32", "qat.freeze_batch_norm_epoch=0")
+SEGMENT = ("data.train=generated:segment:train:200", "data.val=none", "qat.epochs=1", "qat.freeze_ranges_epoch=1")
+V1 = (*CLASSIFY, "train.epochs=8", "train.batch_size=32", "qat.batch_size=32", "qat.freeze_batch_norm_epoch=0")
 V2 = (*CLASSIFY, "train.epochs=5")
-SCNN = (*SEGMENT, "train.epochs=12", "qat.freeze_batch_norm_epoch=0")
+SCNN = (*SEGMENT, "train.epochs=14", "qat.freeze_batch_norm_epoch=0")
 DEEPLAB = (*SEGMENT, "train.epochs=10", "qat.freeze_batch_norm_epoch=0")
 # name of the row -> what is set in [model] besides
 STRIDES = {"": (), " os8": ("model.output_stride=8",)}

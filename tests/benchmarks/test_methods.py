@@ -44,6 +44,7 @@ def test_deeplab_stands_there_at_both_strides_with_and_without_pyramid(network: 
     assert shapes == {(stride, pyramid) for stride in (16, 8) for pyramid in (False, True)}
 
 
+@pytest.mark.unhurried
 def test_a_row_is_made_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(methods_row, "LARGEST_DROP", -1.0)  # so that the layers are ranked whatever comes out
     folder = tmp_path / TINY.folder
