@@ -162,7 +162,8 @@ def card_of(source: Path, options: ConvertOptions) -> Card:
     """The card of a foreign ONNX file. Refuses (UsageError) to go on without."""
     if options.card is None:
         raise UsageError(
-            f"{source} is a foreign ONNX file: say its task, preprocessing and labels with --card FILE.toml"
+            f"{source} is a foreign ONNX file: say its task, preprocessing and labels with --card FILE.toml; `edge "
+            f"inspect {source} --starter-card` begins one"
         )
     card = read_card(options.card)
     if card.output is not None or card.values == "class_map":

@@ -113,7 +113,10 @@ def _input(port: Port, preprocess: Preprocess, where: str) -> TensorInfo:
     try:
         given = _told(replace(port, shape=shapes[layout]), layout, "image")
     except ValidationError as error:
-        raise UsageError(f"{where}: input '{port.name}': {first_problem(error, TensorInfo)}") from error
+        problem = first_problem(error, TensorInfo)
+        raise UsageError(
+            f"{where}: input '{port.name}': {problem}; export it with float32 ones, or {WAY_OUT}"
+        ) from error
     levels = _levels(given, preprocess)
     if levels is not None and given.scale is not None and given.zero_point is not None:
         limits = np.iinfo(given.dtype)

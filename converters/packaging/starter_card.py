@@ -4,7 +4,7 @@ A card with `FILL IN` in it is not read: nothing of preprocessing is guessed, an
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,17 +25,20 @@ NEAR = 1.5  # quanta
 USUAL = (((-1.0, 1.0), "-1 to 1"), ((0.0, 1.0), "0 to 1"), ((0.0, 255.0), "0 to 255"))
 
 
-def starter_card(path: Path) -> list[str]:
+def starter_card(path: Path, shapes: Mapping[str, tuple[int, ...]] | None = None) -> list[str]:
     """The lines of a card for a TFLite or ONNX file: TOML, with a remark behind every value that says whence it is.
 
     Read are sizes, types, scales and zero points, how the outputs end, and a TFLite file's metadata: labels,
     normalization, order of colours.
 
+    Args:
+        shapes: input name -> its shape, for sizes that an ONNX file leaves open.
+
     Raises:
         ModelFileError: no model file, or a damaged one.
         UsageError: a model that no card fits: a detector, several inputs, an input that is no colour image.
     """
-    graph = read_model(path, batch=1)
+    graph = read_model(path, batch=1, shapes=shapes)
     metadata = read_metadata(path) if model_format(path) == "tflite" else None
     if len(graph.inputs) != 1:
         raise UsageError(f"{path}: {len(graph.inputs)} inputs; a card is for a model of one image; {WAY_OUT}")

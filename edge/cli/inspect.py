@@ -54,10 +54,10 @@ def command(model: Path, batch: int | None, input_shapes: tuple[str, ...], as_js
     MODEL is any TFLite or ONNX file, or an artifact folder. Counts come from the file itself; an operator without a
     rule is named, never counted as zero.
     """
-    if starter_card:
-        _print_starter_card(model, refused={"--batch": batch, "--input-shape": input_shapes, "--json": as_json})
-        return
     shapes = dict(parse_shape(text) for text in input_shapes)
+    if starter_card:
+        _print_starter_card(model, shapes, refused={"--batch": batch, "--json": as_json})
+        return
     if shapes and is_dir(model):
         raise UsageError(f"{model}: --input-shape is for ONNX files; an artifact's sizes are fixed")
     artifact = open_artifact(model) if is_dir(model) else None
@@ -68,14 +68,14 @@ def command(model: Path, batch: int | None, input_shapes: tuple[str, ...], as_js
         _print_file(path, batch, shapes, as_json=as_json)
 
 
-def _print_starter_card(path: Path, *, refused: Mapping[str, object]) -> None:
+def _print_starter_card(path: Path, shapes: Mapping[str, tuple[int, ...]], *, refused: Mapping[str, object]) -> None:
     from converters.packaging.starter_card import starter_card
 
     if named := [option for option, value in refused.items() if value]:
         raise UsageError(f"{', '.join(named)}: --starter-card prints a card alone")
     if is_dir(path):
         raise UsageError(f"{path}: --starter-card is for a model file; an artifact's manifest says what a card does")
-    say(*starter_card(path))
+    say(*starter_card(path, shapes))
 
 
 def _print_file(path: Path, batch: int | None, shapes: Mapping[str, tuple[int, ...]], *, as_json: bool) -> None:

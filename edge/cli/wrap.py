@@ -37,7 +37,10 @@ def wrap(
     if output.suffix == ".tflite":
         raise UsageError(f"{source} is a finished file already; name a folder for an artifact")
     if card is None:
-        raise UsageError(f"{source}: say its task, preprocessing and labels with --card FILE.toml")
+        raise UsageError(
+            f"{source}: say its task, preprocessing and labels with --card FILE.toml; `edge inspect {source} "
+            "--starter-card` begins one"
+        )
     from converters.convert.wrap import WrapOptions, wrap_file
     from edge.cli.artifact_summary import print_and_verify
     from edge.data.damaged import without_damaged

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -112,7 +113,7 @@ def test_what_stands_open_is_refused_key_by_key(tmp_path: Path) -> None:
 def exported(tmp_path: Path) -> Callable[..., Path]:
     """Makes an ONNX file of a convolution and whatever stands behind it."""
 
-    def make(*nodes: str, shape: tuple[int, ...] = (1, 3, 8, 8), **outputs: tuple[int, ...]) -> Path:
+    def make(*nodes: str, shape: tuple[Any, ...] = (1, 3, 8, 8), **outputs: tuple[Any, ...]) -> Path:
         ends = [node(*text.split("|")) for text in nodes]
         conv = node("Conv", "x w", "c", kernel_shape=[3, 3], pads=[1, 1, 1, 1])
         constants = {"w": values(4, shape[1], 3, 3)}
@@ -143,6 +144,15 @@ def test_what_no_card_fits_is_one_line(
     assert main(["inspect", str(source), "--starter-card"]) == 2
     error = capsys.readouterr().err
     assert told in error and len(error.splitlines()) == 1
+
+
+def test_sizes_left_open_are_said(exported: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
+    source = exported(shape=("n", 3, "h", "w"), c=("n", 4, "h", "w"))
+    assert main(["inspect", str(source), "--starter-card"]) == 1
+    assert "say it with --input-shape" in capsys.readouterr().err
+    assert main(["inspect", str(source), "--starter-card", "--input-shape", "x=1x3x16x24"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert "height = 16" in out and "width = 24" in out
 
 
 def test_the_command_prints_the_card_alone(

@@ -50,6 +50,13 @@ def test_what_would_change_the_file_is_refused(
     assert not (tmp_path / "artifact").exists()
 
 
+def test_without_a_card_the_way_to_one_is_told(
+    several: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["convert", str(several), "--as-is", "-o", str(tmp_path / "artifact")]) == 2
+    assert f"`edge inspect {several} --starter-card` begins one" in capsys.readouterr().err
+
+
 def test_what_only_a_finished_file_has_is_refused_elsewhere(
     several: Path, card: MakeCard, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
