@@ -7,7 +7,7 @@ does not see the edge, and Boundary IoU alone calls a disc and the ring along it
 import json
 from collections import defaultdict
 from collections.abc import Mapping
-from math import isfinite, nan
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from edge.files.bounded_file import read_text
 Entry = Mapping[str, Any]
 MOST_BYTES = 2**30
 MOST_PIXELS = 2**28
+MOST_NUMBER = 1e18
 
 
 def boundary_average_precision(truth: Path, results: Path, dilation_ratio: float = COCO_RATIO) -> dict[str, float]:
@@ -126,7 +127,7 @@ def _entries(value: Any, path: Path) -> list[Entry]:
 
 def _number(entry: Entry, key: str, path: Path) -> Any:
     value = entry.get(key)
-    if not isinstance(value, int | float) or isinstance(value, bool) or not isfinite(value):
+    if not isinstance(value, int | float) or isinstance(value, bool) or not -MOST_NUMBER < value < MOST_NUMBER:
         raise DataError(path, f"an entry has no number `{key}`, found {value!r}")
     return value
 

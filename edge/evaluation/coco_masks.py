@@ -13,7 +13,7 @@ from edge.errors import UsageError
 
 Mask = NDArray[np.bool_]
 FINER = 5  # COCO draws polygons on a grid five times as fine
-MOST_PIXELS = 2**28
+MOST_STEPS = 2**24  # of an outline on that grid, three million pixels
 
 
 def coco_mask(segmentation: Any, shape_hw: tuple[int, int]) -> Mask:
@@ -74,9 +74,12 @@ def _decompressed(text: str) -> list[int]:
 def _drawn(polygon: Sequence[float], shape_hw: tuple[int, int]) -> Mask:
     """A polygon's mask, as COCO draws it: where its outline on the finer grid crosses a column's middle it changes."""
     height, width = shape_hw
-    points = np.asarray(polygon, np.float64).reshape(-1, 2)
-    if not np.isfinite(points).all() or np.abs(points).max() > MOST_PIXELS:
+    if not all(isinstance(value, int | float) and -MOST_STEPS <= value <= MOST_STEPS for value in polygon):
         raise UsageError("a polygon has a point that is no number, or far outside every image")
+    points = np.asarray(polygon, np.float64).reshape(-1, 2)
+    steps = float(np.abs(points - np.roll(points, -1, axis=0)).max(axis=1).sum()) * FINER
+    if steps > MOST_STEPS:
+        raise UsageError(f"a polygon's outline is {steps / FINER:,.0f} pixels long, longer than of every image")
     fine = (FINER * points + 0.5).astype(np.int64)  # towards zero
     across, down = (np.concatenate(parts) for parts in zip(*_edges(fine), strict=True))
     moved = np.flatnonzero(across[1:] != across[:-1]) + 1
@@ -95,8 +98,6 @@ def _edges(fine: NDArray[np.int64]) -> list[tuple[NDArray[np.int64], NDArray[np.
     found = []
     for (x0, y0), (x1, y1) in zip(fine, np.roll(fine, -1, axis=0), strict=True):
         steps = int(max(abs(x1 - x0), abs(y1 - y0)))
-        if steps > MOST_PIXELS:
-            raise UsageError("a polygon has an edge longer than every image")
         flat = abs(x1 - x0) >= abs(y1 - y0)
         flip = x0 > x1 if flat else y0 > y1
         (xs, ys), (xe, ye) = ((x1, y1), (x0, y0)) if flip else ((x0, y0), (x1, y1))

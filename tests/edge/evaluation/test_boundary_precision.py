@@ -192,6 +192,9 @@ def test_the_ring_along_an_edge_is_not_the_thing(tmp_path: Path) -> None:
         ({"counts": "o", "size": [2, 3]}, "end within a number"),
         ([[1, 2, 3]], "at least three points"),
         ([[1, 2, 3, 4, 5, math.nan]], "no number"),
+        ([[1, 2, 3, 4, 5, "6"]], "no number"),
+        ([[1, 2, 3, 4, 5, 10**400]], "far outside every image"),
+        ([[0, 0, 1e7, 0, 0, 1e7]], "outline is 30,000,000 pixels long"),
         ([], "a list of polygons"),
         (None, "a list of polygons"),
     ],
@@ -208,6 +211,7 @@ def test_a_segmentation_that_does_not_hold_is_refused(segmentation: Any, problem
         ("[]", "is not a COCO ground-truth file"),
         ("{", "is not JSON"),
         ('{"images": [{"id": 7, "height": 0, "width": 4}], "categories": [], "annotations": []}', "size of 4x0"),
+        ('{"images": [{"id": 1' + "0" * 400 + '}], "categories": [], "annotations": []}', "no number `id`"),
         ('{"images": [], "categories": [], "annotations": []}', "image 7, which the ground truth does not have"),
     ],
 )
