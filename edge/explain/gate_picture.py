@@ -17,6 +17,8 @@ FULL = 99.0
 """Percentile of the magnitudes of gamma, over all layers, that has the full colour."""
 TILE_WIDTH = 320
 COLUMNS = 3
+STRONGEST = 0.75
+"""Of the colour that is laid over the photograph."""
 
 
 def draw_channel_gates(gates: Sequence[ChannelGates]) -> Pixels:
@@ -43,7 +45,7 @@ def draw_channel_gates(gates: Sequence[ChannelGates]) -> Pixels:
 
 
 def draw_spatial_gates(frame: Pixels, gates: Sequence[SpatialGates], preprocess: Preprocess) -> Pixels:
-    """The photograph once per layer, dark where its gate lets least pass; from each map's own least to its most.
+    """The photograph in grey once per layer, red where its gate lets most pass; from each map's own least to its most.
 
     Args:
         frame: RGB uint8 (h, w, 3).
@@ -52,7 +54,8 @@ def draw_spatial_gates(frame: Pixels, gates: Sequence[SpatialGates], preprocess:
         RGB uint8 (h, w, 3): COLUMNS tiles a line, each with its layer and the range of its gate.
     """
     height = round(TILE_WIDTH * frame.shape[0] / frame.shape[1])
-    small = cv2.resize(frame, (TILE_WIDTH, height), interpolation=cv2.INTER_AREA).astype(np.float32)
+    small = cv2.cvtColor(cv2.resize(frame, (TILE_WIDTH, height), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+    grey = small.astype(np.float32)[:, :, None] * 0.6 + 80
     rows = -(-len(gates) // COLUMNS)
     drawn = np.full((rows * (height + LINE), COLUMNS * TILE_WIDTH, 3), 255, np.uint8)
     for index, layer in enumerate(gates):
@@ -61,7 +64,7 @@ def draw_spatial_gates(frame: Pixels, gates: Sequence[SpatialGates], preprocess:
         whole = cv2.resize(share, (preprocess.width, preprocess.height), interpolation=cv2.INTER_NEAREST)
         placed = on_photograph(np.asarray(whole, np.float32), (frame.shape[0], frame.shape[1]), preprocess)
         seen = cv2.resize(placed, (TILE_WIDTH, height), interpolation=cv2.INTER_AREA)[:, :, None]
-        tile = np.asarray(np.rint(small * (0.12 + 0.88 * seen)), np.uint8)
+        tile = np.asarray(np.rint(grey * (1 - STRONGEST * seen) + FOR * STRONGEST * seen), np.uint8)
         top, left = index // COLUMNS * (height + LINE), index % COLUMNS * TILE_WIDTH
         drawn[top + LINE : top + LINE + height, left : left + TILE_WIDTH] = tile
         label = drawn[top : top + LINE, left : left + TILE_WIDTH]

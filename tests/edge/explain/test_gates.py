@@ -92,10 +92,10 @@ def test_channels_are_drawn_by_their_sign() -> None:
     assert (drawn[65, 190:750] == 255).all()
 
 
-def test_a_photograph_is_dark_where_the_gate_is_closed() -> None:
+def test_a_photograph_is_red_where_the_gate_is_open() -> None:
     values = np.zeros((2, 2), np.float32)
     values[0, 1] = 0.5
     frame = np.full((200, 300, 3), 200, np.uint8)
-    drawn = draw_spatial_gates(frame, [SpatialGates(layer="a", values=values)], PREPROCESS)[26:, :320]
-    bright = drawn[:, :, 0] > 150
-    assert bright[5:100, 165:315].all() and not bright[112:].any() and not bright[:, :155].any()
+    drawn = draw_spatial_gates(frame, [SpatialGates(layer="a", values=values)], PREPROCESS)[26:, :320].astype(int)
+    red = drawn[:, :, 0] > drawn[:, :, 2] + 50
+    assert red[5:100, 165:315].all() and not red[112:].any() and not red[:, :155].any()
