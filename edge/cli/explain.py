@@ -4,19 +4,29 @@ from pathlib import Path
 
 import click
 
-from edge.cli.bounded_number import THREADS
+from edge.cli.bounded_number import THREADS, whole
 from edge.cli.explain_gates import explain_gates
 from edge.cli.explain_options import method_options, region, region_options
+from edge.cli.split_options import split_options
 from edge.data.decode import read_image
+from edge.data.open_split import open_split
 from edge.errors import FileError, UsageError
-from edge.terminal import say, say_json
 
 
 @click.command("explain", epilog="Example: edge explain runs/mobilenet/float.safetensors photo.jpg -o explained")
 @click.argument("subject", metavar="CHECKPOINT|ARTIFACT", type=click.Path(path_type=Path))
-@click.argument("image", type=click.Path(path_type=Path))
+@click.argument("image", required=False, type=click.Path(path_type=Path))
 @region_options
 @method_options
+@click.option(
+    "--compare",
+    "other",
+    metavar="CHECKPOINT|ARTIFACT",
+    type=click.Path(path_type=Path),
+    help="Explain the same score by another model too, and tell how far the two look at different places.",
+)
+@split_options
+@click.option("-n", "--samples", type=whole(1), help="Of a split, compare on the first N images only.")
 @click.option(
     "-o",
     "--out",
@@ -25,7 +35,7 @@ from edge.terminal import say, say_json
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("explained"),
     show_default=True,
-    help="Folder of the picture (.png) and the arrays (.npy).",
+    help="Folder of the pictures (.png) and the arrays (.npy).",
 )
 @click.option(
     "--gates",
@@ -33,73 +43,72 @@ from edge.terminal import say, say_json
     help="What attention does instead: GCT's channels by the sign of gamma, CBAM's spatial gates on IMAGE.",
 )
 @click.option("--threads", type=THREADS, default=1, show_default=True, help="Processor threads.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+@click.option("--json", "as_json", is_flag=True, help="JSON objects, one per line, instead of text.")
 def command(
     subject: Path,
-    image: Path,
+    image: Path | None,
     class_name: str | None,
     pixel: tuple[int, ...] | None,
     box: tuple[int, ...] | None,
     baseline: str,
-    max_steps: int,
+    max_steps: int | None,
+    other: Path | None,
+    split: str | None,
+    images: str | None,
+    labels: str | None,
+    masks: str | None,
+    classes: str | None,
+    skip_damaged: bool,
+    samples: int | None,
     out: Path,
     gates: bool,
     threads: int,
     as_json: bool,
 ) -> None:
-    """Show what a model looks at: which pixels of IMAGE speak for a class, which against it (Integrated Gradients)."""
+    """Show what a model looks at: which pixels of IMAGE speak for a class, and which against it.
+
+    By Integrated Gradients of the class's probability; of a segmenter its mean over the region where the class is
+    predicted, or over --pixel or --box. Artifacts are explained by their integers. With --compare, of an image, or of
+    the images of --images or --split.
+    """
+    part = region(pixel, box)
+    several = split is not None or images is not None
+    if several == (image is not None):
+        raise UsageError("give an IMAGE, or with --compare --images or --split; one of them")
+    if several and other is None:
+        raise UsageError("--images and --split are for --compare; give an IMAGE to explain")
+    if image is not None and (samples or labels or masks or classes or skip_damaged):
+        raise UsageError("-n, --labels, --masks, --classes and --skip-damaged are for --images or --split")
+    if gates and (image is None or other is not None or class_name is not None or part is not None):
+        raise UsageError("--gates is of the whole network on an IMAGE; omit --class, --pixel, --box and --compare")
     import torch
 
-    from edge.explain.explain_image import Method, explain_image, model_input
+    from edge.cli.explain_compare import compare_image, compare_split
+    from edge.cli.explain_one import explain_one
+    from edge.explain.explain_image import Method
     from edge.explain.explained import open_explained
-    from edge.explain.output import write_attributions
-    from edge.explain.target import find_target
 
     torch.set_num_threads(threads)
-    part = region(pixel, box)
-    frame = read_image(image)
-    if gates:
-        if class_name is not None or part is not None:
-            raise UsageError("--gates is of the whole network; omit --class, --pixel and --box")
+    frame = None if image is None else read_image(image)
+    if gates and image is not None and frame is not None:
         make_folder(out)
         explain_gates(subject, image, frame, out, as_json=as_json)
         return
     explained = open_explained(subject)
-    frame_hw = (frame.shape[0], frame.shape[1])
-    target = find_target(explained, model_input(frame, explained.preprocess), frame_hw, class_name, part)
-    found = explain_image(explained, frame, target, Method(baseline=baseline, most_steps=max_steps))
+    method = Method(baseline=baseline, most_steps=max_steps)
     make_folder(out)
-    written = write_attributions(out, image.stem, frame, found, explained.preprocess)
-    name = explained.names[target.index]
-    if as_json:
-        say_json(
-            {
-                "subject": str(subject),
-                "kind": explained.kind,
-                "image": str(image),
-                "class": name,
-                "index": target.index,
-                "score": found.score,
-                "baseline": baseline,
-                "baseline_score": found.baseline_score,
-                "sum": float(found.values.sum()),
-                "completeness_error": found.error,
-                "complete": found.complete,
-                "steps": found.steps,
-                "picture": str(written.picture),
-                "array": str(written.array),
-                "channels": str(written.channels),
-            }
+    if other is not None:
+        pair = (explained, open_explained(other))
+        if image is not None and frame is not None:
+            compare_image(pair, image, frame, method, class_name, part, out, as_json=as_json)
+            return
+        chosen = open_split(
+            split=split, images=images, labels=labels, masks=masks, classes=classes, skip_damaged=skip_damaged
         )
+        compare_split(pair, chosen, samples, method, class_name, part, out, as_json=as_json, skip=skip_damaged)
         return
-    say(f"{subject}, {explained.kind}; {image}: {name} {100 * found.score:.2f} %")
-    say(
-        f"the {baseline} baseline scores {100 * found.baseline_score:.2f} %; the attributions sum to the change within "
-        f"{100 * found.error:.2f} %, {found.steps} steps"
-    )
-    if not found.complete:
-        say(f"the sum is off by more than 1 %, and more steps than {max_steps} are not taken; raise --max-steps")
-    say(f"written: {written.picture}, {written.array}, {written.channels}")
+    assert image is not None and frame is not None
+    explain_one(explained, image, frame, method, class_name, part, out, as_json=as_json)
 
 
 def make_folder(folder: Path) -> None:

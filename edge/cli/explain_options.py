@@ -41,9 +41,8 @@ method_options = together(
     click.option(
         "--max-steps",
         type=whole(1, 100_000),
-        default=540,
-        show_default=True,
-        help="Steps are raised until the attributions sum to the score's change within 1 %, to this many at most.",
+        help="Steps are raised until the attributions sum to the score's change within 1 %, to this many at most; "
+        "540 if omitted, for integers 180.",
     ),
 )
 

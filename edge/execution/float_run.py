@@ -1,9 +1,11 @@
 """Executing a float graph in float32, in either layout: calibration, float parents and the torch engine use it."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import torch
 
@@ -14,7 +16,8 @@ from edge.execution.kernels import float_pointwise as pointwise
 from edge.execution.kernels import movement, rearrange, selection, transpose_convolution
 from edge.execution.kernels.affine import Builder
 from edge.execution.walk import Step, as_inputs, constant_tensors, execute, outputs_of
-from edge.graph.graph import Graph, Operator
+from edge.graph.graph import Graph, Operator, Tensor
+from edge.graph.passes.rewrite import real_values
 
 BUILDERS: Mapping[str, Builder] = MappingProxyType(
     {
@@ -118,3 +121,20 @@ class FloatRun:
 def run_float(graph: Graph, inputs: Sequence[npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
     """Every activation by name, the graph's inputs included, as arrays. Refuses what `FloatRun` refuses."""
     return {name: value.contiguous().numpy() for name, value in FloatRun(graph).stream(inputs)}
+
+
+def in_real_numbers(graph: Graph, constants: Mapping[str, npt.NDArray[np.float32]] = MappingProxyType({})) -> Graph:
+    """The graph with every quantized tensor as float32: its operators compute what its integers stand for.
+
+    Args:
+        constants: real values of quantized constants by name, in place of those that their integers stand for.
+    """
+    tensors = []
+    for name, tensor in graph.tensors.items():
+        if tensor.quantization is None:
+            continue
+        data = None
+        if tensor.data is not None:
+            data = np.array(constants[name] if name in constants else real_values(tensor), np.float32, order="C")
+        tensors.append(Tensor(name=name, shape=tensor.shape, dtype="float32", data=data))
+    return replace(graph.with_tensors(tensors), name=graph.name)

@@ -14,16 +14,27 @@ from edge.explain.target import Target
 from edge.vision.pixels import Pixels, normalize, resize
 from edge.vision.preprocess import Preprocess
 
+MOST_STEPS_OF_INTEGERS = 180
 BATCH_PIXELS = 4 * 224 * 224
 """Of the points of a path that are held at once: with what a MobileNetV2 keeps for its gradients, 0.5 GB."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """How attributions are made: the name of the baseline, and the largest number of steps."""
+    """How attributions are made: the name of the baseline, and the largest number of steps; None: MOST_STEPS.
+
+    Of integers, whose gradients straight through the rounding need not sum to the change however many they are,
+    MOST_STEPS_OF_INTEGERS.
+    """
 
     baseline: str = "black"
-    most_steps: int = MOST_STEPS
+    most_steps: int | None = None
+
+    def steps_for(self, explained: Explained) -> int:
+        """The largest number of steps for a model."""
+        if self.most_steps is not None:
+            return self.most_steps
+        return MOST_STEPS if explained.kind == "float" else MOST_STEPS_OF_INTEGERS
 
 
 def model_input(frame: Pixels, preprocess: Preprocess) -> Tensor:
@@ -45,7 +56,7 @@ def explain_input(explained: Explained, image: Tensor, frame: Pixels, target: Ta
         target.score(explained),
         image,
         _channels_first((start - mean) / std),
-        most_steps=method.most_steps,
+        most_steps=method.steps_for(explained),
         batch_size=max(1, BATCH_PIXELS // (preprocess.height * preprocess.width)),
     )
 
@@ -54,6 +65,11 @@ def per_channel(attribution: Attribution, preprocess: Preprocess) -> NDArray[np.
     """Attributions as float32 (height, width, 3), red, green, blue, of the model's input."""
     last = attribution.values.transpose(1, 2, 0)
     return np.ascontiguousarray(last[:, :, ::-1] if preprocess.colour_order == "bgr" else last, np.float32)
+
+
+def summed(attribution: Attribution) -> NDArray[np.float32]:
+    """Attributions of the model's input's pixels, float32 (height, width): the sums over their channels."""
+    return np.asarray(attribution.values.sum(axis=0), np.float32)
 
 
 def _channels_first(values: NDArray[np.float32]) -> Tensor:

@@ -1,6 +1,7 @@
 """What is written of attributions: the picture, and the raw arrays."""
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import FileError
-from edge.explain.explain_image import per_channel
+from edge.explain.explain_image import per_channel, summed
 from edge.explain.integrated_gradients import Attribution
 from edge.explain.picture import draw_attributions
 from edge.files.atomic import write_bytes
+from edge.vision.overlay import draw_line
 from edge.vision.pixels import Pixels
 from edge.vision.preprocess import Preprocess
 
@@ -31,14 +33,18 @@ def write_attributions(
 ) -> Written:
     """Write STEM.png, STEM.npy and STEM.channels.npy into a folder that is there."""
     channels = per_channel(attribution, preprocess)
-    summed = np.asarray(attribution.values.sum(axis=0), np.float32)
     written = Written(
         picture=folder / f"{stem}.png", array=folder / f"{stem}.npy", channels=folder / f"{stem}.channels.npy"
     )
-    write_picture(written.picture, draw_attributions(frame, summed, preprocess))
-    write_array(written.array, summed)
+    write_picture(written.picture, draw_attributions(frame, summed(attribution), preprocess))
+    write_array(written.array, summed(attribution))
     write_array(written.channels, channels)
     return written
+
+
+def write_side_by_side(path: Path, pictures: Sequence[tuple[str, Pixels]]) -> None:
+    """Write pictures of the same size beside one another, each with its line of text."""
+    write_picture(path, np.concatenate([draw_line(picture, text) for text, picture in pictures], axis=1))
 
 
 def write_picture(path: Path, rgb: Pixels) -> None:

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from edge.vision.pixels import Pixels, placement
 from edge.vision.preprocess import Preprocess
 
-SMOOTHED = 1 / 100
-SHOWN = 99.0
+SMOOTHED = 1 / 60
+SHOWN = 99.7
 """Percentile of the magnitudes that has the full colour: a few pixels would darken all others otherwise."""
 FOR, AGAINST = np.array((220, 20, 30), np.float32), np.array((30, 60, 220), np.float32)
 

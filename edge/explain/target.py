@@ -36,12 +36,12 @@ class Target:
 
     def score(self, explained: Explained) -> Score:
         """The function that is integrated."""
+        return lambda images: self.of(explained.probabilities(images))
 
-        def of_images(images: Tensor) -> Tensor:
-            of_class = explained.probabilities(images)[:, self.index]
-            return of_class if self.cells is None else of_class[:, self.cells].mean(dim=1)
-
-        return of_images
+    def of(self, probabilities: Tensor) -> Tensor:
+        """The score, (n,), of probabilities (n, classes) or (n, classes, rows, columns)."""
+        of_class = probabilities[:, self.index]
+        return of_class if self.cells is None else of_class[:, self.cells].mean(dim=1)
 
 
 def class_index(names: tuple[str, ...], named: str) -> int:

@@ -43,6 +43,7 @@ ENVIRONMENTS = {
     "mediapipe_python": Environment(folder="mediapipe"),
     "ai_edge_quantizer_python": Environment(folder="ai-edge-quantizer"),
     "faster_coco_eval_python": Environment(folder="faster-coco-eval"),
+    "captum_python": Environment(folder="captum"),
     "onnx2tf_python": Environment(folder="onnx2tf"),
     "newer_python": Environment(folder="python3.13", optional=True),  # only where a Python 3.13 is found
     "emulated_pi": Environment(folder="emulated-pi", python="python3"),

@@ -1,7 +1,7 @@
 """A network in which every layer can be float or rounded to its integers' grid: float32 execution of both."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,22 +9,15 @@ import numpy.typing as npt
 import torch
 
 from edge.errors import UnsupportedError
-from edge.execution.float_run import BUILDERS
+from edge.execution.float_run import BUILDERS, in_real_numbers
 from edge.execution.kernels.affine import ACTIVATION_LIMITS
+from edge.execution.straight_through import ROUNDS_NOTHING
 from edge.execution.walk import Step, as_inputs
 from edge.graph.graph import Graph, Operator, Tensor
 from edge.graph.passes.rewrite import real_values
 
 INPUT = -1
 """The place of the model's input among the layers: its pixels are rounded too."""
-MOVING = frozenset(
-    {
-        "Concat", "DepthToSpace", "Dequantize", "Expand", "Gather", "MaxPool", "Pad", "Quantize", "ReflectPad",
-        "Reshape", "Slice", "SpaceToDepth", "Tile", "Transpose",
-    }
-)  # fmt: skip
-"""Kinds that round nothing when their output has the parameters of their inputs."""
-
 Values = dict[str, torch.Tensor]
 
 
@@ -91,7 +84,7 @@ class MixedNetwork:
         Args:
             graph: with parameters on its tensors. real: the real values of its quantized constants, by name.
         """
-        self.graph = _float_graph(graph, real)
+        self.graph = in_real_numbers(graph, real)
         self.source = graph
         self.grids = {name: grid for name, tensor in graph.tensors.items() if (grid := _grid(tensor)) is not None}
         self._steps = [_step(self.graph, operator) for operator in self.graph.operators]
@@ -121,7 +114,7 @@ class MixedNetwork:
         output = self.source.tensors[operator.outputs[0]].quantization
         inputs = [self.source.tensors[name] for name in operator.inputs if name]
         moving = [tensor.quantization for tensor in inputs if tensor.data is None]
-        return operator.kind in MOVING and all(one is not None and one.same_as(output) for one in moving)
+        return operator.kind in ROUNDS_NOTHING and all(one is not None and one.same_as(output) for one in moving)
 
     def run(self, inputs: Sequence[npt.NDArray[Any]], choice: Choice) -> Values:
         """Every activation by name. Refuses (UsageError) inputs of the wrong count or shape; float32."""
@@ -161,16 +154,6 @@ class MixedNetwork:
 
     def _output(self, name: str, value: torch.Tensor, part: Part) -> torch.Tensor:
         return self.grids[name].rounded(value) if part.output and name in self.grids else value
-
-
-def _float_graph(graph: Graph, real: Mapping[str, npt.NDArray[np.float32]]) -> Graph:
-    tensors = []
-    for name, tensor in graph.tensors.items():
-        if tensor.quantization is None:
-            continue
-        data = None if tensor.data is None else np.array(real.get(name, real_values(tensor)), np.float32, order="C")
-        tensors.append(Tensor(name=name, shape=tensor.shape, dtype="float32", data=data))
-    return replace(graph.with_tensors(tensors), name=graph.name)
 
 
 def _grid(tensor: Tensor) -> Grid | None:

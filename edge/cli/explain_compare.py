@@ -1,0 +1,177 @@
+"""`edge explain --compare`: whether two models look at the same places, on an image or on many."""
+
+from math import isnan
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from edge.data.damaged import without_damaged
+from edge.data.splits import Split
+from edge.errors import UsageError
+from edge.explain.drift import Drift, drift
+from edge.explain.explain_image import Method, summed
+from edge.explain.explained import Explained
+from edge.explain.integrated_gradients import Attribution
+from edge.explain.output import write_attributions, write_side_by_side
+from edge.explain.picture import draw_attributions
+from edge.explain.target import Box
+from edge.terminal import Bars, say, say_json, show
+from edge.vision.pixels import Pixels
+
+Pair = tuple[Explained, Explained]
+
+
+def compare_image(
+    pair: Pair,
+    image: Path,
+    frame: Pixels,
+    method: Method,
+    named: str | None,
+    box: Box | None,
+    out: Path,
+    *,
+    as_json: bool,
+) -> None:
+    """Explain one score of an image by two models; writes the arrays of both and the three pictures beside another."""
+    reference, other = _ordered(pair)
+    found = drift(reference, other, frame, method, named, box)
+    for stem, attribution in ((image.stem, found.reference), (f"{image.stem}.compared", found.other)):
+        write_attributions(out, stem, frame, attribution, reference.preprocess)
+    picture = out / f"{image.stem}.both.png"
+    _write_both(picture, frame, reference, other, found)
+    told = {**_facts(str(image), reference, found), "picture": str(picture)}
+    if as_json:
+        say_json({"reference": reference.name, "other": other.name, **told})
+        return
+    say(f"{image}: {told['class']}; reference {reference.name}, {reference.kind}; other {other.name}, {other.kind}")
+    _print([told])
+    say(f"written: {picture}")
+
+
+def compare_split(
+    pair: Pair,
+    split: Split,
+    samples: int | None,
+    method: Method,
+    named: str | None,
+    box: Box | None,
+    out: Path,
+    *,
+    as_json: bool,
+    skip: bool,
+) -> None:
+    """Compare on the images of a split; writes pictures of those on which the other model looks elsewhere."""
+    reference, other = _ordered(pair)
+    if samples is not None:
+        split = split.subset(range(min(samples, len(split))))
+    split = without_damaged(split, skip=skip)
+    rows = []
+    with Bars() as progress:
+        bar = progress.add_task("explain", total=len(split))
+        for index in range(len(split)):
+            frame = split.image(index)
+            found = drift(reference, other, frame, method, named, box)
+            told = _facts(split.name(index), reference, found)
+            if found.elsewhere:
+                told["picture"] = str(
+                    out / f"{Path(split.name(index)).with_suffix('').as_posix().replace('/', '_')}.both.png"
+                )
+                _write_both(Path(told["picture"]), frame, reference, other, found)
+            rows.append(told)
+            if as_json:
+                say_json({"row": "image", **told})
+            progress.advance(bar)
+    summary = _summary(rows)
+    if as_json:
+        say_json({"row": "drift", "reference": reference.name, "other": other.name, "split": split.origin, **summary})
+        return
+    say(
+        f"reference {reference.name}, {reference.kind}; other {other.name}, {other.kind}; {split.origin}, "
+        f"{len(rows)} images"
+    )
+    _print(sorted(rows, key=lambda told: told["correlation"]))
+    say(
+        f"drift {summary['drift']:.3f} (1 - mean rank correlation on windows of 16x16), noise floor "
+        f"{summary['floor']:.3f}; looks elsewhere on {len(summary['elsewhere'])} of {len(rows)} images"
+        + "".join(f"\n  {name}" for name in summary["elsewhere"])
+    )
+
+
+def _ordered(pair: Pair) -> Pair:
+    """The reference first: the float one of the two, else the first. Refuses (UsageError) models of other classes."""
+    first, second = pair
+    if first.task != second.task or first.names != second.names:
+        raise UsageError(f"{first.name} and {second.name} have other tasks or classes; nothing can be compared")
+    if first.preprocess != second.preprocess:
+        raise UsageError(f"{first.name} and {second.name} preprocess images otherwise; nothing can be compared")
+    return (second, first) if second.kind == "float" != first.kind else pair
+
+
+def _facts(image: str, reference: Explained, found: Drift) -> dict[str, Any]:
+    return {
+        "image": image,
+        "class": reference.names[found.target.index],
+        "index": found.target.index,
+        "score": found.reference.score,
+        "other_score": found.other.score,
+        "decides_alike": found.decides_alike,
+        "correlation": found.correlation,
+        "floor_correlation": found.floor,
+        "elsewhere": found.elsewhere,
+        "steps": [found.reference.steps, found.other.steps],
+        "completeness_error": [found.reference.error, found.other.error],
+    }
+
+
+def _summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    known = [told for told in rows if not isnan(told["correlation"]) and not isnan(told["floor_correlation"])]
+    return {
+        "images": len(rows),
+        "drift": 1 - fmean(told["correlation"] for told in known) if known else float("nan"),
+        "floor": 1 - fmean(told["floor_correlation"] for told in known) if known else float("nan"),
+        "elsewhere": [
+            told["image"] for told in sorted(rows, key=lambda told: told["correlation"]) if told["elsewhere"]
+        ],
+    }
+
+
+def _print(rows: list[dict[str, Any]]) -> None:
+    table = Table()
+    table.add_column("image")
+    table.add_column("class")
+    for title in ("score %", "other %", "correlation", "floor", "off %", "other off %"):
+        table.add_column(title, justify="right")
+    table.add_column("")
+    for told in rows:
+        words = [
+            *(["elsewhere"] if told["elsewhere"] else []),
+            *([] if told["decides_alike"] else ["decides otherwise"]),
+        ]
+        shares = [100 * told["score"], 100 * told["other_score"]]
+        off = [100 * share for share in told["completeness_error"]]
+        table.add_row(
+            Path(told["image"]).name,
+            told["class"].partition(",")[0],
+            *(f"{share:.2f}" for share in shares),
+            f"{told['correlation']:.3f}",
+            f"{told['floor_correlation']:.4f}",
+            *(f"{share:.2f}" for share in off),
+            ", ".join(words),
+        )
+    show(table)
+
+
+def _write_both(path: Path, frame: Pixels, reference: Explained, other: Explained, found: Drift) -> None:
+    def drawn(attribution: Attribution) -> Pixels:
+        return draw_attributions(frame, summed(attribution), reference.preprocess)
+
+    name = reference.names[found.target.index].partition(",")[0]
+    pictures = [
+        (name, np.ascontiguousarray(frame)),
+        (f"{reference.kind} {100 * found.reference.score:.1f} %", drawn(found.reference)),
+        (f"{other.kind} {100 * found.other.score:.1f} %", drawn(found.other)),
+    ]
+    write_side_by_side(path, pictures)
