@@ -18,7 +18,7 @@ from edge.explain.integrated_gradients import Attribution
 from edge.explain.output import write_attributions, write_side_by_side
 from edge.explain.picture import draw_attributions
 from edge.explain.target import Box
-from edge.terminal import Bars, say, say_json, show
+from edge.terminal import Bars, say, say_json, show_wide
 from edge.vision.pixels import Pixels
 
 Pair = tuple[Explained, Explained]
@@ -46,9 +46,13 @@ def compare_image(
     if as_json:
         say_json({"reference": reference.name, "other": other.name, **told})
         return
-    say(f"{image}: {told['class']}; reference {reference.name}, {reference.kind}; other {other.name}, {other.kind}")
-    _print([told])
-    say(f"written: {picture}")
+    say(
+        f"{image}: {told['class']}; reference {reference.name}, {reference.kind}, {100 * told['score']:.2f} %; "
+        f"other {other.name}, {other.kind}, {100 * told['other_score']:.2f} %{_words(told, '; ')}",
+        f"rank correlation on windows {told['correlation']:.3f}, noise floor {told['floor_correlation']:.4f}; "
+        f"the sums are off by {100 * found.reference.error:.2f} % and {100 * found.other.error:.2f} %",
+        f"written: {picture}",
+    )
 
 
 def compare_split(
@@ -138,6 +142,14 @@ def _summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def _words(told: dict[str, Any], before: str = "") -> str:
+    words = [
+        *(["looks elsewhere"] if told["elsewhere"] else []),
+        *([] if told["decides_alike"] else ["decides otherwise"]),
+    ]
+    return before * bool(words) + ", ".join(words)
+
+
 def _print(rows: list[dict[str, Any]]) -> None:
     table = Table()
     table.add_column("image")
@@ -146,10 +158,6 @@ def _print(rows: list[dict[str, Any]]) -> None:
         table.add_column(title, justify="right")
     table.add_column("")
     for told in rows:
-        words = [
-            *(["elsewhere"] if told["elsewhere"] else []),
-            *([] if told["decides_alike"] else ["decides otherwise"]),
-        ]
         shares = [100 * told["score"], 100 * told["other_score"]]
         off = [100 * share for share in told["completeness_error"]]
         table.add_row(
@@ -159,9 +167,9 @@ def _print(rows: list[dict[str, Any]]) -> None:
             f"{told['correlation']:.3f}",
             f"{told['floor_correlation']:.4f}",
             *(f"{share:.2f}" for share in off),
-            ", ".join(words),
+            _words(told),
         )
-    show(table)
+    show_wide(table)
 
 
 def _write_both(path: Path, frame: Pixels, reference: Explained, other: Explained, found: Drift) -> None:

@@ -1,4 +1,4 @@
-"""Attributions against captum's, of our networks, in float64: the same numbers."""
+"""Attributions against captum's, of our networks, in float64: the same numbers, but for its steps' float32 width."""
 
 import os
 import subprocess
@@ -19,6 +19,7 @@ import numpy as np, torch
 from captum.attr import IntegratedGradients
 from edge.models.registry import build
 
+torch.set_default_dtype(torch.float64)  # of the places along the path too
 folder, name = sys.argv[1:3]
 given = torch.load(folder + "/given.pt", weights_only=True)
 model = build(name, **given["arguments"]).double().eval()
@@ -70,4 +71,4 @@ def test_attributions_equal_captums(captum_python: str, tmp_path: Path, name: st
     ours = integrated_gradients(score, image, baseline, first_steps=60, most_steps=60, batch_size=3).values
     theirs = np.load(tmp_path / "theirs.npy")
     assert np.abs(theirs).max() > 0
-    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-8 * np.abs(theirs).max())
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-7 * np.abs(theirs).max())
