@@ -100,7 +100,6 @@ def compare_split(
     say(
         f"drift {summary['drift']:.3f} (1 - mean rank correlation on windows of 16x16), noise floor "
         f"{summary['floor']:.3f}; looks elsewhere on {len(summary['elsewhere'])} of {len(rows)} images"
-        + "".join(f"\n  {name}" for name in summary["elsewhere"])
     )
 
 
