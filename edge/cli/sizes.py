@@ -147,7 +147,8 @@ def _print(checkpoint: "Checkpoint", rows: "list[SizeRow]", split: "Split", *, a
                       "train": recipe_line(checkpoint, row.size_hw)})  # fmt: skip
         return
     seen = f"{split.origin}, {len(split)} images"
-    say(f"{checkpoint.path} ({checkpoint.kind}), {checkpoint.recipe.model.name}; {seen}, counted at their own size")
+    counted = ", masks counted at their own size" if split.task == "segment" else ""
+    say(f"{checkpoint.path} ({checkpoint.kind}), {checkpoint.recipe.model.name}; {seen}{counted}")
     show_wide(_table(rows))
     for size_hw in dict.fromkeys(row.size_hw for row in rows):
         if note := size_note(sized(checkpoint, size_hw)):
