@@ -61,6 +61,10 @@ PLACES: dict[str, str] = {
     "compare new": "compare records.jsonl {it}",
     "camera artifact": "camera {it} --source images",
     "camera source": "camera int8 --source {it}",
+    "convert finished card": "convert float/model.onnx --as-is --card {it} -o {out}",
+    "convert finished images": "convert float/model.onnx --as-is --card card.toml --selftest {it} -o {out}",
+    "inspect begun card": "inspect {it} --starter-card",
+    "sizes": "sizes {it} --sizes 32x32 --split generated:classify:val:2 --no-latency",
 }
 THINGS = ("absent", "long", "nul", "pipe", "zero", "circle", "folder", "empty", "noise", "socket")
 
