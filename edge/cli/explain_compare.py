@@ -77,7 +77,10 @@ def compare_split(
         bar = progress.add_task("explain", total=len(split))
         for index in range(len(split)):
             frame = split.image(index)
-            found = drift(reference, other, frame, method, named, box)
+            try:
+                found = drift(reference, other, frame, method, named, box)
+            except UsageError as error:
+                raise UsageError(f"{split.name(index)}: {error}") from error
             told = _facts(split.name(index), reference, found)
             if found.elsewhere:
                 told["picture"] = str(

@@ -116,6 +116,11 @@ def test_a_cap_is_said(road: Path, photo: Path, tmp_path: Path, capsys: pytest.C
         (["{float}", "{photo}", "--pixel", "3,4", "--box", "0,0,3,3"], "give one of them"),
         (["{float}", "{photo}", "--box", "1,2,0,4"], "has no area"),
         (["{float}", "{photo}", "--box", "1,2,3"], "is not X,Y,WIDTH,HEIGHT"),
+        (
+            ["{float}", *["--compare", "{int8}", "--split", "generated:classify:val", "-n", "1", "--box", "0,0,3,3"]],
+            "0: {float}: a",
+        ),
+        (["{float}", "{photo}", "--gates", "--compare", "{int8}"], "omit --class"),
         (["{float}", "{photo}", "--class", "z"], "unknown class 'z'"),
         (["{int8}/model.tflite", "{photo}"], "is a model file alone"),
         (["{float}", "{photo}", "--baseline", "white"], "white"),
@@ -127,4 +132,4 @@ def test_what_cannot_hold_is_refused_in_one_line(
     places = {"float": str(road / "run" / "float.safetensors"), "int8": str(road / "int8"), "photo": str(photo)}
     assert main(["explain", *(word.format(**places) for word in words), "-o", str(tmp_path)]) in (1, 2)
     err = capsys.readouterr().err
-    assert line in err and len(err.splitlines()) == 1
+    assert line.format(**places) in err and len(err.splitlines()) == 1
