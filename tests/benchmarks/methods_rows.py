@@ -15,9 +15,8 @@ V1 = (*CLASSIFY, "train.epochs=8", "train.batch_size=32", "qat.batch_size=32", "
 V2 = (*CLASSIFY, "train.epochs=5")
 SCNN = (*SEGMENT, "train.epochs=14", "qat.freeze_batch_norm_epoch=0")
 DEEPLAB = (*SEGMENT, "train.epochs=10", "qat.freeze_batch_norm_epoch=0")
-# name of the row -> what is set in [model] besides
-STRIDES = {"": (), " os8": ("model.output_stride=8",)}
-ASPP = {"": (), " aspp": ("model.pyramid=true",)}
+# name of the row -> what is set in [model]; stride 8 with the pyramid would take as long as four other rows
+SHAPES = {"": (), " aspp": ("model.pyramid=true",), " os8": ("model.output_stride=8",)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,14 +57,10 @@ def _named(network: str, attention: str) -> str:
 
 
 def _deeplab(backbone: str, width: float) -> list[Row]:
-    """Output strides with and without the pyramid, then the attention modules at output stride 16."""
+    """Plain, with the pyramid, at output stride 8, then with the attention modules at output stride 16."""
     network = f"deeplab_{backbone}"
     base = (*DEEPLAB, f"model.name={network}", f"model.width={width}", "model.output_stride=16", "model.pyramid=false")
-    shapes = [
-        (f"{stride}{aspp}", (*base, *strided, *pyramid))
-        for stride, strided in STRIDES.items()
-        for aspp, pyramid in ASPP.items()
-    ]
+    shapes = [(shape, (*base, *changes)) for shape, changes in SHAPES.items()]
     gated = [(f" {name}", (*base, f"model.attention={name}")) for name in ATTENTION if name != "none"]
     return [
         _segmenter(network, options, "deeplab_mobilenet_v2_generated", changes) for options, changes in shapes + gated

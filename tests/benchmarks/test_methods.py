@@ -35,13 +35,13 @@ def test_every_network_stands_there_plain_and_with_every_attention_module() -> N
 
 
 @pytest.mark.parametrize("network", [name for name in MODELS if name.startswith("deeplab")])
-def test_deeplab_stands_there_at_both_strides_with_and_without_pyramid(network: str) -> None:
+def test_deeplab_stands_there_plain_with_its_pyramid_and_at_stride_8(network: str) -> None:
     shapes = set()
     for row in ROWS:
         arguments = read_recipe(find_recipe(row.recipe), overrides=row.changes).model.arguments
         if row.name.startswith(network) and arguments.get("attention", "none") == "none":
             shapes.add((arguments["output_stride"], arguments["pyramid"]))
-    assert shapes == {(stride, pyramid) for stride in (16, 8) for pyramid in (False, True)}
+    assert shapes == {(16, False), (16, True), (8, False)}
 
 
 @pytest.mark.unhurried
