@@ -206,7 +206,7 @@ def _extreme(kind: str, name: str) -> Rule:
     def rule(into: GraphCapture, node: fx.Node, input: Ref, dim: Any = None, keepdim: bool = False) -> None:
         if not isinstance(dim, int):
             raise _refuse(into, node, f"{name} over everything, or of two tensors, has no operator; name the axis")
-        for user in node.users:
+        for user in [user for user in node.users if user.users]:  # `values, _ = x.max(1)` takes what it never reads
             if user.args[1:] not in ((0,), ("values",)):
                 raise _refuse(into, user, f"the indices of {name} have no operator; use argmax")
             _reduction(kind)(into, user, input, dim, keepdim)

@@ -80,6 +80,11 @@ class Called(nn.Module):
         return self.function(self, x)  # type: ignore[operator,no-any-return]
 
 
+def _first(pair: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+    values, _ = pair
+    return values
+
+
 @pytest.mark.parametrize(
     "function",
     [
@@ -99,6 +104,7 @@ class Called(nn.Module):
         lambda self, x: torch.tanh(self.conv(x)).sum(-1),
         lambda self, x: self.conv(x).min(-2)[0] - torch.amin(x, (-2,)),
         lambda self, x: torch.sqrt(functional.relu(self.conv(x)).square() + x**2).max(1, keepdim=True)[0],
+        lambda self, x: _first(self.conv(x).min(1, keepdim=True)) + x,
         lambda self, x: functional.normalize(self.conv(x), dim=1) - torch.max(x, dim=1, keepdim=True).values,
     ],
 )
