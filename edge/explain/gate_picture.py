@@ -16,6 +16,8 @@ LINE = 26
 FULL = 99.0
 """Percentile of the magnitudes of gamma, over all layers, that has the full colour."""
 TILE_WIDTH = 320
+HIGHEST_TILE = 4 * TILE_WIDTH
+"""A photograph that is narrower is drawn wider than it is."""
 COLUMNS = 3
 STRONGEST = 0.75
 """Of the colour that is laid over the photograph."""
@@ -53,7 +55,7 @@ def draw_spatial_gates(frame: Pixels, gates: Sequence[SpatialGates], preprocess:
     Returns:
         RGB uint8 (h, w, 3): COLUMNS tiles a line, each with its layer and the range of its gate.
     """
-    height = round(TILE_WIDTH * frame.shape[0] / frame.shape[1])
+    height = min(max(round(TILE_WIDTH * frame.shape[0] / frame.shape[1]), 1), HIGHEST_TILE)
     small = cv2.cvtColor(cv2.resize(frame, (TILE_WIDTH, height), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
     grey = small.astype(np.float32)[:, :, None] * 0.6 + 80
     rows = -(-len(gates) // COLUMNS)

@@ -99,3 +99,10 @@ def test_a_photograph_is_red_where_the_gate_is_open() -> None:
     drawn = draw_spatial_gates(frame, [SpatialGates(layer="a", values=values)], PREPROCESS)[26:, :320].astype(int)
     red = drawn[:, :, 0] > drawn[:, :, 2] + 50
     assert red[5:100, 165:315].all() and not red[112:].any() and not red[:, :155].any()
+
+
+@pytest.mark.parametrize(("shape_hw", "height"), [((1, 2000), 1), ((4000, 2), 1280)])
+def test_a_photograph_of_any_shape_is_drawn(shape_hw: tuple[int, int], height: int) -> None:
+    values = np.linspace(0, 1, 6, dtype=np.float32).reshape(2, 3)
+    drawn = draw_spatial_gates(np.zeros((*shape_hw, 3), np.uint8), [SpatialGates(layer="a", values=values)], PREPROCESS)
+    assert drawn.shape == (26 + height, 960, 3)
