@@ -10,7 +10,12 @@ from edge.cli.explain_options import method_options, region, region_options
 from edge.cli.split_options import split_options
 from edge.data.decode import read_image
 from edge.data.open_split import open_split
-from edge.errors import FileError, UsageError
+from edge.errors import UsageError
+from edge.files.atomic import make_folder
+from edge.files.overwriting import refuse_inputs
+
+PHOTOGRAPH_NAMED = (".png", ".npy")
+"""What is written by the photograph's name and these endings may be the photograph itself."""
 
 
 @click.command("explain", epilog="Example: edge explain runs/mobilenet/float.safetensors photo.jpg -o explained")
@@ -81,6 +86,10 @@ def command(
         raise UsageError("-n, --labels, --masks, --classes and --skip-damaged are for --images or --split")
     if gates and (image is None or other is not None or class_name is not None or part is not None):
         raise UsageError("--gates is of the whole network on an IMAGE; omit --class, --pixel, --box and --compare")
+    refuse_inputs("-o", out, images)
+    if image is not None:
+        for ending in PHOTOGRAPH_NAMED:
+            refuse_inputs("-o", out / f"{image.stem}{ending}", image)
     import torch
 
     from edge.cli.explain_compare import compare_image, compare_split
@@ -109,11 +118,3 @@ def command(
         return
     assert image is not None and frame is not None
     explain_one(explained, image, frame, method, class_name, part, out, as_json=as_json)
-
-
-def make_folder(folder: Path) -> None:
-    """Make the folder of the results, if it is not there. Refuses (FileError) a place where none can be."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileError(folder, f"cannot be made: {error.strerror}") from error

@@ -65,6 +65,7 @@ def command(
     from functools import cache
 
     from edge.cli.size_rows import rows_of_size, with_latency
+    from edge.files.atomic import make_folder
     from edge.files.leftovers import temporary_folder
     from edge.training.checkpoint import read_checkpoint
     from edge.training.input_size import sized
@@ -84,7 +85,7 @@ def command(
     words = printable(shlex.join(["edge", *sys.argv[1:]]))
     with temporary_folder() as temporary:
         into = Path(temporary) if folder is None else folder
-        into.mkdir(parents=True, exist_ok=True)
+        make_folder(into)
         rows: list[SizeRow] = []
         with Bars() as progress:
             task = progress.add_task("evaluate", total=len(chosen) * len(sizes))

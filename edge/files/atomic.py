@@ -76,6 +76,14 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
             os.close(descriptor)
 
 
+def make_folder(folder: Path) -> None:
+    """Make the folder of results, if it is not there. Refuses (FileError) a place where none can be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(folder, f"cannot be made: {error.strerror}") from error
+
+
 def put(path: Path, data: bytes) -> None:
     """Write one file into the folder of `replacing_folder`, which names its target if that cannot be done."""
     try:

@@ -24,7 +24,7 @@ from edge.data.class_counts import class_notes
 from edge.data.overlap import overlap_notes
 from edge.data.recipe_splits import recipe_splits
 from edge.data.splits import Split
-from edge.errors import CheckpointError, FileError, UsageError
+from edge.errors import CheckpointError, UsageError
 from edge.files import atomic
 from edge.files.bounded_file import exists, is_file
 from edge.files.folder_lock import held
@@ -93,10 +93,7 @@ def train(request: Request, reporter: Reporter) -> Position:
         raise UsageError(f"recipe {recipe.name} has no [qat]: --phase qat has nothing to do")
     if request.init is not None and (recipe.qat is None or request.phases == "float"):
         raise UsageError("--init stands in for the float phase, and no other phase was asked for")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileError(folder, f"cannot be made: {error.strerror}") from error
+    atomic.make_folder(folder)
     with held(folder):
         return _run(request, reporter)
 

@@ -133,3 +133,15 @@ def test_what_cannot_hold_is_refused_in_one_line(
     assert main(["explain", *(word.format(**places) for word in words), "-o", str(tmp_path)]) in (1, 2)
     err = capsys.readouterr().err
     assert line.format(**places) in err and len(err.splitlines()) == 1
+
+
+def test_a_photograph_is_never_overwritten(road: Path, photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = photo.read_bytes()
+    subjects = [str(road / "run" / "float.safetensors"), str(road / "int8")]
+    folder = str(photo.parent)
+    compared = [subjects[0], "--compare", subjects[1]]
+    for words in ([subjects[0], str(photo)], [*compared, str(photo)], [*compared, "--images", folder]):
+        assert main(["explain", *words, "-o", folder]) == 2
+        err = capsys.readouterr().err
+        assert "itself, which would be lost" in err and len(err.splitlines()) == 1
+    assert photo.read_bytes() == before and [path.name for path in photo.parent.iterdir()] == [photo.name]

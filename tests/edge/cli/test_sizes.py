@@ -134,3 +134,12 @@ def test_what_is_wrong_is_one_line(
     told = capsys.readouterr().err
     assert message in told and told.count("\n") == 1
     assert not (tmp_path / "a").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_refused(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("mine")
+    words = ["--sizes", "64", "--split", IMAGES, *CALIBRATION, "--no-latency", "-o", str(taken)]
+    assert main(["sizes", str(run / "float.safetensors"), *words]) == 1
+    assert capsys.readouterr().err == f"edge sizes: {taken}: cannot be made: File exists\n"
+    assert taken.read_text() == "mine"
