@@ -3,7 +3,7 @@
 from math import isnan
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.table import Table
@@ -11,31 +11,34 @@ from rich.table import Table
 from edge.data.damaged import without_damaged
 from edge.data.splits import Split
 from edge.errors import UsageError
-from edge.explain.drift import Drift, drift
-from edge.explain.explain_image import Method, summed
-from edge.explain.explained import Explained
-from edge.explain.integrated_gradients import Attribution
-from edge.explain.output import write_attributions, write_side_by_side
-from edge.explain.picture import draw_attributions
-from edge.explain.target import Box
 from edge.terminal import Bars, say, say_json, show_wide
 from edge.vision.pixels import Pixels
 
-Pair = tuple[Explained, Explained]
+if TYPE_CHECKING:
+    from edge.explain.drift import Drift
+    from edge.explain.explain_image import Method
+    from edge.explain.explained import Explained
+    from edge.explain.integrated_gradients import Attribution
+    from edge.explain.target import Box
+
+    Pair = tuple[Explained, Explained]
 
 
 def compare_image(
-    pair: Pair,
+    pair: "Pair",
     image: Path,
     frame: Pixels,
-    method: Method,
+    method: "Method",
     named: str | None,
-    box: Box | None,
+    box: "Box | None",
     out: Path,
     *,
     as_json: bool,
 ) -> None:
     """Explain one score of an image by two models; writes the arrays of both and the three pictures beside another."""
+    from edge.explain.drift import drift
+    from edge.explain.output import write_attributions
+
     reference, other = _ordered(pair)
     found = drift(reference, other, frame, method, named, box)
     for stem, attribution in ((image.stem, found.reference), (f"{image.stem}.compared", found.other)):
@@ -56,18 +59,20 @@ def compare_image(
 
 
 def compare_split(
-    pair: Pair,
+    pair: "Pair",
     split: Split,
     samples: int | None,
-    method: Method,
+    method: "Method",
     named: str | None,
-    box: Box | None,
+    box: "Box | None",
     out: Path,
     *,
     as_json: bool,
     skip: bool,
 ) -> None:
     """Compare on the images of a split; writes pictures of those on which the other model looks elsewhere."""
+    from edge.explain.drift import drift
+
     reference, other = _ordered(pair)
     if samples is not None:
         split = split.subset(range(min(samples, len(split))))
@@ -106,7 +111,7 @@ def compare_split(
     )
 
 
-def _ordered(pair: Pair) -> Pair:
+def _ordered(pair: "Pair") -> "Pair":
     """The reference first: the float one of the two, else the first. Refuses (UsageError) models of other classes."""
     first, second = pair
     if first.task != second.task or first.names != second.names:
@@ -116,7 +121,7 @@ def _ordered(pair: Pair) -> Pair:
     return (second, first) if second.kind == "float" != first.kind else pair
 
 
-def _facts(image: str, reference: Explained, found: Drift) -> dict[str, Any]:
+def _facts(image: str, reference: "Explained", found: "Drift") -> dict[str, Any]:
     return {
         "image": image,
         "class": reference.names[found.target.index],
@@ -174,8 +179,12 @@ def _print(rows: list[dict[str, Any]]) -> None:
     show_wide(table)
 
 
-def _write_both(path: Path, frame: Pixels, reference: Explained, other: Explained, found: Drift) -> None:
-    def drawn(attribution: Attribution) -> Pixels:
+def _write_both(path: Path, frame: Pixels, reference: "Explained", other: "Explained", found: "Drift") -> None:
+    from edge.explain.explain_image import summed
+    from edge.explain.output import write_side_by_side
+    from edge.explain.picture import draw_attributions
+
+    def drawn(attribution: "Attribution") -> Pixels:
         return draw_attributions(frame, summed(attribution), reference.preprocess)
 
     name = reference.names[found.target.index].partition(",")[0]

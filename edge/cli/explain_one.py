@@ -1,29 +1,35 @@
 """`edge explain` of one image: its pictures, arrays and figures."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from edge.explain.explain_image import Method, explain_image, model_input
-from edge.explain.explained import Explained
-from edge.explain.integrated_gradients import Attribution
-from edge.explain.output import Written, write_attributions
-from edge.explain.target import Box, Target, find_target
 from edge.terminal import say, say_json
 from edge.vision.pixels import Pixels
 
+if TYPE_CHECKING:
+    from edge.explain.explain_image import Method
+    from edge.explain.explained import Explained
+    from edge.explain.integrated_gradients import Attribution
+    from edge.explain.output import Written
+    from edge.explain.target import Box, Target
+
 
 def explain_one(
-    explained: Explained,
+    explained: "Explained",
     image: Path,
     frame: Pixels,
-    method: Method,
+    method: "Method",
     named: str | None,
-    box: Box | None,
+    box: "Box | None",
     out: Path,
     *,
     as_json: bool,
 ) -> None:
     """Explain one image, write what is found and tell it."""
+    from edge.explain.explain_image import explain_image, model_input
+    from edge.explain.output import write_attributions
+    from edge.explain.target import find_target
+
     given = model_input(frame, explained.preprocess)
     target = find_target(explained, given, (frame.shape[0], frame.shape[1]), named, box)
     found = explain_image(explained, frame, target, method)
@@ -39,12 +45,12 @@ def explain_one(
 
 
 def _facts(
-    explained: Explained,
-    target: Target,
-    found: Attribution,
+    explained: "Explained",
+    target: "Target",
+    found: "Attribution",
     baseline: str,
     simulated: float | None,
-    written: Written,
+    written: "Written",
 ) -> dict[str, Any]:
     """What is told of attributions, as plain data; `simulated_score`: of the integer simulation without gradients."""
     return {

@@ -1,13 +1,15 @@
 """Options of `edge explain`: the class, the region of a segmenter, and how attributions are made."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edge.cli.bounded_number import whole
 from edge.cli.option_group import together
 from edge.errors import UsageError
-from edge.explain.target import Box
+
+if TYPE_CHECKING:
+    from edge.explain.target import Box
 
 
 class Whole(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.3 alone
@@ -47,8 +49,10 @@ method_options = together(
 )
 
 
-def region(pixel: tuple[int, ...] | None, box: tuple[int, ...] | None) -> Box | None:
+def region(pixel: tuple[int, ...] | None, box: tuple[int, ...] | None) -> "Box | None":
     """The region that was asked for. Refuses (UsageError) two of them, or one without an area."""
+    from edge.explain.target import Box
+
     if pixel is not None and box is not None:
         raise UsageError("--pixel and --box: give one of them")
     if pixel is not None:

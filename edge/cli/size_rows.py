@@ -3,21 +3,19 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from converters.convert.calibration import Calibration
-from converters.convert.convert import convert_source, find_parent
-from converters.convert.options import ConvertOptions
-from converters.convert.quantize import quantize_source
 from device_bench.bench.bench import bench
 from device_bench.records.record import Record
 from device_bench.targets.local import LocalTarget
 from edge.artifact.manifest import Artifact
 from edge.cli.latency import SHORT_PLAN
 from edge.data.splits import Split
-from edge.training.checkpoint import Checkpoint
-from edge.verification.checks.runtimes import RuntimeChoice
-from edge.verification.verify import Report, Request, verify
+
+if TYPE_CHECKING:
+    from converters.convert.calibration import Calibration
+    from edge.training.checkpoint import Checkpoint
+    from edge.verification.verify import Report
 
 ENGINE = "litert"
 FILE = "model.tflite"
@@ -59,12 +57,12 @@ class SizeRow:
 
 
 def rows_of_size(
-    checkpoint: Checkpoint,
+    checkpoint: "Checkpoint",
     source: Path,
     size_hw: SizeHw,
     folder: Path,
     split: Split,
-    calibration: Callable[[], Calibration],
+    calibration: "Callable[[], Calibration]",
     advance: Callable[[int], None],
 ) -> list[SizeRow]:
     """Make the artifacts of one size and verify them: the float row, where there is a float checkpoint, and INT8's.
@@ -74,6 +72,12 @@ def rows_of_size(
             `HxW_int8`.
         calibration: the images for ranges; not asked for where a QAT checkpoint has its own.
     """
+    from converters.convert.convert import convert_source, find_parent
+    from converters.convert.options import ConvertOptions
+    from converters.convert.quantize import quantize_source
+    from edge.verification.checks.runtimes import RuntimeChoice
+    from edge.verification.verify import Request, verify
+
     name = "x".join(str(side) for side in size_hw)
     own = checkpoint.recipe.preprocess
     options = ConvertOptions(input_size_hw=size_hw)
@@ -119,7 +123,7 @@ def with_latency(rows: Sequence[SizeRow], command: str) -> list[SizeRow]:
     return [replace(row, record=record) for row, record in zip(rows, records, strict=True)]
 
 
-def _found(report: Report, check: str) -> dict[str, Any]:
+def _found(report: "Report", check: str) -> dict[str, Any]:
     """The data of a check's finding about the TFLite file; empty where there is none."""
     return next(
         (
