@@ -1,5 +1,6 @@
 """The simulation with gradients: its own values, and slopes straight through the rounding, by closed formulas."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from edge.execution.straight_through import Encode, StraightThrough
 from edge.graph.graph import Quantization
 from edge.graph.importers.onnx.reader import read_onnx
 from edge.graph.importers.tflite.reader import read_tflite
+from edge.models.cbam import ConvolutionalBlockAttention
+from edge.models.gct import GatedChannelTransformation
 from edge.port import dequantize
 from edge.quantization.qat.freeze import freeze
 from edge.quantization.qat.phase import CALIBRATE, TRAIN_FROZEN
@@ -70,7 +73,39 @@ def prepared(model: nn.Module) -> nn.Module:
     return module.eval()
 
 
-@pytest.mark.parametrize("network", [TinyResNet, Branches])
+class Gated(nn.Module):
+    """A convolution, a gate and a convolution."""
+
+    gate: Callable[[int], nn.Module]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU6())
+        self.attention = type(self).gate(16)
+        self.head = nn.Conv2d(16, 5, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.attention(self.stem(x)))  # type: ignore[no-any-return]  # nn.Module.__call__ is untyped
+
+
+class WithChannelGates(Gated):
+    """GCT whose gates are open, so that gradients pass by its roots and norms."""
+
+    gate = GatedChannelTransformation
+
+    def __init__(self) -> None:
+        super().__init__()
+        assert isinstance(self.attention, GatedChannelTransformation)
+        nn.init.normal_(self.attention.gate.weight, std=0.5)
+
+
+class WithBothGates(Gated):
+    """CBAM: largest values over space and over channels."""
+
+    gate = ConvolutionalBlockAttention
+
+
+@pytest.mark.parametrize("network", [TinyResNet, Branches, WithChannelGates, WithBothGates])
 def test_values_are_the_simulations_bit_for_bit_and_gradients_those_of_training(network: type[nn.Module]) -> None:
     torch.manual_seed(1)
     module = prepared(network())

@@ -37,6 +37,7 @@ NETWORKS = {
     "mobilenet_v1": {"classes": 5, "width": 0.25},
     "mobilenet_v2": {"classes": 5, "width": 0.25},
     "fast_scnn": {"classes": 4, "resolution_hw": [64, 96]},
+    "deeplab_mobilenet_v2": {"classes": 4, "width": 0.25, "resolution_hw": [64, 96]},
 }
 
 
