@@ -18,6 +18,7 @@ from edge.recipe.recipe import Data, Recipe
 from edge.recipe.recipe_file import split_arguments
 from edge.training.own_recipe import HOLDOUT, Images, own_recipe
 from edge.training.starting_weights import starting_weights
+from edge.vision.map_positions import size_text
 from edge.vision.pixel_scale import pixel_scale_doubt
 
 MOST_MEASURED = 15
@@ -129,7 +130,7 @@ def _size_hw(split: Split) -> tuple[int, int]:
 
 def _summary(recipe: Recipe) -> str:
     network = recipe.model
-    size = f"{recipe.preprocess.width}x{recipe.preprocess.height}"
+    size = size_text((recipe.preprocess.height, recipe.preprocess.width))
     start = "random weights" if recipe.train.init is None else recipe.train.init
     epochs = f"{recipe.train.epochs} epochs" + (f", then {recipe.qat.epochs} quantization-aware" if recipe.qat else "")
     return f"{network.name} at {size} for {network.arguments['classes']} classes, from {start}, {epochs}"
