@@ -1,4 +1,6 @@
-"""Convolutional Block Attention Module: a gate per channel, then one per position (Woo et al., ECCV 2018).
+"""Convolutional Block Attention Module: a gate per channel, then per position (Woo et al., arXiv 1807.06521).
+
+Published at ECCV 2018:
 
     x' = x sigmoid(MLP(average over h, w) + MLP(maximum over h, w))              section 3, equation 2
     x'' = x' sigmoid(norm(7x7 convolution of [maximum, average over channels]))  section 3, equation 3

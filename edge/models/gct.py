@@ -1,9 +1,9 @@
-"""Gated Channel Transformation: channels that compete or cooperate (Yang et al., CVPR 2020).
+"""Gated Channel Transformation: channels that compete or cooperate (Yang et al., CVPR 2020, arXiv 1909.11519).
 
 Three numbers per channel, beside a convolution whose cost they do not change. For a map x of C channels (section 3):
 
     s_c = alpha_c sqrt(sum over h, w of x_c^2 + eps)          global context embedding
-    n_c = sqrt(C) s_c / sqrt(sum over channels of s^2)        channel normalization
+    n_c = sqrt(C) s_c / sqrt(sum over channels of s^2 + eps)  channel normalization
     y_c = x_c (1 + tanh(gamma_c n_c + beta_c))                gating adaptation
 
 gamma and beta are 0 at the start, so that the module starts as the identity. Where gamma is positive a channel
