@@ -104,7 +104,7 @@ def compare_split(
         f"reference {reference.name}, {reference.kind}; other {other.name}, {other.kind}; {split.origin}, "
         f"{len(rows)} images"
     )
-    _print(sorted(rows, key=lambda told: told["correlation"]))
+    _print(_worst_first(rows))
     say(
         f"drift {summary['drift']:.3f} (1 - mean rank correlation on windows of 16x16), noise floor "
         f"{summary['floor']:.3f}; looks elsewhere on {len(summary['elsewhere'])} of {len(rows)} images"
@@ -143,10 +143,13 @@ def _summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "images": len(rows),
         "drift": 1 - fmean(told["correlation"] for told in known) if known else float("nan"),
         "floor": 1 - fmean(told["floor_correlation"] for told in known) if known else float("nan"),
-        "elsewhere": [
-            told["image"] for told in sorted(rows, key=lambda told: told["correlation"]) if told["elsewhere"]
-        ],
+        "elsewhere": [told["image"] for told in _worst_first(rows) if told["elsewhere"]],
     }
+
+
+def _worst_first(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """By correlation; last where there is none, as of an image that is its own baseline."""
+    return sorted(rows, key=lambda told: (isnan(told["correlation"]), told["correlation"]))
 
 
 def _words(told: dict[str, Any], before: str = "") -> str:

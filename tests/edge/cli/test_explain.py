@@ -145,3 +145,20 @@ def test_a_photograph_is_never_overwritten(road: Path, photo: Path, capsys: pyte
         err = capsys.readouterr().err
         assert "itself, which would be lost" in err and len(err.splitlines()) == 1
     assert photo.read_bytes() == before and [path.name for path in photo.parent.iterdir()] == [photo.name]
+
+
+def test_an_image_that_is_its_own_baseline_stands_last(
+    road: Path, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    for name in ("a", "c", "d"):
+        image = cv2.flip(cv2.imread(str(photo)), {"a": 0, "c": 1, "d": -1}[name])
+        cv2.imwrite(str(images / f"{name}.png"), image)
+    cv2.imwrite(str(images / "b.png"), np.zeros((45, 60, 3), np.uint8))
+    words = ["explain", str(road / "run" / "float.safetensors"), "--compare", str(road / "int8")]
+    assert main([*words, "--images", str(images), "--max-steps", "2", "-o", str(tmp_path / "out")]) == 0
+    rows = [line.split("│")[1:] for line in capsys.readouterr().out.splitlines() if ".png" in line]
+    correlations = [float(row[4]) for row in rows[:-1]]
+    assert correlations == sorted(correlations) and len(correlations) == 3
+    assert rows[-1][0].strip() == "b.png" and rows[-1][4].strip() == "nan"
