@@ -18,6 +18,7 @@ from edge.errors import DataError, UsageError, first_of, unknown_name
 from edge.files.bounded_file import check_folder
 
 MOST_CLASSES = 100_000
+BACKGROUND = "background"  # 1001 outputs of ImageNet have it first, and most lists of labels count without it
 # What a first column is called where a file names its columns; another name is told, for it may be an image's.
 _COLUMN_NAMES = frozenset({"", "file", "filename", "name", "image", "img", "id", "path", "photo", "picture"})
 
@@ -94,12 +95,18 @@ def _labelled(folder: Path, labels: Path, classes: ClassNames | None) -> Split:
         if lines[0].image.lower().partition("_")[0].partition(" ")[0] not in _COLUMN_NAMES:
             header = [f"line {lines[0].number} ({lines[0].image}, {lines[0].label}) is taken for names of columns"]
         lines = lines[1:]
-    names, index_of = _classes(labels, lines, classes)
+    names, index_of, by_number = _classes(labels, lines, classes)
     for line in lines:
         if line.label not in index_of:
             raise DataError(labels, f"line {line.number}: {_unknown(line.label, names)}")
+    counted = []
+    if by_number and len(names) > 1 and names[0].strip().lower() == BACKGROUND:
+        second = names[1].partition(",")[0]
+        counted = [
+            f"its numbers are indices of the classes: 0 = {names[0]}, 1 = {second}; to a list without {names[0]} add 1"
+        ]
     samples, notes = _samples(folder, labels, lines, [index_of[line.label] for line in lines], images)
-    return Split(samples=samples, task="classify", classes=names, origin=str(labels), notes=(*header, *notes))
+    return Split(samples=samples, task="classify", classes=names, origin=str(labels), notes=(*header, *counted, *notes))
 
 
 def _samples(
@@ -154,8 +161,8 @@ def _is_header(lines: list[Line], images: ListedImages) -> bool:
     return images.find(first.image) is None
 
 
-def _classes(path: Path, lines: list[Line], classes: ClassNames | None) -> tuple[tuple[str, ...], dict[str, int]]:
-    """The class names, and the index of every label that stands for one of them.
+def _classes(path: Path, lines: list[Line], classes: ClassNames | None) -> tuple[tuple[str, ...], dict[str, int], bool]:
+    """The class names, the index of every label that stands for one of them, and whether labels are indices.
 
     A label that is a name of the classes is that name, also where names are numbers; numbers are indices only in a file
     in which no label is a name.
@@ -165,7 +172,7 @@ def _classes(path: Path, lines: list[Line], classes: ClassNames | None) -> tuple
     if classes is None:
         if not numbers:
             names = tuple(sorted(given))
-            return names, {name: index for index, name in enumerate(names)}
+            return names, {name: index for index, name in enumerate(names)}, False
         highest = max(int(label) for label in given)
         if highest >= MOST_CLASSES:
             raise DataError(path, f"label {highest} is out of range; there are at most {MOST_CLASSES} classes")
@@ -173,8 +180,8 @@ def _classes(path: Path, lines: list[Line], classes: ClassNames | None) -> tuple
     else:
         names = classes.names
         if not numbers or given & set(names):
-            return names, _index_by_name(names, given, path)
-    return names, {label: int(label) for label in given if int(label) < len(names)}
+            return names, _index_by_name(names, given, path), False
+    return names, {label: int(label) for label in given if int(label) < len(names)}, True
 
 
 def _index_by_name(names: tuple[str, ...], given: set[str], where: Path) -> dict[str, int]:

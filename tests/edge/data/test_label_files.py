@@ -99,3 +99,22 @@ def test_what_is_left_out_or_taken_for_something_is_noted(photographs: Path) -> 
         "1 lines repeat an image and its class; each image is taken once",
         f"2 images of {photographs} have no line and are omitted: it's é.png, deeper/b c.JPG",
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "told"),
+    [
+        ("000bec.jpg,0\nx.jpg,2\n", ("background", "tench, Tinca tinca", "goldfish"), True),
+        ("000bec.jpg,1\nx.jpg,2\n", ("Background", "tench, Tinca tinca", "goldfish"), True),
+        ("000bec.jpg,goldfish\nx.jpg,background\n", ("background", "tench", "goldfish"), False),
+        ("000bec.jpg,0\nx.jpg,2\n", ("tench", "background", "goldfish"), False),
+    ],
+)
+def test_numbers_of_classes_that_begin_with_the_background_are_said(
+    photographs: Path, text: str, names: tuple[str, ...], told: bool
+) -> None:
+    """Such a list may count without it, and be one short everywhere."""
+    text = text.replace("x.jpg", "deeper/b c.JPG")
+    first = opened(photographs, text, ClassNames(names=names)).notes[0]
+    told_is = f"its numbers are indices of the classes: 0 = {names[0]}, 1 = tench; to a list without {names[0]} add 1"
+    assert (first == told_is) == told
