@@ -1,6 +1,6 @@
 """A card begun: what a model file says of itself is written, what it cannot say stands open and is refused until said.
 
-A card with `FILL IN` in it is not read: nothing of preprocessing is guessed, and a person is led from key to key.
+A card with `FILL IN` in it is not read: nothing of preprocessing is guessed, and a person is told every such key.
 """
 
 import json
@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from converters.packaging.finished_file import DETECTOR, WAY_OUT, is_detector
+from edge.artifact.card import OPEN
 from edge.errors import UsageError, printable
 from edge.graph.analyses.output_meaning import proof_of
 from edge.graph.graph import Graph, Tensor
@@ -17,7 +18,7 @@ from edge.graph.importers.model_file import model_format, read_model
 from edge.graph.importers.tflite.metadata import FileMetadata, read_metadata
 from edge.graph.importers.tflite.metadata_schema import ENUMERATIONS
 
-OPEN = '"FILL IN"'
+LEFT = f'"{OPEN}"'
 RGB = ENUMERATIONS["ColorSpaceType"]["RGB"]
 PIXELS = 256
 NEAR = 1.5  # quanta
@@ -56,8 +57,8 @@ def starter_card(path: Path, shapes: Mapping[str, tuple[int, ...]] | None = None
         _colour_order(metadata),
         f"height = {height}",
         f"width = {width}",
-        _line("interpolation", OPEN, '"bilinear" (most networks), "nearest" or "area"'),
-        _line("fit", OPEN, '"stretch" (the whole frame), "crop" (its middle: most classifiers) or "letterbox"'),
+        _line("interpolation", LEFT, '"bilinear" (most networks), "nearest" or "area"'),
+        _line("fit", LEFT, '"stretch" (the whole frame), "crop" (its middle: most classifiers) or "letterbox"'),
         _line("crop_fraction", "1.0", 'with fit = "crop" the share of the short side that is seen, often 0.875'),
         *_normalization(given, metadata),
         "",
@@ -87,16 +88,16 @@ def _head(graph: Graph, outputs: Sequence[Tensor]) -> list[str]:
     ]
     if len(outputs) > 1:
         remark = f"a name, or a place without quotes: {', '.join(shown)}"
-        return [_line("task", OPEN, '"classify" or "segment"'), _line("output", OPEN, remark)]
+        return [_line("task", LEFT, '"classify" or "segment"'), _line("output", LEFT, remark)]
     proof = proof_of(graph, graph.outputs[0])
     wide = [size for size in outputs[0].shape if size > 1]
     task = "classify" if len(wide) < 2 else "segment" if len(wide) == 3 or proof.values == "class_map" else None
     ends = f"output {shown[0][2:]} ends in {printable(proof.ending)}"
-    lines = [_line("task", f'"{task}"' if task else OPEN, ends)]
+    lines = [_line("task", f'"{task}"' if task else LEFT, ends)]
     if proof.values is None:
-        lines.append(_line("values", OPEN, '"logits", "probabilities" or, of integers, "class_map"'))
+        lines.append(_line("values", LEFT, '"logits", "probabilities" or, of integers, "class_map"'))
         lines.append(
-            _line("scores", OPEN, '"exclusive" (one class wins) or "independent"; of a class map no such line')
+            _line("scores", LEFT, '"exclusive" (one class wins) or "independent"; of a class map no such line')
         )
     return lines
 
@@ -106,7 +107,7 @@ def _colour_order(metadata: FileMetadata | None) -> str:
         content = tensor.get("content", {}).get("content_properties", {}).get("ImageProperties", {})
         if content.get("color_space") == RGB:
             return _line("colour_order", '"rgb"', "by the file's metadata")
-    return _line("colour_order", OPEN, '"rgb" (TensorFlow, Keras, torchvision) or "bgr" (Caffe, OpenCV)')
+    return _line("colour_order", LEFT, '"rgb" (TensorFlow, Keras, torchvision) or "bgr" (Caffe, OpenCV)')
 
 
 def _normalization(given: Tensor, metadata: FileMetadata | None) -> list[str]:
@@ -123,7 +124,7 @@ def _normalization(given: Tensor, metadata: FileMetadata | None) -> list[str]:
         remark = f"the input holds {low:.4g} to {high:.4g} = (pixel - mean) / std, pixels 0 to 255"
     else:
         remark = "the input is (pixel - mean) / std, pixels 0 to 255; -1 to 1: 127.5, 127.5; 0 to 1: 0, 255"
-    return [_line("mean", OPEN, remark), _line("std", OPEN, "three numbers each, as [127.5, 127.5, 127.5]")]
+    return [_line("mean", LEFT, remark), _line("std", LEFT, "three numbers each, as [127.5, 127.5, 127.5]")]
 
 
 def _as_pixels(given: Tensor) -> tuple[float, float, str] | None:
@@ -188,7 +189,7 @@ def _labels(graph: Graph, outputs: Sequence[Tensor], metadata: FileMetadata | No
         return ["names = [  # by the file's metadata", *(f"    {_toml(name)}," for name in names), "]"]
     wanted = "the names" if count is None else f"{count} names"
     extra = "; the first is the background" if count == 1001 else ""
-    return [_line("file", OPEN, f"a file beside this card: {wanted}, one a line, in the model's order{extra}")]
+    return [_line("file", LEFT, f"a file beside this card: {wanted}, one a line, in the model's order{extra}")]
 
 
 def _class_count(graph: Graph) -> int | None:

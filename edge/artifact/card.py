@@ -25,8 +25,9 @@ ignore_index = 255                   # optional
 
 import json
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
@@ -39,6 +40,8 @@ from edge.vision.pixel_scale import pixel_scale_doubt
 from edge.vision.preprocess import Preprocess
 
 MAX_CARD_BYTES = 1024 * 1024
+OPEN = "FILL IN"
+"""The value of a key that a begun card leaves to a person."""
 CardTask = Literal["classify", "segment"]
 CardValues = Literal["logits", "probabilities", "class_map"]
 Channel = Annotated[int, Field(ge=0, le=255)]
@@ -94,14 +97,16 @@ def read_card(path: str | Path) -> Card:
     """Read a card.
 
     Raises:
-        RecipeError: missing, not TOML, an unknown or missing key, a value out of range, a label file that cannot be
-            read, a palette of another size than the names; the message names the section and key.
+        RecipeError: missing, not TOML, keys still to fill in, an unknown or missing key, a value out of range, a label
+            file that cannot be read, a palette of another size than the names; the message names the section and key.
     """
     source = Path(path)
     try:
         tree = tomllib.loads(_text(source, source))
     except (ValueError, RecursionError) as error:
         raise RecipeError(f"{source}: is not TOML: {error}") from error
+    if keys := _open_keys(tree):
+        raise RecipeError(f'{source}: fill in what stands as "{OPEN}": {", ".join(keys)}')
     try:
         # By way of JSON, as a recipe: lists are tuples, whole numbers are floats, and nothing else is converted.
         card = CardFile.model_validate_json(json.dumps(tree))
@@ -123,6 +128,17 @@ def read_card(path: str | Path) -> Card:
         raise RecipeError(f"{source}: [labels] {first_problem(error, Labels, toml=True)}") from error
     said = card.model_dump(include={"task", "scores", "values", "output"})
     return Card(**said, preprocess=card.preprocess, labels=labels)
+
+
+def _open_keys(tree: Mapping[str, Any]) -> list[str]:
+    """The keys that are left to a person, in the file's order: `task`, `[preprocess] fit`."""
+    keys = []
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            keys += [f"[{key}] {inner}" for inner, said in value.items() if said == OPEN]
+        elif value == OPEN:
+            keys.append(key)
+    return keys
 
 
 def _text(path: Path, card: Path) -> str:
