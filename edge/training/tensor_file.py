@@ -93,7 +93,12 @@ def _metadata(data: bytes, source: Path) -> dict[str, str]:
         raise CheckpointError(source, "is not a checkpoint, or is damaged: its header is not JSON") from error
     metadata = header.get("__metadata__") if isinstance(header, dict) else None
     if not isinstance(metadata, dict) or not {"content", "sha256"} <= metadata.keys():
-        raise CheckpointError(source, "is a safetensors file but no checkpoint of this product")
+        raise CheckpointError(
+            source,
+            "is a safetensors file of weights alone, which says neither network, preprocessing nor classes; a recipe "
+            f"does: edge train RECIPE --set train.init={source} --epochs 0 --phase float -o RUN makes a checkpoint of "
+            "them as they are (docs/training.md, Pretrained weights)",
+        )
     return metadata
 
 

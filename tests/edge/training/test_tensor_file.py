@@ -83,6 +83,13 @@ def test_foreign_files_are_refused(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
+def test_weights_alone_are_told_the_way_to_a_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    save_file({"weight": torch.zeros(2)}, path)
+    with pytest.raises(CheckpointError, match=f"edge train RECIPE --set train.init={path} --epochs 0 --phase float"):
+        read_tensors(path)
+
+
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "a"
     write_tensors(path, TENSORS, CONTENT)
