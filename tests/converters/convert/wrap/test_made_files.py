@@ -15,6 +15,7 @@ from edge.artifact.manifest import Artifact, open_artifact
 from edge.data.generated import generated_split
 from edge.engines.engine import open_session
 from edge.errors import UsageError
+from edge.explain.gated import open_gated
 from edge.graph.importers.tflite.reader import read_tflite
 from edge.predictor.predictor import Predictor
 from edge.predictor.selftest_archive import read_selftest
@@ -65,6 +66,12 @@ def test_of_several_outputs_the_named_one_is_used(
     best = Predictor.load(artifact)(FRAME).scores.indices[0]  # type: ignore[attr-defined]
     assert best == raw_answer(source, artifact, place).argmax()
     assert verify(artifact, Request()).verdict.ship
+
+
+def test_gates_of_a_wrapped_file_are_refused_with_where_they_are(without_batch: Path, card: MakeCard) -> None:
+    artifact = wrapped(without_batch, card('values = "logits"\nscores = "exclusive"'))
+    with pytest.raises(UsageError, match=r"no gates to read: they are those of a network of this product with atten"):
+        open_gated(artifact.folder)
 
 
 def test_several_outputs_need_a_name(several: Path, card: MakeCard) -> None:
