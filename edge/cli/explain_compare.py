@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.table import Table
 
+from edge.cli.explain_one import missed
 from edge.data.damaged import without_damaged
 from edge.data.splits import Split
 from edge.errors import UsageError
@@ -54,6 +55,7 @@ def compare_image(
         f"other {other.name}, {other.kind}, {100 * told['other_score']:.2f} %{_words(told, '; ')}",
         f"rank correlation on windows {told['correlation']:.3f}, noise floor {told['floor_correlation']:.4f}; "
         f"the sums are off by {100 * found.reference.error:.2f} % and {100 * found.other.error:.2f} %",
+        *_missed([told], (reference, other), method),
         f"written: {picture}",
     )
 
@@ -107,7 +109,8 @@ def compare_split(
     _print(_worst_first(rows))
     say(
         f"drift {summary['drift']:.3f} (1 - mean rank correlation on windows of 16x16), noise floor "
-        f"{summary['floor']:.3f}; looks elsewhere on {len(summary['elsewhere'])} of {len(rows)} images"
+        f"{summary['floor']:.3f}; looks elsewhere on {len(summary['elsewhere'])} of {len(rows)} images",
+        *_missed(rows, (reference, other), method),
     )
 
 
@@ -134,6 +137,7 @@ def _facts(image: str, reference: "Explained", found: "Drift") -> dict[str, Any]
         "elsewhere": found.elsewhere,
         "steps": [found.reference.steps, found.other.steps],
         "completeness_error": [found.reference.error, found.other.error],
+        "complete": [found.reference.complete, found.other.complete],
     }
 
 
@@ -150,6 +154,16 @@ def _summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
 def _worst_first(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """By correlation; last where there is none, as of an image that is its own baseline."""
     return sorted(rows, key=lambda told: (isnan(told["correlation"]), told["correlation"]))
+
+
+def _missed(rows: list[dict[str, Any]], pair: "Pair", method: "Method") -> list[str]:
+    """A line for each model whose attributions do not sum to the change of its score."""
+    lines = []
+    for place, (role, model) in enumerate(zip(("reference", "other"), pair, strict=True)):
+        if count := sum(not told["complete"][place] for told in rows):
+            where = f" on {count} of {len(rows)} images" if len(rows) > 1 else ""
+            lines.append(f"{role}{where} {missed(model.kind, method.steps_for(model))}")
+    return lines
 
 
 def _words(told: dict[str, Any], before: str = "") -> str:

@@ -44,6 +44,12 @@ def explain_one(
         say(*_lines(told, method.steps_for(explained)))
 
 
+def missed(kind: str, most_steps: int) -> str:
+    """What is said where the attributions do not sum to the change of the score."""
+    why = "; gradients through rounding need not sum to it" if kind == "int8" else ""
+    return f"over 1 %, and more than {most_steps} steps are not taken (--max-steps){why}"
+
+
 def _facts(
     explained: "Explained",
     target: "Target",
@@ -85,6 +91,5 @@ def _lines(told: dict[str, Any], most_steps: int) -> list[str]:
         f"change within {100 * told['completeness_error']:.2f} %, {told['steps']} steps",
     ]
     if not told["complete"]:
-        why = "; gradients through rounding need not sum to it" if told["kind"] == "int8" else ""
-        found.append(f"over 1 %, and more than {most_steps} steps are not taken (--max-steps){why}")
+        found.append(missed(told["kind"], most_steps))
     return [*found, f"written: {told['picture']}, {told['array']}, {told['channels']}"]

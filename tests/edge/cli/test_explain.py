@@ -6,6 +6,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from edge.artifact.manifest import open_artifact
 from edge.cli.main import main
@@ -105,6 +107,23 @@ def test_a_cap_is_said(road: Path, photo: Path, tmp_path: Path, capsys: pytest.C
     assert "more than 1 steps are not taken" in out
 
 
+def test_a_cap_is_said_of_each_of_two_models(
+    road: Path, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["explain", str(road / "int8"), "--compare", str(road / "run" / "float.safetensors")]
+    words += ["--max-steps", "1", "-o", str(tmp_path)]
+    for images in ([str(photo)], ["--split", "generated:classify:val", "-n", "2"]):
+        rows = [row for row in told([*words, *images], capsys) if "complete" in row]
+        capsys.readouterr()
+        assert main([*words, *images]) == 0
+        out = " ".join(capsys.readouterr().out.split())
+        for place, role in enumerate(("reference", "other")):
+            count = sum(not row["complete"][place] for row in rows)
+            where = f" on {count} of 2 images" if len(rows) > 1 else ""
+            assert (f"{role}{where} over 1 %, and more than 1 steps are not taken" in out) == (count > 0)
+        assert "over 1 %" in out
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [
@@ -123,13 +142,17 @@ def test_a_cap_is_said(road: Path, photo: Path, tmp_path: Path, capsys: pytest.C
         (["{float}", "{photo}", "--gates", "--compare", "{int8}"], "omit --class"),
         (["{float}", "{photo}", "--class", "z"], "unknown class 'z'"),
         (["{int8}/model.tflite", "{photo}"], "is a model file alone"),
+        (["{weights}", "{photo}"], "edge train RECIPE --set train.init={weights} --epochs 0 --phase float"),
         (["{float}", "{photo}", "--baseline", "white"], "white"),
     ],
 )
 def test_what_cannot_hold_is_refused_in_one_line(
     road: Path, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], line: str
 ) -> None:
+    weights = tmp_path / "weights.safetensors"
+    save_file({"weight": torch.zeros(2)}, weights)
     places = {"float": str(road / "run" / "float.safetensors"), "int8": str(road / "int8"), "photo": str(photo)}
+    places["weights"] = str(weights)
     assert main(["explain", *(word.format(**places) for word in words), "-o", str(tmp_path)]) in (1, 2)
     err = capsys.readouterr().err
     assert line.format(**places) in err and len(err.splitlines()) == 1
