@@ -1,31 +1,20 @@
 """Predictions drawn on frames: class labels with their probabilities, and a coloured class map with a legend."""
 
-import colorsys
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import UsageError
+from edge.vision.palette import Colour, default_palette
 from edge.vision.postprocess import ClassScores
 
 Pixels = NDArray[np.uint8]
-Colour = tuple[int, int, int]
 
+BACKGROUND = "background"
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _WHITE: Colour = (255, 255, 255)
 _GREEN: Colour = (20, 110, 60)
 _GREY: Colour = (90, 90, 90)
-
-
-def default_palette(classes: int) -> tuple[Colour, ...]:
-    """RGB colours that neighbouring class indices tell apart: hues by the golden ratio, three brightnesses in turn."""
-    golden = 0.61803398875
-    colours = []
-    for index in range(classes):
-        red, green, blue = colorsys.hsv_to_rgb((0.02 + index * golden) % 1.0, 0.75, (0.95, 0.7, 0.5)[index % 3])
-        colours.append((round(255 * red), round(255 * green), round(255 * blue)))
-    return tuple(colours)
 
 
 def draw_scores(frame: Pixels, scores: ClassScores) -> Pixels:
@@ -73,6 +62,8 @@ def draw_class_map(
 ) -> Pixels:
     """A class map blended over a frame; values that are no class are left as they are.
 
+    So is a class named `background`, where no palette gives it a colour.
+
     Args:
         frame: RGB uint8 (h, w, 3).
         class_map: uint8 (h, w).
@@ -92,11 +83,16 @@ def draw_class_map(
     table = np.zeros((256, 3), dtype=np.uint8)
     table[: len(colours)] = colours
     drawn = np.asarray(cv2.addWeighted(frame, 1.0 - opacity, table[class_map], opacity, 0.0), dtype=np.uint8)
-    no_class = class_map >= len(names)
-    drawn[no_class] = frame[no_class]
+    plain = [not palette and name.strip().lower() == BACKGROUND for name in names]
+    untinted = np.array(plain + [True] * (256 - len(names)))[class_map]
+    drawn[untinted] = frame[untinted]
     if legend:
         counts = np.bincount(class_map.ravel(), minlength=256)[: len(names)]
-        shown = [int(index) for index in np.argsort(-counts, kind="stable") if counts[index] * 1000 >= class_map.size]
+        shown = [
+            int(index)
+            for index in np.argsort(-counts, kind="stable")
+            if counts[index] * 1000 >= class_map.size and not plain[index]
+        ]
         _legend(drawn, [(names[index], colours[index]) for index in shown])
     return drawn
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edge.errors import UsageError
-from edge.vision.overlay import default_palette, draw_class_map, draw_line, draw_scores
+from edge.vision.overlay import draw_class_map, draw_line, draw_scores
 from edge.vision.postprocess import ClassScores
 
 NAMES = ("road", "sky", "a very long class name that cannot fit into a small frame")
@@ -36,11 +36,15 @@ def test_values_that_are_no_class_leave_the_frame_as_it_is() -> None:
     assert np.array_equal(draw_class_map(frame, class_map, NAMES), frame)
 
 
-def test_default_palette_has_distinct_colours() -> None:
-    assert len(set(default_palette(150))) > 145
-    colours = np.array(default_palette(21), dtype=np.int64)
-    apart = np.abs(colours[:, None] - colours[None]).sum(axis=2) + 1000 * np.eye(21, dtype=np.int64)
-    assert apart.min() > 40
+@pytest.mark.parametrize("legend", [True, False])
+def test_background_is_not_tinted_unless_a_palette_says_so(legend: bool) -> None:
+    frame = np.random.default_rng(0).integers(0, 256, size=(60, 60, 3), dtype=np.uint8)
+    names, class_map = ("background", "car"), np.zeros((60, 60), dtype=np.uint8)
+    assert np.array_equal(draw_class_map(frame, class_map, names, legend=legend), frame)
+    assert not np.array_equal(draw_class_map(frame, class_map, names, ((0, 0, 0), (1, 2, 3)), legend=legend), frame)
+    class_map[30:] = 1
+    drawn = draw_class_map(frame, class_map, names, legend=False)
+    assert np.array_equal(drawn[:30], frame[:30]) and not np.array_equal(drawn[30:], frame[30:])
 
 
 def test_wrong_sizes_are_refused() -> None:
