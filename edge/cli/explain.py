@@ -100,21 +100,22 @@ def command(
     torch.set_num_threads(threads)
     frame = None if image is None else read_image(image)
     if gates and image is not None and frame is not None:
-        make_folder(out)
         explain_gates(subject, image, frame, out, as_json=as_json)
         return
     explained = open_explained(subject)
+    compared = None if other is None else (explained, open_explained(other))
     method = Method(baseline=baseline, most_steps=max_steps)
-    make_folder(out)
-    if other is not None:
-        pair = (explained, open_explained(other))
-        if image is not None and frame is not None:
-            compare_image(pair, image, frame, method, class_name, part, out, as_json=as_json)
-            return
-        chosen = open_split(
-            split=split, images=images, labels=labels, masks=masks, classes=classes, skip_damaged=skip_damaged
-        )
-        compare_split(pair, chosen, samples, method, class_name, part, out, as_json=as_json, skip=skip_damaged)
+    chosen = (
+        open_split(split=split, images=images, labels=labels, masks=masks, classes=classes, skip_damaged=skip_damaged)
+        if several
+        else None
+    )
+    make_folder(out)  # when everything that is asked for is there
+    if compared is not None and chosen is not None:
+        compare_split(compared, chosen, samples, method, class_name, part, out, as_json=as_json, skip=skip_damaged)
         return
     assert image is not None and frame is not None
+    if compared is not None:
+        compare_image(compared, image, frame, method, class_name, part, out, as_json=as_json)
+        return
     explain_one(explained, image, frame, method, class_name, part, out, as_json=as_json)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from edge.errors import UsageError
+from edge.files.atomic import make_folder
 from edge.terminal import say, say_json, show
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def explain_gates(subject: Path, image: Path, frame: "Pixels", out: Path, *, as_
     gates = gates_on(gated, frame)
     if not gates.channels and not gates.positions:
         raise UsageError(f"{subject}: has no gates; `edge train --set model.attention=gct` or `cbam` trains some")
+    make_folder(out)
     pictures = _pictures(gates, frame, gated.preprocess, out, image.stem)
     if as_json:
         _object(subject, gated.kind, image, gates, pictures)
