@@ -43,12 +43,10 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of the light part, and those that draw their examples."""
+    """Mark the tests that draw their examples."""
     for item in items:
         if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
             item.add_marker("explored")
-        if is_light(item.path):
-            item.add_marker("light")
 
 
 @pytest.fixture(autouse=True)

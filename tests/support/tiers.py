@@ -7,6 +7,8 @@ Every test has one home, so that quick and test, exhaustive and peers together a
 - quick: the first case of a test that takes no fixture of NOT_QUICK and is not marked `unhurried`, which is for what
   takes over half a second of one core, set-up included; `make quick` names such tests at its end.
 - test: every other.
+
+The mark `light` is given here too: to the tests of the light part (light.py) of every home but peers.
 """
 
 from collections import Counter
@@ -14,6 +16,7 @@ from collections import Counter
 import pytest
 
 from tests.support.environments import ENVIRONMENTS
+from tests.support.light import is_light
 
 PEERS = {name for name, environment in ENVIRONMENTS.items() if environment.made_by == "make peers"} | {"devices"}
 # A training, photographs, a browser, another interpreter.
@@ -41,11 +44,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is not of the tier asked for."""
+    """Mark the tests of the light part, and leave out what is not of the tier asked for."""
+    homes = [home_of(item) for item in items]
+    for item, home in zip(items, homes, strict=True):
+        if home != "peers" and is_light(item.path):
+            item.add_marker("light")
     tier = config.getoption("tier")
     if tier is None:
         return
-    homes = [home_of(item) for item in items]
     left = [item for item, home in zip(items, homes, strict=True) if home not in TIERS[tier]]
     config.stash[LEFT_OUT] = Counter(home for home in homes if home not in TIERS[tier])
     items[:] = [item for item, home in zip(items, homes, strict=True) if home in TIERS[tier]]
