@@ -13,13 +13,14 @@ UNEQUAL = 10
 
 
 def class_notes(split: Split) -> list[str]:
-    """What a person should know of a training split whose images have classes, labels or masks; nothing of others.
+    """What a person should know of a training split whose images have classes, labels, boxes or masks.
 
     Notes: classes without an image, with fewer than FEW, or with UNEQUAL times fewer than the largest; names that
     differ in case alone; the same image under two classes. Of independent labels: those that hold in fewer than FEW
-    images, in none, or wherever they are known. Of masks: classes without a pixel.
+    images, in none, or wherever they are known. Of masks: classes without a pixel. Of boxes: classes without one, with
+    fewer than FEW, images without one.
 
-    Refused (DataError): images of one class alone, masks of void alone.
+    Refused (DataError): images of one class alone, masks of void alone, images of which none has a box.
     """
     if split.has_masks:
         shares = class_shares(split)
@@ -27,6 +28,8 @@ def class_notes(split: Split) -> list[str]:
         return (
             [f"{len(none)} of {len(split.classes)} classes have no pixel to train on: {first_of(none)}"] if none else []
         )
+    if split.has_boxes:
+        return _box_notes(split)
     if not split.has_labels:
         return []
     if split.scores == "independent":
@@ -53,7 +56,7 @@ def class_notes(split: Split) -> list[str]:
         weights = "train.class_weights=sqrt_frequency gives rare classes more weight"
         notes.append(f"classes are unequal: {named[largest]}, but {first_of(small)}; {weights}")
     notes += [f"classes {' and '.join(alike)} differ in upper and lower case alone" for alike in _alike(split.classes)]
-    if twice := _in_two_classes(split):
+    if twice := _otherwise_twice(split):
         notes.append(f"{len(twice)} images stand under two classes: {first_of(twice)}")
     return notes
 
@@ -71,6 +74,28 @@ def _label_notes(split: Split) -> list[str]:
         notes.append(f"{len(always)} of {len(split.classes)} labels hold wherever they are known: {first_of(always)}")
     if few:
         notes.append(f"{len(few)} labels hold in fewer than {FEW} images to train on: {first_of(few)}")
+    return notes
+
+
+def _box_notes(split: Split) -> list[str]:
+    given = [split.boxes(index) for index in range(len(split))]
+    counts = sum(np.bincount(boxes.labels[~boxes.ignored], minlength=len(split.classes)) for boxes in given)
+    if not np.any(counts):
+        raise DataError(split.origin, f"none of its {len(split)} images has a box: there is nothing to learn to find")
+    named = list(zip((f"'{name}'" for name in split.classes), np.atleast_1d(counts), strict=True))
+    none = [name for name, count in named if not count]
+    few = [f"{name} {count}" for name, count in named if 0 < count < FEW]
+    empty = sum(not len(boxes.labels) for boxes in given)
+    notes = []
+    if none:
+        notes.append(f"{len(none)} of {len(split.classes)} classes have no box to train on: {first_of(none)}")
+    if few:
+        notes.append(f"{len(few)} classes have fewer than {FEW} boxes to train on: {first_of(few)}")
+    if empty:
+        notes.append(f"{empty} of {len(split)} images have no box: all that is in them is background")
+    notes += [f"classes {' and '.join(alike)} differ in upper and lower case alone" for alike in _alike(split.classes)]
+    if twice := _otherwise_twice(split):
+        notes.append(f"{len(twice)} images are there twice, with other boxes: {first_of(twice)}")
     return notes
 
 
@@ -92,14 +117,14 @@ def _alike(names: tuple[str, ...]) -> list[list[str]]:
     return [alike for alike in by_lower.values() if len(alike) > 1]
 
 
-def _in_two_classes(split: Split) -> list[str]:
-    """Pairs of files with the same content and another class."""
+def _otherwise_twice(split: Split) -> list[str]:
+    """Pairs of files with the same content and another target."""
     first: dict[str, int] = {}
     found = []
     for index, sample in enumerate(split.samples):
         if callable(sample.image):
             continue
         earlier = first.setdefault(content_hashes(sample)[0], index)
-        if split.label(earlier) != split.label(index):
+        if split.samples[earlier].target != sample.target:
             found.append(f"{split.name(earlier)} and {split.name(index)}")
     return found

@@ -1,10 +1,10 @@
-"""A split pinned in a file: relative paths, labels and a hash of every image and mask.
+"""A split pinned in a file: relative paths, labels, boxes and a hash of every image and mask.
 
 `NAME.split.json` is one JSON object:
 
     {
       "format": "edge-split", "version": 1,
-      "task": "classify" | "segment" | "images",
+      "task": "classify" | "segment" | "detect" | "images",
       "classes": ["sky", ...], "palette": [[70, 130, 180], ...],
       "scores": "independent",                            omitted where the classes exclude each other
       "ignore_index": 255 | null, "mask_table": [256 integers] | null,
@@ -13,12 +13,13 @@
       "samples": [
         {"name": "a.png", "image": "images/a.png", "image_sha256": "...", "label": 3},
         {"name": "b.png", "image": "images/b.png", "image_sha256": "...", "mask": "masks/b.png", "mask_sha256": "..."},
-        {"name": "c.png", "image": "images/c.png", "image_sha256": "...", "labels": [1, 0, -1]}   (-1: unknown)
+        {"name": "c.png", "image": "images/c.png", "image_sha256": "...", "labels": [1, 0, -1]},  (-1: unknown)
+        {"name": "d.png", "image": "images/d.png", "image_sha256": "...", "boxes": [[4.0, 8.5, 60.0, 44.0, 2, false]]}
       ]
     }
 
-Paths are relative to the file, with forward slashes, and lead to nothing outside its folder. A file that changed since
-is refused, by name, when it is read.
+A box is left, top, right, bottom in pixels, its class, and whether it is ignored. Paths are relative to the file, with
+forward slashes, and lead to nothing outside its folder. A file that changed since is refused, by name, when it is read.
 """
 
 import json
@@ -29,7 +30,8 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from edge.artifact.model_file import Scores
-from edge.data.splits import Sample, Split, Truth, content_hashes
+from edge.data.boxes import Box, BoxTarget
+from edge.data.splits import Sample, Split, Target, Truth, content_hashes
 from edge.errors import DataError, UsageError
 from edge.files.atomic import write_text
 from edge.files.bounded_file import read_text
@@ -41,6 +43,7 @@ MAX_SPLIT_BYTES = 1 << 30
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 _Byte = Annotated[int, Field(ge=0, le=255)]
 _ByteOrRefused = Annotated[int, Field(ge=-1, le=255)]
+_Box = tuple[float, float, float, float, int, bool]
 
 
 class _Row(Strict):
@@ -49,6 +52,7 @@ class _Row(Strict):
     image_sha256: _Sha256
     label: Annotated[int, Field(ge=0)] | None = None
     labels: tuple[Annotated[int, Field(ge=-1, le=1)], ...] | None = None
+    boxes: tuple[_Box, ...] | None = None
     mask: str | None = None
     mask_sha256: _Sha256 | None = None
 
@@ -56,15 +60,15 @@ class _Row(Strict):
     def _one_target(self) -> "_Row":
         if (self.mask is None) != (self.mask_sha256 is None):
             raise ValueError("mask and mask_sha256 go together")
-        if sum(target is not None for target in (self.label, self.labels, self.mask)) > 1:
-            raise ValueError("give one of label, labels and mask")
+        if sum(target is not None for target in (self.label, self.labels, self.boxes, self.mask)) > 1:
+            raise ValueError("give one of label, labels, boxes and mask")
         return self
 
 
 class _SplitFile(Strict, strict=False):
     format: Literal["edge-split"]
     version: Literal[1]
-    task: Literal["classify", "segment", "images"]
+    task: Literal["classify", "segment", "detect", "images"]
     classes: tuple[str, ...]
     scores: Scores = "exclusive"
     palette: tuple[tuple[_Byte, _Byte, _Byte], ...] = ()
@@ -90,11 +94,7 @@ def read_split(path: Path) -> Split:
             Sample(
                 name=row.name,
                 image=_inside(path, row.image),
-                target=_inside(path, row.mask)
-                if row.mask is not None
-                else row.label
-                if row.labels is None
-                else row.labels,
+                target=_target(path, row),
                 image_sha256=row.image_sha256,
                 mask_sha256=row.mask_sha256,
             )
@@ -112,6 +112,14 @@ def read_split(path: Path) -> Split:
     if split.sha256 != data.sha256:
         raise DataError(path, f"its list was edited: sha256 {split.sha256[:12]}..., expected {data.sha256[:12]}...")
     return split
+
+
+def _target(path: Path, row: _Row) -> Target:
+    if row.boxes is not None:
+        return BoxTarget(tuple(Box(*box) for box in row.boxes))
+    if row.mask is not None:
+        return _inside(path, row.mask)
+    return row.label if row.labels is None else row.labels
 
 
 def _inside(path: Path, name: str) -> Path:
@@ -147,11 +155,11 @@ def write_split(split: Split, path: Path) -> None:
     write_text(path, "{\n" + fields + '  "samples": [\n    ' + ",\n    ".join(lines) + "\n  ]\n}\n")
 
 
-def _row(sample: Sample, folder: Path) -> dict[str, str | int | Truth]:
+def _row(sample: Sample, folder: Path) -> dict[str, str | int | Truth | tuple[Box, ...]]:
     if not isinstance(sample.image, Path):
         raise UsageError(f"sample '{sample.name}' is drawn, not a file; save the images first")
     image_sha256, target_hash = content_hashes(sample)
-    row: dict[str, str | int | Truth] = {
+    row: dict[str, str | int | Truth | tuple[Box, ...]] = {
         "name": sample.name,
         "image": _relative(sample.image, folder),
         "image_sha256": image_sha256,
@@ -160,6 +168,8 @@ def _row(sample: Sample, folder: Path) -> dict[str, str | int | Truth]:
         row["label"] = sample.target
     elif isinstance(sample.target, tuple):
         row["labels"] = sample.target
+    elif isinstance(sample.target, BoxTarget):
+        row["boxes"] = sample.target.boxes
     elif isinstance(sample.target, Path):
         row |= {"mask": _relative(sample.target, folder), "mask_sha256": target_hash}
     return row

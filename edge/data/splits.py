@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.artifact.model_file import Scores
+from edge.data.boxes import BoxArrays, BoxTarget, box_arrays
 from edge.data.class_table import Colour
 from edge.data.decode import check_image, decode_image, read_file, read_image
 from edge.data.mask_classes import MaskClasses
@@ -26,8 +27,8 @@ Pixels = NDArray[np.uint8]
 Truth = tuple[int, ...]  # by independent label: 1 it holds, 0 it does not, UNKNOWN
 UNKNOWN = -1
 Render = Callable[[], Pixels]
-Target = int | Truth | Path | Render | None
-Task = Literal["classify", "segment", "images"]
+Target = int | Truth | Path | Render | BoxTarget | None
+Task = Literal["classify", "segment", "detect", "images"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,11 +39,13 @@ class TargetKind:
         fits: whether a target is one of the task, by whether its labels are independent.
         labels: a class of the whole image, or independent labels of it.
         mask: a class per pixel, as large as the image.
+        boxes: boxes in pixels of the image, each with a class.
     """
 
     fits: Callable[[Target, bool], bool]
     labels: bool = False
     mask: bool = False
+    boxes: bool = False
 
 
 TARGETS: Mapping[str, TargetKind] = {
@@ -51,6 +54,9 @@ TARGETS: Mapping[str, TargetKind] = {
     ),
     "segment": TargetKind(
         fits=lambda target, independent: not independent and (isinstance(target, Path) or callable(target)), mask=True
+    ),
+    "detect": TargetKind(
+        fits=lambda target, independent: not independent and isinstance(target, BoxTarget), boxes=True
     ),
     "images": TargetKind(fits=lambda target, independent: target is None),
 }
@@ -64,7 +70,7 @@ class Sample:
         name: unique in its split; for files, the path relative to the images' folder, with forward slashes.
         image: a file, or a function that draws RGB uint8 (h, w, 3), the same on every call.
         target: a class index; of independent labels 1, 0 or UNKNOWN for each; for segmentation a mask file or a
-            function that draws uint8 (h, w); None: no target.
+            function that draws uint8 (h, w); for detection boxes; None: no target.
         image_sha256, mask_sha256: hex hash of the files as pinned; a file that differs is refused. None: not pinned.
     """
 
@@ -86,9 +92,10 @@ class Split:
 
     Attributes:
         samples: at least one, names unique.
-        task: `classify` (int or `Truth` targets), `segment` (masks) or `images` (no targets: enough for calibration).
+        task: `classify` (int or `Truth` targets), `segment` (masks), `detect` (boxes) or `images` (no targets: enough
+            for calibration).
         classes: class names by index; empty for `images`.
-        scores: `independent` where every target is a `Truth`, `exclusive` where an image or pixel has one class.
+        scores: `independent` where every target is a `Truth`, `exclusive` where an image, pixel or box has one class.
         palette: one RGB colour per class, or empty.
         ignore_index: the mask value (after `mask_table`) that stands for no class.
         mask_table: 256 entries, class index by value in the mask file, -1 for a value that is refused; None: values
@@ -150,12 +157,17 @@ class Split:
         """Whether its targets are masks, as large as their images."""
         return TARGETS[self.task].mask
 
+    @property
+    def has_boxes(self) -> bool:
+        """Whether its targets are boxes in its images."""
+        return TARGETS[self.task].boxes
+
     def image(self, index: int) -> Pixels:
         """RGB uint8 (h, w, 3), decoded now; refused when the file is missing, damaged, or not the pinned one."""
         return _image(self.samples[index])
 
-    def target(self, index: int) -> int | NDArray[np.int8] | Pixels:
-        """The class index, the `truth` of independent labels, or the mask uint8 (h, w) of indices and `ignore_index`.
+    def target(self, index: int) -> int | NDArray[np.int8] | Pixels | BoxArrays:
+        """The class index, `truth` of independent labels, mask uint8 (h, w) of indices and `ignore_index`, or boxes.
 
         Refused: a split without targets, a missing or damaged mask, a mask value that is no class.
         """
@@ -164,6 +176,8 @@ class Split:
             raise DataError(self.samples[index].where, "has no target: this split has images only")
         if isinstance(target, tuple):
             return self.truth(index)
+        if isinstance(target, BoxTarget):
+            return self.boxes(index)
         return target if isinstance(target, int) else self.mask(index)
 
     def truth(self, index: int) -> NDArray[np.int8]:
@@ -186,6 +200,13 @@ class Split:
         if not isinstance(target, int):
             raise DataError(self.samples[index].where, f"has no class label: the split's task is '{self.task}'")
         return target
+
+    def boxes(self, index: int) -> BoxArrays:
+        """The boxes of a detection sample, in pixels of `image(index)`; an image may have none."""
+        target = self.samples[index].target
+        if not isinstance(target, BoxTarget):
+            raise DataError(self.samples[index].where, f"has no boxes: the split's task is '{self.task}'")
+        return box_arrays(target.boxes)
 
     def mask(self, index: int, image: Pixels | None = None) -> Pixels:
         """The mask of a segmentation sample, uint8 (h, w); refused as in `target`.
@@ -228,13 +249,15 @@ class Split:
             if len(sample.target) != len(self.classes) or not {*sample.target} <= {0, 1, UNKNOWN}:
                 raise DataError(sample.where, f"its labels are not {len(self.classes)} of 1, 0 and {UNKNOWN}")
             return
+        if isinstance(sample.target, BoxTarget) and (problem := sample.target.problem(len(self.classes))):
+            raise DataError(sample.where, problem)
         if isinstance(sample.target, int) and not 0 <= sample.target < len(self.classes):
             raise DataError(
                 sample.where, f"label {sample.target} is out of range; there are {len(self.classes)} classes (0 first)"
             )
 
     def _mask(self, sample: Sample, image: Pixels | None) -> Pixels:
-        if sample.target is None or isinstance(sample.target, int | tuple):
+        if sample.target is None or isinstance(sample.target, int | tuple | BoxTarget):
             raise DataError(sample.where, f"has no mask: the split's task is '{self.task}'")
         where = sample.target if isinstance(sample.target, Path) else sample.where
         if isinstance(sample.target, Path):
@@ -262,7 +285,7 @@ def _image(sample: Sample) -> Pixels:
 
 
 def content_hashes(sample: Sample) -> tuple[str, str]:
-    """Hex SHA-256 of the image's content, and of the mask's (or the label or labels as text, or `-` for none).
+    """Hex SHA-256 of the image's content, and of the mask's or boxes' (or labels as text, or `-` for none).
 
     A file's content is its bytes; a drawn image's is its shape and pixels.
     """
@@ -273,6 +296,8 @@ def content_hashes(sample: Sample) -> tuple[str, str]:
         return image, str(sample.target)
     if isinstance(sample.target, tuple):
         return image, ",".join(map(str, sample.target))
+    if isinstance(sample.target, BoxTarget):
+        return image, sample.target.sha256()
     return image, sample.mask_sha256 or _content_hash(sample.target)
 
 

@@ -23,6 +23,7 @@ from edge.data.augment import (
     augment_classification,
     augment_segmentation,
 )
+from edge.data.boxes import BoxArrays
 from edge.data.splits import Split
 from edge.errors import UsageError
 from edge.recipe.recipe import Augment, Phase
@@ -31,7 +32,7 @@ from edge.vision.pixels import resize, resize_mask
 from edge.vision.preprocess import Preprocess
 
 Pixels = NDArray[np.uint8]
-Target = int | NDArray[Any] | None
+Target = int | NDArray[Any] | BoxArrays | None
 _ORDER, _AUGMENT = 0, 1
 _BATCHES_AHEAD = 3
 CACHE_SHARE = 0.25
