@@ -27,6 +27,7 @@ INT16_VERSIONS: Mapping[str, int] = MappingProxyType(
         "MIRROR_PAD": 3,
         "MUL": 4,
         "PAD": 3,
+        "PACK": 3,
         "PADV2": 3,
         "PRELU": 1,
         "QUANTIZE": 2,
@@ -39,11 +40,13 @@ INT16_VERSIONS: Mapping[str, int] = MappingProxyType(
         "RESIZE_NEAREST_NEIGHBOR": 4,
         "SLICE": 4,
         "SOFTMAX": 3,
+        "SPLIT": 4,
         "STRIDED_SLICE": 4,
         "SUB": 5,
         "TANH": 3,
         "TILE": 3,
         "TRANSPOSE": 4,
         "TRANSPOSE_CONV": 3,
+        "UNPACK": 4,
     }
 )

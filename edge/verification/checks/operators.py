@@ -17,6 +17,7 @@ from edge.files.leftovers import temporary_folder
 from edge.graph.graph import Graph, Operator
 from edge.graph.importers.onnx.extract import OnnxExtractor
 from edge.graph.importers.tflite.extract import TfliteExtractor
+from edge.graph.importers.tflite.file_operators import file_operators
 from edge.predictor.selftest import model_input
 from edge.verification.checks.operator_kinds import OperatorResult, by_kind
 from edge.verification.checks.parameters import INT8_TO_UINT8
@@ -55,8 +56,8 @@ def check_operators(
         result = OperatorResult(operator=operator, kernels=session.info.kernels)
         for activations in each:
             inputs = [activations[name] for name in _inputs(graph, operator)]
-            found = session.run(inputs)[0]
-            result.difference += integer_difference(activations[operator.outputs[0]], found)
+            for name, found in zip(operator.outputs, session.run(inputs), strict=True):
+                result.difference += integer_difference(activations[name], found)
         results.append(result)
         advance(1)
     return _finding(runtime, results, skipped, allowed_quanta(runtime), len(pixels)), results
@@ -107,8 +108,9 @@ def _operators(subject: Subject, runtime: Runtime) -> Sequence[Operator]:
 
     Between the tensors of one operator of the source, the ONNX file may spell it out in several nodes.
     """
-    name = runtime.file.path if runtime.file.format == "tflite" else subject.source.path
-    return subject.graphs[name].operators
+    if runtime.file.format == "tflite":
+        return file_operators(subject.graphs[runtime.file.path])
+    return subject.graphs[subject.source.path].operators
 
 
 def _extractor(data: bytes, graph: Graph, form: str) -> Callable[[int, Operator], bytes]:

@@ -19,7 +19,8 @@ def extract_tflite(data: bytes, operator_index: int) -> bytes:
     Args:
         data: the whole file.
         operator_index: 0 to the number of operators - 1, in the file's order. For a Graph read from a file without
-            float16 constants this is the operator's position in `Graph.operators`.
+            float16 constants this is the operator's position in
+            `edge.graph.importers.tflite.file_operators.file_operators`.
 
     Returns:
         A TFLite file: the operator with its code, version and options, its tensors (names, shapes, quantization

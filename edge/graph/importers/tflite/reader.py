@@ -8,7 +8,7 @@ import numpy as np
 
 from edge.errors import ModelFileError
 from edge.graph.graph import KINDS, Graph, Operator, Quantization, Tensor
-from edge.graph.importers.tflite.operators.site import Reading
+from edge.graph.importers.tflite.operators.site import Reading, Spread
 from edge.graph.importers.tflite.operators.table import read_operator
 from edge.graph.importers.tflite.parsing.file import DAMAGE, FileModel, FileOperator, FileTensor, load_bytes, parse
 from edge.graph.importers.tflite.unread import unread_notes, unread_parts
@@ -23,9 +23,11 @@ def read_tflite(source: Path | bytes) -> Graph:
 
     SAME and VALID become explicit pads, constant axes, shapes and sizes become attributes, weights become
     (O, I / group, h, w), float16 or int8 constants behind a DEQUANTIZE become float32 constants, and what a
-    FULLY_CONNECTED flattens by itself becomes a Reshape before it. An operator over what is not read here (states,
-    sparse weights, strings) keeps its own name as kind, without those inputs; `notes` say what they are. Operators are
-    named by their first output tensor; a repeated tensor name gets `#index`. Constants are views of the file's bytes.
+    FULLY_CONNECTED flattens by itself becomes a Reshape before it. SPLIT, UNPACK, PACK and slices that drop an axis
+    become Slices, Reshapes and a Concat; of several operators that one of the file becomes, the last alone has a
+    `source`. An operator over what is not read here (states, sparse weights, strings) keeps its own name as kind,
+    without those inputs; `notes` say what they are. Operators are named by their first output tensor; a repeated tensor
+    name gets `#index`. Constants are views of the file's bytes.
 
     Args:
         source: a path, or a whole file's bytes.
@@ -101,6 +103,9 @@ class _Assembly:
             self.unread.setdefault(what, {})[self.names[index]] = None
         reading = None if unread else read_operator(operator, self.tensors_of_file)
         outputs = tuple(self._use(index) for index in operator.outputs)
+        if isinstance(reading, Spread):
+            self._spread(operator, reading, outputs)
+            return
         if reading is None:
             given = (index if self._is_there(index) else -1 for index in operator.inputs)
             inputs = tuple(self._use(index) if index >= 0 else "" for index in given)
@@ -128,11 +133,37 @@ class _Assembly:
         tensor = self.tensors_of_file[index]
         return index >= 0 and (index in self.produced or tensor.data is not None or 0 in tensor.shape)
 
+    def _spread(self, operator: FileOperator, spread: Spread, outputs: tuple[str, ...]) -> None:
+        """Several operators of the graph for one of the file; the last has its `source`."""
+        made: list[str] = []
+        for place, part in enumerate(spread.parts):
+            inputs = tuple(self._use(operator.inputs[p]) if p >= 0 else made[~p] for p in part.inputs)
+            if part.output is None:
+                output = self._fresh(f"{outputs[0]}/part{place}")
+                self.tensors[output] = replace(self.tensors[inputs[0]], name=output, shape=part.shape, data=None)
+            else:
+                output = outputs[part.output]
+            last = place == len(spread.parts) - 1
+            self.operators.append(
+                Operator(
+                    kind=part.kind,
+                    name=output,
+                    inputs=inputs,
+                    outputs=(output,),
+                    attributes=part.attributes,
+                    source=operator.code if last else "",
+                )
+            )
+            made.append(output)
+
+    def _fresh(self, name: str) -> str:
+        while name in self.tensors or name in self.names:
+            name += "'"
+        return name
+
     def _as_rows(self, name: str, output: str, shape: tuple[int, int]) -> str:
         """What a kernel does to its own input: a Reshape before the operator, without a `source` in the file."""
-        rows = f"{output}/rows"
-        while rows in self.tensors or rows in self.names:
-            rows += "'"
+        rows = self._fresh(f"{output}/rows")
         self.tensors[rows] = replace(self.tensors[name], name=rows, shape=shape)
         attributes = {"shape": shape}
         self.operators.append(

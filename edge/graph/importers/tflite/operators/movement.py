@@ -48,24 +48,3 @@ def slice_(site: Site) -> Reading | None:
         return None
     end = tuple(first + size for first, size in zip(begin, site.output.shape, strict=True))
     return Reading(kind="Slice", attributes={"begin": begin, "end": end, "strides": (1,) * rank})
-
-
-def strided_slice(site: Site) -> Reading | None:
-    """STRIDED_SLICE that keeps every axis."""
-    given = [site.integers(position) for position in (1, 2, 3)]
-    rank, options = len(site.x.shape), site.options
-    if options is None or options.EllipsisMask() or options.NewAxisMask() or options.ShrinkAxisMask():
-        return None
-    if any(values is None or len(values) != rank for values in given) or 0 in (given[2] or ()):
-        return None
-    begins, ends, strides = (values or () for values in given)
-    spans = [
-        slice(
-            None if options.BeginMask() >> axis & 1 else begins[axis],
-            None if options.EndMask() >> axis & 1 else ends[axis],
-            strides[axis],
-        ).indices(site.x.shape[axis])
-        for axis in range(rank)
-    ]
-    begin, end, stride = (tuple(values) for values in zip(*spans, strict=True))
-    return Reading(kind="Slice", attributes={"begin": begin, "end": end, "strides": stride})

@@ -1,7 +1,7 @@
 """What a reader of one TFLite operator looks at, and what it makes of it.
 
 A reader returns None when the file uses the operator in a way that the kind cannot say (a fused TANH, a computed
-weight, a shrinking slice): the operator then keeps its own name as kind.
+weight, a slice with an ellipsis): the operator then keeps its own name as kind.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,6 +33,30 @@ class Reading:
     rows: tuple[int, int] | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One of the graph's operators that an operator of the file is made of.
+
+    Attributes:
+        inputs: positions among the file operator's inputs; `~place` is what the part at that place made.
+        output: which of the file operator's outputs it makes; None for a tensor of this `shape` between two parts, with
+            the dtype and parameters of the part's first input.
+    """
+
+    kind: str
+    attributes: Mapping[str, Any]
+    inputs: tuple[int, ...]
+    output: int | None = None
+    shape: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """An operator of the file as several of the graph's, in order; the last makes an output."""
+
+    parts: tuple[Part, ...]
+
+
 class Site:
     """One operator of the file with its tensors at hand."""
 
@@ -40,7 +64,8 @@ class Site:
         self.operator = operator
         self.options = operator.options
         self.inputs = [tensors[index] if index >= 0 else None for index in operator.inputs]
-        self.output = tensors[operator.outputs[0]]
+        self.outputs = [tensors[index] for index in operator.outputs]
+        self.output = self.outputs[0]
 
     @property
     def x(self) -> FileTensor:

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from edge.graph.importers.tflite.operators import convolution, elementwise, movement, pooling, rearrange
-from edge.graph.importers.tflite.operators.site import Reading, Site
+from edge.graph.importers.tflite.operators import convolution, elementwise, movement, parting, pooling, rearrange
+from edge.graph.importers.tflite.operators.site import Reading, Site, Spread
 from edge.graph.importers.tflite.parsing.file import FileOperator, FileTensor
 
 
-def read_operator(operator: FileOperator, tensors: Sequence[FileTensor]) -> Reading | None:
+def read_operator(operator: FileOperator, tensors: Sequence[FileTensor]) -> Reading | Spread | None:
     """The canonical form of an operator, or None when it has none. Refuses (ValueError) what cannot be."""
     reader = READERS.get(operator.code)
     if reader is None or not operator.outputs or not operator.inputs:
@@ -18,7 +18,7 @@ def read_operator(operator: FileOperator, tensors: Sequence[FileTensor]) -> Read
 
 
 # operator code -> how it is read; a reader gives None for a form that has no canonical kind.
-READERS: Mapping[str, Callable[[Site], Reading | None]] = MappingProxyType(
+READERS: Mapping[str, Callable[[Site], Reading | Spread | None]] = MappingProxyType(
     {
         "CONV_2D": convolution.conv,
         "DEPTHWISE_CONV_2D": convolution.conv,
@@ -51,7 +51,11 @@ READERS: Mapping[str, Callable[[Site], Reading | None]] = MappingProxyType(
         "BROADCAST_TO": rearrange.broadcast_to,
         "CAST": rearrange.cast,
         "SLICE": movement.slice_,
-        "STRIDED_SLICE": movement.strided_slice,
+        "STRIDED_SLICE": parting.strided_slice,
+        "SPLIT": parting.split,
+        "SPLIT_V": parting.split_v,
+        "PACK": parting.pack,
+        "UNPACK": parting.unpack,
         "SOFTMAX": elementwise.softmax,
         "ARG_MAX": elementwise.arg_max,
         "RELU": elementwise.plain("Relu"),
