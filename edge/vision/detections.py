@@ -1,0 +1,168 @@
+"""A detector's two raw outputs, box codes and logits, to boxes: only what passes the threshold is ever decoded.
+
+The sigmoid rises, so that a threshold on probabilities is one on the integers: a comparison per logit, and no float
+arithmetic but for the survivors.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import UsageError
+from edge.port import Port, dequantize
+from edge.vision.box_coder import BoxCoder, decode_boxes
+from edge.vision.pixels import Geometry, placement
+from edge.vision.postprocess import sigmoid
+from edge.vision.suppression import suppressed
+
+Floats = NDArray[np.float32]
+Labels = NDArray[np.int64]
+FLOAT_MARGIN = 1e-5  # as a share of the threshold: a float logit within it is decided by the probability itself
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Detections:
+    """What was found, the best first.
+
+    Attributes:
+        boxes: float32 (n, 4), x0, y0, x1, y1.
+        scores: float32 (n,), probabilities.
+        labels: int64 (n,), 0 for the first class; the background is none.
+    """
+
+    boxes: Floats
+    scores: Floats
+    labels: Labels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which detections are wanted.
+
+    Attributes:
+        threshold: the least probability, in (0, 1).
+        overlap: two boxes of one class that overlap by more (intersection over union) are one; in (0, 1].
+        most: how many at most.
+        most_candidates: so many, the best, are decoded and compared; cuts what a low threshold lets through.
+    """
+
+    threshold: float = 0.3
+    overlap: float = 0.6
+    most: int = 100
+    most_candidates: int = 1000
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold < 1:
+            raise UsageError(f"threshold {self.threshold}; a probability between 0 and 1 is needed")
+        if not 0 < self.overlap <= 1:
+            raise UsageError(f"overlap {self.overlap}; a share above 0, and 1 at most, is needed")
+        if self.most < 1 or self.most_candidates < self.most:
+            raise UsageError(f"{self.most} of {self.most_candidates} candidates; at least 1, and no more than those")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Decoder:
+    """How one file's outputs are decoded: what its manifest says of them, and what follows from that alone.
+
+    Attributes:
+        codes: of the output (1, anchors, 4).
+        logits: of the output (1, anchors, 1 + classes), before the sigmoid; column 0 is the background.
+        anchors: float32 (anchors, 4), see `edge.vision.anchors.anchor_boxes`.
+        probabilities: float32, of every integer that a logit can be, ascending; None for float logits.
+    """
+
+    codes: Port
+    logits: Port
+    anchors: Floats
+    coder: BoxCoder
+    probabilities: Floats | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        count = len(self.anchors)
+        if self.codes.shape != (1, count, 4):
+            raise UsageError(f"box codes of shape {self.codes.shape} for {count} anchors; expected (1, {count}, 4)")
+        if len(self.logits.shape) != 3 or self.logits.shape[:2] != (1, count) or self.logits.shape[2] < 2:
+            raise UsageError(
+                f"logits of shape {self.logits.shape} for {count} anchors; expected (1, {count}, 1 + classes)"
+            )
+        object.__setattr__(self, "probabilities", _probabilities(self.logits))
+
+
+def _probabilities(logits: Port) -> Floats | None:
+    if logits.scale is None:
+        return None
+    limits = np.iinfo(logits.dtype)
+    levels = np.arange(limits.min, limits.max + 1, dtype=np.int64)
+    return sigmoid(dequantize(levels, logits.scale, logits.zero_point))
+
+
+def integer_threshold(decoder: Decoder, threshold: float) -> int | None:
+    """The least integer logit whose probability, in float32, is at least `threshold`; None where there is none."""
+    assert decoder.probabilities is not None
+    first = int(np.searchsorted(decoder.probabilities, np.float32(threshold)))
+    return None if first == len(decoder.probabilities) else int(np.iinfo(decoder.logits.dtype).min) + first
+
+
+def detections(codes: NDArray[Any], logits: NDArray[Any], decoder: Decoder, selection: Selection) -> Detections:
+    """One image's detections, as shares of the model's input, clipped to it.
+
+    Args:
+        codes, logits: raw, of the shapes and types that the decoder was made for.
+    """
+    places, scores = _candidates(logits[0], decoder, selection.threshold)
+    if len(places) > selection.most_candidates:
+        best = np.sort(np.argsort(-scores, kind="stable")[: selection.most_candidates])
+        places, scores = places[best], scores[best]
+    rows, labels = np.divmod(places, logits.shape[2])
+    labels -= 1  # behind the background
+    real = dequantize(codes[0][rows], decoder.codes.scale, decoder.codes.zero_point)
+    boxes = decode_boxes(real, decoder.anchors[rows], decoder.coder)
+    finite = np.isfinite(boxes).all(axis=1)
+    if not finite.all():
+        boxes, scores, labels = boxes[finite], scores[finite], labels[finite]
+    # Overlaps are those of whole boxes, as TFLite's operator has them: anchors of the last maps exceed the image.
+    kept = suppressed(boxes, scores, labels, selection.overlap)[: selection.most]
+    return Detections(boxes=boxes[kept].clip(0, 1), scores=scores[kept], labels=labels[kept])
+
+
+def _candidates(logits: NDArray[Any], decoder: Decoder, threshold: float) -> tuple[Labels, Floats]:
+    """Where logits (anchors, 1 + classes) reach the threshold, as places in the flat array, and their probabilities."""
+    if decoder.probabilities is None:
+        real = logits.astype(np.float32, copy=False)
+        near = threshold * (1 - FLOAT_MARGIN)
+        places = _reaching(real, np.float32(math.log(near / (1 - near))))
+        scores = sigmoid(real.reshape(-1)[places])
+        passed = scores >= np.float32(threshold)
+        return places[passed], scores[passed]
+    least = integer_threshold(decoder, threshold)
+    if least is None:
+        return np.empty(0, np.int64), np.empty(0, np.float32)
+    places = _reaching(logits, np.asarray(least, logits.dtype)[()])
+    levels = logits.reshape(-1)[places].astype(np.int64) - int(np.iinfo(decoder.logits.dtype).min)
+    return places, decoder.probabilities[levels]
+
+
+def _reaching(logits: NDArray[Any], least: Any) -> Labels:
+    """Places, in the flat array, of logits (anchors, 1 + classes) of at least this value of their own type."""
+    hits = np.asarray(logits >= least)
+    hits[:, 0] = False
+    return np.asarray(np.flatnonzero(hits), np.int64)
+
+
+def in_frame(found: Detections, frame_hw: tuple[int, int], preprocess: Geometry) -> Detections:
+    """Detections in pixels of the frame: the way back through `preprocess`, clipped to the frame.
+
+    Boxes that lie outside the frame altogether (in the border of a letterbox) are dropped.
+    """
+    place = placement(frame_hw, preprocess)
+    inputs = np.array([preprocess.width, preprocess.height] * 2, np.float64)
+    border = np.array([place.to_left, place.to_top] * 2)
+    steps = np.array([place.width / place.to_width, place.height / place.to_height] * 2)
+    pixels = (found.boxes * inputs - border) * steps + np.array([place.left, place.top] * 2)
+    limits = np.array([frame_hw[1], frame_hw[0]] * 2, np.float64)
+    boxes = np.clip(pixels, 0, limits).astype(np.float32)
+    seen = (boxes[:, 0] < boxes[:, 2]) & (boxes[:, 1] < boxes[:, 3])
+    return Detections(boxes=boxes[seen], scores=found.scores[seen], labels=found.labels[seen])
