@@ -39,6 +39,9 @@ GRID: tuple[tuple[str, dict[str, Any]], ...] = (
         ("deeplab_mobilenet_v1", {"classes": 21, "resolution_hw": (513, 513), "attention": name})
         for name in ("gct", "cbam")
     ),
+    ("mobilenet_v2_ssdlite", {"classes": 80, "resolution": 320}),
+    ("mobilenet_v2_ssdlite", {"classes": 90, "resolution": 300}),
+    ("mobilenet_v1_ssdlite", {"classes": 80, "resolution": 320}),
 )
 """Published sizes, and those of the recipes."""
 

@@ -175,7 +175,15 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map float (n, in, h, w) to (n, out, ceil(h / stride), ceil(w / stride))."""
-        hidden = self.depthwise(x if self.expand is None else self.expand(x))
+        return self.from_expanded(self.expanded(x), x)
+
+    def expanded(self, x: Tensor) -> Tensor:
+        """The first half: float (n, in, h, w) to (n, hidden, h, w)."""
+        return x if self.expand is None else self.expand(x)
+
+    def from_expanded(self, expanded: Tensor, x: Tensor) -> Tensor:
+        """The second half, from the first's result and the block's input."""
+        hidden = self.depthwise(expanded)
         projected = self.project(hidden if self.before is None else self.before(hidden))
         projected = projected if self.after is None else self.after(projected)
         return x + projected if self.residual else projected  # type: ignore[no-any-return]  # as above

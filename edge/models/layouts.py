@@ -16,6 +16,7 @@ from edge.models.blocks import NORM_EPS, ConvNorm
 from edge.models.deeplab import DeepLab
 from edge.models.mobilenet_v1 import MobileNetV1
 from edge.models.mobilenet_v2 import STAGES, MobileNetV2
+from edge.models.ssdlite import SsdLite
 
 TORCH_NORM_EPS = 1e-5
 """`nn.BatchNorm2d`'s default, which torchvision's and timm's MobileNetV2 were trained with."""
@@ -56,6 +57,8 @@ class Layout:
     std: Channels | None = None
 
 
+ON_BACKBONE = (DeepLab, SsdLite)
+"""Networks on a classifier's backbone; what stands on it is their `classifier`."""
 CLASSIFIER_END: Mapping[str, LayerNames] = MappingProxyType(
     {
         "head": LayerNames(layer="head.conv", norm="head.norm"),
@@ -85,7 +88,7 @@ def own_names(model: nn.Module) -> dict[str, LayerNames]:
 def _edge_names(model: nn.Module) -> dict[str, LayerNames] | None:
     """Our own names, and for a network on a classifier's backbone those of the classifier's end."""
     own = own_names(model)
-    return {**CLASSIFIER_END, **own} if isinstance(model, DeepLab) else own
+    return {**CLASSIFIER_END, **own} if isinstance(model, ON_BACKBONE) else own
 
 
 def _own_end(model: nn.Module) -> dict[str, LayerNames]:
@@ -93,17 +96,17 @@ def _own_end(model: nn.Module) -> dict[str, LayerNames]:
     return {key: names for key, names in own_names(model).items() if key.startswith("classifier.")}
 
 
-def _is_mobilenet_v2(model: nn.Module) -> TypeGuard[MobileNetV2 | DeepLab]:
-    return isinstance(model, MobileNetV2) or (isinstance(model, DeepLab) and model.backbone == "mobilenet_v2")
+def _is_mobilenet_v2(model: nn.Module) -> TypeGuard[MobileNetV2 | DeepLab | SsdLite]:
+    return isinstance(model, MobileNetV2) or (isinstance(model, ON_BACKBONE) and model.backbone == "mobilenet_v2")
 
 
 def _folded_names(model: nn.Module) -> dict[str, LayerNames] | None:
     """`stem.conv`, `blocks.N.depthwise`, `head.conv`, `classifier`: batch norm folded, every layer has a bias."""
-    if not isinstance(model, MobileNetV1 | MobileNetV2 | DeepLab):
+    if not isinstance(model, MobileNetV1 | MobileNetV2 | DeepLab | SsdLite):
         return None
     renamed = {"stem": "stem.conv", "head": "head.conv", "classifier.linear": "classifier"}
     own = own_names(model)
-    if not isinstance(model, DeepLab):
+    if not isinstance(model, ON_BACKBONE):
         return {key: LayerNames(layer=renamed.get(key, key)) for key in own}
     return {key: LayerNames(layer=renamed.get(key, key)) for key in (*own, *renamed)} | _own_end(model)
 
@@ -123,7 +126,7 @@ def _torchvision_names(model: nn.Module) -> dict[str, LayerNames] | None:
     head = f"features.{len(model.blocks) + 1}"
     names["head"] = LayerNames(layer=f"{head}.0", norm=f"{head}.1")
     names["classifier.linear"] = LayerNames(layer="classifier.1")
-    return names | (_own_end(model) if isinstance(model, DeepLab) else {})
+    return names | (_own_end(model) if isinstance(model, ON_BACKBONE) else {})
 
 
 def _timm_names(model: nn.Module) -> dict[str, LayerNames] | None:
@@ -143,7 +146,7 @@ def _timm_names(model: nn.Module) -> dict[str, LayerNames] | None:
             index += 1
     names["head"] = LayerNames(layer="conv_head", norm="bn2")
     names["classifier.linear"] = LayerNames(layer="classifier")
-    return names | (_own_end(model) if isinstance(model, DeepLab) else {})
+    return names | (_own_end(model) if isinstance(model, ON_BACKBONE) else {})
 
 
 LAYOUTS: Mapping[str, Layout] = MappingProxyType(

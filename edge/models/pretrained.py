@@ -34,7 +34,7 @@ class LoadedWeights:
         head: the main classifier: "background dropped" when 1001 outputs became 1000, "initialized" when the file's
             does not fit, or has none for a layer of it.
         ignored: tensors of the file that the network has no room for: auxiliary heads, and of a classifier in whose
-            place a segmenter has its own head, its last layers.
+            place a segmenter or detector has its own head, its last layers.
         classifier: weight and bias of the file's main classifier, also where it does not fit; None: it has none.
     """
 

@@ -12,6 +12,7 @@ from edge.models.deeplab import deeplab_mobilenet_v1, deeplab_mobilenet_v2
 from edge.models.fast_scnn import fast_scnn
 from edge.models.mobilenet_v1 import mobilenet_v1
 from edge.models.mobilenet_v2 import mobilenet_v2
+from edge.models.ssdlite import mobilenet_v1_ssdlite, mobilenet_v2_ssdlite
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "fast_scnn": fast_scnn,
@@ -19,11 +20,13 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "deeplab_mobilenet_v2": deeplab_mobilenet_v2,
     "mobilenet_v1": mobilenet_v1,
     "mobilenet_v2": mobilenet_v2,
+    "mobilenet_v1_ssdlite": mobilenet_v1_ssdlite,
+    "mobilenet_v2_ssdlite": mobilenet_v2_ssdlite,
 }
 """Name to builder. Builders take keyword arguments only and refuse what is out of range with `UsageError`; every
-model has `task` ("classify" or "segment"), `input_shape` (1, 3, height, width) and `classes`, a segmenter also
-`output_stride`, how many times smaller than the image its logits are. The size of the input is the argument
-`resolution_hw`, or `resolution` where it is square; parameters do not depend on it."""
+model has `task` ("classify", "segment" or "detect"), `input_shape` (1, 3, height, width) and `classes`, a segmenter
+also `output_stride`, how many times smaller than the image its logits are, a detector `anchors`. The size of the input
+is the argument `resolution_hw`, or `resolution` where it is square; parameters do not depend on it."""
 
 
 def build(name: str, **arguments: Any) -> nn.Module:

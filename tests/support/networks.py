@@ -1,11 +1,16 @@
 """Networks of this package as trained ones look."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from edge.recipe.recipe import Recipe
 from edge.training.batch_norm import norms
 from edge.training.network import float_module
+
+
+def outputs_of(result: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """What a network gives, as a tuple: a detector gives two tensors, the others one."""
+    return result if isinstance(result, tuple) else (result,)
 
 
 def with_statistics(recipe: Recipe) -> nn.Module:

@@ -10,6 +10,7 @@ from edge.models.count import count_module
 from edge.models.fast_scnn import fast_scnn, uniform_pool
 from edge.models.listing import list_models
 from edge.models.registry import MODELS, build
+from tests.support.networks import outputs_of
 
 SMALL: dict[str, dict[str, object]] = {
     "mobilenet_v1": {"classes": 4, "width": 0.25, "resolution": 40},
@@ -17,6 +18,8 @@ SMALL: dict[str, dict[str, object]] = {
     "fast_scnn": {"classes": 4, "resolution_hw": (72, 104)},
     "deeplab_mobilenet_v1": {"classes": 4, "width": 0.25, "resolution_hw": (72, 104), "output_stride": 8},
     "deeplab_mobilenet_v2": {"classes": 4, "width": 0.25, "resolution_hw": (72, 104), "pyramid": True},
+    "mobilenet_v1_ssdlite": {"classes": 3, "width": 0.25, "resolution": 72},
+    "mobilenet_v2_ssdlite": {"classes": 3, "width": 0.25, "resolution": 72},
 }
 LOGITS_HW = {"fast_scnn": (9, 13), "deeplab_mobilenet_v1": (9, 13), "deeplab_mobilenet_v2": (5, 7)}
 
@@ -40,9 +43,12 @@ def test_every_registered_model_is_tested_here() -> None:
 def test_output_is_logits_and_attributes_say_task_and_input(name: str) -> None:
     model = build(name, **SMALL[name]).eval()
     n, c, height, width = model.input_shape
-    logits = model(torch.zeros(2, c, height, width))
+    *codes, logits = outputs_of(model(torch.zeros(2, c, height, width)))
     assert (n, c) == (1, 3)
-    if model.task == "segment":
+    if model.task == "detect":
+        anchors = 5 * 5 * 3 + (3 * 3 + 2 * 2 + 1 + 1 + 1) * 6
+        assert logits.shape == (2, anchors, 1 + 3) and [tuple(part.shape) for part in codes] == [(2, anchors, 4)]
+    elif model.task == "segment":
         assert logits.shape == (2, 4, *LOGITS_HW[name])
     else:
         assert model.task == "classify" and logits.shape == (2, 4)
@@ -55,27 +61,39 @@ def test_a_traced_network_computes_the_same_and_holds_only_plain_operations(name
     graph = traced(model)
     x = torch.randn(2, *model.input_shape[1:])
     with torch.no_grad():
-        assert torch.equal(graph(x), model(x))
+        torch.testing.assert_close(graph(x), model(x), rtol=0, atol=0)
     called = {
         node.target if isinstance(node.target, str) else node.target.__name__
         for node in graph.graph.nodes
         if node.op in ("call_function", "call_method")
     }
-    assert called <= {"add", "flatten", "cat", "interpolate"}
+    heads = {"permute", "reshape", "getattr", "getitem"} if model.task == "detect" else set()
+    assert called <= {"add", "flatten", "cat", "interpolate"} | heads
 
 
 @pytest.mark.unhurried
 @pytest.mark.parametrize("name", SMALL)
 def test_a_network_learns_a_batch_by_heart(name: str) -> None:
     torch.manual_seed(0)
-    model = build(name, **{**SMALL[name], "dropout": 0.0}).train()
+    model = build(name, **SMALL[name]).train()
+    for layer in model.modules():
+        if isinstance(layer, nn.Dropout):
+            layer.p = 0.0
+
+    def logits(x: torch.Tensor) -> torch.Tensor:
+        found = outputs_of(model(x))[-1]
+        return found.movedim(2, 1) if model.task == "detect" else found
+
     x = torch.randn(4, *model.input_shape[1:])
-    target = torch.randint(0, 4, model(x).argmax(1).shape)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9)
+    target = torch.randint(0, 4, logits(x).argmax(1).shape)
+    if model.task == "detect":  # one class at all anchors of an image
+        target = target[:, :1].expand_as(target)
+    rate = 0.1 if model.task == "detect" else 0.02  # the mean over all anchors of six maps changes slowly
+    optimizer = torch.optim.SGD(model.parameters(), lr=rate, momentum=0.9)
     losses = []
     for _ in range(40):
         optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(model(x), target)
+        loss = nn.functional.cross_entropy(logits(x), target)
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
@@ -86,8 +104,8 @@ def test_a_network_learns_a_batch_by_heart(name: str) -> None:
 def test_signals_keep_their_size_through_an_untrained_network(name: str) -> None:
     torch.manual_seed(0)
     model = build(name, **SMALL[name]).train()
-    deviation = model(torch.randn(4, *model.input_shape[1:])).std().item()
-    assert 0.01 < deviation < 100
+    for output in outputs_of(model(torch.randn(4, *model.input_shape[1:]))):
+        assert 0.01 < output.std().item() < 100
 
 
 def dilations(model: nn.Module) -> list[tuple[int, int]]:
@@ -132,6 +150,42 @@ def test_the_pyramid_is_twice_as_wide_at_output_stride_8() -> None:
     for output_stride, rates in ((16, (6, 12, 18)), (8, (12, 24, 36))):
         model = build("deeplab_mobilenet_v2", classes=2, width=0.25, output_stride=output_stride, pyramid=True)
         assert tuple(layer.conv.dilation[0] for layer in model.classifier.pyramid) == rates
+
+
+@pytest.mark.parametrize(("backbone", "channels"), [("mobilenet_v2", (576, 1280)), ("mobilenet_v1", (512, 1024))])
+def test_a_detector_reads_the_backbone_at_strides_16_and_32(backbone: str, channels: tuple[int, int]) -> None:
+    """The first map of V2 is within a block, and the rest of the network reads that block's result as ever."""
+    torch.manual_seed(0)
+    plain = build(backbone, classes=2, resolution=96).eval()
+    detector = build(f"{backbone}_ssdlite", classes=2, resolution=96).eval()
+    detector.load_state_dict(
+        {name: value for name, value in plain.state_dict().items() if not name.startswith("classifier")}, strict=False
+    )
+    given: list[torch.Tensor] = []
+    detector.classifier.register_forward_pre_hook(lambda module, inputs: given.extend(inputs))
+    x = torch.randn(1, 3, 96, 96)
+    with torch.no_grad():
+        detector(x)
+        last = plain.blocks(plain.stem(x))
+        last = plain.head(last) if backbone == "mobilenet_v2" else last
+    assert [(part.shape[1], part.shape[2]) for part in given] == [(channels[0], 6), (channels[1], 3)]
+    torch.testing.assert_close(given[1], last, rtol=0, atol=0)
+
+
+def test_a_row_of_a_detectors_outputs_belongs_to_one_place_of_one_map() -> None:
+    """With 3x3 kernels that see nothing but their centre a place of a map decides its anchors' rows alone."""
+    torch.manual_seed(0)
+    head = build("mobilenet_v2_ssdlite", classes=2, width=0.25, resolution=96).eval().classifier
+    for predictor in (*head.boxes, *head.scores):
+        predictor.depthwise.conv.weight.data *= torch.tensor([[0.0] * 3, [0, 1, 0], [0.0] * 3])
+    channels = [predictor.predict.in_channels for predictor in head.boxes]
+    first, second = torch.rand(1, channels[0], 6, 6), torch.rand(1, channels[1], 3, 3)
+    changed = first.clone()
+    changed[:, :, 2, 4] += 1
+    with torch.no_grad():
+        for before, after in zip(head(first, second), head(changed, second), strict=True):
+            differing = (before != after).any(dim=2)[0].nonzero().flatten().tolist()
+            assert differing == [(2 * 6 + 4) * 3 + anchor for anchor in range(3)]
 
 
 def test_v1_takes_relu_instead_of_relu6() -> None:
@@ -222,6 +276,8 @@ def test_a_layer_without_a_rule_is_named_not_counted_as_nothing() -> None:
         ("fast_scnn", {"classes": 2, "resolution_hw": (64, 56)}, "width is 56"),
         ("fast_scnn", {"classes": 2, "resolution_hw": 512}, "resolution_hw is 512; it must be height and width"),
         ("fast_scnn", {"classes": 2, "resolution_hw": (64, 64, 3)}, "it must be height and width"),
+        ("mobilenet_v2_ssdlite", {"classes": 1001}, "classes is 1001; it must be an integer from 1 to 1,000"),
+        ("mobilenet_v1_ssdlite", {"classes": 2, "resolution": 63}, "resolution is 63"),
         ("deeplab_mobilenet_v2", {"classes": 2, "output_stride": 32}, "output_stride is 32; it must be 16 or 8"),
         ("deeplab_mobilenet_v2", {"classes": 2, "pyramid": 1}, "pyramid is 1; it must be true or false"),
         ("deeplab_mobilenet_v1", {"classes": 2, "resolution_hw": (63, 64)}, "height is 63"),

@@ -21,6 +21,8 @@ def network(name: str = "mobilenet_v2", *, seed: int = 0, classes: int = CLASSES
     size: dict[str, object] = {"resolution": 32, "width": 0.25}
     if name == "fast_scnn":
         size = {"resolution_hw": (64, 64)}
+    elif name.endswith("ssdlite"):
+        size = {"resolution": 96, "width": 0.25}
     elif name.startswith("deeplab"):
         size = {"resolution_hw": (64, 64), "width": 0.25}
     model = build(name, classes=classes, **size)
@@ -170,6 +172,49 @@ def test_a_classifiers_weights_are_the_backbone_of_a_segmenter(backbone, layout,
         with torch.no_grad():
             expected, found = (model.blocks(model.stem(x)) for model in (source, target))
         torch.testing.assert_close(found[:, :, ::2, ::2], expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "layout", "tensors_of"),
+    [
+        ("mobilenet_v1", "folded", folded),
+        ("mobilenet_v2", "folded", folded),
+        ("mobilenet_v2", "edge", lambda model: dict(model.state_dict())),
+        ("mobilenet_v2", "torchvision", lambda model: {torchvision_name(k): v for k, v in model.state_dict().items()}),
+        ("mobilenet_v2", "timm", lambda model: {timm_name(k): v for k, v in model.state_dict().items()}),
+    ],
+)
+def test_a_classifiers_weights_are_the_backbone_of_a_detector(backbone, layout, tensors_of, tmp_path: Path) -> None:
+    """With V2's last convolution, which a segmenter leaves behind; the linear layer stays behind, the rest is new."""
+    source, target = network(backbone), network(f"{backbone}_ssdlite", seed=9)
+    head = {name: value.clone() for name, value in target.classifier.state_dict().items()}
+    path = saved(tensors_of(source), tmp_path / "w.safetensors")
+    report = load_pretrained(target, path, reinitialize_head=True)
+    assert (report.layout, report.head, report.classifier) == (layout, "initialized", None)
+    assert report.layers == sum(isinstance(module, ConvNorm) for module in source.modules())
+    assert len(report.ignored) == 2  # weight and bias of the linear layer
+    assert all(torch.equal(value, head[name]) for name, value in target.classifier.state_dict().items())
+    if layout in ("folded", "edge"):  # others have another epsilon
+        x = torch.randn(1, 3, 96, 96)
+        given: list[Tensor] = []
+        target.classifier.register_forward_pre_hook(lambda module, inputs: given.extend(inputs))
+        with torch.no_grad():
+            target(x)
+            expected = source.blocks(source.stem(x))
+            expected = source.head(expected) if backbone == "mobilenet_v2" else expected
+        torch.testing.assert_close(given[1], expected, rtol=1e-3, atol=1e-4)
+
+
+def test_a_detector_for_other_classes_keeps_all_but_its_last_scores(tmp_path: Path) -> None:
+    source, target = network("mobilenet_v2_ssdlite"), network("mobilenet_v2_ssdlite", seed=9, classes=CLASSES + 1)
+    before = {name: value.clone() for name, value in target.state_dict().items()}
+    path = saved(source.state_dict(), tmp_path / "w.safetensors")
+    with pytest.raises(CheckpointError, match="reset_head = true"):
+        load_pretrained(target, path)
+    load_pretrained(target, path, reinitialize_head=True)
+    for name, value in target.state_dict().items():
+        last = ".scores." in name and ".predict." in name
+        assert torch.equal(value, before[name] if last else source.state_dict()[name]), name
 
 
 def test_float16_files_load_as_float32(tmp_path: Path) -> None:

@@ -42,6 +42,9 @@ def v2(width: float, resolution: int) -> Key:
 SCNN: Key = ("fast_scnn", 1.0, 1024, 19)
 DEEPLAB: Key = ("deeplab_mobilenet_v2", 1.0, 513, 21)
 PYRAMID: Key = ("deeplab_mobilenet_v2 pyramid", 1.0, 513, 21)
+V2_SSDLITE: Key = ("mobilenet_v2_ssdlite", 1.0, 320, 80)  # with COCO's 90 numbers neither paper count is met
+V1_SSDLITE: Key = ("mobilenet_v1_ssdlite", 1.0, 320, 80)
+V2_SSDLITE_300: Key = ("mobilenet_v2_ssdlite", 1.0, 300, 90)
 
 # (network, published multiply-adds in millions as printed, reading)
 MULTIPLY_ADDS: dict[str, list[tuple[Key, str, str]]] = {
@@ -71,6 +74,7 @@ MULTIPLY_ADDS: dict[str, list[tuple[Key, str, str]]] = {
         (slim(0.25, 128), "14", "rounded"),
     ],
     "arXiv 1801.04381, table 4": [(v2(1.0, 224), "300", "truncated")],
+    "arXiv 1801.04381, table 6": [(V2_SSDLITE, "8E2", "rounded"), (V1_SSDLITE, "13E2", "rounded")],
     "public PyTorch code of MobileNetV2": [
         (v2(1.0, 224), "300.79", "norm_added"),
         (v2(0.75, 224), "209.08", "norm_added"),
@@ -109,6 +113,8 @@ PARAMETERS: dict[str, list[tuple[Key, str, str]]] = {
     ],
     "torchvision": [(v2(1.0, 224), "3.504872", "rounded")],
     "arXiv 1801.04381, table 7": [(DEEPLAB, "2.11", "rounded"), (PYRAMID, "4.52", "rounded")],
+    "arXiv 1801.04381, table 6": [(V2_SSDLITE, "4.3", "rounded"), (V1_SSDLITE, "5.1", "rounded")],
+    "open_model_zoo's ssdlite_mobilenet_v2, folded": [(V2_SSDLITE_300, "4.475", "folded")],
     "google-coral's deeplabv3_mnv2_pascal_quant, folded": [(DEEPLAB, "2.097013", "folded")],
     "arXiv 1902.04502": [(SCNN, "1.11", "norm_left_out")],
     "public PyTorch code of Fast-SCNN": [(SCNN, "1.138", "rounded")],
@@ -253,6 +259,9 @@ def test_exact_counts_of_the_full_size_networks() -> None:
     assert network(SCNN)[1] == Cost(parameters=1_137_795, multiply_adds=6_709_649_408)
     assert network(DEEPLAB)[1] == Cost(parameters=2_113_557, multiply_adds=2_740_709_056)
     assert network(PYRAMID)[1] == Cost(parameters=4_523_541, multiply_adds=5_363_508_928)
+    assert network(V2_SSDLITE)[1] == Cost(parameters=4_337_013, multiply_adds=788_830_144)
+    assert network(V1_SSDLITE)[1] == Cost(parameters=5_100_661, multiply_adds=1_309_162_944)
+    assert network(V2_SSDLITE_300)[1] == Cost(parameters=4_500_543, multiply_adds=749_503_856)
 
 
 @pytest.mark.unhurried

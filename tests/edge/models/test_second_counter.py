@@ -17,6 +17,8 @@ CASES = [
     ("fast_scnn", 1.0, 512, 19),
     ("deeplab_mobilenet_v2", 1.0, 513, 21),
     ("deeplab_mobilenet_v1", 0.5, 257, 21),
+    ("mobilenet_v2_ssdlite", 0.5, 160, 20),
+    ("mobilenet_v1_ssdlite", 0.5, 150, 20),
 ]
 
 
