@@ -20,6 +20,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 NotNegative = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+Probability = Annotated[float, Field(ge=0, le=1)]
 Range = tuple[Positive, Positive]
 DecayExempt = Literal["norm", "bias", "depthwise"]
 
@@ -78,15 +79,20 @@ class Data(Strict):
 
 
 class Augment(Strict):
-    """How training images are changed; see `edge.data.augment` for the meaning of each number.
+    """How training images are changed; see `edge.data.augment` and `edge.data.box_augment` for each number's meaning.
 
-    `area` and `aspect` act on classification, `scale` on segmentation.
+    `area` and `aspect` act on classification and, with `crop_overlaps`, on detection; `scale` on segmentation;
+    `expand`, `expand_share`, `crop_overlaps` and `flip_vertical` on detection; the others on all tasks.
     """
 
     area: Range = (0.25, 1.0)
     aspect: Range = (0.75, 1.3333333333333333)
     scale: Range = (0.5, 2.0)
-    flip: Annotated[float, Field(ge=0, le=1)] = 0.5
+    expand: Annotated[float, Field(ge=1, le=16)] = 1.0
+    expand_share: Probability = 0.5
+    crop_overlaps: tuple[Share, ...] = ()
+    flip: Probability = 0.5
+    flip_vertical: Probability = 0.0
     brightness: Share = 0.0
     contrast: Share = 0.0
     saturation: Share = 0.0

@@ -23,6 +23,7 @@ from edge.data.augment import (
     augment_classification,
     augment_segmentation,
 )
+from edge.data.box_augment import DetectionAugment
 from edge.data.boxes import BoxArrays
 from edge.data.splits import Split
 from edge.errors import UsageError
@@ -173,6 +174,19 @@ def _classification(augment: Augment) -> ClassificationAugment:
 
 def _segmentation(augment: Augment) -> SegmentationAugment:
     return SegmentationAugment(scale=augment.scale, flip=augment.flip, colour=_colour(augment))
+
+
+def _detection(augment: Augment) -> DetectionAugment:
+    return DetectionAugment(
+        expand=augment.expand,
+        expand_share=augment.expand_share,
+        crop_overlaps=augment.crop_overlaps,
+        area=augment.area,
+        aspect=augment.aspect,
+        flip=augment.flip,
+        flip_vertical=augment.flip_vertical,
+        colour=_colour(augment),
+    )
 
 
 def _colour(augment: Augment) -> ColourJitter:
