@@ -32,8 +32,8 @@ def stages(spec: Mapping[str, Any], jpeg: bytes, session: Session, clock: Clock)
     """Prepare the stages of one subject.
 
     Args:
-        spec: `preprocess`, `input`, `output` (a `DescribedPort` each, without the shape), `answer` (the output's
-            place), `task`, `classes`.
+        spec: `preprocess`, `input`, `outputs` (a `DescribedPort` each, without the shape), `told` (the outputs'
+            places), `task`, `classes`.
 
     Raises:
         EngineError: the picture does not decode.
@@ -44,8 +44,9 @@ def stages(spec: Mapping[str, Any], jpeg: bytes, session: Session, clock: Clock)
     from_bgr = Geometry(**{**numbers, "colour_order": "rgb" if model_order.colour_order == "bgr" else "bgr"})
     encode = input_encoder(_described(spec["input"], session.inputs[0]), model_order)
     task, names = TASKS[spec["task"]], tuple(str(index) for index in range(spec["classes"]))
-    answer = int(spec["answer"])
-    facts = ModelFacts(output=_described(spec["output"], session.outputs[answer]), names=names, preprocess=model_order)
+    told = [int(place) for place in spec["told"]]
+    outputs = tuple(_described(one, session.outputs[place]) for one, place in zip(spec["outputs"], told, strict=True))
+    facts = ModelFacts(outputs=outputs, names=names, preprocess=model_order)
     encoded = np.frombuffer(jpeg, np.uint8)
     first = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
     if first is None:
@@ -60,9 +61,9 @@ def stages(spec: Mapping[str, Any], jpeg: bytes, session: Session, clock: Clock)
         after_resize = clock()
         raw = encode(resized[None])
         quantized = clock()
-        output = session.run([raw])[answer]
+        found = session.run([raw])
         inferred = clock()
-        task.predict(output, facts, frame_hw)
+        task.predict(tuple(found[place] for place in told), facts, frame_hw)
         return (
             decoded - start,
             after_resize - decoded,

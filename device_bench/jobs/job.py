@@ -174,15 +174,15 @@ def _end_to_end(subject: Subject, jpeg: bytes | None, files: dict[str, Path | by
     artifact, file = subject.artifact, subject.file
     if artifact is None or file is None:
         return {"missing": "a bare model file does not say how a picture becomes its input"}
-    if artifact.manifest.task not in TASKS or len(file.inputs) != 1 or len(file.told) != 1:
-        return {"missing": f"a {artifact.manifest.task} model with {len(file.told)} outputs has no stages yet"}
+    if artifact.manifest.task not in TASKS:
+        return {"missing": f"a {artifact.manifest.task} model has no stages yet"}
     picture = _own_picture(artifact) if jpeg is None else jpeg
     return {
         "jpeg_sha256": _add(files, picture, "jpg"),
         "preprocess": artifact.manifest.preprocess.model_dump(mode="json"),
         "input": _tensor(file.inputs[0]),
-        "output": _tensor(file.outputs[file.answer]),
-        "answer": file.answer,
+        "outputs": [_tensor(file.outputs[place]) for place in file.told],
+        "told": list(file.told),
         "task": artifact.manifest.task,
         "classes": len(artifact.manifest.labels.names),
     }

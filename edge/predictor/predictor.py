@@ -39,9 +39,9 @@ class Predictor:
         self._preprocess = artifact.manifest.preprocess
         require_as_told(artifact, file, session)
         self._task = TASKS[artifact.manifest.task]
-        self._answer = file.answer
-        names = artifact.manifest.labels.names
-        self._facts = ModelFacts(output=file.outputs[file.answer].described, names=names, preprocess=self._preprocess)
+        self._told = file.told
+        told = tuple(file.outputs[place].described for place in file.told)
+        self._facts = ModelFacts(outputs=told, names=artifact.manifest.labels.names, preprocess=self._preprocess)
         self._encode = input_encoder(file.inputs[0].described, self._preprocess)
         # `resize` takes RGB and makes the model's order; for a BGR frame the swap is the opposite one.
         opposite: ColourOrder = "rgb" if self._preprocess.colour_order == "bgr" else "bgr"
@@ -131,9 +131,9 @@ class Predictor:
         after_resize = time.perf_counter_ns()
         raw = self._encode(resized[None])
         after_quantize = time.perf_counter_ns()
-        output = self._session.run([raw])[self._answer]
+        outputs = self._run(raw)
         after_infer = time.perf_counter_ns()
-        prediction: Prediction = self._task.predict(output, self._facts, (frame.shape[0], frame.shape[1]))
+        prediction: Prediction = self._task.predict(outputs, self._facts, (frame.shape[0], frame.shape[1]))
         times = StageTimes(
             resize_ns=after_resize - start,
             quantize_ns=after_quantize - after_resize,
@@ -145,5 +145,9 @@ class Predictor:
     def values(self, frame: Pixels, *, colour_order: ColourOrder = "bgr") -> npt.NDArray[Any]:
         """What an evaluation counts (`Task.values`): a classifier's `ranked_values`, a segmenter's class map (h, w)."""
         raw = self._encode(resize(frame, self._resize_as[colour_order])[None])
-        output = self._session.run([raw])[self._answer]
-        return self._task.values(output, self._facts, (frame.shape[0], frame.shape[1]))
+        return self._task.values(self._run(raw), self._facts, (frame.shape[0], frame.shape[1]))
+
+    def _run(self, raw: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], ...]:
+        """The outputs that are told."""
+        outputs = self._session.run([raw])
+        return tuple(outputs[place] for place in self._told)

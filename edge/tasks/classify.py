@@ -1,9 +1,10 @@
 """Classification: the classes of an image, which exclude each other, or labels of which any number holds."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
-from edge.tasks.task import TOP, Array, Colour, Measure, ModelFacts, Pixels, Prediction, Task, deferred
+from edge.tasks.task import TOP, Array, Colour, Measure, ModelFacts, Outputs, Pixels, Prediction, Task, deferred
 from edge.vision.overlay import draw_scores
 from edge.vision.postprocess import ClassScores, class_scores, ranked_values
 
@@ -39,20 +40,24 @@ class LabelsPrediction(Prediction):
         return self.scores.names[: self.scores.decided]
 
 
-def _predict(output: Array, facts: ModelFacts, frame_hw: tuple[int, int]) -> ClassPrediction | LabelsPrediction:
-    scores = class_scores(output, facts.output, facts.names, top=TOP)
-    several = facts.output.scores == "independent" and output.size > 1
-    return LabelsPrediction(scores=scores) if several else ClassPrediction(scores=scores)
+def _has_labels(facts: ModelFacts) -> bool:
+    """Whether several labels may hold: independent, and more than the one score of yes against no."""
+    return facts.output.scores == "independent" and math.prod(facts.output.shape) > 1
 
 
-def _values(output: Array, facts: ModelFacts, frame_hw: tuple[int, int]) -> Array:
+def _predict(outputs: Outputs, facts: ModelFacts, frame_hw: tuple[int, int]) -> ClassPrediction | LabelsPrediction:
+    scores = class_scores(outputs[0], facts.output, facts.names, top=TOP)
+    return LabelsPrediction(scores=scores) if _has_labels(facts) else ClassPrediction(scores=scores)
+
+
+def _values(outputs: Outputs, facts: ModelFacts, frame_hw: tuple[int, int]) -> Array:
     """`ranked_values`, float32 (classes,)."""
-    return ranked_values(output, facts.output)
+    return ranked_values(outputs[0], facts.output)
 
 
-def _decisions(values: Array, independent: bool) -> Array:
+def _decisions(values: Array, facts: ModelFacts) -> Array:
     """The class, (1,); of independent labels whether each holds, (classes,)."""
-    return values >= 0 if independent else values.argmax(axis=0, keepdims=True)
+    return values >= 0 if _has_labels(facts) else values.argmax(axis=0, keepdims=True)
 
 
 def _plain(prediction: ClassPrediction | LabelsPrediction) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from edge.tasks.task import Array, Colour, Measure, ModelFacts, Pixels, Prediction, Task, deferred
+from edge.tasks.task import Colour, Measure, ModelFacts, Outputs, Pixels, Prediction, Task, deferred
 from edge.vision.overlay import draw_class_map
 from edge.vision.postprocess import frame_class_map
 
@@ -34,13 +34,13 @@ def class_shares(prediction: SegmentPrediction) -> dict[str, float]:
     return {prediction.names[index]: float(counts[index]) / prediction.class_map.size for index in order}
 
 
-def _predict(output: Array, facts: ModelFacts, frame_hw: tuple[int, int]) -> SegmentPrediction:
-    return SegmentPrediction(class_map=_values(output, facts, frame_hw), names=facts.names)
+def _predict(outputs: Outputs, facts: ModelFacts, frame_hw: tuple[int, int]) -> SegmentPrediction:
+    return SegmentPrediction(class_map=_values(outputs, facts, frame_hw), names=facts.names)
 
 
-def _values(output: Array, facts: ModelFacts, frame_hw: tuple[int, int]) -> Pixels:
+def _values(outputs: Outputs, facts: ModelFacts, frame_hw: tuple[int, int]) -> Pixels:
     """The class map of the frame, uint8 (height, width)."""
-    return frame_class_map(output, facts.output, frame_hw, facts.preprocess, outside=NOT_SEEN)
+    return frame_class_map(outputs[0], facts.output, frame_hw, facts.preprocess, outside=NOT_SEEN)
 
 
 def _line(prediction: SegmentPrediction) -> str:
@@ -68,7 +68,7 @@ SEGMENT: Task[SegmentPrediction] = Task(
     title="image segmenter",
     predict=_predict,
     values=_values,
-    decisions=lambda values, independent: values,
+    decisions=lambda values, facts: values,
     measure=lambda independent: PIXELS,
     plain=lambda prediction: {"shares": class_shares(prediction)},
     line=_line,

@@ -52,11 +52,20 @@ class Prediction:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFacts:
-    """What is known of a model where its output becomes a prediction: what it ends in, class names, the way in."""
+    """What is known of a model where its outputs become a prediction: what it ends in, class names, the way in.
 
-    output: DescribedPort
+    Attributes:
+        outputs: those that mean something to the task, in the file's order; at least one.
+    """
+
+    outputs: tuple[DescribedPort, ...]
     names: tuple[str, ...]
     preprocess: Geometry
+
+    @property
+    def output(self) -> DescribedPort:
+        """The first output, of a task that has one."""
+        return self.outputs[0]
 
 
 class Meter(Protocol):
@@ -125,18 +134,26 @@ def deferred(module: str, name: str) -> Callable[..., Any]:
     return make
 
 
+def equal_decisions(first: Array, second: Array) -> tuple[int, int]:
+    """How many decisions of two models are equal, place by place, and how many there are; 0 of 0 of other shapes."""
+    return (int((first == second).sum()), first.size) if first.shape == second.shape else (0, 0)
+
+
 P = TypeVar("P", bound=Prediction)
+Outputs = tuple[Array, ...]
+"""Raw outputs of one image, batch axis 1: those of `ModelFacts.outputs`, in their order."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task(Generic[P]):
-    """One task; raw outputs are those of one image, batch axis 1.
+    """One task.
 
     Attributes:
         title: what a model file's metadata calls a model of this task.
-        predict: output, facts, (height, width) of the frame -> prediction.
+        predict: outputs, facts, (height, width) of the frame -> prediction.
         values: the same -> what is counted and compared, as `measure` and `decisions` take it.
-        decisions: values, whether labels are independent -> an array; two models decide alike where theirs are equal.
+        decisions: values, facts -> an array of what the model decided.
+        alike: decisions of two models -> how many they share, and of how many.
         measure: how accuracy is counted, by whether labels are independent.
         plain: prediction -> JSON-ready fields.
         line: prediction -> a few words on one line.
@@ -146,13 +163,14 @@ class Task(Generic[P]):
 
     name: str
     title: str
-    predict: Callable[[Array, ModelFacts, tuple[int, int]], P]
-    values: Callable[[Array, ModelFacts, tuple[int, int]], Array]
-    decisions: Callable[[Array, bool], Array]
+    predict: Callable[[Outputs, ModelFacts, tuple[int, int]], P]
+    values: Callable[[Outputs, ModelFacts, tuple[int, int]], Array]
+    decisions: Callable[[Array, ModelFacts], Array]
     measure: Callable[[bool], Measure]
     plain: Callable[[P], dict[str, Any]]
     line: Callable[[P], str]
     draw: Callable[[Pixels, P, tuple[Colour, ...]], Pixels]
+    alike: Callable[[Array, Array], tuple[int, int]] = equal_decisions
 
 
 Tasks = Mapping[str, Task[Any]]

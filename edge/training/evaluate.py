@@ -61,9 +61,9 @@ def module_predictions(
         logits = DescribedPort(
             name="logits", shape=shape, dtype="float32", layout="nchw", meaning="logits", scores="exclusive"
         )
-        facts = ModelFacts(output=logits, names=(), preprocess=preprocess)
+        facts = ModelFacts(outputs=(logits,), names=(), preprocess=preprocess)
         return [
-            TASKS[task].values(one[None], facts, (frame.shape[0], frame.shape[1]))
+            TASKS[task].values((one[None],), facts, (frame.shape[0], frame.shape[1]))
             for one, frame in zip(outputs, frames, strict=True)
         ]
 

@@ -1,5 +1,6 @@
 """Decisions of a model, its score on a labelled split, and how often it decides as the float parent does."""
 
+from collections.abc import Sequence
 from math import isnan
 from typing import Any
 
@@ -27,7 +28,6 @@ class Participant:
         self.subject = subject
         self._images = images
         self._task = TASKS.get(images.artifact.manifest.task)
-        self._independent = has_independent_labels(images.artifact.manifest)
         self._meter: Meter | None = None
         self.likeness: Likeness | None = None
         measure = measure_of(images.artifact)
@@ -36,28 +36,30 @@ class Participant:
         if measure is not None and measure.likeness is not None:
             self.likeness = measure.likeness()
         self.decided: dict[int, Array] = {}
-        self._equal = 0
+        self._alike = 0
         self._compared = 0
 
-    def add(self, index: int, output: Array, info: TensorInfo) -> None:
-        """Take one image's first output (batch 1), raw, as `info` describes it."""
+    def add(self, index: int, outputs: Sequence[Array], infos: Sequence[TensorInfo]) -> None:
+        """Take one image's outputs (batch 1) that are told, raw, as `infos` describe them."""
         if self._task is None:
             return
         manifest = self._images.artifact.manifest
-        facts = ModelFacts(output=info.described, names=manifest.labels.names, preprocess=manifest.preprocess)
-        values = self._task.values(output, facts, self._images.frame_hw(index))
-        self.decided[index] = self._task.decisions(values, self._independent)
+        told = tuple(info.described for info in infos)
+        facts = ModelFacts(outputs=told, names=manifest.labels.names, preprocess=manifest.preprocess)
+        values = self._task.values(tuple(outputs), facts, self._images.frame_hw(index))
+        self.decided[index] = self._task.decisions(values, facts)
         if self._meter is not None:
             self._meter.add(index, values)
 
     def compare(self, parent: "Participant", index: int, *, closely: bool = False) -> None:
-        """Count the decisions about one image that equal the parent's, and `closely` their likeness; forget mine."""
+        """Count the decisions about one image that are as the parent's, and `closely` their likeness; forget mine."""
         mine = self.decided.pop(index, None)
         theirs = parent.decided.get(index)
-        if mine is not None and theirs is not None and mine.shape == theirs.shape:
-            self._equal += int((mine == theirs).sum())
-            self._compared += mine.size
-            if closely and self.likeness is not None:
+        if self._task is not None and mine is not None and theirs is not None:
+            alike, compared = self._task.alike(theirs, mine)
+            self._alike += alike
+            self._compared += compared
+            if compared and closely and self.likeness is not None:
                 self.likeness.add(theirs, mine)
 
     @property
@@ -89,5 +91,5 @@ class Participant:
 
     @property
     def agreement(self) -> float | None:
-        """Share of decisions (images or pixels) equal to the parent's; None if there was no parent."""
-        return self._equal / self._compared if self._compared else None
+        """Share of decisions (images, pixels, boxes) as the parent's; None if there was no parent."""
+        return self._alike / self._compared if self._compared else None

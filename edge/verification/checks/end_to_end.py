@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge.artifact.model_file import ModelFile
+from edge.artifact.model_file import ModelFile, TensorInfo
 from edge.evaluation.fidelity import integer_difference, real_difference
 from edge.port import dequantize, in_form_of
 from edge.predictor.selftest import difference, model_input
@@ -48,12 +48,11 @@ def compare_on_images(
         for row, index in enumerate(indices):
             one = slice(row, row + 1)
             expected = [output[one] for output in outputs]
-            answer = subject.source.answer
-            reference.add(index, expected[answer], subject.source.outputs[answer])
+            reference.add(index, *_told(subject.source, expected))
             for runtime in runtimes:
                 _compare_one(runtime, subject.source, expected, raw[runtime.file.path][one], index)
             if parent is not None and float_parent is not None:
-                float_parent.add(index, parent.predict(pixels[one]), parent.info)
+                float_parent.add(index, parent.predict(pixels[one]), parent.infos)
                 for participant in (reference, *(runtime.participant for runtime in runtimes)):
                     participant.compare(float_parent, index, closely=True)
                 float_parent.decided.pop(index, None)
@@ -63,10 +62,14 @@ def compare_on_images(
     return Comparison(runtimes=runtimes, reference=reference, parent=float_parent)
 
 
+def _told(file: ModelFile, outputs: Sequence[Array]) -> tuple[list[Array], list[TensorInfo]]:
+    """The outputs that mean something to the task, and what they mean."""
+    return [outputs[place] for place in file.told], [file.outputs[place] for place in file.told]
+
+
 def _compare_one(runtime: Runtime, source: ModelFile, expected: Sequence[Array], raw: Array, index: int) -> None:
     found = runtime.session.run([np.ascontiguousarray(raw)])
-    answer = runtime.file.answer
-    runtime.participant.add(index, found[answer], runtime.file.outputs[answer])
+    runtime.participant.add(index, *_told(runtime.file, found))
     for k in runtime.file.told:
         output = found[k]
         told, before = runtime.file.outputs[k].described, source.outputs[k].described

@@ -1,7 +1,7 @@
 """The float parent: a checkpoint, a float artifact or a float ONNX file, found by the provenance or named."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,15 +36,15 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, kw_only=True)
 class Parent:
-    """A float model: uint8 (1, height, width, 3) as `resize` returns them in, its first output as described out.
+    """A float model: uint8 (1, height, width, 3) as `resize` returns them in, its outputs as `infos` describe them out.
 
     Attributes:
         graph: makes its float graph, for the real weights.
     """
 
     name: str
-    info: TensorInfo
-    predict: Callable[[Pixels], Array]
+    infos: tuple[TensorInfo, ...]
+    predict: Callable[[Pixels], tuple[Array, ...]]
     graph: Callable[[], Graph]
 
 
@@ -109,26 +109,28 @@ def _from_artifact(path: Path, preprocess: Preprocess, classes: int) -> Parent:
             raise UnsupportedError(f"{path}: {subject.reference.reason}")
         return subject.graphs[file.path]
 
-    return Parent(
-        name=str(path),
-        info=file.outputs[file.answer],
-        predict=lambda pixels: subject.answers(model_input(pixels, file, own))[file.answer],
-        graph=graph,
-    )
+    def predict(pixels: Pixels) -> tuple[Array, ...]:
+        answers = subject.answers(model_input(pixels, file, own))
+        return tuple(answers[place] for place in file.told)
+
+    infos = tuple(file.outputs[place] for place in file.told)
+    return Parent(name=str(path), infos=infos, predict=predict, graph=graph)
 
 
 def _from_onnx(path: Path, preprocess: Preprocess, artifact: Artifact) -> Parent:
     graph = _read_parent(path, artifact)
-    shape = graph.tensors[graph.outputs[0]].shape
     channels_last = graph.tensors[graph.inputs[0]].shape == (1, preprocess.height, preprocess.width, 3)
     # What came by onnx2tf may hold operators without a formula here.
     run = OnnxReference(path) if artifact.manifest.provenance.road == "onnx2tf" else FloatRun(graph)
-    info = _output_info(shape, artifact, proof_of(graph, graph.outputs[0]))
+    told = _told(len(graph.outputs), artifact)
+    shapes = [graph.tensors[graph.outputs[place]].shape for place in told]
+    infos = _output_infos(shapes, artifact, [proof_of(graph, graph.outputs[place]) for place in told])
 
-    def predict(pixels: Pixels) -> Array:
-        return run.run([in_layout(normalize(pixels, preprocess), "nhwc" if channels_last else "nchw")])[0]
+    def predict(pixels: Pixels) -> tuple[Array, ...]:
+        outputs = run.run([in_layout(normalize(pixels, preprocess), "nhwc" if channels_last else "nchw")])
+        return tuple(outputs[place] for place in told)
 
-    return Parent(name=str(path), info=info, predict=predict, graph=lambda: graph)
+    return Parent(name=str(path), infos=infos, predict=predict, graph=lambda: graph)
 
 
 def _read_parent(path: Path, artifact: Artifact) -> Graph:
@@ -149,22 +151,47 @@ def _from_checkpoint(path: Path, artifact: Artifact) -> Parent:
         raise UsageError(f"{path}: preprocesses images otherwise than the artifact; accuracies cannot be compared")
     module = restore_module(checkpoint).eval()
 
-    def predict(pixels: Pixels) -> Array:
+    def predict(pixels: Pixels) -> tuple[Array, ...]:
         with torch.no_grad():
-            output: torch.Tensor = module(torch.from_numpy(in_layout(normalize(pixels, preprocess), "nchw")))
-        return output.numpy()
+            made = module(torch.from_numpy(in_layout(normalize(pixels, preprocess), "nchw")))
+        return tuple(output.numpy() for output in (made if isinstance(made, tuple) else (made,)))
 
     blank = np.zeros((1, preprocess.height, preprocess.width, 3), np.uint8)
     return Parent(
         name=str(path),
-        info=_output_info(predict(blank).shape, artifact),
+        infos=_output_infos([output.shape for output in predict(blank)], artifact),
         predict=predict,
         graph=lambda: float_graph(module, torch.zeros(1, 3, preprocess.height, preprocess.width)),
     )
 
 
+def _told(outputs: int, artifact: Artifact) -> tuple[int, ...]:
+    """Places of the parent's outputs that mean something: the artifact's where there are as many, else the first."""
+    file = artifact.manifest.files[0]
+    return file.told if outputs == len(file.outputs) else (0,)
+
+
+def _output_infos(
+    shapes: Sequence[tuple[int, ...]], artifact: Artifact, proofs: Sequence[Proof] = ()
+) -> tuple[TensorInfo, ...]:
+    """What the parent's outputs mean: several as the artifact's do, see `_output_info` of one.
+
+    Raises:
+        UsageError: the parent has other outputs or classes than the artifact.
+    """
+    file = artifact.manifest.files[0]
+    if len(file.told) == 1:
+        return (_output_info(shapes[0], artifact, proofs[0] if proofs else None),)
+    own = [file.outputs[place] for place in file.told]
+    if [info.shape for info in own] != list(shapes):
+        found = " and ".join(str(shape) for shape in shapes)
+        raise UsageError(f"the float parent ends in {found}, the artifact in {' and '.join(str(i.shape) for i in own)}")
+    real = {"dtype": "float32", "scale": None, "zero_point": None}
+    return tuple(info.model_copy(update=real) for info in own)
+
+
 def _output_info(shape: tuple[int, ...], artifact: Artifact, proof: Proof | None = None) -> TensorInfo:
-    """What the parent's first output means: what its graph proves, logits otherwise; scores as the artifact's.
+    """What the parent's only output means: what its graph proves, logits otherwise; scores as the artifact's.
 
     Raises:
         UsageError: the parent has other classes than the artifact.

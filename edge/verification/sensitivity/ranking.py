@@ -26,6 +26,7 @@ from edge.vision.pixels import in_layout, normalize
 
 ACTIVATION_BYTES_PER_BATCH = 1 << 27
 MOST_PER_BATCH = 8
+SCORES = ("logits", "probabilities", "class_map")
 Clock = Callable[[], float]
 
 
@@ -149,17 +150,8 @@ class _Bench:
     def __init__(self, subject: Subject, images: Images, graph: Graph, network: MixedNetwork) -> None:
         self._subject, self._images, self._network = subject, images, network
         self._simulation = IntegerSimulation(graph)
-        output = graph.tensors[graph.outputs[0]]
-        layout = {4: graph.layout, 3: "nhw", 2: "nc"}.get(len(output.shape), "flat")
-        own = subject.source.outputs[subject.source.answer]
-        self._info = TensorInfo(
-            name=output.name,
-            shape=output.shape,
-            dtype="float32",
-            layout=layout,
-            meaning=proof_of(graph, output.name).values or (own.meaning if own.scores is not None else "logits"),
-            scores=own.scores or "exclusive",
-        )
+        told = [subject.source.outputs[place] for place in subject.source.told]
+        self._infos = tuple(_real_info(graph, name, own) for name, own in zip(graph.outputs, told, strict=True))
         self.reference = Participant("float", images)
         self.everything = Trial(participant=Participant("every layer rounded", images))
         self.simulation = Trial(participant=Participant("integer simulation", images))
@@ -181,7 +173,7 @@ class _Bench:
         raw_inputs = {name: real[name] for name in network.graph.inputs}
         expected = self._outputs(real)
         for row, index in enumerate(indices):
-            self.reference.add(index, expected[0][row : row + 1], self._info)
+            self.reference.add(index, [output[row : row + 1] for output in expected], self._infos)
         self._take(self.everything, indices, expected, self._outputs(rounded))
         self._take(self.simulation, indices, expected, self._simulated(pixels))
         for layer in network.layers:
@@ -219,8 +211,23 @@ class _Bench:
             if reference.dtype.kind == "f":
                 trial.error += real_difference(reference, output)
         for row, index in enumerate(indices):
-            trial.participant.add(index, found[0][row : row + 1], self._info)
+            trial.participant.add(index, [output[row : row + 1] for output in found], self._infos)
             trial.participant.compare(self.reference, index, closely=True)
+
+
+def _real_info(graph: Graph, name: str, own: TensorInfo) -> TensorInfo:
+    """What an output of the ranked graph means, in real numbers; `own`: the source's, from which it may be cut."""
+    tensor = graph.tensors[name]
+    if own.meaning not in SCORES:
+        return own.model_copy(update={"dtype": "float32", "scale": None, "zero_point": None})
+    return TensorInfo(
+        name=name,
+        shape=tensor.shape,
+        dtype="float32",
+        layout={4: graph.layout, 3: "nhw", 2: "nc"}.get(len(tensor.shape), "flat"),
+        meaning=proof_of(graph, name).values or (own.meaning if own.scores is not None else "logits"),
+        scores=own.scores or "exclusive",
+    )
 
 
 def _ordered(layers: Sequence[Layer], bench: _Bench) -> tuple[LayerCost, ...]:

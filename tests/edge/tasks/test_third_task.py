@@ -20,7 +20,7 @@ from edge.errors import UnsupportedError
 from edge.predictor.predictor import Predictor
 from edge.tasks.accuracy import accuracy
 from edge.tasks.table import TASKS
-from edge.tasks.task import Array, Colour, Measure, ModelFacts, Pixels, Prediction, Task
+from edge.tasks.task import Array, Colour, Measure, ModelFacts, Outputs, Pixels, Prediction, Task
 
 MakeArtifact = Callable[..., Path]
 
@@ -58,8 +58,8 @@ class CountMeter:
         return {}
 
 
-def _count(output: Array, facts: ModelFacts, frame_hw: tuple[int, int]) -> Array:
-    return np.array([np.count_nonzero(output == (facts.output.zero_point or 0))])
+def _count(outputs: Outputs, facts: ModelFacts, frame_hw: tuple[int, int]) -> Array:
+    return np.array([np.count_nonzero(outputs[0] == (facts.output.zero_point or 0))])
 
 
 def _draw(rgb: Pixels, prediction: Boxes, palette: tuple[Colour, ...]) -> Pixels:
@@ -69,9 +69,9 @@ def _draw(rgb: Pixels, prediction: Boxes, palette: tuple[Colour, ...]) -> Pixels
 DETECT: Task[Boxes] = Task(
     name="detect",
     title="object detector",
-    predict=lambda output, facts, frame_hw: Boxes(count=int(_count(output, facts, frame_hw)[0])),
+    predict=lambda outputs, facts, frame_hw: Boxes(count=int(_count(outputs, facts, frame_hw)[0])),
     values=_count,
-    decisions=lambda values, independent: values,
+    decisions=lambda values, facts: values,
     measure=lambda independent: Measure(metric="counted", unit="images", meter=CountMeter),
     plain=lambda prediction: {"boxes": prediction.count},
     line=lambda prediction: f"{prediction.count} boxes",
