@@ -28,8 +28,8 @@ class Part:
     width: float = 0.0
 
 
-def draw_parts(image: Pixels, mask: Pixels | None, parts: list[Part], matrix: Points, class_index: int) -> None:
-    """Draw an object in place: image RGB (antialiased) and, where given, its class in the mask.
+def draw_parts(image: Pixels | None, mask: Pixels | None, parts: list[Part], matrix: Points, class_index: int) -> None:
+    """Draw an object in place: where given, RGB in the image (antialiased) and its class in the mask.
 
     Args:
         matrix: float64 (2, 3), object units to pixels.
@@ -42,7 +42,7 @@ def draw_parts(image: Pixels, mask: Pixels | None, parts: list[Part], matrix: Po
 
 
 def draw_polygons(
-    image: Pixels, mask: Pixels | None, polygons: Points, colour: Colour, class_index: int, width: int = 0
+    image: Pixels | None, mask: Pixels | None, polygons: Points, colour: Colour, class_index: int, width: int = 0
 ) -> None:
     """Draw filled polygons that do not overlap, or open lines `width` pixels wide, in place.
 
@@ -53,9 +53,9 @@ def draw_polygons(
     exact = np.rint(np.clip(polygons, -limit, limit) * (1 << _SUBPIXEL_BITS)).astype(np.int32)
     outlines = list(exact.reshape(-1, *exact.shape[-2:]))
     rgb = tuple(int(value) for value in np.clip(colour, 0, 255))
-    if width:
+    if image is not None and width:
         cv2.polylines(image, outlines, False, rgb, width, cv2.LINE_AA, _SUBPIXEL_BITS)
-    else:
+    elif image is not None:
         cv2.fillPoly(image, outlines, rgb, cv2.LINE_AA, _SUBPIXEL_BITS)
     if mask is not None and width:
         cv2.polylines(mask, outlines, False, class_index, width, cv2.LINE_8, _SUBPIXEL_BITS)

@@ -1,4 +1,4 @@
-"""Generated splits: street scenes with masks, street objects to classify, shapes with attributes of which several hold.
+"""Generated splits: street scenes with masks or boxes, street objects to classify, shapes with several attributes.
 
 Licence-free, the same on every machine.
 Samples are drawn when asked for. The parts use disjoint ranges of seeds, so no image is in two of them.
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.data.attribute_image import ATTRIBUTES, attribute_image, attribute_truth
+from edge.data.box_scene import BOX_CLASSES, box_scene, scene_boxes
 from edge.data.object_image import OBJECT_CLASSES, object_image, object_label
 from edge.data.scene import SCENE_CLASSES, SCENE_PALETTE, scene
 from edge.data.splits import Sample, Split
@@ -31,10 +32,11 @@ def generated_split(
     """A generated split.
 
     Args:
-        task: `classify`, `attributes` (independent labels) or `segment`.
+        task: `classify`, `attributes` (independent labels), `segment` or `detect`.
         part: `train`, `val` or `calibration`.
-        count: samples, 1 to a million; None: 4000, 1000, 128, or 600, 100, 32 (segment).
-        shape_hw: height and width of the images; None: 96 x 96, where they must be equal, or 192 x 256 (segment).
+        count: samples, 1 to a million; None: 4000, 1000, 128, or 600, 100, 32 (segment, detect).
+        shape_hw: height and width of the images; None: 96 x 96, where they must be equal, or 192 x 256 (segment,
+            detect).
     """
     if task not in _DRAWN:
         raise UsageError(f"generated: {unknown_name('task', task, _DRAWN)}")
@@ -79,9 +81,7 @@ def _square(task: str, shape_hw: tuple[int, int] | None) -> int:
 
 
 def _scenes(part: str, seeds: range, shape_hw: tuple[int, int] | None) -> Split:
-    height, width = shape_hw or SCENE_SHAPE_HW
-    if min(height, width) < 32:
-        raise UsageError(f"generated:segment: images are at least 32x32, asked for {width}x{height}")
+    height, width = _wide("segment", shape_hw)
     samples = tuple(
         Sample(
             name=f"scene_{seed:07d}",
@@ -97,6 +97,26 @@ def _scenes(part: str, seeds: range, shape_hw: tuple[int, int] | None) -> Split:
         palette=SCENE_PALETTE,
         origin=f"generated:segment:{part}",
     )
+
+
+def _box_scenes(part: str, seeds: range, shape_hw: tuple[int, int] | None) -> Split:
+    shape = _wide("detect", shape_hw)
+    samples = tuple(
+        Sample(
+            name=f"street_{seed:07d}",
+            image=partial(box_scene, seed, shape),
+            target=scene_boxes(seed, shape),
+        )
+        for seed in seeds
+    )
+    return Split(samples=samples, task="detect", classes=BOX_CLASSES, origin=f"generated:detect:{part}")
+
+
+def _wide(task: str, shape_hw: tuple[int, int] | None) -> tuple[int, int]:
+    height, width = shape_hw or SCENE_SHAPE_HW
+    if min(height, width) < 32:
+        raise UsageError(f"generated:{task}: images are at least 32x32, asked for {width}x{height}")
+    return height, width
 
 
 def _object_pixels(seed: int, size: int) -> Pixels:
@@ -120,4 +140,9 @@ def _scene_mask(seed: int, shape_hw: tuple[int, int]) -> Pixels:
 _SMALL = {"train": 4000, "val": 1000, "calibration": 128}
 _LARGE = {"train": 600, "val": 100, "calibration": 32}
 # What draws a split, and how many samples its parts have.
-_DRAWN = {"classify": (_objects, _SMALL), "attributes": (_attributes, _SMALL), "segment": (_scenes, _LARGE)}
+_DRAWN = {
+    "classify": (_objects, _SMALL),
+    "attributes": (_attributes, _SMALL),
+    "segment": (_scenes, _LARGE),
+    "detect": (_box_scenes, _LARGE),
+}

@@ -6,8 +6,8 @@
 --images FOLDER --masks FOLDER        segmentation
 --split FILE.split.json               a pinned split
 --split camvid:ROOT:val               also cityscapes:ROOT:val, voc:ROOT:val
---split generated:classify:val        also generated:attributes:val (independent labels), generated:segment:train;
-                                      generated:classify:val:200 for 200 samples
+--split generated:classify:val        also generated:attributes:val (independent labels), generated:segment:train,
+                                      generated:detect:train; generated:classify:val:200 for 200 samples
 --split recipe:RUN:val                what a run, or a recipe by file or name, validates on; also its train
 ```
 """

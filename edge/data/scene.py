@@ -1,7 +1,7 @@
 """A drawn street with its mask, seen by a camera of random height, direction and zoom: the generated scenes."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.data.drawing import OBJECTS, Colour, Points, apart_from, disc, draw_parts, draw_polygons, random_colour
+from edge.data.drawing import OBJECTS, Colour, Part, Points, apart_from, disc, draw_parts, draw_polygons, random_colour
 from edge.data.lighting import gradient, light, smooth_noise
 
 Pixels = NDArray[np.uint8]
@@ -28,20 +28,26 @@ SCENE_PALETTE = (
 _SKY, _BUILDING, _ROAD, _PAVEMENT, _TREE, _CAR, _PERSON, _SIGN = range(8)
 _FAR_M = 60.0
 _NEAR_M = 2.0
+_PLACES = 12  # that are tried for what must be in view
+_APART = 0.08
 
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """What stands in a street: its class, heights and distances in metres (low, high), and how many at most."""
+    """What stands in a street: its class, heights and distances in metres (low, high), and how many at most.
+
+    `in_view`: its middle is in the image and not near that of another such thing; omitted where there is no such place.
+    """
 
     class_index: int
     height_m: tuple[float, float]
     depth_m: tuple[float, float]
     most: int
     on_road: bool = False
+    in_view: bool = False
 
 
-_STANDING = {
+STANDING = {
     "car": Standing(class_index=_CAR, height_m=(1.3, 1.7), depth_m=(5, 30), most=4, on_road=True),
     "bus": Standing(class_index=_CAR, height_m=(2.6, 3.2), depth_m=(8, 30), most=1, on_road=True),
     "person": Standing(class_index=_PERSON, height_m=(1.5, 1.9), depth_m=(3, 14), most=6),
@@ -90,6 +96,18 @@ class Canvas:
             draw_polygons(self.image, None, pixels, colour, 0, width=width)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Thing:
+    """One thing as it will be drawn: its parts, float64 (2, 3) from their units to pixels, and where it stands."""
+
+    kind: str
+    class_index: int
+    parts: list[Part]
+    matrix: Points
+    base: Points
+    shadow: float | None
+
+
 def scene(seed: int, shape_hw: tuple[int, int]) -> tuple[Pixels, Pixels]:
     """Draw one street.
 
@@ -101,23 +119,44 @@ def scene(seed: int, shape_hw: tuple[int, int]) -> tuple[Pixels, Pixels]:
         RGB uint8 (h, w, 3), and uint8 (h, w) of indices in SCENE_CLASSES; every pixel has a class.
     """
     rng = np.random.default_rng([seed, 2])
+    camera = street_camera(shape_hw, rng)
+    canvas = street_sky(shape_hw, camera, rng)
+    widths_m = street_widths(rng)
+    draw_street(canvas, widths_m, rng)
+    draw_things(canvas, street_things(shape_hw, camera, widths_m, STANDING, rng))
+    return light(canvas.image, rng, noise=(1.0, 6.0)), canvas.mask
+
+
+def street_camera(shape_hw: tuple[int, int], rng: np.random.Generator) -> Camera:
+    """A camera of random height, direction and zoom."""
     height, width = shape_hw
-    camera = Camera(
+    return Camera(
         vanishing_x=width * rng.uniform(0.2, 0.8),
         horizon_y=height * rng.uniform(0.3, 0.62),
         focal=width * rng.uniform(0.5, 1.0),
         height_m=rng.uniform(1.3, 4.0),
         roll=rng.uniform(-0.07, 0.07),
     )
-    canvas = Canvas(image=_sky(shape_hw, rng), mask=np.zeros(shape_hw, dtype=np.uint8), camera=camera)
-    road_m, pavement_m = rng.uniform(2.5, 6.0), rng.uniform(1.5, 4.5)
+
+
+def street_widths(rng: np.random.Generator) -> tuple[float, float]:
+    """Metres from the middle of a street to its pavement, and across the pavement."""
+    return rng.uniform(2.5, 6.0), rng.uniform(1.5, 4.5)
+
+
+def street_sky(shape_hw: tuple[int, int], camera: Camera, rng: np.random.Generator) -> Canvas:
+    """A canvas with nothing on it but the sky."""
+    return Canvas(image=_sky(shape_hw, rng), mask=np.zeros(shape_hw, dtype=np.uint8), camera=camera)
+
+
+def draw_street(canvas: Canvas, widths_m: tuple[float, float], rng: np.random.Generator) -> None:
+    """Draw the ground and the buildings, in place."""
+    road_m, pavement_m = widths_m
     _ground(canvas, road_m, pavement_m, rng)
     if rng.random() < 0.5:
         _front(canvas, -30.0, 30.0, rng.uniform(4, 14), _FAR_M, random_colour(rng, 40, 220), rng)
     for side in (-1.0, 1.0):
         _row_of_buildings(canvas, side, road_m + pavement_m, rng)
-    _objects(canvas, road_m, pavement_m, rng)
-    return light(canvas.image, rng, noise=(1.0, 6.0)), canvas.mask
 
 
 def _sky(shape_hw: tuple[int, int], rng: np.random.Generator) -> Pixels:
@@ -209,27 +248,68 @@ def _front(
     canvas.paint(windows, glass)
 
 
-def _objects(canvas: Canvas, road_m: float, pavement_m: float, rng: np.random.Generator) -> None:
+def street_things(
+    shape_hw: tuple[int, int],
+    camera: Camera,
+    widths_m: tuple[float, float],
+    standing: Mapping[str, Standing],
+    rng: np.random.Generator,
+) -> list[Thing]:
     """Everything that stands in the street, the far before the near."""
-    placed = []
-    for name, kind in _STANDING.items():
+    placed: list[tuple[float, float, str, float]] = []
+    middles: list[Points] = []
+    for name, kind in standing.items():
         for _ in range(int(rng.integers(0, kind.most + 1))):
-            depth = math.exp(rng.uniform(*np.log(kind.depth_m)))
-            side = -1.0 if rng.random() < 0.5 else 1.0
-            share = rng.uniform(0.15, 0.85)
-            across = share * road_m if kind.on_road else road_m + share * pavement_m
-            placed.append((depth, side * across, name, rng.uniform(*kind.height_m)))
+            for _ in range(_PLACES if kind.in_view else 1):
+                depth, x, height_m = _placed(kind, widths_m, rng)
+                middle = camera.project(np.array([[x, height_m / 2, depth]]))[0]
+                if not kind.in_view or _is_free(middle, middles, shape_hw):
+                    placed.append((depth, x, name, height_m))
+                    middles += [middle] * kind.in_view
+                    break
+    things = []
     for depth, x, name, height_m in sorted(placed, reverse=True):
-        class_index = _STANDING[name].class_index
-        base = canvas.camera.project(np.array([[x, 0.0, depth]]))[0]
-        scale = canvas.camera.focal * height_m / depth
-        if class_index == _CAR:
-            _shadow(canvas.image, base, scale * 1.3)
+        base = camera.project(np.array([[x, 0.0, depth]]))[0]
+        scale = camera.focal * height_m / depth
         mirror = -1.0 if rng.random() < 0.5 else 1.0
-        cos, sin = math.cos(canvas.camera.roll), math.sin(canvas.camera.roll)
+        cos, sin = math.cos(camera.roll), math.sin(camera.roll)
         linear = np.array([[cos, -sin], [sin, cos]]) @ np.diag([mirror * scale, scale])
-        matrix = np.hstack([linear, (base - linear @ np.array([0.0, 1.0]))[:, None]])
-        draw_parts(canvas.image, canvas.mask, OBJECTS[name](rng), matrix, class_index)
+        things.append(
+            Thing(
+                kind=name,
+                class_index=standing[name].class_index,
+                parts=OBJECTS[name](rng),
+                matrix=np.hstack([linear, (base - linear @ np.array([0.0, 1.0]))[:, None]]),
+                base=base,
+                shadow=scale * 1.3 if standing[name].on_road else None,
+            )
+        )
+    return things
+
+
+def _is_free(middle: Points, others: Sequence[Points], shape_hw: tuple[int, int]) -> bool:
+    """Whether a pixel lies in the image, and to the left or right of all others by _APART of its width."""
+    height, width = shape_hw
+    inside = 0 <= middle[0] < width and 0 <= middle[1] < height
+    return bool(inside and all(abs(middle[0] - other[0]) > _APART * width for other in others))
+
+
+def _placed(kind: Standing, widths_m: tuple[float, float], rng: np.random.Generator) -> tuple[float, float, float]:
+    """Metres ahead, metres to the right and height."""
+    road_m, pavement_m = widths_m
+    depth = math.exp(rng.uniform(*np.log(kind.depth_m)))
+    side = -1.0 if rng.random() < 0.5 else 1.0
+    share = rng.uniform(0.15, 0.85)
+    across = share * road_m if kind.on_road else road_m + share * pavement_m
+    return depth, side * across, rng.uniform(*kind.height_m)
+
+
+def draw_things(canvas: Canvas, things: Sequence[Thing]) -> None:
+    """Draw them in this order, in place."""
+    for thing in things:
+        if thing.shadow is not None:
+            _shadow(canvas.image, thing.base, thing.shadow)
+        draw_parts(canvas.image, canvas.mask, thing.parts, thing.matrix, thing.class_index)
 
 
 def _shadow(image: Pixels, base: Points, reach: float) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -10,11 +11,12 @@ import numpy as np
 import pytest
 
 from edge.data.attribute_image import ATTRIBUTES, attribute_image, attribute_truth
+from edge.data.box_scene import BOX_CLASSES, box_scene, boxed_street, scene_boxes
 from edge.data.damaged import damaged
 from edge.data.generated import generated_split
 from edge.data.object_image import OBJECT_CLASSES, object_image, object_label
 from edge.data.open_split import open_split
-from edge.data.scene import SCENE_CLASSES, scene
+from edge.data.scene import SCENE_CLASSES, draw_street, draw_things, scene, street_sky
 from edge.errors import UsageError
 from edge.evaluation.baseline import linear_on_pixels, majority_class, mean_mask_score
 
@@ -66,6 +68,55 @@ def test_scenes_hold_every_class_and_no_other_value() -> None:
         split.check(index)
 
 
+def test_boxes_of_a_street_lie_in_it_and_follow_from_its_seed() -> None:
+    split = generated_split("detect", "train", 40)
+    assert split.sha256 == generated_split("detect", "train", 40).sha256
+    assert split.samples[3].target == scene_boxes(3, (192, 256)) != scene_boxes(4, (192, 256))
+    assert np.array_equal(split.image(3), box_scene(3, (192, 256))) and split.image(3).shape == (192, 256, 3)
+    told = [split.boxes(index) for index in range(40)]
+    edges = np.vstack([boxes.boxes for boxes in told])
+    sure = ~np.concatenate([boxes.ignored for boxes in told])
+    assert edges.min() >= 0 and edges[:, 2].max() <= 256 and edges[:, 3].max() <= 192
+    assert (edges[sure, 2:] - edges[sure, :2]).min() >= 0.04 * 192
+    counts = np.bincount(np.concatenate([boxes.labels for boxes in told])[sure], minlength=len(BOX_CLASSES))
+    assert counts.min() >= 8 and counts.sum() >= 80
+
+
+def test_boxes_are_around_what_the_things_change_in_the_empty_street() -> None:
+    shape, outside, filled = (96, 128), [], []
+    for seed in range(10):
+        camera, widths_m, things = boxed_street(seed, shape)
+        canvas = street_sky(shape, camera, np.random.default_rng(seed))
+        draw_street(canvas, widths_m, np.random.default_rng(seed))
+        before = canvas.image.copy()
+        draw_things(canvas, [replace(thing, shadow=None) for thing in things if thing.kind in BOX_CLASSES])
+        changed = (canvas.image != before).any(axis=2)
+        boxed = np.zeros(shape, dtype=np.bool_)
+        for box in scene_boxes(seed, shape).boxes:
+            left, top, right, bottom = (int(edge) for edge in box[:4])
+            boxed[max(top - 1, 0) : bottom + 1, max(left - 1, 0) : right + 1] = True
+            part = changed[top:bottom, left:right]
+            filled.append(bool(part[0].any() and part[-1].any() and part[:, 0].any() and part[:, -1].any()))
+        outside.append(np.mean(changed & ~boxed) / max(np.mean(changed), 1e-9))
+    assert len(filled) > 15 and np.mean(filled) > 0.95 and np.median(outside) < 0.01
+
+
+def test_a_thing_that_is_mostly_hidden_is_ignored() -> None:
+    """Where one box lies in a nearer one, less of its thing is seen; far more of such are ignored than of free ones."""
+    within: list[bool] = []
+    free: list[bool] = []
+    for seed in range(150):
+        boxes = scene_boxes(seed, (96, 128)).boxes
+        for index, box in enumerate(boxes):
+            covers = [
+                max(0.0, min(box.x1, near.x1) - max(box.x0, near.x0)) * max(0.0, min(box.y1, near.y1) - box.y0)
+                for near in boxes[index + 1 :]
+            ]
+            share = max(covers, default=0.0) / ((box.x1 - box.x0) * (box.y1 - box.y0))
+            (within if share > 0.75 else free).append(box.ignored)
+    assert len(within) >= 5 and np.mean(within) > 2 * np.mean(free)
+
+
 def test_parts_share_no_sample() -> None:
     splits = [generated_split("segment", part) for part in ("train", "val", "calibration")]
     names = {split.name(index) for split in splits for index in range(len(split))}
@@ -76,6 +127,10 @@ def test_sizes_and_counts_are_as_asked() -> None:
     split = generated_split("segment", "val", 3, shape_hw=(64, 96))
     assert (len(split), split.image(2).shape, split.mask(2).shape) == (3, (64, 96, 3), (64, 96))
     assert generated_split("classify", "val", 2, shape_hw=(48, 48)).image(1).shape == (48, 48, 3)
+    boxes = generated_split("detect", "val", 2, shape_hw=(64, 96))
+    assert boxes.image(1).shape == (64, 96, 3) and open_split(split="generated:detect:val:2").has_boxes
+    with pytest.raises(UsageError, match="generated:detect: images are at least 32x32"):
+        generated_split("detect", "val", 2, shape_hw=(16, 64))
     with pytest.raises(UsageError, match="images are square"):
         generated_split("classify", "val", 2, shape_hw=(48, 64))
 
