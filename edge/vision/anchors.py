@@ -17,6 +17,7 @@ from edge.errors import UsageError
 
 Floats = NDArray[np.float32]
 SizeHw = tuple[float, float]
+SizeWh = tuple[float, float]
 
 LOWEST_SCALE, HIGHEST_SCALE, SCALE_BEHIND_THE_LAST = 0.2, 0.95, 1.0
 RATIOS = (1.0, 2.0, 1 / 2, 3.0, 1 / 3)
@@ -28,25 +29,36 @@ MOST_ANCHORS = 1_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class AnchorMap:
-    """One map: rows, columns, and the (height, width) of the anchors of each place, as shares of the image's sides."""
+    """One map: rows, columns, and the (height, width) of the anchors of each place, as shares of the image's sides.
+
+    `step_hw` is the share of the image from one place to the next; None: the places fill the image, 1 / rows by
+    1 / columns. Maps whose rows were rounded up have steps of their own: stride / height by stride / width.
+    """
 
     rows: int
     columns: int
     sizes_hw: tuple[SizeHw, ...]
+    step_hw: SizeHw | None = None
 
     def __post_init__(self) -> None:
         if self.rows < 1 or self.columns < 1 or not self.sizes_hw:
             raise UsageError(f"a map of {self.rows}x{self.columns} places with {len(self.sizes_hw)} anchors each")
-        for size in self.sizes_hw:
+        for size in (*self.sizes_hw, *(() if self.step_hw is None else (self.step_hw,))):
             if len(size) != 2 or not all(math.isfinite(side) and side > 0 for side in size):
-                raise UsageError(f"an anchor of height and width {size}; both must be shares of the image above 0")
+                raise UsageError(
+                    f"an anchor or step of height and width {size}; both must be shares of the image above 0"
+                )
 
 
 @dataclass(frozen=True, kw_only=True)
 class AnchorGrid:
-    """All maps in the order of the outputs' rows; of a map its rows, columns, then the anchors of one place."""
+    """All maps in the order of the outputs' rows; of a map its rows, columns, then the anchors of one place.
+
+    `clipped`: centres, heights and widths are cut to 0 to 1, as some networks' training had them.
+    """
 
     maps: tuple[AnchorMap, ...]
+    clipped: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.count <= MOST_ANCHORS:
@@ -64,8 +76,9 @@ class AnchorGrid:
 
     @property
     def plain(self) -> dict[str, Any]:
-        """As plain data, from which `grid_of` makes it again."""
-        return asdict(self)
+        """As plain data, from which `grid_of` makes it again; what is as usual is left out."""
+        told = [{key: value for key, value in asdict(grid).items() if value is not None} for grid in self.maps]
+        return {"maps": told, **({"clipped": True} if self.clipped else {})}
 
 
 def ssd_grid(maps_hw: Sequence[tuple[int, int]]) -> AnchorGrid:
@@ -96,25 +109,63 @@ def grid_of(plain: dict[str, Any]) -> AnchorGrid:
                 rows=int(told["rows"]),
                 columns=int(told["columns"]),
                 sizes_hw=tuple((float(height), float(width)) for height, width in told["sizes_hw"]),
+                step_hw=None if told.get("step_hw") is None else (float(told["step_hw"][0]), float(told["step_hw"][1])),
             )
             for told in plain["maps"]
-        )
+        ),
+        clipped=bool(plain.get("clipped", False)),
     )
 
 
 def anchor_boxes(grid: AnchorGrid) -> Floats:
     """Every anchor as float32 (anchors, 4): centre y, centre x, height, width, as shares of the image's sides.
 
-    The place (i, j) of a map of r x c places is centred at ((i + 0.5) / r, (j + 0.5) / c).
+    The place (i, j) of a map of r x c places is centred at ((i + 0.5) / r, (j + 0.5) / c), or half a step more than i
+    and j steps.
     """
     parts = []
     for told in grid.maps:
         boxes = np.empty((told.rows, told.columns, len(told.sizes_hw), 4), np.float64)
-        boxes[..., 0] = ((np.arange(told.rows) + 0.5) / told.rows)[:, None, None]
-        boxes[..., 1] = ((np.arange(told.columns) + 0.5) / told.columns)[None, :, None]
+        down, right = (None, None) if told.step_hw is None else told.step_hw
+        boxes[..., 0] = _centres(told.rows, down)[:, None, None]
+        boxes[..., 1] = _centres(told.columns, right)[None, :, None]
         boxes[..., 2:] = told.sizes_hw
         parts.append(boxes.reshape(-1, 4))
-    return np.concatenate(parts).astype(np.float32)
+    whole = np.concatenate(parts)
+    return (whole.clip(0, 1) if grid.clipped else whole).astype(np.float32)
+
+
+def _centres(places: int, step: float | None) -> NDArray[np.float64]:
+    """Of the places along one side, in its shares."""
+    centres = np.arange(places) + 0.5
+    return np.asarray(centres / places if step is None else centres * step)
+
+
+def strided_grid(
+    size_hw: tuple[int, int], strides: Sequence[int], sizes_wh: Sequence[Sequence[SizeWh]], *, clipped: bool = False
+) -> AnchorGrid:
+    """Anchors told in pixels, per map: how far apart its places are, and the widths and heights at each.
+
+    A map has ceil(side / stride) places along a side, the first centred half a stride from the edge (the priors of
+    qfgaohao/pytorch-ssd, `vision/utils/box_utils.py` and of Linzaer's UltraFace, `define_img_size.py`).
+
+    Args:
+        size_hw: of the network's input.
+        sizes_wh: per map, in the order of a place's anchors.
+    """
+    if len(strides) != len(sizes_wh) or min(strides, default=0) < 1:
+        raise UsageError(f"strides {list(strides)} for {len(sizes_wh)} lists of sizes; one stride of 1 or more each")
+    height, width = size_hw
+    maps = tuple(
+        AnchorMap(
+            rows=-(-height // stride),
+            columns=-(-width // stride),
+            sizes_hw=tuple((high / height, wide / width) for wide, high in sizes),
+            step_hw=(stride / height, stride / width),
+        )
+        for stride, sizes in zip(strides, sizes_wh, strict=True)
+    )
+    return AnchorGrid(maps=maps, clipped=clipped)
 
 
 def anchors_sha256(anchors: Floats) -> str:
