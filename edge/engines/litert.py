@@ -13,6 +13,7 @@ from edge.engines.engine import EngineInfo, Session
 from edge.engines.inputs import check_inputs
 from edge.engines.kernel_sets import LITERT
 from edge.engines.package_facts import wheel_tag
+from edge.engines.selected_rows import blank_unselected, selected_places
 from edge.engines.session import EngineSession
 from edge.engines.table import ENGINES, check_kernels
 from edge.errors import EngineError, ModelFileError
@@ -88,7 +89,9 @@ def _open(engine: str, path: Path, threads: int, kernels: str | None, data: byte
         wheel_tag=wheel_tag(row.packages[0]),
         kernels_isa=kernels_isa(row.kernel_sets[applied].family),
     )
-    return LiteRtSession(interpreter, info, delegated=taken, partitions=len(nodes) - len(operators))
+    session = LiteRtSession(interpreter, info, delegated=taken, partitions=len(nodes) - len(operators))
+    session.selected = selected_places(operators, [int(d["index"]) for d in interpreter.get_output_details()])
+    return session
 
 
 def _check_file(path: Path, data: bytes | None) -> None:
@@ -131,7 +134,10 @@ class LiteRtSession(EngineSession):
 
     Attributes:
         delegated: for every operator of the file, whether a delegate took it. partitions: parts that it took them in.
+        selected: where the outputs of a detector's post-processing stand; see `edge.engines.selected_rows`.
     """
+
+    selected: "tuple[int, ...] | None" = None
 
     def __init__(
         self, interpreter: Any, info: EngineInfo, *, delegated: tuple[bool, ...] = (), partitions: int = 0
@@ -161,7 +167,9 @@ class LiteRtSession(EngineSession):
             model.invoke()
         except (ValueError, RuntimeError) as error:
             raise EngineError(f"{self._engine}: the model failed: {' '.join(str(error).split())}") from error
-        return [self._copied(model, place) for place in range(len(self._outputs))]
+        found = [self._copied(model, place) for place in range(len(self._outputs))]
+        blank_unselected(found, self.selected)
+        return found
 
     def _copied(self, interpreter: Any, place: int) -> npt.NDArray[Any]:
         """An output as the caller's own; the runtime refuses to give one without elements, which is made here."""
