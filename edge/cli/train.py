@@ -20,7 +20,10 @@ from edge.training.own_recipe import HOLDOUT
 if TYPE_CHECKING:
     from edge.training.state import Position
 
-OWN = ("labels", "masks", "classes", "model", "val_images", "val_labels", "val_masks", "holdout")
+OWN = (
+    *("labels", "masks", "boxes", "classes", "model"),
+    *("val_images", "val_labels", "val_masks", "val_boxes", "holdout"),
+)
 """Options of a training without a recipe."""
 
 
@@ -30,12 +33,17 @@ OWN = ("labels", "masks", "classes", "model", "val_images", "val_labels", "val_m
     "-o", "--out", "--output", "folder", type=click.Path(path_type=Path), required=True, help="Folder of the run."
 )
 @click.option(
-    "--images", help="Your own images, in place of RECIPE: one folder per class, or with --labels or --masks."
+    "--images", help="Your own images, in place of RECIPE: one folder per class, or with --labels, --masks or --boxes."
 )
 @click.option("--labels", help="With --images: class by image file.")
 @click.option("--masks", help="With --images: the folder of their masks.")
+@click.option("--boxes", help="With --images: their boxes: a COCO file, or a folder of Pascal VOC or YOLO files.")
 @click.option("--classes", help="With --images: the file of class names.")
-@click.option("--model", help="With --images: a network of `edge models`; mobilenet_v2, for masks fast_scnn.")
+@click.option(
+    "--model",
+    help="With --images: a network of `edge models`; mobilenet_v2, for masks fast_scnn, for boxes "
+    "mobilenet_v2_ssdlite.",
+)
 @click.option(
     "--init",
     help="With --images: weights to start from: .safetensors, .pth, .pt, or the folder of a run. "
@@ -45,6 +53,7 @@ OWN = ("labels", "masks", "classes", "model", "val_images", "val_labels", "val_m
 @click.option("--val-images", help="With --images: the images to validate on; else a part is held out.")
 @click.option("--val-labels", help="With --val-images: class by image file.")
 @click.option("--val-masks", help="With --val-images: the folder of their masks.")
+@click.option("--val-boxes", help="With --val-images: their boxes.")
 @click.option("--holdout", type=Number(0, 1), help=f"With --images: the share held out; 0: none. [{HOLDOUT}]")
 @click.option("--epochs", type=whole(0), help="Of the float phase: --set train.epochs=N.")
 @click.option("--resume", is_flag=True, help="Go on with the run in the folder, exactly where it stopped.")
@@ -76,6 +85,7 @@ def command(
     Examples:
         edge train --images photos -o runs/own --init mobilenet_v2.safetensors
         edge train --images photos --masks masks -o runs/street
+        edge train --images photos --boxes boxes.json -o runs/cells --init mobilenet_v2.safetensors
         edge train mobilenet_v2_generated -o runs/mobilenet
     """
     changes = [*overrides, *(["data.skip_damaged=true"] if skip_damaged else [])]
@@ -115,8 +125,8 @@ def _refuse_both(recipe: str | None, data_root: str | None, **own: Any) -> None:
             raise UsageError(f"--images is in place of a recipe; omit '{recipe}' or --images")
         if data_root is not None:
             raise UsageError("--data-root is of a recipe; --images says where the images are")
-        if own["val_images"] is None and (own["val_labels"] or own["val_masks"]):
-            raise UsageError("--val-labels and --val-masks go with --val-images")
+        if own["val_images"] is None and (own["val_labels"] or own["val_masks"] or own["val_boxes"]):
+            raise UsageError("--val-labels, --val-masks and --val-boxes go with --val-images")
         if own["val_images"] is not None and own["holdout"] is not None:
             raise UsageError("--val-images is what is validated on; omit --holdout")
         return

@@ -22,6 +22,7 @@ Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Range = tuple[Positive, Positive]
+ScoreLoss = Literal["hard_negatives", "focal"]
 DecayExempt = Literal["norm", "bias", "depthwise"]
 
 
@@ -124,6 +125,9 @@ class Phase(Strict):
         positive_weights: of independent labels, the weight of the term of a label that holds: by label, or from the
             training labels: `frequency` (negatives over positives) or `sqrt_frequency` (its square root).
         loss_stride: a segmenter's loss is computed on every n-th pixel along both axes.
+        score_loss: of a detector's scores: the anchors of boxes and the `hard_negatives`, three for each (SSD), or all
+            anchors by `focal` loss, which starts a new head from a probability of 0.01 for every class.
+        box_weight: of the loss of a detector's box codes beside that of its scores.
         bf16: bfloat16 autocast of the forward pass.
         drop_partial: omit the last, smaller batch of an epoch.
         freeze_batch_norm_epoch: the first epoch (0 is the first) with frozen statistics of batch norm. None: none in
@@ -155,6 +159,8 @@ class Phase(Strict):
     )
     positive_weights: Literal["none", "frequency", "sqrt_frequency"] | tuple[NotNegative, ...] = "none"
     loss_stride: Annotated[int, Field(ge=1, le=32)] = 1
+    score_loss: ScoreLoss = "hard_negatives"
+    box_weight: Positive = 1.0
     augment: Augment = Augment()
     drop_partial: bool = True
     bf16: bool = False
@@ -173,6 +179,7 @@ class Train(Phase):
         init: a file of pretrained weights (safetensors), `${root}` and `${NAME}` as in `data`; with `epochs = 0` they
             are the result as they are.
         crop_hw: size of the training images, None: the model's input. Evaluation is always at the model's input.
+        frozen_blocks: the stem and so many blocks of a MobileNet's backbone stay as `init` brought them.
         reset_head: with `init`, start the classifier anew where its number of classes differs.
         head: how a classifier starts: as it was loaded or from random numbers (`given`), or from a linear probe on the
             network's own features, whatever was loaded (`probe`, see `edge.training.linear_probe`).
@@ -181,11 +188,18 @@ class Train(Phase):
     """
 
     init: str | None = None
+    frozen_blocks: Count = 0
     reset_head: bool = False
     head: Literal["given", "probe"] = "given"
     crop_hw: tuple[PositiveCount, PositiveCount] | None = None
     auxiliary_weight: NotNegative = 0.0
     auxiliary_stride: Annotated[int, Field(ge=1, le=32)] = 1
+
+    @model_validator(mode="after")
+    def _freezes_something_learned(self) -> "Train":
+        if self.frozen_blocks > 0 and self.init is None:
+            raise ValueError("frozen_blocks without init: random layers would stay random")
+        return self
 
 
 class Qat(Phase):

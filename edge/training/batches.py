@@ -6,7 +6,7 @@ goes on exactly where it stopped.
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -23,11 +23,13 @@ from edge.data.augment import (
     augment_classification,
     augment_segmentation,
 )
-from edge.data.box_augment import DetectionAugment
+from edge.data.box_augment import DetectionAugment, augment_detection
 from edge.data.boxes import BoxArrays
+from edge.data.fitted_boxes import fitted
 from edge.data.splits import Split
 from edge.errors import UsageError
 from edge.recipe.recipe import Augment, Phase
+from edge.training.box_matching import BoxBatch
 from edge.training.losses import NO_CLASS
 from edge.vision.pixels import resize, resize_mask
 from edge.vision.preprocess import Preprocess
@@ -42,17 +44,18 @@ CACHE_SHARE = 0.25
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Images uint8 (n, h, w, 3) in the model's colour order; targets int64 (n,), (n, h, w) or (n, labels), or None."""
+    """Images uint8 (n, h, w, 3) in the model's colour order; targets int64 (n,), (n, h, w) or (n, labels), or boxes."""
 
     images: Tensor
-    targets: Tensor | None
+    targets: Tensor | BoxBatch | None
 
 
 class Batches:
     """The training batches of a split, epoch by epoch.
 
     Segmentation images are brought to the model's size once (`preprocess`), then scaled, cut to `size_hw` and flipped;
-    classification images are cut from the original.
+    classification images are cut from the original. So are detection images: from what the model would see of them, in
+    the pixels of the original.
 
     Args:
         cache: keep decoded images in memory, as many as fit into `cache_bytes` (None: CACHE_SHARE of the machine's).
@@ -118,6 +121,12 @@ class Batches:
             return augment_segmentation(
                 image, target, self.size_hw, _segmentation(augment), rng, ignore_index=NO_CLASS, fill=fill
             )
+        if isinstance(target, BoxArrays):
+            fill = _grey(self.preprocess)
+            image, boxes, labels, ignored = augment_detection(
+                image, target.boxes, target.labels, target.ignored, self.size_hw, _detection(augment), rng, fill
+            )
+            return image, BoxArrays(boxes=boxes, labels=labels, ignored=ignored)
         return augment_classification(image, self.size_hw, _classification(augment), rng), target
 
     def _decoded(self, index: int) -> tuple[Pixels, Target]:
@@ -131,7 +140,9 @@ class Batches:
         else:
             if self.preprocess.colour_order == "bgr":
                 image = np.ascontiguousarray(image[:, :, ::-1])
-            target = self.split.target(index) if self.with_targets else None
+            target = self.split.target(index) if self.with_targets or self.split.has_boxes else None
+        if isinstance(target, BoxArrays):
+            image, target = fitted(image, target, self.preprocess, _grey(self.preprocess))
         size_bytes = image.nbytes + (target.nbytes if isinstance(target, np.ndarray) else 0)
         if size_bytes <= self._room_bytes:  # samples of an epoch differ, so threads never meet at one index
             self._room_bytes -= size_bytes
@@ -147,6 +158,8 @@ class Batches:
         images = torch.from_numpy(np.stack([image for image, _ in samples]))
         if not self.with_targets:
             return Batch(images=images, targets=None)
+        if self.split.has_boxes:
+            return Batch(images=images, targets=_box_batch([target for _, target in samples]))
         targets = np.stack([np.asarray(target) for _, target in samples]).astype(np.int64)
         return Batch(images=images, targets=torch.from_numpy(targets))
 
@@ -186,6 +199,15 @@ def _detection(augment: Augment) -> DetectionAugment:
         flip=augment.flip,
         flip_vertical=augment.flip_vertical,
         colour=_colour(augment),
+    )
+
+
+def _box_batch(targets: Sequence[Target]) -> BoxBatch:
+    arrays = [target for target in targets if isinstance(target, BoxArrays)]
+    return BoxBatch(
+        boxes=tuple(torch.from_numpy(target.boxes) for target in arrays),
+        labels=tuple(torch.from_numpy(target.labels) for target in arrays),
+        ignored=tuple(torch.from_numpy(target.ignored) for target in arrays),
     )
 
 

@@ -13,8 +13,34 @@ from edge.errors import UsageError
 from edge.vision.box_coder import BoxCoder
 
 LEAST_OVERLAP = 0.5
+LEAST_COVERED = 0.5
+"""Share of an anchor's area within an ignored box from which it learns nothing, as COCO's evaluation takes crowds."""
 NO_BOX = -1
 BACKGROUND = 0
+IGNORED = -1
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BoxBatch:
+    """The boxes of a batch, by image, of any number each.
+
+    Attributes:
+        boxes: float32 (n, 4), x0, y0, x1, y1 in pixels of the model's input.
+        labels: int64 (n,), 0 for the first class.
+        ignored: bool (n,): neither trained on nor against.
+    """
+
+    boxes: tuple[Tensor, ...]
+    labels: tuple[Tensor, ...]
+    ignored: tuple[Tensor, ...]
+
+    def to(self, device: torch.device) -> "BoxBatch":
+        """The same on a device."""
+        return BoxBatch(
+            boxes=tuple(part.to(device) for part in self.boxes),
+            labels=tuple(part.to(device) for part in self.labels),
+            ignored=tuple(part.to(device) for part in self.ignored),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -23,7 +49,8 @@ class BoxTargets:
 
     Attributes:
         codes: float32 (n, anchors, 4), ty, tx, th, tw; 0 where there is no box.
-        columns: int64 (n, anchors): the column of the logits, 0 for the background, 1 + label for a box.
+        columns: int64 (n, anchors): the column of the logits, 0 for the background, 1 + label for a box; IGNORED where
+            nothing is learned.
     """
 
     codes: Tensor
@@ -92,29 +119,38 @@ def encoded(boxes: Tensor, anchors: Tensor, coder: BoxCoder) -> Tensor:
     return torch.cat([places, sizes], dim=1) * torch.tensor(coder.scales, dtype=boxes.dtype, device=boxes.device)
 
 
+def covered(boxes: Tensor, anchors: Tensor) -> Tensor:
+    """Whether LEAST_COVERED of an anchor's area or more lies in one of these boxes: bool (anchors,)."""
+    if not len(boxes):
+        return torch.zeros(len(anchors), dtype=torch.bool, device=anchors.device)
+    given = corners(anchors)
+    low = torch.maximum(boxes[:, None, :2], given[None, :, :2])
+    high = torch.minimum(boxes[:, None, 2:], given[None, :, 2:])
+    shared = (high - low).clamp(min=0).prod(dim=2).amax(dim=0)
+    return shared >= LEAST_COVERED * anchors[:, 2:].prod(dim=1)
+
+
 def box_targets(
-    boxes: list[Tensor],
-    labels: list[Tensor],
-    anchors: Tensor,
-    size_hw: tuple[int, int],
-    coder: BoxCoder,
-    least: float = LEAST_OVERLAP,
+    batch: BoxBatch, anchors: Tensor, size_hw: tuple[int, int], coder: BoxCoder, least: float = LEAST_OVERLAP
 ) -> BoxTargets:
     """What a batch's anchors are to say.
 
     Args:
-        boxes: by image, float32 (n, 4), x0, y0, x1, y1 in pixels of the model's input; each of an area above 0.
-        labels: by image, int64 (n,), 0 for the first class.
+        batch: boxes of an area above 0; an anchor that lies in an ignored one and matches no other learns nothing.
+        anchors: float32 (anchors, 4), on the batch's device.
         size_hw: of the model's input, in pixels.
     """
     height, width = size_hw
     sides = torch.tensor([width, height, width, height], dtype=anchors.dtype, device=anchors.device)
-    codes = torch.zeros(len(boxes), len(anchors), 4, dtype=anchors.dtype, device=anchors.device)
-    columns = torch.full((len(boxes), len(anchors)), BACKGROUND, dtype=torch.int64, device=anchors.device)
-    for image, (given, classes) in enumerate(zip(boxes, labels, strict=True)):
+    count = len(batch.boxes)
+    codes = torch.zeros(count, len(anchors), 4, dtype=anchors.dtype, device=anchors.device)
+    columns = torch.full((count, len(anchors)), BACKGROUND, dtype=torch.int64, device=anchors.device)
+    for image, (given, classes, ignored) in enumerate(zip(batch.boxes, batch.labels, batch.ignored, strict=True)):
         shares = given.to(anchors) / sides
+        columns[image, covered(shares[ignored], anchors)] = IGNORED
+        shares, classes = shares[~ignored], classes[~ignored]
         found = matched(shares, anchors, least)
         rows = (found != NO_BOX).nonzero().flatten()
         codes[image, rows] = encoded(shares[found[rows]], anchors[rows], coder)
-        columns[image, rows] = 1 + classes.to(columns.device)[found[rows]]
+        columns[image, rows] = 1 + classes[found[rows]]
     return BoxTargets(codes=codes, columns=columns)

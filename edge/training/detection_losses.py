@@ -6,16 +6,15 @@ mining); or all of them, those that are right already by less and less (focal lo
 """
 
 from collections.abc import Callable, Mapping
-from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from edge.errors import UsageError, unknown_name
-from edge.training.box_matching import BACKGROUND, BoxTargets
-
-ScoreLoss = Literal["hard_negatives", "focal"]
+from edge.recipe.recipe import ScoreLoss
+from edge.training.box_matching import BACKGROUND, IGNORED, BoxTargets
+from edge.training.independent_losses import binary_distillation_loss
 
 NEGATIVES_PER_POSITIVE = 3
 LEAST_NEGATIVES = 3
@@ -45,13 +44,13 @@ def detection_loss(
     largest = int(targets.columns.max())
     if largest >= logits.shape[2]:
         raise UsageError(f"label {largest - 1} for a model of {logits.shape[2] - 1} classes")
-    matched = (targets.columns != BACKGROUND).sum().clamp(min=1)
+    matched = (targets.columns > BACKGROUND).sum().clamp(min=1)
     return (weight * code_loss(codes, targets) + SCORE_LOSSES[scores](logits, targets.columns)) / matched
 
 
 def code_loss(codes: Tensor, targets: BoxTargets) -> Tensor:
     """Smooth L1 (0.5 x^2 below 1, |x| - 0.5 above), summed over the four numbers of all matched anchors."""
-    rows = targets.columns != BACKGROUND
+    rows = targets.columns > BACKGROUND
     return functional.smooth_l1_loss(codes.float()[rows], targets.codes[rows], reduction="sum")
 
 
@@ -64,13 +63,13 @@ def hard_negative_loss(logits: Tensor, columns: Tensor) -> Tensor:
         columns: int64 (n, anchors), see `BoxTargets`.
     """
     losses = _cross_entropy(logits.float(), columns).sum(dim=2)
-    matched = columns != BACKGROUND
+    matched = columns > BACKGROUND
     wanted = (NEGATIVES_PER_POSITIVE * matched.sum(dim=1, keepdim=True)).clamp(min=LEAST_NEGATIVES)
-    hardness = losses.detach().masked_fill(matched, -torch.inf)
+    hardness = losses.detach().masked_fill(columns != BACKGROUND, -torch.inf)
     order = hardness.argsort(dim=1, descending=True, stable=True)
     places = torch.arange(columns.shape[1], device=columns.device).expand_as(order)
     rank = torch.empty_like(order).scatter_(1, order, places)
-    return losses[matched | ((rank < wanted) & ~matched)].sum()
+    return losses[matched | ((rank < wanted) & (columns == BACKGROUND))].sum()
 
 
 def focal_loss(logits: Tensor, columns: Tensor) -> Tensor:
@@ -83,11 +82,31 @@ def focal_loss(logits: Tensor, columns: Tensor) -> Tensor:
     holds = _one_hot(real, columns)
     given = torch.sigmoid(torch.where(holds > 0, real, -real))
     share = torch.where(holds > 0, FOCAL_ALPHA, 1 - FOCAL_ALPHA)
-    return (share * (1 - given) ** FOCAL_GAMMA * _cross_entropy(real, columns)).sum()
+    losses = share * (1 - given) ** FOCAL_GAMMA * _cross_entropy(real, columns)
+    return losses[columns != IGNORED].sum()
+
+
+def detection_distillation_loss(
+    student: tuple[Tensor, Tensor], teacher: tuple[Tensor, Tensor], temperature: float
+) -> Tensor:
+    """How far a detector's outputs are from a teacher's, on the scale of `detection_loss`.
+
+    T^2 * KL of every logit's yes and no (`binary_distillation_loss`), summed over all anchors; smooth L1 of the codes
+    times the largest probability that the teacher gives a class there; both divided by the sum of those
+    probabilities (by 1 where it is less), which is to the teacher what the matched anchors are to labels.
+
+    Args:
+        student, teacher: codes float (n, anchors, 4), logits float (n, anchors, 1 + classes).
+    """
+    (codes, logits), (told_codes, told_logits) = student, teacher
+    likely = torch.sigmoid(told_logits.float()[:, :, 1:]).amax(dim=2)
+    differences = functional.smooth_l1_loss(codes.float(), told_codes.float(), reduction="none").sum(dim=2)
+    divergence = binary_distillation_loss(logits, told_logits, temperature) * logits.numel()
+    return (divergence + (likely * differences).sum()) / likely.sum().clamp(min=1)
 
 
 def _one_hot(logits: Tensor, columns: Tensor) -> Tensor:
-    return functional.one_hot(columns, logits.shape[2]).to(logits.dtype)
+    return functional.one_hot(columns.clamp(min=BACKGROUND), logits.shape[2]).to(logits.dtype)
 
 
 def _cross_entropy(logits: Tensor, columns: Tensor) -> Tensor:

@@ -17,11 +17,13 @@ from edge.recipe.recipe import Recipe
 from edge.recipe.recipe_file import expand
 from edge.training.batch_norm import estimate_statistics, hold_still, norms, without_statistics
 from edge.training.batches import Batch, Batches, Normalizer
+from edge.training.box_prior import start_from_prior
 from edge.training.checkpoint import Checkpoint
 from edge.training.evaluate import evaluate
+from edge.training.frozen_layers import first_layers, freeze
 from edge.training.loop import Job
-from edge.training.losses import LOSSES, auxiliary_loss
 from edge.training.network import float_module, input_size_hw, load_tensors
+from edge.training.objectives import Objective, Trained, objective, outputs_of
 from edge.training.probe_head import check_probe, probe_images, start_from_probe
 from edge.training.progress import Reporter
 from edge.training.versions import versions
@@ -48,6 +50,8 @@ def float_job(recipe: Recipe, train: Split, val: Split | None, reporter: Reporte
         loaded = load_pretrained(model, expand(phase.init, recipe.data.root), reinitialize_head=anew)
     for module in (model, result):
         module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
+    frozen = first_layers(model, phase.frozen_blocks)
+    freeze(frozen)
     batches = Batches(
         train,
         recipe.preprocess,
@@ -57,7 +61,7 @@ def float_job(recipe: Recipe, train: Split, val: Split | None, reporter: Reporte
         workers=recipe.data.workers,
         with_targets=phase.epochs > 0,
     )
-    weights = LOSSES[train.scores].weights(phase, train) if phase.epochs else None
+    shown = Trained(model=model, train=train, scores=train.scores, device=device, on_targets=phase.epochs > 0)
     if phase.head == "probe":
         check_probe(model, train)
     steps = _FloatPhase(
@@ -67,9 +71,10 @@ def float_job(recipe: Recipe, train: Split, val: Split | None, reporter: Reporte
         model=model,
         result=result,
         loaded=loaded,
+        frozen=frozen,
         batches=batches,
         normalize=Normalizer(recipe.preprocess),
-        weights=weights.to(device) if weights is not None else None,
+        losses=objective(phase, shown),
         folded=bool(without_statistics(model)),
         reporter=reporter,
     )
@@ -93,7 +98,7 @@ class _FloatPhase:
     Attributes:
         model, result: what is trained, and the network of the model's own input size that carries the result.
         loaded: the weights it started from.
-        weights: of the classes in the loss.
+        frozen: the layers that stay as they are.
         folded: the weights, or those of a backbone, came with batch norm folded into them.
     """
 
@@ -103,9 +108,10 @@ class _FloatPhase:
     model: nn.Module
     result: nn.Module
     loaded: LoadedWeights | None
+    frozen: list[nn.Module]
     batches: Batches
     normalize: Normalizer
-    weights: Tensor | None
+    losses: Objective
     folded: bool
     reporter: Reporter
 
@@ -117,6 +123,8 @@ class _FloatPhase:
                 self.reporter.say("batch norm is folded into the weights: its statistics stay frozen")
             else:
                 give_statistics(self.model, self.batches, self.normalize, self.reporter)
+        if phase.score_loss == "focal" and (self.loaded is None or self.loaded.head == "initialized"):
+            start_from_prior(self.model)
         if phase.head == "probe":
             self.reporter.start("linear probe", len(probe_images(self.train, phase.seed)))
             probe = start_from_probe(
@@ -137,6 +145,8 @@ class _FloatPhase:
             hold_still(without_statistics(self.model))
         elif epoch >= frozen_from:
             hold_still(norms(self.model))
+        for layer in self.frozen:
+            hold_still(norms(layer))
 
     def loss(self, batch: Batch) -> Tensor:
         """The loss of a batch, auxiliary heads included."""
@@ -145,20 +155,11 @@ class _FloatPhase:
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=phase.bf16):
             outputs = self._outputs(images)
         assert batch.targets is not None
-        return auxiliary_loss(
-            outputs,
-            batch.targets.to(device),
-            scores=self.train.scores,
-            weight=phase.auxiliary_weight,
-            stride=phase.loss_stride,
-            auxiliary_stride=phase.auxiliary_stride,
-            weights=self.weights,
-            label_smoothing=phase.label_smoothing,
-        )
+        return self.losses.from_targets(outputs, batch.targets.to(device))
 
     def _outputs(self, images: Tensor) -> tuple[Tensor, ...]:
         if self.recipe.train.auxiliary_weight == 0:
-            return (self.model(images),)
+            return outputs_of(self.model, images)
         outputs: tuple[Tensor, ...] = self.model.forward_with_auxiliary(images)  # type: ignore[operator]  # check_fit asked for it
         return outputs
 
@@ -213,6 +214,8 @@ def check_fit(recipe: Recipe, model: nn.Module, train: Split, val: Split | None,
     if (recipe.preprocess.height, recipe.preprocess.width) != (height, width):
         size = f"{recipe.preprocess.width}x{recipe.preprocess.height}"
         raise UsageError(f"[preprocess] is {size}, but {recipe.model.name} takes {width}x{height}")
+    if recipe.train.crop_hw is not None and train.has_boxes:
+        raise UsageError("[train] crop_hw: boxes are trained at the model's input, whose anchors they match; omit it")
     if recipe.train.auxiliary_weight > 0 and not hasattr(model, "forward_with_auxiliary"):
         raise UsageError(f"[train] auxiliary_weight: {recipe.model.name} has no auxiliary heads; omit it")
     for split in (train, val):

@@ -31,10 +31,12 @@ class OwnImages:
     images: str
     labels: str | None = None
     masks: str | None = None
+    boxes: str | None = None
     classes: str | None = None
     val_images: str | None = None
     val_labels: str | None = None
     val_masks: str | None = None
+    val_boxes: str | None = None
     model: str | None = None
     init: str | None = None
     holdout: float = HOLDOUT
@@ -54,7 +56,7 @@ def recipe_for(asked: OwnImages, overrides: Sequence[str]) -> tuple[Recipe, tupl
     train = open_split(**split_arguments(data.train, data.root))  # looked at as a whole when training begins
     if not train.has_targets:
         raise UsageError(
-            f"{train.origin}: images alone, nothing to learn; give one folder per class, --labels or --masks"
+            f"{train.origin}: images alone, nothing to learn; give one folder per class, --labels, --masks or --boxes"
         )
     if asked.model is not None and task_of(asked.model) != train.task:
         raise UsageError(f"{train.origin} is for '{train.task}', {asked.model} for '{task_of(asked.model)}'")
@@ -80,18 +82,18 @@ def recipe_for(asked: OwnImages, overrides: Sequence[str]) -> tuple[Recipe, tupl
 
 
 def _names_images_alone(asked: OwnImages) -> bool:
-    return asked.labels is None and asked.masks is None and asked.val_images is None
+    return (asked.labels or asked.masks or asked.boxes or asked.val_images) is None
 
 
 def _data(asked: OwnImages, divided: Mapping[str, Path]) -> Data:
     train = {
         name: _recorded(value)
-        for name in ("images", "labels", "masks", "classes")
+        for name in ("images", "labels", "masks", "boxes", "classes")
         if (value := getattr(asked, name)) is not None
     }
     val = {
         name: _recorded(value)
-        for name in ("images", "labels", "masks")
+        for name in ("images", "labels", "masks", "boxes")
         if (value := getattr(asked, f"val_{name}")) is not None
     }
     if "train" in divided:

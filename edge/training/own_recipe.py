@@ -19,15 +19,14 @@ Table = Mapping[str, Any]
 
 NAME = "own"
 HOLDOUT = 0.1
-RESOLUTION = 224
 LONGEST_SIDE, SHORTEST_SIDE = 512, 64
 STEP, ATROUS_STEP = 8, 16
 """A segmenter's input and its crops, in pixels. Networks take any size from 64 on; of multiples of the output stride,
 crops and whole images lie alike under the positions of the logits (docs/deeplab.md)."""
 CROP = 0.8
 """Share of a segmenter's input, along both sides, that its training images have."""
-LEAST_STEPS, MOST_EPOCHS = 900, 200
-"""Of a segmenter's float phase: where there are few images, it sees them more often."""
+MOST_EPOCHS = 200
+"""Of a float phase that sees few images more often (`least_steps`)."""
 SYMMETRIC: Table = {"mean": [127.5] * 3, "std": [127.5] * 3}
 """Pixels to [-1, 1]: the networks of this product, and TensorFlow's."""
 COMPARES = frozenset({"keep", "patience"})
@@ -41,25 +40,39 @@ class TaskDefaults:
     Attributes:
         model: the network.
         geometry: how an image becomes its input.
-        whole_scenes: a place in the image matters: the input is as large as the images (`segmenter_size_hw`), training
-            sees crops of it, and few images are seen more often.
+        resolution: its input, height and width in pixels; None: as large as the images (`segmenter_size_hw`), and
+            training sees crops of it.
+        least_steps: of the float phase: where there are few images, they are seen more often.
     """
 
     model: str
     geometry: Table
-    whole_scenes: bool
+    resolution: int | None
+    least_steps: int = 0
+
+    @property
+    def whole_scenes(self) -> bool:
+        """Whether images are taken in their own size."""
+        return self.resolution is None
 
 
 DEFAULTS: Mapping[Task, TaskDefaults] = {
     "classify": TaskDefaults(
         model="mobilenet_v2",
         geometry={"interpolation": "bilinear", "fit": "crop", "crop_fraction": 0.875},
-        whole_scenes=False,
+        resolution=224,
     ),
     "segment": TaskDefaults(
         model="fast_scnn",
         geometry={"interpolation": "bilinear", "fit": "stretch", "crop_fraction": 1.0},
-        whole_scenes=True,
+        resolution=None,
+        least_steps=900,
+    ),
+    "detect": TaskDefaults(
+        model="mobilenet_v2_ssdlite",
+        geometry={"interpolation": "bilinear", "fit": "stretch", "crop_fraction": 1.0},
+        resolution=320,
+        least_steps=1200,
     ),
 }
 
@@ -204,14 +217,15 @@ def own_recipe(
         RecipeError: an override that does not hold.
     """
     if images.task not in DEFAULTS:
-        raise UsageError("there is nothing to learn from images alone: give class folders, --labels or --masks")
+        raise UsageError(
+            "there is nothing to learn from images alone: give class folders, --labels, --masks or --boxes"
+        )
     start: Start = "random" if weights is None else "pretrained"
     sections = TRAINING[start, images.task]
     train = dict(sections["train"])
     if images.independent:
         train |= INDEPENDENT[start]
-    if DEFAULTS[images.task].whole_scenes:
-        train["epochs"] = _epochs(train, images.count)
+    train["epochs"] = _epochs(train, images.count, DEFAULTS[images.task].least_steps)
     if weights is not None:
         train |= {"init": weights.path, "reset_head": True}
     qat = dict(sections["qat"])
@@ -254,10 +268,10 @@ def segmenter_size_hw(size_hw: tuple[int, int], step: int = STEP) -> tuple[int, 
     return height, width
 
 
-def _epochs(train: Table, count: int) -> int:
+def _epochs(train: Table, count: int, least_steps: int) -> int:
     """The table's epochs, or more where there are few images: each epoch has few steps then."""
     steps = max(1, count // int(train["batch_size"]))
-    return int(max(train["epochs"], min(MOST_EPOCHS, -(-LEAST_STEPS // steps))))
+    return int(max(train["epochs"], min(MOST_EPOCHS, -(-least_steps // steps))))
 
 
 def _step(model: str) -> int:
@@ -285,7 +299,7 @@ def _network(images: Images, defaults: Table, model: str | None, weights: Weight
         size_hw = segmenter_size_hw(images.size_hw or (LONGEST_SIDE, LONGEST_SIDE), _step(name))
         arguments.setdefault("resolution_hw", list(size_hw))
     else:
-        arguments.setdefault("resolution", RESOLUTION)
+        arguments.setdefault("resolution", DEFAULTS[images.task].resolution)
     return {"name": name, **arguments, "classes": images.classes}
 
 
@@ -298,7 +312,7 @@ def _takes(model: str, argument: str) -> bool:
 
 def _preprocess(model: Table, images: Images, weights: Weights | None) -> dict[str, Any]:
     """All of [preprocess] that follows; a file of weights that says nothing of mean and std leaves them out."""
-    size_hw = model.get("resolution_hw") or [model.get("resolution", RESOLUTION)] * 2
+    size_hw = model.get("resolution_hw") or [model.get("resolution")] * 2
     if not isinstance(size_hw, list) or len(size_hw) != 2:
         raise UsageError(f"--set model.resolution_hw={size_hw}: give [height, width]")
     height, width = size_hw

@@ -23,6 +23,8 @@ SHARES = (
     "miou",
     "boundary_miou",
     "pixel_accuracy",
+    "map",
+    "ap50",
 )  # of `val`
 
 

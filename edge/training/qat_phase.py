@@ -19,8 +19,8 @@ from edge.training.batches import Batch, Batches, Normalizer
 from edge.training.checkpoint import Checkpoint, restore_module
 from edge.training.float_phase import give_statistics, training_device, validated
 from edge.training.loop import Job
-from edge.training.losses import LOSSES, Losses
 from edge.training.network import load_tensors, prepared_module
+from edge.training.objectives import Objective, Trained, objective, outputs_of
 from edge.training.progress import Reporter
 from edge.training.versions import versions
 from edge.vision.pixels import resize
@@ -59,6 +59,8 @@ def qat_job(
         with_targets=qat.label_weight > 0,
     )
     normalize = Normalizer(recipe.preprocess)
+    shown = Trained(model=teacher, train=train, scores=parent.scores, device=device, on_targets=qat.label_weight > 0)
+    losses = objective(qat, shown)
     start = restore_module(parent).to(device)
     if without_statistics(start):
         if qat.freeze_batch_norm_epoch is None:
@@ -98,7 +100,7 @@ def qat_job(
         result_name=QAT_NAME,
         model=model,
         batches=batches,
-        loss=_Loss(qat, model, teacher, normalize, LOSSES[parent.scores], train, device),
+        loss=_Loss(qat, model, teacher, normalize, losses, device),
         begin=lambda: None,
         begin_epoch=lambda epoch: begin_epoch(model, qat, epoch),
         evaluate=evaluated,
@@ -141,31 +143,22 @@ class _Loss:
         model: nn.Module,
         teacher: nn.Module,
         normalize: Normalizer,
-        losses: Losses,
-        train: Split,
+        losses: Objective,
         device: torch.device,
     ) -> None:
         self.qat, self.model, self.teacher, self.normalize, self.device = qat, model, teacher, normalize, device
         self.losses = losses
-        weights = losses.weights(qat, train) if qat.label_weight > 0 else None
-        self.weights = weights.to(device) if weights is not None else None
 
     def __call__(self, batch: Batch) -> Tensor:
         """The loss of a batch."""
         images = self.normalize(batch.images.to(self.device))
-        logits = self.model(images)
+        outputs = outputs_of(self.model, images)
         loss = torch.zeros((), device=self.device)
         if batch.targets is not None:
-            loss = self.qat.label_weight * self.losses.label(
-                logits,
-                batch.targets.to(self.device),
-                weights=self.weights,
-                label_smoothing=self.qat.label_smoothing,
-                stride=self.qat.loss_stride,
-            )
+            loss = self.qat.label_weight * self.losses.from_targets(outputs, batch.targets.to(self.device))
         if self.qat.distillation_weight > 0:
             with torch.no_grad(), torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.qat.bf16):
-                target = self.teacher(images)
-            divergence = self.losses.distillation(logits, target, self.qat.temperature)
+                told = outputs_of(self.teacher, images)
+            divergence = self.losses.from_teacher(outputs, told, self.qat.temperature)
             loss = loss + self.qat.distillation_weight * divergence
         return loss

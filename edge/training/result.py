@@ -7,12 +7,12 @@ from edge.data.splits import Split
 from edge.evaluation.chance import chance_of, wilson_lower
 from edge.recipe.recipe import Phase
 
-SCORES = ("top1", "mean_average_precision", "miou")
+SCORES = ("top1", "mean_average_precision", "miou", "map")
 Entry = Mapping[str, Any]
 
 
 def score_of(metrics: Mapping[str, Any]) -> float:
-    """What evaluations are compared by, in [0, 1]: top-1, mean average precision or mean IoU; -1 without any."""
+    """What evaluations are compared by, in [0, 1]: the first of SCORES that they have; -1 without any."""
     return next((float(metrics[name]) for name in SCORES if metrics.get(name) is not None), -1.0)
 
 

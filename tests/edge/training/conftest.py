@@ -46,6 +46,17 @@ def segmenter_tree() -> dict[str, Any]:
     return tree
 
 
+def detector_tree() -> dict[str, Any]:
+    """SSDLite on MobileNetV1 0.25 at 96x96 for two classes, both phases; its data are `tests.support.box_scenes`."""
+    tree = classifier_tree()
+    tree["model"] = {"name": "mobilenet_v1_ssdlite", "classes": 2, "width": 0.25, "resolution": 96}
+    tree["preprocess"] |= {"height": 96, "width": 96}
+    phase = {"batch_size": 4, "optimizer": "adamw", "gradient_clip": 10.0}
+    tree["train"] = {**phase, "epochs": 2, "learning_rate": 0.01}
+    tree["qat"] = {**phase, "epochs": 1, "learning_rate": 0.001, "observe_batches": 2, "distillation_weight": 1.0}
+    return tree
+
+
 def changed(tree: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """A tree with keys replaced; None removes one."""
     for path, value in changes.items():

@@ -3,18 +3,26 @@
 import threading
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from edge.data.boxes import BoxArrays
 from edge.data.generated import generated_split
 from edge.data.splits import Sample, Split
 from edge.errors import UsageError
-from edge.recipe.recipe import Recipe
+from edge.recipe.recipe import Phase, Recipe
+from edge.recipe.recipe_file import parse_recipe
 from edge.training.batches import Batches, Normalizer
+from edge.training.box_matching import BoxBatch
 from edge.training.losses import NO_CLASS
-from edge.vision.pixels import normalize
+from edge.vision.detections import Detections, in_frame
+from edge.vision.pixels import normalize, resize
+from edge.vision.preprocess import Preprocess
+from tests.edge.training.conftest import detector_tree
+from tests.support.box_scenes import box_split
 
 
 def _batches(recipe: Recipe, split: Split | None = None, **changes: object) -> Batches:
@@ -43,8 +51,7 @@ def test_starting_in_the_middle_gives_the_same_rest(classifier: Callable[..., Re
     rest = list(_batches(classifier(), cache=False).epoch(4, start=1))
     assert len(rest) == 1
     assert torch.equal(whole[1].images, rest[0].images)
-    assert whole[1].targets is not None
-    assert rest[0].targets is not None
+    assert isinstance(whole[1].targets, torch.Tensor) and isinstance(rest[0].targets, torch.Tensor)
     assert torch.equal(whole[1].targets, rest[0].targets)
 
 
@@ -71,7 +78,7 @@ def test_void_becomes_no_class(segmenter: Callable[..., Recipe]) -> None:
     sample = Sample(name="a", image=lambda: np.zeros((64, 64, 3), np.uint8), target=lambda: mask)
     split = Split(samples=(sample,), task="segment", classes=("a", "b", "c"), ignore_index=9)
     batch = next(_batches(segmenter(), split, size_hw=(64, 64)).epoch(0))
-    assert batch.targets is not None
+    assert isinstance(batch.targets, torch.Tensor)
     assert batch.targets.dtype == torch.int64
     assert set(batch.targets.unique().tolist()) <= {2, NO_CLASS}
 
@@ -114,3 +121,60 @@ def test_the_cache_keeps_what_fits_and_decodes_the_rest_anew(classifier: Callabl
     again = [bounded.sample(0, index)[0] for index in range(8)]
     assert decoded == [*range(8), *range(3, 8)]
     assert all(np.array_equal(*pair) for pair in zip(first, again, strict=True))
+
+
+def _detector(fit: str = "stretch", **augment: Any) -> tuple[Preprocess, Phase]:
+    tree = detector_tree()
+    tree["preprocess"]["fit"] = fit
+    tree["train"]["augment"] = {"flip": 0.0, **augment}
+    recipe = parse_recipe(tree, "test")
+    return recipe.preprocess, recipe.train
+
+
+def _box_batches(split: Split, preprocess: Preprocess, phase: Phase, **options: Any) -> Batches:
+    return Batches(split, preprocess, phase, size_hw=(preprocess.height, preprocess.width), **options)
+
+
+def test_boxes_of_any_number_go_on_exactly_where_an_epoch_stopped() -> None:
+    """The last scene has none; zoom, cuts and flips follow from seed, epoch and sample alone."""
+    strong: dict[str, Any] = {"flip": 0.5, "expand": 2.0, "crop_overlaps": [0.0, 0.5], "brightness": 0.3}
+    preprocess, phase = _detector(**strong)
+    whole = list(_box_batches(box_split(9), preprocess, phase, workers=3).epoch(2))
+    rest = list(_box_batches(box_split(9), preprocess, phase, cache=False).epoch(2, start=1))
+    assert len(whole) == 2 and len(rest) == 1
+    assert torch.equal(whole[1].images, rest[0].images)
+    for first, second in ((whole[1], rest[0]),):
+        assert isinstance(first.targets, BoxBatch) and isinstance(second.targets, BoxBatch)
+        for name in ("boxes", "labels", "ignored"):
+            pairs = zip(getattr(first.targets, name), getattr(second.targets, name), strict=True)
+            assert all(torch.equal(one, other) for one, other in pairs)
+    counts = {len(boxes) for batch in whole for boxes in batch.targets.boxes}  # type: ignore[union-attr]
+    assert len(counts) > 1
+    images = _box_batches(box_split(9), preprocess, phase, with_targets=False).epoch(2, start=1)
+    alone = next(images)
+    assert alone.targets is None and torch.equal(alone.images, rest[0].images)
+
+
+@pytest.mark.parametrize("fit", ["stretch", "letterbox", "crop"])
+def test_unchanged_training_images_with_boxes_are_what_the_model_sees(fit: str) -> None:
+    """Pixels as `resize` gives them, within a grey level; boxes come back to the frame by the way of predictions."""
+    preprocess, phase = _detector(fit)
+    split = box_split(4, (96, 128))
+    for index in range(4):
+        image, target = _box_batches(split, preprocess, phase).sample(0, index)
+        assert np.abs(image.astype(int) - resize(split.image(index), preprocess)).max() <= 1
+        assert isinstance(target, BoxArrays)
+        shares = target.boxes / np.float32(preprocess.width)
+        found = Detections(boxes=shares, scores=np.ones(len(shares), np.float32), labels=target.labels)
+        back = in_frame(found, (96, 128), preprocess)
+        truth = split.boxes(index)
+        if fit == "crop":
+            centres = (truth.boxes[:, 0] + truth.boxes[:, 2]) / 2
+            seen = (centres >= 16) & (centres < 112)
+            truth = BoxArrays(
+                boxes=truth.boxes[seen].clip((16, 0, 16, 0), (112, 96, 112, 96)),
+                labels=truth.labels[seen],
+                ignored=truth.ignored[seen],
+            )
+        np.testing.assert_allclose(back.boxes, truth.boxes, atol=1e-3)
+        assert np.array_equal(back.labels, truth.labels)

@@ -7,12 +7,30 @@ import pytest
 import torch
 
 from edge.errors import UsageError
-from edge.training.box_matching import NO_BOX, box_targets, corners, encoded, matched, overlaps
+from edge.training.box_matching import (
+    IGNORED,
+    NO_BOX,
+    BoxBatch,
+    BoxTargets,
+    box_targets,
+    corners,
+    encoded,
+    matched,
+    overlaps,
+)
 from edge.vision.anchors import anchor_boxes, ssd_grid
 from edge.vision.box_coder import BoxCoder, decode_boxes
 
 ANCHORS = torch.from_numpy(anchor_boxes(ssd_grid([(6, 6), (3, 3), (2, 2), (1, 1)])))
 Box = tuple[float, float, float, float]
+
+
+def targets_of(
+    *images: tuple[torch.Tensor, torch.Tensor, list[bool]], size_hw: tuple[int, int] = (100, 200)
+) -> BoxTargets:
+    boxes, labels, ignored = zip(*images, strict=True)
+    flags = tuple(torch.tensor(each, dtype=torch.bool) for each in ignored)
+    return box_targets(BoxBatch(boxes=boxes, labels=labels, ignored=flags), ANCHORS, size_hw, BoxCoder())
 
 
 def random_boxes(seed: int, count: int) -> torch.Tensor:
@@ -101,8 +119,7 @@ def test_targets_of_a_batch_say_what_decodes_to_its_boxes() -> None:
     """Pixels of an input that is not square; an image without boxes is background alone."""
     pixels = torch.tensor([[10.0, 20.0, 70.0, 60.0], [100.0, 5.0, 150.0, 90.0]])
     labels = torch.tensor([3, 0])
-    size_hw = (100, 200)
-    found = box_targets([pixels, torch.zeros(0, 4)], [labels, labels[:0]], ANCHORS, size_hw, BoxCoder())
+    found = targets_of((pixels, labels, [False, False]), (torch.zeros(0, 4), labels[:0], []))
     assert found.codes.shape == (2, len(ANCHORS), 4) and found.columns.shape == (2, len(ANCHORS))
     assert not found.columns[1].any() and not found.codes[1].any()
     rows = found.columns[0].nonzero().flatten()
@@ -110,3 +127,21 @@ def test_targets_of_a_batch_say_what_decodes_to_its_boxes() -> None:
     boxes = decode_boxes(found.codes[0, rows].numpy(), ANCHORS[rows].numpy(), BoxCoder())
     for box, column in zip(boxes * np.array([200, 100, 200, 100]), found.columns[0, rows].tolist(), strict=True):
         np.testing.assert_allclose(box, pixels[labels.tolist().index(column - 1)].numpy(), atol=1e-3)
+
+
+def test_what_lies_in_an_ignored_box_learns_nothing_unless_a_box_is_there() -> None:
+    """Anchors of which half or more is in a crowd are neither background nor box; a box among them keeps its own."""
+    crowd, box = torch.tensor([0.0, 0, 89, 100]), torch.tensor([5.0, 5, 60, 45])
+    labels = torch.tensor([0, 1])
+    found = targets_of((torch.stack([crowd, box]), labels, [True, False]))
+    alone = targets_of((box[None], labels[1:], [False]))
+    whole = corners(ANCHORS)
+    shown = (whole[:, 2].clamp(max=0.445) - whole[:, 0].clamp(min=0)).clamp(min=0)  # of the crowd
+    tall = whole[:, 3].clamp(max=1) - whole[:, 1].clamp(min=0)
+    most = shown * tall >= 0.5 * ANCHORS[:, 2:].prod(dim=1)
+    assert torch.equal(found.columns[0] == IGNORED, most & (found.columns[0] != 2)) and most.any()
+    assert torch.equal(found.columns[0] == 2, alone.columns[0] == 2) and (found.columns[0] == 2).any()
+    assert torch.equal(found.codes, alone.codes)
+    right = corners(ANCHORS)[:, 0] >= 0.5
+    assert (found.columns[0, right] == alone.columns[0, right]).all()
+    assert not (found.columns == 1).any()

@@ -6,8 +6,14 @@ import pytest
 import torch
 
 from edge.errors import UsageError
-from edge.training.box_matching import BoxTargets
-from edge.training.detection_losses import code_loss, detection_loss, focal_loss, hard_negative_loss
+from edge.training.box_matching import IGNORED, BoxTargets
+from edge.training.detection_losses import (
+    code_loss,
+    detection_distillation_loss,
+    detection_loss,
+    focal_loss,
+    hard_negative_loss,
+)
 
 ANCHORS, COLUMNS = 40, 4
 
@@ -105,6 +111,38 @@ def test_a_batch_without_a_box_has_a_finite_loss_and_gradients() -> None:
         loss = detection_loss(codes, logits, targets, scores)
         loss.backward()
         assert torch.isfinite(loss) and torch.isfinite(logits.grad).all() and not codes.grad.any()
+
+
+@pytest.mark.parametrize("scores", ["hard_negatives", "focal"])
+def test_ignored_anchors_have_no_part_in_either_loss(scores: str) -> None:
+    codes, logits, targets = batch(6, (3, 5))
+    targets.columns[targets.columns == 0] = torch.where(
+        torch.arange(int((targets.columns == 0).sum())) % 4 == 0, IGNORED, 0
+    )
+    lost = targets.columns == IGNORED
+    logits.requires_grad_(True)
+    before = detection_loss(codes, logits, targets, scores)
+    before.backward()
+    assert lost.any() and not logits.grad[lost].any()
+    changed = torch.where(lost[:, :, None], logits.detach() + 50, logits.detach())
+    assert float(detection_loss(codes, changed, targets, scores)) == pytest.approx(float(before.detach()), rel=1e-6)
+
+
+def test_a_teacher_is_followed_where_it_sees_something() -> None:
+    """0 at the teacher itself; codes count by the teacher's probability; the divergence is each logit's yes and no."""
+    codes, logits, _ = batch(7, (2, 0))
+    assert float(detection_distillation_loss((codes, logits), (codes, logits), 2.0)) == pytest.approx(0, abs=1e-5)
+    moved = codes + 3.0
+    likely = torch.sigmoid(logits[:, :, 1:]).amax(dim=2)
+    found = float(detection_distillation_loss((moved, logits), (codes, logits), 1.0))
+    assert found == pytest.approx(4 * 2.5, rel=1e-5)  # |3| - 0.5 of each of four numbers, at every anchor alike
+    student = logits * 0.5
+    expected = 0.0
+    for given, told in zip(student.flatten().tolist(), logits.flatten().tolist(), strict=True):
+        p, q = 1 / (1 + math.exp(-told)), 1 / (1 + math.exp(-given))
+        expected += p * math.log(p / q) + (1 - p) * math.log((1 - p) / (1 - q))
+    found = float(detection_distillation_loss((codes, student), (codes, logits), 1.0))
+    assert found == pytest.approx(expected / float(likely.sum()), rel=1e-3)
 
 
 def test_what_does_not_fit_is_refused() -> None:
