@@ -17,6 +17,7 @@ EXTRAS: Mapping[str, str] = MappingProxyType(
     {
         "ai_edge_litert": "litert",
         "duckdb": "report",
+        "faster_coco_eval": "detection",
         "flatbuffers": "inspect",
         "jinja2": "report",
         "onnx": "inspect",

@@ -42,7 +42,7 @@ ENVIRONMENTS = {
     "modelopt_python": Environment(folder="modelopt"),
     "mediapipe_python": Environment(folder="mediapipe"),
     "ai_edge_quantizer_python": Environment(folder="ai-edge-quantizer"),
-    "faster_coco_eval_python": Environment(folder="faster-coco-eval"),
+    "pycocotools_python": Environment(folder="pycocotools"),
     "captum_python": Environment(folder="captum"),
     "onnx2tf_python": Environment(folder="onnx2tf"),
     "newer_python": Environment(folder="python3.13", optional=True),  # only where a Python 3.13 is found

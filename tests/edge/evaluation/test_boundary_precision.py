@@ -2,7 +2,6 @@
 
 import json
 import math
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +13,18 @@ from edge.evaluation.boundary_precision import boundary_average_precision
 from edge.evaluation.coco_masks import coco_mask
 
 KEYS = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
-PEER = """
-import json, sys
-from faster_coco_eval import COCO, COCOeval_faster
-truth = COCO(sys.argv[1])
-found = COCOeval_faster(truth, truth.loadRes(sys.argv[2]), "boundary", boundary_dilation_ratio=float(sys.argv[3]))
-found.evaluate()
-found.accumulate()
-found.summarize()
-print(json.dumps([float(value) for value in found.stats[:6]]))
-"""
-MASKS = """
-import json, sys
-from faster_coco_eval.core import mask
-asked = json.load(sys.stdin)
-drawn = [mask.decode(mask.segmToRle(segmentation, width, height)) for segmentation, height, width in asked]
-print(json.dumps([[int(value) for value in one.ravel()] for one in drawn]))
-"""
+
+pytestmark = pytest.mark.extra  # faster-coco-eval
+
+
+def theirs(truth: Path, results: Path, ratio: float) -> list[float]:
+    """What faster-coco-eval says for KEYS."""
+    from faster_coco_eval import COCO, COCOeval_faster
+
+    objects = COCO(truth)
+    found = COCOeval_faster(objects, objects.loadRes(results), "boundary", boundary_dilation_ratio=ratio)
+    found.run()
+    return [math.nan if value < 0 else float(value) for value in found.stats[:6]]
 
 
 def runs(mask: np.ndarray) -> dict[str, Any]:
@@ -101,32 +95,24 @@ def scenes(folder: Path, seed: int) -> tuple[Path, Path]:
 
 
 @pytest.mark.parametrize(("seed", "ratio"), [(0, 0.02), (1, 0.02), (2, 0.02), (3, 0.005)])
-def test_boundary_ap_equals_faster_coco_eval(
-    faster_coco_eval_python: str, tmp_path: Path, seed: int, ratio: float
-) -> None:
+def test_boundary_ap_equals_faster_coco_eval(tmp_path: Path, seed: int, ratio: float) -> None:
     truth, results = scenes(tmp_path, seed)
-    command = [faster_coco_eval_python, "-c", PEER, str(truth), str(results), str(ratio)]
-    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    theirs = json.loads(told.splitlines()[-1])
     ours = boundary_average_precision(truth, results, ratio)
     assert 0.01 < ours["ap"] < ours["ap50"] < 0.95
-    assert [ours[key] for key in KEYS] == pytest.approx(
-        [math.nan if value < 0 else value for value in theirs], nan_ok=True
-    )
+    assert [ours[key] for key in KEYS] == pytest.approx(theirs(truth, results, ratio), nan_ok=True)
 
 
-def test_polygons_are_drawn_as_faster_coco_eval_draws_them(faster_coco_eval_python: str) -> None:
+def test_polygons_are_drawn_as_faster_coco_eval_draws_them() -> None:
     """0 pixels differ, of polygons inside, across the image's edge and beyond it."""
+    from faster_coco_eval.core import mask
+
     rng = np.random.default_rng(0)
-    asked = []
     for _ in range(150):
         height, width = (int(value) for value in rng.integers(5, 60, 2))
         centre = rng.random(2) * (width, height) * 1.4 - (width * 0.2, height * 0.2)
-        asked.append(([star(rng, centre, float(rng.choice([2, 8, 30])))], height, width))
-    command = [faster_coco_eval_python, "-c", MASKS]
-    told = subprocess.run(command, input=json.dumps(asked), check=True, capture_output=True, text=True).stdout
-    for (segmentation, height, width), theirs in zip(asked, json.loads(told), strict=True):
-        assert coco_mask(segmentation, (height, width)).astype(int).ravel().tolist() == theirs
+        polygons = [star(rng, centre, float(rng.choice([2, 8, 30])))]
+        drawn = mask.decode(mask.segmToRle(polygons, width, height))
+        assert np.array_equal(coco_mask(polygons, (height, width)), drawn)
 
 
 def test_run_lengths_come_back_compressed_or_not() -> None:
