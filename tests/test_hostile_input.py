@@ -31,6 +31,7 @@ PLACES: dict[str, str] = {
     "eval images": "eval int8 --images {it} --labels labels.txt",
     "eval labels": "eval int8 --images images --labels {it}",
     "eval masks": "eval int8 --images images --masks {it}",
+    "eval boxes": "eval int8 --images images --boxes {it}",
     "eval classes": "eval int8 --images images --labels labels.txt --classes {it}",
     "quantize source": "quantize {it} --calibration generated:classify:train:4 -o {out}",
     "quantize card": "quantize float/model.onnx --card {it} --calibration generated:classify:train:4 -o {out}",

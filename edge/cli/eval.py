@@ -66,6 +66,7 @@ def command(
     images: str | None,
     labels: str | None,
     masks: str | None,
+    boxes: str | None,
     classes: str | None,
     skip_damaged: bool,
     samples: int | None,
@@ -98,7 +99,7 @@ def command(
         validation = None if opened.data is None else validation_split(_skipping(opened.data, skip_damaged))
         if validation is None:
             raise UsageError(
-                f"{subject}: names no validation split; give --split, or --images with --labels or --masks"
+                f"{subject}: names no validation split; give --split, or --images with --labels, --masks or --boxes"
             )
         if opened.data is not None and opened.data.holdout is not None:
             require_as_held_out(validation, opened.validated_on, subject)
@@ -108,10 +109,18 @@ def command(
         # A folder's labels are the model's own classes, unless a file says otherwise.
         names = classes or (opened.classes if images is not None else None)
         chosen = open_split(
-            split=named, images=images, labels=labels, masks=masks, classes=names, skip_damaged=skip_damaged
+            split=named,
+            images=images,
+            labels=labels,
+            masks=masks,
+            boxes=boxes,
+            classes=names,
+            skip_damaged=skip_damaged,
         )
     if not chosen.has_targets:
-        raise UsageError(f"{chosen.origin} has no labels; give --labels FILE, or --masks FOLDER for a segmenter")
+        raise UsageError(
+            f"{chosen.origin} has no labels; give --labels FILE, --masks FOLDER for a segmenter, --boxes for a detector"
+        )
     if chosen.task != opened.task:
         raise UsageError(f"{subject} is for '{opened.task}', {chosen.origin} for '{chosen.task}'")
     require_model_classes(chosen, opened.classes.names, str(subject), independent=opened.independent)

@@ -62,6 +62,7 @@ def command(
     images: str | None,
     labels: str | None,
     masks: str | None,
+    boxes: str | None,
     classes: str | None,
     skip_damaged: bool,
     samples: int | None,
@@ -82,8 +83,8 @@ def command(
         raise UsageError("give an IMAGE, or with --compare --images or --split; one of them")
     if several and other is None:
         raise UsageError("--images and --split are for --compare; give an IMAGE to explain")
-    if image is not None and (samples or labels or masks or classes or skip_damaged):
-        raise UsageError("-n, --labels, --masks, --classes and --skip-damaged are for --images or --split")
+    if image is not None and (samples or labels or masks or boxes or classes or skip_damaged):
+        raise UsageError("-n, --labels, --masks, --boxes, --classes and --skip-damaged are for --images or --split")
     if gates and (image is None or other is not None or class_name is not None or part is not None):
         raise UsageError("--gates is of the whole network on an IMAGE; omit --class, --pixel, --box and --compare")
     refuse_inputs("-o", out, images)
@@ -106,7 +107,15 @@ def command(
     compared = None if other is None else (explained, open_explained(other))
     method = Method(baseline=baseline, most_steps=max_steps)
     chosen = (
-        open_split(split=split, images=images, labels=labels, masks=masks, classes=classes, skip_damaged=skip_damaged)
+        open_split(
+            split=split,
+            images=images,
+            labels=labels,
+            masks=masks,
+            boxes=boxes,
+            classes=classes,
+            skip_damaged=skip_damaged,
+        )
         if several
         else None
     )

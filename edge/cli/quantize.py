@@ -23,6 +23,7 @@ from edge.cli.split_options import skip_damaged
 @click.option(
     "--labels", default=None, type=click.Path(path_type=Path), help="Label file of --images: takes the images it lists."
 )
+@click.option("--boxes", default=None, help="File or folder of boxes of --images: takes the images it is about.")
 @skip_damaged
 @click.option(
     "-n", "--samples", default=None, type=whole(1), help="Use this many images, evenly spread; all if omitted."
@@ -52,6 +53,7 @@ def command(
     calibration: str | None,
     images: Path | None,
     labels: Path | None,
+    boxes: str | None,
     skip_damaged: bool,
     samples: int | None,
     head: str | None,
@@ -86,7 +88,7 @@ def command(
     if calibration is None and images is None:
         raise UsageError("no calibration images: give --calibration SPLIT or --images FOLDER")
     split = open_split(
-        images=images, labels=labels, split=calibration, option="--calibration", skip_damaged=skip_damaged
+        images=images, labels=labels, boxes=boxes, split=calibration, option="--calibration", skip_damaged=skip_damaged
     )
     artifact = quantize_source(
         source,

@@ -46,6 +46,7 @@ def command(
     images: str | None,
     labels: str | None,
     masks: str | None,
+    boxes: str | None,
     classes: str | None,
     skip_damaged: bool,
     samples: int | None,
@@ -74,7 +75,7 @@ def command(
     for size_hw in sizes:  # all of them before the first is made
         sized(checkpoint, size_hw)
     chosen = _split(
-        checkpoint, source, samples, skip_damaged, split=split, images=images, labels=labels, masks=masks,
+        checkpoint, source, samples, skip_damaged, split=split, images=images, labels=labels, masks=masks, boxes=boxes,
         classes=classes,
     )  # fmt: skip
 
@@ -108,14 +109,18 @@ def _split(checkpoint: "Checkpoint", source: Path, samples: int | None, skip_dam
     if named["split"] is None and named["images"] is None:
         found = validation_split(checkpoint.recipe.data)
         if found is None:
-            raise UsageError(f"{source}: names no validation split; give --split, or --images with --labels or --masks")
+            raise UsageError(
+                f"{source}: names no validation split; give --split, or --images with --labels, --masks or --boxes"
+            )
         split = found
     else:
         # A folder's labels are the model's own classes, unless a file says otherwise.
         own: Any = model_classes(checkpoint.labels) if named["images"] is not None else None
         split = open_split(**{**named, "classes": named["classes"] or own}, skip_damaged=skip_damaged)
     if not split.has_targets:
-        raise UsageError(f"{split.origin} has no labels; give --labels FILE, or --masks FOLDER for a segmenter")
+        raise UsageError(
+            f"{split.origin} has no labels; give --labels FILE, --masks FOLDER for a segmenter, --boxes for a detector"
+        )
     if split.task != checkpoint.task:
         raise UsageError(f"{source} is for '{checkpoint.task}', {split.origin} for '{split.task}'")
     independent = checkpoint.scores == "independent"

@@ -122,12 +122,12 @@ def _request(artifact: Artifact, recorded: bool, **options: Any) -> "Request":
     recipe = recipe_thresholds(artifact.manifest.provenance.recipe, str(artifact.folder))
     limits = resolve(_asked(options), recipe)
     chosen = None
-    images, labels, masks, classes = (options[name] for name in ("images", "labels", "masks", "classes"))
-    if any(value is not None for value in (options["split"], images, labels, masks, classes)):
+    named = {name: options[name] for name in ("images", "labels", "masks", "boxes", "split")}
+    images, classes = named["images"], options["classes"]
+    if any(value is not None for value in (*named.values(), classes)):
         # A folder's labels are the model's own classes, unless a file says otherwise.
         names = classes or (model_classes(artifact.manifest.labels) if images is not None else None)
-        named = {name: options[name] for name in ("images", "labels", "masks", "split", "skip_damaged")}
-        chosen = open_split(**named, classes=names)
+        chosen = open_split(**named, classes=names, skip_damaged=options["skip_damaged"])
         if chosen.task not in ("images", artifact.manifest.task):
             task = artifact.manifest.task
             raise UsageError(f"{artifact.folder} is for '{task}', {chosen.origin} for '{chosen.task}'")

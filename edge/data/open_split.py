@@ -4,6 +4,7 @@
 --images FOLDER                       images alone (calibration, camera), or one folder per class
 --images FOLDER --labels FILE         classification: a class per image, or independent labels
 --images FOLDER --masks FOLDER        segmentation
+--images FOLDER --boxes FILE|FOLDER   detection: COCO JSON, Pascal VOC's XML, YOLO's text files
 --split FILE.split.json               a pinned split
 --split camvid:ROOT:val               also cityscapes:ROOT:val, voc:ROOT:val
 --split generated:classify:val        also generated:attributes:val (independent labels), generated:segment:train,
@@ -34,6 +35,7 @@ def open_split(
     images: str | Path | None = None,
     labels: str | Path | None = None,
     masks: str | Path | None = None,
+    boxes: str | Path | None = None,
     split: str | Path | None = None,
     classes: str | Path | ClassNames | None = None,
     option: str = "--split",
@@ -42,18 +44,20 @@ def open_split(
     """Open the split that a request names.
 
     Args:
-        images, labels, masks: folders and the label file, as in the module's table.
+        images, labels, masks, boxes: folders and files, as in the module's table.
         split: a pinned split file, or KIND:ROOT:PART.
         classes: a class file or names for `images`; a split brings its own.
         option: what the request calls `split`, for the messages.
         skip_damaged: of a recipe's split, which is looked at here: omit damaged images (`edge.data.damaged`).
 
-    Refused: both `images` and `split`, neither, `labels` or `masks` without `images`, both of them, an unknown kind.
+    Refused: both `images` and `split`, neither; `labels`, `masks` or `boxes` without `images`, more than one of them;
+    an unknown kind.
     """
     return open_plain_split(
         images=images,
         labels=labels,
         masks=masks,
+        boxes=boxes,
         split=split,
         classes=classes,
         option=option,

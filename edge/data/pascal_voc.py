@@ -4,8 +4,9 @@ from pathlib import Path
 
 from edge.data.class_table import Colour
 from edge.data.splits import Sample, Split
+from edge.data.voc_list import listed_names
 from edge.errors import DataError, UsageError, unknown_name
-from edge.files.bounded_file import folder_entries, is_dir, is_file, read_text
+from edge.files.bounded_file import folder_entries, is_dir, is_file
 
 VOC_CLASSES = (
     *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
@@ -13,7 +14,6 @@ VOC_CLASSES = (
 )
 VOID = 255
 """The contours and difficult objects, which no metric counts."""
-MAX_LIST_BYTES = 1 << 24
 
 
 def pascal_voc(root: Path, part: str) -> Split:
@@ -38,7 +38,7 @@ def pascal_voc(root: Path, part: str) -> Split:
         raise UsageError(f"{root}: {unknown_name('part', part, parts)}")
     masks = root / ("SegmentationClassAug" if part.endswith("aug") else "SegmentationClass")
     samples = []
-    for name in _names(listed):
+    for name in listed_names(listed):
         image, mask = root / "JPEGImages" / f"{name}.jpg", masks / f"{name}.png"
         for what, path in (("image", image), ("mask", mask)):
             if not is_file(path):
@@ -64,18 +64,3 @@ def voc_colour(index: int) -> Colour:
         channels[place % 3] |= (index >> place & 1) << (7 - place // 3)
     red, green, blue = channels
     return red, green, blue
-
-
-def _names(listed: Path) -> list[str]:
-    lines = read_text(listed, most_bytes=MAX_LIST_BYTES, what="list of images", error=DataError).splitlines()
-    names = []
-    for number, line in enumerate(lines, start=1):
-        name = line.strip()
-        if not name:
-            continue
-        if any(letter in name for letter in "/\\ \t") or name.startswith("."):
-            raise DataError(listed, f"line {number}: '{name}' is no name of an image; a list for segmentation has one")
-        names.append(name)
-    if not names:
-        raise DataError(listed, "lists no images")
-    return names

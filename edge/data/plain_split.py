@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from edge.data.class_names import ClassNames, read_class_names
+from edge.data.box_folder import box_folder
+from edge.data.class_names import ClassNames
 from edge.data.generated import generated_split
 from edge.data.image_folder import image_folder
 from edge.data.mask_folder import mask_folder
@@ -12,6 +13,7 @@ from edge.data.pascal_voc import pascal_voc
 from edge.data.scenes import camvid, cityscapes
 from edge.data.split_file import read_split
 from edge.data.splits import Split
+from edge.data.yolo_names import read_names
 from edge.errors import DataError, UsageError, unknown_name
 from edge.files.bounded_file import is_file
 
@@ -24,6 +26,7 @@ def open_plain_split(
     images: str | Path | None = None,
     labels: str | Path | None = None,
     masks: str | Path | None = None,
+    boxes: str | Path | None = None,
     split: str | Path | None = None,
     classes: str | Path | ClassNames | None = None,
     option: str = "--split",
@@ -32,15 +35,17 @@ def open_plain_split(
     """Open the split that a request names, in the words of `edge.data.open_split`.
 
     Args:
-        images, labels, masks: folders and the label file.
+        images, labels, masks, boxes: folders, the label file, and the file or folder of boxes.
         split: a pinned split file, or KIND:ROOT:PART.
         classes: a class file or names for `images`; a split brings its own.
         option: what the request calls `split`, for the messages.
         more_kinds: of `split`, beside those of this module.
 
-    Refused: both `images` and `split`, neither, `labels` or `masks` without `images`, both of them, an unknown kind.
+    Refused: both `images` and `split`, neither; `labels`, `masks` or `boxes` without `images`, more than one of them;
+    an unknown kind.
     """
-    given = {"labels": labels, "masks": masks, "classes": classes}
+    targets = {"labels": labels, "masks": masks, "boxes": boxes}
+    given = {**targets, "classes": classes}
     if split is not None:
         clash = [f"--{name}" for name, value in {"images": images, **given}.items() if value is not None]
         if clash:
@@ -49,13 +54,17 @@ def open_plain_split(
     if images is None:
         alone = [f"--{name}" for name, value in given.items() if value is not None]
         raise UsageError(f"{', '.join(alone)} without --images" if alone else "no data: give --images or " + option)
-    if labels is not None and masks is not None:
-        raise UsageError("--labels is for classification, --masks for segmentation: give one of them")
-    names = classes if isinstance(classes, ClassNames) or classes is None else read_class_names(Path(classes))
+    if sum(value is not None for value in targets.values()) > 1:
+        raise UsageError(
+            "--labels is for classification, --masks for segmentation, --boxes for detection: give one of them"
+        )
+    names = classes if isinstance(classes, ClassNames) or classes is None else read_names(Path(classes))
     if masks is not None:
         return mask_folder(Path(images), Path(masks), names)
     if names is not None and names.mask_table is not None and not isinstance(classes, ClassNames):
         raise DataError(str(classes), "numbers that are not 0, 1, 2, ... (void at the end) are for masks: give --masks")
+    if boxes is not None:
+        return box_folder(Path(images), Path(boxes), names)
     return image_folder(Path(images), Path(labels) if labels is not None else None, names)
 
 

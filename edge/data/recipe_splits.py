@@ -13,6 +13,7 @@ from edge.recipe.recipe import Data, SplitSource
 from edge.recipe.recipe_file import split_arguments
 
 PARTS = ("train", "val")
+_TASKS = {"labels": "classify", "masks": "segment", "boxes": "detect"}
 
 
 def recipe_splits(data: Data) -> tuple[Split, Split | None]:
@@ -52,7 +53,7 @@ def recipe_part(data: Data, part: str, where: str | Path) -> Split:
 
 
 def _opened(source: SplitSource, data: Data, like: Split | None = None) -> Split:
-    """A split. Class folders, label files and masks that name no classes have those of `like`."""
+    """A split. Class folders, label files, masks and boxes that name no classes have those of `like`."""
     arguments = split_arguments(source, data.root)
     if like is not None and like.task == _task(source) and _names_no_classes(source):
         arguments["classes"] = model_classes(labels_of(like))
@@ -68,7 +69,9 @@ def _names_no_classes(source: SplitSource) -> bool:
 
 
 def _task(source: SplitSource) -> str:
-    return "classify" if source.masks is None else "segment"
+    """The task of images with these targets; images alone are in class folders."""
+    given = source.model_dump(exclude_none=True)
+    return next((task for target, task in _TASKS.items() if target in given), "classify")
 
 
 def _usable(split: Split, data: Data) -> Split:

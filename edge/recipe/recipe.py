@@ -44,6 +44,7 @@ class SplitSource(Strict):
     images: str | None = None
     labels: str | None = None
     masks: str | None = None
+    boxes: str | None = None
     classes: str | None = None
 
     @model_validator(mode="before")
@@ -53,7 +54,7 @@ class SplitSource(Strict):
 
 
 class Data(Strict):
-    """The splits. A plain string is a split (`camvid:ROOT:val`); a table has `images` with `labels` or `masks`.
+    """The splits. A plain string is a split (`camvid:ROOT:val`); a table has `images` with their targets.
 
     In every value `${root}` stands for `root` and `${NAME}` for an environment variable that names a file or folder.
     Relative paths start at the working directory. `cache` keeps the training images decoded in memory.

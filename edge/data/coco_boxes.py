@@ -1,0 +1,147 @@
+"""Boxes of a COCO JSON file (Lin et al., ECCV 2014; cocodataset.org, "Data format", object detection).
+
+`bbox` is left, top, width, height in pixels, the edges of the box. Polygons and run lengths beside it are not looked
+at. Ids are whatever numbers or texts the file has, with gaps or without; classes are in the order of their ids.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from edge.data.box_paths import BoxPaths
+from edge.data.class_names import ClassNames
+from edge.data.given_boxes import GivenBox, GivenImage
+from edge.errors import DataError, unknown_name
+from edge.files.bounded_file import read_text
+
+MAX_BYTES = 1 << 30
+Id = int | str
+
+
+def read_coco(path: Path, images: BoxPaths, classes: ClassNames | None = None) -> tuple[list[GivenImage], list[str]]:
+    """The images of a file in its order, those without annotations too, and the class names.
+
+    Crowds (`iscrowd`) and what is marked `ignore` are ignored boxes.
+
+    Args:
+        classes: the classes, in this order; None: all categories of the file.
+
+    Refused (DataError): what is no COCO file of objects, an annotation of an image or category that is not there,
+    without `bbox`, or with text in it, a category that has boxes and is not among `classes`.
+    """
+    tree = _tree(path)
+    categories = {_id(path, where, row): _name(path, where, row) for where, row in _rows(path, tree, "categories")}
+    _refuse_twice(path, "categories", list(_ids(path, tree, "categories")))
+    names = tuple(categories[key] for key in sorted(categories, key=_order)) if classes is None else classes.names
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise DataError(path, f"two categories are named '{twice}'")
+    boxes: dict[Id, list[GivenBox]] = {key: [] for key in _ids(path, tree, "images")}
+    _refuse_twice(path, "images", list(_ids(path, tree, "images")))
+    for where, row in _rows(path, tree, "annotations"):
+        image, category = row.get("image_id"), row.get("category_id")
+        told = f"{where} (id {row['id']!r:.40})" if "id" in row else where
+        if not isinstance(image, Id) or image not in boxes:
+            raise DataError(path, f"{told}: image_id {image!r:.60} is not the id of an image")
+        if not isinstance(category, Id) or category not in categories:
+            raise DataError(path, f"{told}: category_id {category!r:.60} is not the id of a category")
+        if categories[category] not in names:
+            raise DataError(path, f"{told}: {unknown_name('class', categories[category], names)}")
+        left, top, width, height = _bbox(path, told, row)
+        boxes[image].append(
+            GivenBox(
+                where=told,
+                edges=(left, top, left + width, top + height),
+                label=names.index(categories[category]),
+                ignored=bool(row.get("iscrowd")) or bool(row.get("ignore")),
+            )
+        )
+    given = []
+    for where, row in _rows(path, tree, "images"):
+        name = row.get("file_name")
+        if not isinstance(name, str) or not name:
+            raise DataError(path, f"{where}: file_name {name!r:.60} is no name of a file")
+        if (found := images.find(path, where, name)) is not None:
+            size = _size(path, where, row)
+            given.append(GivenImage(file=path, path=found, size_wh=size, boxes=tuple(boxes[row["id"]])))
+    if not given and not images.missing:
+        raise DataError(path, "has no images")
+    return given, list(names)
+
+
+def _tree(path: Path) -> Mapping[str, Any]:
+    text = read_text(path, most_bytes=MAX_BYTES, what="file of boxes", error=DataError)
+    try:
+        tree = json.loads(text)
+    except RecursionError:
+        raise DataError(path, "is nested too deep") from None
+    except ValueError as error:
+        raise DataError(path, f"is not JSON: {error}") from None
+    if isinstance(tree, list):
+        raise DataError(path, "is a list: what a detector found, not what is there; COCO's file of objects is needed")
+    keys = ("images", "annotations", "categories")
+    lacking = [key for key in keys if not isinstance(tree, dict) or not isinstance(tree.get(key), list)]
+    if lacking:
+        raise DataError(path, f"has no list '{lacking[0]}'; COCO's file of objects has {', '.join(keys)}")
+    found: Mapping[str, Any] = tree
+    return found
+
+
+def _rows(path: Path, tree: Mapping[str, Any], key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for index, row in enumerate(tree[key]):
+        if not isinstance(row, dict):
+            raise DataError(path, f"{key}[{index}]: {row!r:.60} is no object")
+        yield f"{key}[{index}]", row
+
+
+def _ids(path: Path, tree: Mapping[str, Any], key: str) -> Iterator[Id]:
+    for where, row in _rows(path, tree, key):
+        yield _id(path, where, row)
+
+
+def _id(path: Path, where: str, row: Mapping[str, Any]) -> Id:
+    found = row.get("id")
+    if not isinstance(found, Id) or isinstance(found, bool):
+        raise DataError(path, f"{where}: id {found!r:.60} is neither a whole number nor a text")
+    return found
+
+
+def _name(path: Path, where: str, row: Mapping[str, Any]) -> str:
+    found = row.get("name")
+    if not isinstance(found, str) or not found:
+        raise DataError(path, f"{where}: name {found!r:.60} is no name")
+    return found
+
+
+def _refuse_twice(path: Path, key: str, ids: list[Id]) -> None:
+    if len(set(ids)) != len(ids):
+        seen: set[Id] = set()
+        twice = next(found for found in ids if found in seen or seen.add(found))  # type: ignore[func-returns-value]
+        raise DataError(path, f"two of its {key} have the id {twice!r}")
+
+
+def _order(key: Id) -> tuple[bool, int, str]:
+    return (True, 0, key) if isinstance(key, str) else (False, key, "")
+
+
+def _bbox(path: Path, where: str, row: Mapping[str, Any]) -> tuple[float, float, float, float]:
+    found = row.get("bbox")
+    if not isinstance(found, list):
+        raise DataError(path, f"{where}: bbox {found!r:.60}; expected [left, top, width, height]")
+    if len(found) != 4 or any(isinstance(value, bool) or not isinstance(value, int | float) for value in found):
+        raise DataError(path, f"{where}: bbox {json.dumps(found):.80}; expected four numbers, left, top, width, height")
+    try:
+        left, top, width, height = (float(value) for value in found)
+    except OverflowError:
+        raise DataError(path, f"{where}: bbox {json.dumps(found)[:80]}: not numbers of pixels") from None
+    return left, top, width, height
+
+
+def _size(path: Path, where: str, row: Mapping[str, Any]) -> tuple[int, int] | None:
+    said = row.get("width"), row.get("height")
+    if said in ((None, None), (0, 0)):
+        return None
+    width, height = (int(value) if isinstance(value, float) and value.is_integer() else value for value in said)
+    if not isinstance(width, int) or not isinstance(height, int):
+        raise DataError(path, f"{where}: width {said[0]!r:.40} and height {said[1]!r:.40}; expected whole numbers")
+    return width, height
