@@ -15,23 +15,30 @@ from converters.convert.heads import TASK_HEADS, append_head
 from converters.convert.opened_checkpoint import open_checkpoint
 from converters.convert.options import PLAIN, ConvertOptions, refuse_input_size
 from converters.packaging.output_meaning import Said, named_classes
-from converters.packaging.package import Description, checked_output, precision_of, refuse_other_folder
+from converters.packaging.package import Description, checked_outputs, precision_of, refuse_other_folder
 from converters.packaging.provenance import provenance
 from edge.artifact.card import Card, read_card
+from edge.artifact.detection import Detection, detection_of
 from edge.artifact.manifest import Artifact, DerivedRange, QuantizationInfo, file_sha256
+from edge.artifact.model_file import Scores
 from edge.artifact.scheme import Scheme
 from edge.data.scene import scene
-from edge.errors import FileError, UsageError
+from edge.errors import FileError, UsageError, unknown_name
 from edge.files.bounded_file import check_file, is_file
 from edge.graph.analyses.output_meaning import proof_of
 from edge.graph.graph import Graph
 from edge.graph.importers.onnx.parsing.file import model_sha256
 from edge.training.checkpoint import Checkpoint
+from edge.training.network import float_module
+from edge.vision.box_coder import BoxCoder
+from edge.vision.detections import Selection
 from edge.vision.pixels import resize
 from edge.vision.preprocess import Preprocess
 
 SELFTEST_SAMPLES = 3
 SELFTEST_FRAME_HW = (360, 480)
+SCORES_OF_ANCHORS: Scores = "independent"
+"""Of a detector that was trained here: its loss takes a sigmoid of every score."""
 
 
 def convert_source(source: Path, folder: Path, options: ConvertOptions = PLAIN) -> Artifact:
@@ -73,9 +80,13 @@ def _load_checkpoint(source: Path, folder: Path, options: ConvertOptions) -> tup
     task = checkpoint.task
     heads = TASK_HEADS.get(task)
     if head is not None and not heads:
-        raise UsageError(f"--head {head}: only a segmenter has one, and {source} is a classifier")
-    chosen: Any = (head or checkpoint.recipe.export.head or "logits") if heads else None
+        raise UsageError(f"--head {head}: only a segmenter or a detector has one, and {source} is a classifier")
+    chosen: Any = (head or checkpoint.recipe.export.head or heads[0]) if heads else None
+    if heads and chosen not in heads:
+        raise UsageError(unknown_name("head", str(chosen), heads))
     graph = export_checkpoint(checkpoint, head=chosen or "logits")
+    detection = detection_of_checkpoint(checkpoint)
+    scores = checkpoint.scores if detection is None else SCORES_OF_ANCHORS
     parent = find_parent(checkpoint, source)
     quantization = QuantizationInfo(method="none")
     if checkpoint.kind == "qat":
@@ -96,8 +107,15 @@ def _load_checkpoint(source: Path, folder: Path, options: ConvertOptions) -> tup
             parent=parent,
             parent_sha256=checkpoint.parent_sha256 if checkpoint.kind == "qat" else checkpoint.sha256,
         ),
-        said=Said(values="logits", scores=checkpoint.scores),  # what the losses are of
+        said=Said(values="logits", scores=scores),  # what the losses are of
+        detection=detection,
     )
+
+
+def detection_of_checkpoint(checkpoint: Checkpoint) -> Detection | None:
+    """How its outputs become boxes: by the anchors of its network; None of one that has none."""
+    grid = getattr(float_module(checkpoint.recipe), "anchors", None)
+    return None if grid is None else detection_of(grid, BoxCoder(), Selection())
 
 
 def _qat_facts(checkpoint: Checkpoint, calibration: Calibration | None) -> QuantizationInfo:
@@ -151,7 +169,7 @@ def _load_onnx(source: Path, folder: Path, options: ConvertOptions) -> tuple[Gra
         ),
         said=Said(values=card.values, scores=card.scores),
     )
-    output = checked_output(graph, description)
+    output = checked_outputs(graph, description)[0]
     # Proved by the graph as it came: an operator at its end may be written as others, which prove less.
     values: Any = None if output.meaning == "class_map" else output.meaning
     said = Said(values=values, scores=output.scores)

@@ -1,4 +1,4 @@
-"""What a segmenter ends in: logits or a class map, at the network's own resolution or at full size."""
+"""What a segmenter ends in, logits or a class map, at the network's own resolution or at full size; and a detector."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -7,7 +7,9 @@ from edge.errors import UsageError, unknown_name
 from edge.graph.graph import Graph, Operator, Tensor, channel_axis
 
 HEADS = ("logits", "full_logits", "class_map", "full")
-TASK_HEADS: Mapping[str, tuple[str, ...]] = {"classify": (), "segment": HEADS}  # what a task's model can end in
+RAW = "raw"
+TASK_HEADS: Mapping[str, tuple[str, ...]] = {"classify": (), "segment": HEADS, "detect": (RAW,)}
+"""What a task's model can end in; the first where nothing else is asked for. `raw`: box codes and scores."""
 
 
 def append_head(graph: Graph, head: str) -> Graph:
@@ -15,16 +17,16 @@ def append_head(graph: Graph, head: str) -> Graph:
 
     Args:
         graph: float32 or int8, either layout.
-        head: `logits` changes nothing; `class_map` appends an arg-max over classes; `full` first resizes the logits
-            bilinearly (half-pixel centres, same quantization parameters) to the size of the input; `full_logits` ends
-            there. Class maps are int32 (n, h, w); ties go to the lower class.
+        head: `logits` changes nothing, nor does a detector's `raw`; `class_map` appends an arg-max over classes; `full`
+            first resizes the logits bilinearly (half-pixel centres, same quantization parameters) to the size of the
+            input; `full_logits` ends there. Class maps are int32 (n, h, w); ties go to the lower class.
 
     Raises:
         UsageError: an unknown head, or a graph that does not end in one 4-D tensor.
     """
-    if head not in HEADS:
+    if head not in (*HEADS, RAW):
         raise UsageError(unknown_name("head", head, HEADS))
-    if head == "logits":
+    if head in ("logits", RAW):
         return graph
     if len(graph.outputs) != 1 or len(graph.tensors[graph.outputs[0]].shape) != 4:
         raise UsageError(f"head '{head}' needs a model that ends in one 4-D tensor of logits")

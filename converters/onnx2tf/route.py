@@ -22,7 +22,7 @@ from converters.packaging.output_meaning import Said, named_classes
 from converters.packaging.package import (
     Description,
     ModelFiles,
-    checked_output,
+    checked_outputs,
     described,
     model_file,
     refuse_other_folder,
@@ -118,7 +118,7 @@ def _source(source: Path, folder: Path, options: ConvertOptions) -> tuple[FloatS
         said=Said(values=card.values, scores=card.scores),
     )
     given = float_source(source)
-    labels = named_classes(card.labels, card.task, checked_output(read_onnx(given.data), description))
+    labels = named_classes(card.labels, card.task, checked_outputs(read_onnx(given.data), description)[0])
     description = replace(description, labels=labels)
     if given.notes:  # quantized: it is no float parent
         description = replace(description, provenance=provenance(source=source, folder=folder))
@@ -154,15 +154,15 @@ def _check(
     check_signature(source, graph)
     session = open_session("litert", written(work, "model.tflite", made.tflite))
     expected = _outputs(source, in_layout(normalize(pixels, preprocess), "nchw"))
-    output = checked_output(read_onnx(given.data), description)
-    entry = model_file("model.tflite", made.tflite, graph, description, output)
+    outputs = checked_outputs(read_onnx(given.data), description)
+    entry = model_file("model.tflite", made.tflite, graph, description, outputs)
     found = _outputs(session, model_input(pixels, entry, preprocess))
     real = [dequantize(array, port.scale, port.zero_point) for array, port in zip(found, session.outputs, strict=True)]
     said = check_values([as_nhwc(array).astype(np.float32) for array in expected], real, quantized=quantized)
     notes = [said, _float_note(graph)]
     if quantized:
         notes.append("the integers are onnx2tf's choice: no parameter is the source's, no output is promised exactly")
-    tflite = described(made.tflite, description, output)
+    tflite = described(made.tflite, description, outputs)
     onnx_name = "source.onnx" if quantized else "model.onnx"
     # A float file is held to the source's answers, a quantized one to its own here: there is no other exact statement.
     of_file = found if quantized else [as_nhwc(array).astype(array.dtype) for array in expected]
@@ -218,11 +218,11 @@ def _package(
     quantized = description.quantization.method == PTQ
     onnx_name = "source.onnx" if quantized else "model.onnx"
     source = read_onnx(given.data)
-    output = checked_output(source, description)
+    told = checked_outputs(source, description)
     contents = {"model.tflite": checked.tflite, onnx_name: given.data}
     files = (
-        model_file("model.tflite", checked.tflite, checked.graph, description, output),
-        model_file(onnx_name, given.data, source, description, output),
+        model_file("model.tflite", checked.tflite, checked.graph, description, told),
+        model_file(onnx_name, given.data, source, description, told),
     )
     model = ModelFiles(
         precision="int8" if quantized else "float32",

@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +12,7 @@ import numpy as np
 from converters.onnx.file import onnx_bytes
 from converters.onnxruntime.form import onnxruntime_form
 from converters.packaging.integer_only import require_integer_only
-from converters.packaging.metadata import with_metadata
+from converters.packaging.metadata import SCORES_NAMES, with_metadata
 from converters.packaging.output_meaning import NOTHING_SAID, WAY_OUT, Said, output_meaning
 from converters.packaging.stored_weights import Form, onnx_with_stored_weights, tflite_with_stored_weights
 from converters.passes.layout.nhwc import to_nhwc
@@ -20,12 +20,14 @@ from converters.passes.legalize import legalize
 from converters.passes.tie_parameters import tie_parameters
 from converters.passes.uint8_boundaries import uint8_boundaries
 from converters.tflite.writer import tflite_bytes
+from edge.artifact.detection import Detection, detection_problem
 from edge.artifact.manifest import (
     MANIFEST_NAME,
     SCHEMA_VERSION,
     SELFTEST_NAME,
     Artifact,
     Cost,
+    Head,
     Manifest,
     Provenance,
     QuantizationInfo,
@@ -49,6 +51,10 @@ from edge.vision.preprocess import Preprocess
 
 Precision = Literal["int8", "int16x8", "float32"]
 LAYOUTS = {2: "nc", 3: "nhw"}
+ANCHORED = "nac"
+"""(1, anchors, values) of a detector, in either layout of the file."""
+Told = tuple[TensorInfo, ...]
+"""What every output means, in their order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +62,8 @@ class Description:
     """What a graph cannot say about itself.
 
     Attributes:
-        head: what a segmenter ends in; None for other tasks.
+        head: what a segmenter or a detector ends in; None for other tasks.
+        detection: how a detector's outputs become boxes; None for other tasks.
         quantization: how its integers came to be, for the manifest.
         io: `uint8` gives the INT8 TFLite file pixels as its input and uint8 outputs, see `uint8_boundaries`.
         keep_nchw_io: the TFLite file's rank-4 inputs and outputs stay NCHW.
@@ -66,7 +73,7 @@ class Description:
 
     name: str
     task: Task
-    head: Literal["logits", "full_logits", "class_map", "full"] | None
+    head: Head | None
     preprocess: Preprocess
     labels: Labels
     quantization: QuantizationInfo
@@ -75,6 +82,7 @@ class Description:
     keep_nchw_io: bool = False
     weights: Form | None = None
     said: Said = NOTHING_SAID
+    detection: Detection | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +127,7 @@ def write_model_files(graph: Graph, description: Description, *, allow_float: fr
 
     Raises:
         UnsupportedError: an operator would stay in float and is not allowed to; or cannot be written.
-        UsageError: the model is none that a predictor could predict with; see `checked_output`.
+        UsageError: the model is none that a predictor could predict with; see `checked_outputs`.
     """
     precision = precision_of(graph)
     source = onnx_bytes(legalize(tie_parameters(graph)))
@@ -128,7 +136,7 @@ def write_model_files(graph: Graph, description: Description, *, allow_float: fr
             raise UsageError(f"--weights {description.weights} is for float models; this one is {precision}")
         source = onnx_with_stored_weights(source, description.weights)
     read = read_onnx(source)
-    output = checked_output(read, description)
+    outputs = checked_outputs(read, description)
     nhwc = to_nhwc(read, keep_nchw_io=description.keep_nchw_io)
     if precision != "float32":
         require_integer_only(nhwc, allowed=allow_float)
@@ -139,14 +147,14 @@ def write_model_files(graph: Graph, description: Description, *, allow_float: fr
     tflite = tflite_bytes(nhwc, description=f"edge-deploy {precision}")
     if description.weights is not None:
         tflite = tflite_with_stored_weights(tflite, description.weights)
-    tflite = described(tflite, description, output)
+    tflite = described(tflite, description, outputs)
     contents = {"model.tflite": tflite, "model.onnx": source}
     if precision == "int8":
         contents = {"model.tflite": tflite, "model.onnx": onnxruntime_form(read), "source.onnx": source}
     in_tflite = read_tflite(tflite)
     graphs = {"model.tflite": in_tflite, "source.onnx": read}
     graphs["model.onnx"] = read_onnx(contents["model.onnx"]) if precision == "int8" else read
-    files = tuple(model_file(name, data, graphs[name], description, output) for name, data in contents.items())
+    files = tuple(model_file(name, data, graphs[name], description, outputs) for name, data in contents.items())
     cost = written_cost(nhwc, in_tflite)
     return ModelFiles(precision=precision, contents=contents, files=files, graph=read, cost=cost)
 
@@ -161,14 +169,14 @@ def written_cost(network: Graph, file: Graph) -> Cost:
     return cost_of(file).model_copy(update=own)
 
 
-def described(tflite: bytes, description: Description, output: TensorInfo) -> bytes:
+def described(tflite: bytes, description: Description, outputs: Told) -> bytes:
     """The file with metadata in it, where a task library can read it. Refuses (UsageError) names it cannot hold.
 
     Args:
-        output: what the output means; see `checked_output`.
+        outputs: what they mean; see `checked_outputs`.
     """
-    entry = model_file("model.tflite", tflite, read_tflite(tflite), description, output)
-    if not description.labels.names or description.keep_nchw_io:
+    entry = model_file("model.tflite", tflite, read_tflite(tflite), description, outputs)
+    if not description.labels.names or description.keep_nchw_io or description.task not in SCORES_NAMES:
         return tflite
     return with_metadata(
         tflite,
@@ -180,13 +188,36 @@ def described(tflite: bytes, description: Description, output: TensorInfo) -> by
     )
 
 
-def checked_output(graph: Graph, description: Description) -> TensorInfo:
-    """What the only output of an NCHW graph means, held to the task before anything is written.
+def checked_outputs(graph: Graph, description: Description) -> Told:
+    """What the outputs of an NCHW graph mean, held to the task before anything is written.
 
     Raises:
-        UsageError: several inputs or outputs, an output that is none of the task, class names that are not as many
-            as the scores, or scores of which nothing says what they are.
+        UsageError: several inputs, or outputs of another number than the task's or none of the task's, class names that
+            are not as many as the scores, or scores of which nothing says what they are.
     """
+    return CHECKS[description.task](graph, description)
+
+
+def _box_heads(graph: Graph, description: Description) -> Told:
+    """Box codes, and scores: raw heads of a detector."""
+    if len(graph.inputs) != 1 or len(graph.outputs) != 2:
+        raise UsageError(
+            f"{len(graph.inputs)} inputs and {len(graph.outputs)} outputs ({', '.join(graph.outputs)}); a detector has "
+            f"one input, and two outputs, box codes and scores; {WAY_OUT}"
+        )
+    said, (codes, scores) = description.said, (graph.tensors[name] for name in graph.outputs)
+    told = (
+        _tensor_info(codes, "nchw", "box_codes", None).model_copy(update={"layout": ANCHORED}),
+        _tensor_info(scores, "nchw", said.values or "logits", None).model_copy(
+            update={"layout": ANCHORED, "scores": said.scores}
+        ),
+    )
+    if problem := detection_problem(description.detection, len(description.labels.names), told):
+        raise UsageError(f"{problem}; {WAY_OUT}")
+    return told
+
+
+def _one_output(graph: Graph, description: Description) -> Told:
     task, names = description.task, len(description.labels.names)
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:
         raise UsageError(
@@ -206,11 +237,18 @@ def checked_output(graph: Graph, description: Description) -> TensorInfo:
             f"{names} class names for a model with {count} scores; "
             "names come from the card, or from the labelled split that a checkpoint was trained or evaluated on"
         )
-    return shown.model_copy(update={"meaning": meaning, "scores": scores})
+    return (shown.model_copy(update={"meaning": meaning, "scores": scores}),)
 
 
-def model_file(name: str, data: bytes, graph: Graph, description: Description, output: TensorInfo) -> ModelFile:
-    """The manifest's entry for a file's bytes and their graph; `output` says what the output means.
+CHECKS: Mapping[str, Callable[[Graph, Description], Told]] = {
+    "classify": _one_output,
+    "segment": _one_output,
+    "detect": _box_heads,
+}
+
+
+def model_file(name: str, data: bytes, graph: Graph, description: Description, outputs: Told) -> ModelFile:
+    """The manifest's entry for a file's bytes and their graph; `outputs` says what its outputs mean.
 
     Raises:
         UsageError: a predictor could not predict with such a file.
@@ -225,9 +263,14 @@ def model_file(name: str, data: bytes, graph: Graph, description: Description, o
         size_bytes=len(data),
         format_version=_opset(data) if onnx else 3,
         inputs=tuple(_tensor_info(graph.tensors[tensor], layout, "image", None) for tensor in graph.inputs),
-        outputs=tuple(_output_info(graph, tensor, layout, description, output) for tensor in graph.outputs),
+        outputs=tuple(
+            _output_info(graph, tensor, layout, description, output)
+            for tensor, output in zip(graph.outputs, outputs, strict=True)
+        ),
     )
-    if problem := form_problem(description.task, description.labels, description.preprocess, file):
+    if problem := form_problem(
+        description.task, description.labels, description.preprocess, file, description.detection
+    ):
         raise UsageError(f"{problem}; {WAY_OUT}")
     return file
 
@@ -241,7 +284,8 @@ def _opset(data: bytes) -> int:
 
 def _output_info(graph: Graph, name: str, layout: Layout, description: Description, output: TensorInfo) -> TensorInfo:
     stride = None
-    if OUTPUT_FORMS[description.task].per_cell and len(graph.tensors[name].shape) > 2:
+    form = OUTPUT_FORMS.get(description.task)
+    if form is not None and form.per_cell and len(graph.tensors[name].shape) > 2:
         # (n, h, w) class maps and NHWC logits have the height at axis 1, NCHW logits at axis 2
         shape = graph.tensors[name].shape
         rows = shape[2] if layout == "nchw" and len(shape) == 4 else shape[1]
@@ -252,7 +296,8 @@ def _output_info(graph: Graph, name: str, layout: Layout, description: Descripti
             )
         stride = round(height / rows)
     told = _tensor_info(graph.tensors[name], layout, output.meaning, stride)
-    return told.model_copy(update={"scores": output.scores})
+    layout_too = {"layout": ANCHORED} if output.layout == ANCHORED else {}
+    return told.model_copy(update={"scores": output.scores, **layout_too})
 
 
 def _tensor_info(tensor: Tensor, layout: Layout, meaning: Any, stride: int | None) -> TensorInfo:
@@ -311,6 +356,7 @@ def write_artifact(
         files=written.files,
         preprocess=description.preprocess,
         labels=description.labels,
+        detection=description.detection,
         quantization=description.quantization,
         cost=written.cost,
         provenance=description.provenance,

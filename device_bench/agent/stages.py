@@ -16,6 +16,7 @@ from edge.errors import EngineError
 from edge.port import DescribedPort, Port
 from edge.tasks.table import TASKS
 from edge.tasks.task import ModelFacts
+from edge.vision.detector import detector_of
 from edge.vision.encoding import input_encoder
 from edge.vision.pixels import Geometry, Pixels, resize
 
@@ -33,7 +34,7 @@ def stages(spec: Mapping[str, Any], jpeg: bytes, session: Session, clock: Clock)
 
     Args:
         spec: `preprocess`, `input`, `outputs` (a `DescribedPort` each, without the shape), `told` (the outputs'
-            places), `task`, `classes`.
+            places), `task`, `classes`, `detection` (a manifest's section, or None).
 
     Raises:
         EngineError: the picture does not decode.
@@ -46,7 +47,8 @@ def stages(spec: Mapping[str, Any], jpeg: bytes, session: Session, clock: Clock)
     task, names = TASKS[spec["task"]], tuple(str(index) for index in range(spec["classes"]))
     told = [int(place) for place in spec["told"]]
     outputs = tuple(_described(one, session.outputs[place]) for one, place in zip(spec["outputs"], told, strict=True))
-    facts = ModelFacts(outputs=outputs, names=names, preprocess=model_order)
+    detector = None if spec["detection"] is None else detector_of(spec["detection"])
+    facts = ModelFacts(outputs=outputs, names=names, preprocess=model_order, detection=detector)
     encoded = np.frombuffer(jpeg, np.uint8)
     first = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
     if first is None:

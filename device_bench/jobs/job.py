@@ -176,6 +176,7 @@ def _end_to_end(subject: Subject, jpeg: bytes | None, files: dict[str, Path | by
         return {"missing": "a bare model file does not say how a picture becomes its input"}
     if artifact.manifest.task not in TASKS:
         return {"missing": f"a {artifact.manifest.task} model has no stages yet"}
+    detection = artifact.manifest.detection
     picture = _own_picture(artifact) if jpeg is None else jpeg
     return {
         "jpeg_sha256": _add(files, picture, "jpg"),
@@ -185,6 +186,7 @@ def _end_to_end(subject: Subject, jpeg: bytes | None, files: dict[str, Path | by
         "told": list(file.told),
         "task": artifact.manifest.task,
         "classes": len(artifact.manifest.labels.names),
+        "detection": None if detection is None else detection.model_dump(mode="json"),
     }
 
 

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from edge.artifact.detection import Detection
 from edge.artifact.model_file import Labels, ModelFile, Part, Scale, Sha256, Text
 from edge.artifact.output_form import OUTPUT_FORMS, form_problem, score_count
 from edge.errors import ArtifactError
@@ -32,6 +33,7 @@ MAX_MANIFEST_BYTES = 16 * 1024 * 1024
 MAX_SELFTEST_BYTES = 2**31
 
 Task = Literal["classify", "segment", "detect"]
+Head = Literal["logits", "full_logits", "class_map", "full", "raw"]
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 NotNegative = Annotated[float, Field(ge=0)]
 Side = Annotated[int, Field(ge=1, le=16384)]
@@ -138,17 +140,19 @@ class Selftest(Part):
 class Manifest(Part):
     """Everything about an artifact.
 
-    `precision`: int16x8 is int16 activations with int8 weights; `head` says what a segmenter ends in.
+    `precision`: int16x8 is int16 activations with int8 weights; `head` says what a segmenter or a detector ends in;
+    `detection` says how a detector's outputs become boxes.
     """
 
     schema_version: Literal[2]
     name: Annotated[str, Field(min_length=1, max_length=255)]
     task: Task
-    head: Literal["logits", "full_logits", "class_map", "full"] | None = None
+    head: Head | None = None
     precision: Literal["int8", "int16x8", "float32"]
     files: Annotated[tuple[ModelFile, ...], Field(max_length=64)]
     preprocess: Preprocess
     labels: Labels
+    detection: Detection | None = None
     quantization: QuantizationInfo
     cost: Cost
     accuracy: tuple[Accuracy, ...] = ()
@@ -163,10 +167,10 @@ class Manifest(Part):
             raise ValueError("two files of the same name")
         if not any(file.role == "run" for file in self.files):
             raise ValueError("no file to run")
-        if len({file.told for file in self.files}) != 1:
+        if self.detection is None and len({file.told for file in self.files}) != 1:
             raise ValueError("files whose outputs mean something at different places")
         for file in self.files:
-            if problem := form_problem(self.task, self.labels, self.preprocess, file):
+            if problem := form_problem(self.task, self.labels, self.preprocess, file, self.detection):
                 raise ValueError(f"{file.path}: {problem}")
         return self
 

@@ -8,7 +8,9 @@ from pydantic import Field, model_validator
 from edge.port import DescribedPort, Port
 from edge.strict import Strict
 
-Meaning = Literal["image", "logits", "probabilities", "class_map", "boxes", "scores", "other"]
+Meaning = Literal[
+    "image", "logits", "probabilities", "class_map", "box_codes", "boxes", "classes", "scores", "count", "other"
+]
 Scores = Literal["exclusive", "independent"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FileSize = Annotated[int, Field(ge=1, le=2**31)]  # neither format's files hold more
@@ -27,11 +29,12 @@ class Part(Strict, strict=False):
 class TensorInfo(Part):
     """An input or output of a model file.
 
-    `layout` is the axis order (`nhwc`, `nchw`, `nc`, `nhw`); `scale` and `zero_point` are given for quantized tensors;
-    `stride` says that one output cell stands for stride x stride input pixels (1 at full resolution). A uint8 image
-    without a scale takes the pixels as they are. `scores` says of logits and probabilities whether they exclude each
-    other (softmax) or not (sigmoid); see `edge.artifact.output_form`. An output that means `other` is described, and
-    nothing reads it.
+    `layout` is the axis order (`nhwc`, `nchw`, `nc`, `nhw`; `nac` of a detector's anchors); `scale` and `zero_point`
+    are given for quantized tensors; `stride` says that one output cell stands for stride x stride input pixels (1 at
+    full resolution). A uint8 image without a scale takes the pixels as they are. `scores` says of logits and
+    probabilities whether they exclude each other (softmax) or not (sigmoid); see `edge.artifact.output_form`. A
+    detector's outputs mean `box_codes` and scores, or `boxes`, `classes`, `scores` and `count` of those that were
+    selected; see `edge.artifact.detection`. An output that means `other` is described, and nothing reads it.
     """
 
     name: Name

@@ -7,13 +7,16 @@ An output is one of these:
 - one score, of yes against no: two names, the second of which holds at 0.5 or above;
 - the same per cell for a segmenter, where labels cannot be independent: a cell of a class map has one class;
 - a class map, integers.
+
+A detector has several; see `edge.artifact.detection`.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from edge.artifact.detection import Detection, detection_problem
 from edge.artifact.model_file import Labels, ModelFile, TensorInfo
 from edge.vision.preprocess import Preprocess
 
@@ -32,19 +35,38 @@ OUTPUT_FORMS: Mapping[str, OutputForm] = MappingProxyType(
         "segment": OutputForm(meanings=("logits", "probabilities", "class_map"), per_cell=True),
     }
 )
+"""Of the tasks whose one output is scores."""
 INPUT_DTYPES = ("float32", "int8", "uint8", "int16")
 CLASS_MAP_DTYPES = ("uint8", "int32", "int64")
 MAX_MAP_CLASSES = 255  # a class map is uint8, and 255 is no class
 
 
-def form_problem(task: str, labels: Labels, preprocess: Preprocess, file: ModelFile) -> str | None:
+def form_problem(
+    task: str, labels: Labels, preprocess: Preprocess, file: ModelFile, detection: Detection | None = None
+) -> str | None:
     """Why a predictor could not predict with this file, in words; None where it can, and for a task without one."""
-    if task not in OUTPUT_FORMS:
-        return None
+    problem = PROBLEMS.get(task)
+    return None if problem is None else problem(task, labels, preprocess, file, detection)
+
+
+def _problem_of_scores(
+    task: str, labels: Labels, preprocess: Preprocess, file: ModelFile, detection: Detection | None
+) -> str | None:
+    if detection is not None:
+        return f"the section 'detection' is a detector's, and the task is '{task}'"
     if len(file.inputs) != 1 or len(file.told) != 1:
         return f"{len(file.inputs)} inputs and {len(file.told)} outputs; a predictor takes one each"
     given, output = file.inputs[0], file.outputs[file.answer]
     return _input_problem(given, preprocess) or _output_problem(task, output, len(labels.names))
+
+
+def _problem_of_boxes(
+    task: str, labels: Labels, preprocess: Preprocess, file: ModelFile, detection: Detection | None
+) -> str | None:
+    if len(file.inputs) != 1:
+        return f"{len(file.inputs)} inputs; a predictor takes one"
+    told = tuple(file.outputs[place] for place in file.told)
+    return _input_problem(file.inputs[0], preprocess) or detection_problem(detection, len(labels.names), told)
 
 
 def score_count(task: str, output: TensorInfo) -> int:
@@ -117,3 +139,9 @@ def _scores_problem(task: str, output: TensorInfo, names: int) -> str | None:
     if per_cell and output.scores == "independent":
         return f"{count} independent scores per cell: masks that overlap make no class map"
     return None if count == names else f"{count} classes in the output, {names} names in the labels"
+
+
+Problem = Callable[[str, Labels, Preprocess, ModelFile, Detection | None], str | None]
+PROBLEMS: Mapping[str, Problem] = MappingProxyType(
+    {"classify": _problem_of_scores, "segment": _problem_of_scores, "detect": _problem_of_boxes}
+)

@@ -8,7 +8,11 @@ import click
 from edge.cli.option_group import Command, together
 
 described = together(
-    click.option("--head", default=None, help="What a segmenter ends in: logits, full_logits, class_map or full."),
+    click.option(
+        "--head",
+        default=None,
+        help="What a segmenter ends in: logits, full_logits, class_map or full; a detector: raw.",
+    ),
     click.option(
         "--card", type=click.Path(path_type=Path), help="Card of a foreign ONNX file: task, preprocessing, labels."
     ),

@@ -41,6 +41,24 @@ def size_lines(artifact: Artifact) -> list[str]:
     return lines
 
 
+def detection_entries(artifact: Artifact) -> dict[str, Any]:
+    """How a detector's outputs become boxes; nothing to say of others."""
+    told = artifact.manifest.detection
+    return {} if told is None else {"detection": told.model_dump(mode="json", exclude={"anchors": {"maps"}})}
+
+
+def detection_lines(artifact: Artifact) -> list[str]:
+    """The same in words."""
+    told = artifact.manifest.detection
+    if told is None:
+        return []
+    anchors = "" if told.anchors is None else f"{told.anchors.count:,} anchors on {len(told.anchors.maps)} maps, "
+    return [
+        f"boxes: form {told.form}, {anchors}threshold {told.threshold:g}, boxes of one class that overlap by over "
+        f"{told.overlap:g} are one, at most {told.most}"
+    ]
+
+
 def print_artifact(artifact: Artifact, *, as_json: bool, transposes: Any = None) -> None:
     """Print the files, sizes and counts of an artifact: a table, or one JSON object.
 
@@ -57,6 +75,7 @@ def print_artifact(artifact: Artifact, *, as_json: bool, transposes: Any = None)
                 "head": manifest.head,
                 "precision": manifest.precision,
                 **size_entries(artifact),
+                **detection_entries(artifact),
                 "files": {file.path: file.size_bytes for file in manifest.files},
                 "multiply_adds": manifest.cost.multiply_adds,
                 "parameters": manifest.cost.parameters,
@@ -72,19 +91,19 @@ def print_artifact(artifact: Artifact, *, as_json: bool, transposes: Any = None)
     for column, justify in (("file", "left"), ("KiB", "right"), ("input", "left"), ("output", "left")):
         table.add_column(column, justify="right" if justify == "right" else "left")
     for file in manifest.files:
-        given, made = file.inputs[0], file.outputs[file.answer]
+        given, told = file.inputs[0], [file.outputs[place] for place in file.told]
         table.add_row(
             file.path,
             f"{file.size_bytes / 1024:.0f}",
             f"{given.dtype} {'x'.join(map(str, given.shape))} {given.layout}",
-            f"{made.dtype} {'x'.join(map(str, made.shape))} {made.meaning}",
+            "\n".join(f"{made.dtype} {'x'.join(map(str, made.shape))} {made.meaning}" for made in told),
         )
     show(table)
     say(
         f"{manifest.cost.multiply_adds / 1e6:.1f} M multiply-adds, {manifest.cost.parameters:,} parameters, "
         f"peak activations {manifest.cost.peak_activation_bytes / 1024:.0f} KiB"
     )
-    for words in size_lines(artifact):
+    for words in (*size_lines(artifact), *detection_lines(artifact)):
         say(words)
     for entry in manifest.quantization.derived:
         say(

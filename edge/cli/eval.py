@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from edge.training.checkpoint import Checkpoint
     from edge.training.input_size import Observation
 
+OF_BOXES = ("map", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "recall")
 OF_MAPS = ("miou", "boundary_miou", "boundary_miou_coco", "pixel_accuracy")
 
 
@@ -226,11 +227,15 @@ def _print(subject: str, split: Split, metrics: dict[str, Any]) -> None:
     table.add_column("metric")
     table.add_column("%", justify="right")
     unequal = {"balanced_accuracy"} if metrics.get("balanced_accuracy") != metrics.get("top1") else set()
-    for name in ("top1", *unequal, "top5", "mean_average_precision", "label_accuracy", *OF_MAPS):
-        if name in metrics:
+    for name in ("top1", *unequal, "top5", "mean_average_precision", "label_accuracy", *OF_MAPS, *OF_BOXES):
+        # A size of which there is no box has no figure.
+        if metrics.get(name) is not None:
             table.add_row(name, f"{metrics[name] * 100:.2f}")
     for kind in ("iou", "boundary_iou"):
         for name, value in metrics.get(kind, {}).items():
+            table.add_row(f"  {kind} {name}", "-" if value is None else f"{value * 100:.2f}")
+    for name, figures in metrics.get("per_class", {}).items():
+        for kind, value in figures.items():
             table.add_row(f"  {kind} {name}", "-" if value is None else f"{value * 100:.2f}")
     show(table)
     if "labels" in metrics:

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from edge.artifact.manifest import Artifact, Manifest, has_independent_labels, open_artifact
 from edge.artifact.model_file import ModelFile
+from edge.cli.artifact_summary import detection_lines
 from edge.cli.bounded_number import whole
 from edge.cli.input_shape import parse_shape
 from edge.errors import UsageError, printable
@@ -221,6 +222,7 @@ def _print_manifest(artifact: Artifact, *, as_json: bool) -> None:
         "classes": f"{len(manifest.labels.names)}{', independent' * has_independent_labels(manifest)}: "
         + ", ".join(manifest.labels.names[:8])
         + (", ..." if len(manifest.labels.names) > 8 else ""),
+        **dict(line.split(": ", 1) for line in detection_lines(artifact)),
         "made": f"{manifest.provenance.time_utc} by: {manifest.provenance.command}",
     }
     for accuracy in manifest.accuracy:

@@ -17,6 +17,7 @@ from edge.predictor.choice import choose_engine, file_for
 from edge.predictor.selftest import run_selftest
 from edge.tasks.table import TASKS
 from edge.tasks.task import ModelFacts, Prediction, StageTimes, Task
+from edge.vision.detector import Detector
 from edge.vision.encoding import input_encoder
 from edge.vision.pixels import resize
 
@@ -32,8 +33,16 @@ class Predictor:
     that forks loads its own in the child, where this one is refused.
     """
 
-    def __init__(self, artifact: Artifact, file: ModelFile, session: Session) -> None:
-        """Join an opened artifact, the one of its files that runs, and the session that runs it."""
+    def __init__(
+        self,
+        artifact: Artifact,
+        file: ModelFile,
+        session: Session,
+        *,
+        threshold: float | None = None,
+        top: int | None = None,
+    ) -> None:
+        """Join an opened artifact, the one of its files that runs, and the session that runs it; see `load`."""
         self._artifact = artifact
         self._session = session
         self._preprocess = artifact.manifest.preprocess
@@ -41,7 +50,12 @@ class Predictor:
         self._task = TASKS[artifact.manifest.task]
         self._told = file.told
         told = tuple(file.outputs[place].described for place in file.told)
-        self._facts = ModelFacts(outputs=told, names=artifact.manifest.labels.names, preprocess=self._preprocess)
+        self._facts = ModelFacts(
+            outputs=told,
+            names=artifact.manifest.labels.names,
+            preprocess=self._preprocess,
+            detection=_detector(artifact, threshold, top),
+        )
         self._encode = input_encoder(file.inputs[0].described, self._preprocess)
         # `resize` takes RGB and makes the model's order; for a BGR frame the swap is the opposite one.
         opposite: ColourOrder = "rgb" if self._preprocess.colour_order == "bgr" else "bgr"
@@ -57,6 +71,8 @@ class Predictor:
         threads: int = 1,
         kernels: str | None = None,
         selftest: bool = True,
+        threshold: float | None = None,
+        top: int | None = None,
     ) -> "Predictor":
         """Open an artifact, load it with an engine, and let the runtime prove that it gives the expected answers.
 
@@ -64,8 +80,10 @@ class Predictor:
             engine: key of ENGINES; None takes the first installed one of litert, tflite-runtime, onnxruntime.
             kernels: a kernel set of the engine; None is its default.
             selftest: False skips the proof.
+            threshold: of a detector, the least probability of a box; None: the manifest's. top: boxes at most.
 
         Raises:
+            UsageError: a threshold or a number of boxes that cannot be, or of a model that is no detector.
             ArtifactError: not an artifact, or damaged.
             EngineError: no engine for it, or one whose answers differ by more than the manifest allows.
             UnsupportedError: a task that has no predictor.
@@ -76,7 +94,7 @@ class Predictor:
         chosen = engine or choose_engine(opened)
         file = file_for(opened, chosen)
         session = open_artifact_session(opened, file, chosen, threads=threads, kernels=kernels)
-        predictor = cls(opened, file, session)
+        predictor = cls(opened, file, session, threshold=threshold, top=top)
         if selftest:
             result = run_selftest(opened, file.path, session)
             if not result.passed:
@@ -151,3 +169,17 @@ class Predictor:
         """The outputs that are told."""
         outputs = self._session.run([raw])
         return tuple(outputs[place] for place in self._told)
+
+
+def _detector(artifact: Artifact, threshold: float | None, top: int | None) -> Detector | None:
+    """How outputs become boxes, by the manifest but for what is asked for otherwise; None of a task without boxes."""
+    told = artifact.manifest.detection
+    asked: dict[str, Any] = {"threshold": threshold, "most": top}
+    asked = {name: value for name, value in asked.items() if value is not None}
+    if told is None:
+        if asked:
+            raise UsageError(f"{artifact.folder}: a threshold and a number of boxes are a detector's")
+        return None
+    selection = told.detector.selection
+    candidates = max(selection.most_candidates, asked.get("most", 0))
+    return replace(told.detector, selection=replace(selection, most_candidates=candidates, **asked))

@@ -238,9 +238,9 @@ class Qat(Phase):
 
 
 class Export(Strict):
-    """What `edge convert` makes of the result: `head`, what a segmenter ends in (see `converters.convert.heads`)."""
+    """What `edge convert` makes of the result: `head`, what it ends in (see `converters.convert.heads`)."""
 
-    head: Literal["logits", "full_logits", "class_map", "full"] | None = None
+    head: Literal["logits", "full_logits", "class_map", "full", "raw"] | None = None
 
 
 class Recipe(Strict):

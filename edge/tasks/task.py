@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.port import DescribedPort
+from edge.vision.detector import Detector
 from edge.vision.pixels import Geometry
 
 if TYPE_CHECKING:
@@ -56,11 +57,13 @@ class ModelFacts:
 
     Attributes:
         outputs: those that mean something to the task, in the file's order; at least one.
+        detection: of a detector, how they become boxes.
     """
 
     outputs: tuple[DescribedPort, ...]
     names: tuple[str, ...]
     preprocess: Geometry
+    detection: Detector | None = None
 
     @property
     def output(self) -> DescribedPort:

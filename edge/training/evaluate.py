@@ -1,6 +1,6 @@
 """Accuracy of a network in memory on a split: what `edge train` logs and `edge eval CHECKPOINT` prints."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from edge.tasks.accuracy import Advance, Pixels, accuracy, no_progress
 from edge.tasks.table import TASKS
 from edge.tasks.task import ModelFacts
 from edge.training.batches import Normalizer
+from edge.vision.box_coder import BoxCoder
+from edge.vision.detector import Detector
 from edge.vision.pixels import resize
 from edge.vision.preprocess import Preprocess
 
@@ -47,24 +49,40 @@ def evaluate(
 def module_predictions(
     model: nn.Module, preprocess: Preprocess, task: str
 ) -> Callable[[list[Pixels]], list[np.ndarray[Any, Any]]]:
-    """A network's predictions of frames: class scores (classes,) or class maps of the frames' sizes."""
+    """A network's values of frames (`Task.values`); scores of images are counted as they are."""
     normalize = Normalizer(preprocess)
     device = next(model.parameters()).device
 
     def predict(frames: list[Pixels]) -> list[np.ndarray[Any, Any]]:
         pixels = torch.from_numpy(np.stack([resize(frame, preprocess) for frame in frames]))
         with torch.inference_mode():
-            outputs = model(normalize(pixels.to(device))).float().cpu().numpy()
-        if outputs.ndim == 2:  # scores of images, counted as they are
-            return list(outputs)
-        shape = (1, *outputs.shape[1:])
-        logits = DescribedPort(
-            name="logits", shape=shape, dtype="float32", layout="nchw", meaning="logits", scores="exclusive"
-        )
-        facts = ModelFacts(outputs=(logits,), names=(), preprocess=preprocess)
+            made = model(normalize(pixels.to(device)))
+        outputs = [output.float().cpu().numpy() for output in (made if isinstance(made, tuple) else (made,))]
+        if outputs[0].ndim == 2:
+            return list(outputs[0])
+        facts = _facts(model, task, outputs, preprocess)
         return [
-            TASKS[task].values((one[None],), facts, (frame.shape[0], frame.shape[1]))
-            for one, frame in zip(outputs, frames, strict=True)
+            TASKS[task].values(tuple(output[None] for output in one), facts, (frame.shape[0], frame.shape[1]))
+            for *one, frame in zip(*outputs, frames, strict=True)
         ]
 
     return predict
+
+
+ENDS: Mapping[str, tuple[tuple[str, str, str | None], ...]] = {
+    "segment": (("logits", "nchw", "exclusive"),),
+    "detect": (("box_codes", "nac", None), ("logits", "nac", "independent")),
+}
+"""Meaning, layout and scores of a network's outputs, of tasks with more than one score per class and image."""
+
+
+def _facts(model: nn.Module, task: str, outputs: list[np.ndarray[Any, Any]], preprocess: Preprocess) -> ModelFacts:
+    ports = tuple(
+        DescribedPort(
+            name=meaning, shape=(1, *output.shape[1:]), dtype="float32", layout=layout, meaning=meaning, scores=scores
+        )
+        for output, (meaning, layout, scores) in zip(outputs, ENDS[task], strict=True)
+    )
+    grid = getattr(model, "anchors", None)
+    detector = None if grid is None else Detector(form="ssd", anchors=grid, coder=BoxCoder(), background=0)
+    return ModelFacts(outputs=ports, names=(), preprocess=preprocess, detection=detector)

@@ -35,6 +35,8 @@ def prepared_module(recipe: Recipe, model: nn.Module) -> QuantizedModel:
     example = torch.zeros(1, 3, recipe.preprocess.height, recipe.preprocess.width)
     prepared = prepare_qat(model.eval(), example, recipe.scheme, options)
     set_phase(prepared, TRAIN_FROZEN)
+    if hasattr(model, "anchors"):
+        prepared.anchors = model.anchors  # what an evaluation needs besides the outputs
     return prepared
 
 

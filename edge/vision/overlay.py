@@ -1,4 +1,6 @@
-"""Predictions drawn on frames: class labels with their probabilities, and a coloured class map with a legend."""
+"""Predictions drawn on frames: class labels with their probabilities, a coloured class map, and boxes."""
+
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,6 +15,8 @@ Pixels = NDArray[np.uint8]
 BACKGROUND = "background"
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _WHITE: Colour = (255, 255, 255)
+_BLACK: Colour = (0, 0, 0)
+_LUMA = (0.299, 0.587, 0.114)
 _GREEN: Colour = (20, 110, 60)
 _GREY: Colour = (90, 90, 90)
 
@@ -97,6 +101,53 @@ def draw_class_map(
     return drawn
 
 
+def draw_boxes(
+    frame: Pixels,
+    boxes: NDArray[np.floating[Any]],
+    scores: NDArray[np.floating[Any]],
+    labels: NDArray[np.int64],
+    names: tuple[str, ...],
+    palette: tuple[Colour, ...] = (),
+) -> Pixels:
+    """Boxes with class and score (in per cent) on them, in the colour of their class; the best lie on top.
+
+    Args:
+        frame: RGB uint8 (h, w, 3).
+        boxes: (n, 4), x0, y0, x1, y1 in pixels of the frame; scores: (n,), in [0, 1]; labels: (n,), the best first.
+        names: class names by index.
+        palette: RGB per class; empty: `default_palette`.
+
+    Returns:
+        A new RGB uint8 (h, w, 3).
+    """
+    drawn = frame.copy()
+    colours = palette or default_palette(len(names))
+    if len(colours) != len(names):
+        raise UsageError(f"{len(colours)} colours for {len(names)} classes")
+    pen = max(1, round(min(frame.shape[:2]) / 300))
+    corners = np.rint(boxes).astype(np.int64).tolist()
+    entries = list(zip(corners, scores.tolist(), labels.tolist(), strict=True))[::-1]
+    for (x0, y0, x1, y1), _, label in entries:
+        cv2.rectangle(drawn, (x0, y0), (x1 - 1, y1 - 1), colours[label], pen)
+    for (x0, y0, x1, y1), score, label in entries:
+        _tag(drawn, f"{names[label]} {100 * score:.0f}", (x0, y0, x1, y1), colours[label], pen)
+    return drawn
+
+
+def _tag(drawn: Pixels, text: str, box: tuple[int, int, int, int], colour: Colour, pen: int) -> None:
+    """A line of text on its box's colour: above the box, within it where there is no room, never beside the frame."""
+    height, width = drawn.shape[:2]
+    line = min(max(10, height // 32), 32)
+    size = line / 28
+    text = _shortened(text, size, width - 4)
+    wide = _width(text, size) + 4
+    left = min(max(box[0] - pen // 2, 0), width - wide)
+    top = box[1] - line if box[1] >= line else max(box[1], 0)
+    cv2.rectangle(drawn, (left, top), (left + wide - 1, top + line - 1), colour, cv2.FILLED)
+    ink = _BLACK if np.dot(colour, _LUMA) > 140 else _WHITE
+    _text(drawn, text, left + 2, top + line - 1 - line // 4, size, ink)
+
+
 def draw_line(frame: Pixels, text: str) -> Pixels:
     """One line of text (times, a frame rate) along the lower edge; a new RGB uint8 (h, w, 3)."""
     drawn = frame.copy()
@@ -143,9 +194,9 @@ def _shortened(text: str, size: float, width: int) -> str:
     return text[:fits] + ".."
 
 
-def _text(drawn: Pixels, text: str, x: int, baseline: int, size: float) -> None:
+def _text(drawn: Pixels, text: str, x: int, baseline: int, size: float, ink: Colour = _WHITE) -> None:
     # OpenCV's built-in fonts draw a question mark for anything outside ASCII.
-    cv2.putText(drawn, text, (x, baseline), _FONT, size, _WHITE, max(1, round(size * 1.6)), cv2.LINE_AA)
+    cv2.putText(drawn, text, (x, baseline), _FONT, size, ink, max(1, round(size * 1.6)), cv2.LINE_AA)
 
 
 def _darken(drawn: Pixels, left: int, top: int, right: int, bottom: int) -> None:

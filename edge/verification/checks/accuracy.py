@@ -28,6 +28,8 @@ class Participant:
         self.subject = subject
         self._images = images
         self._task = TASKS.get(images.artifact.manifest.task)
+        detection = images.artifact.manifest.detection
+        self._detector = None if detection is None else detection.detector
         self._meter: Meter | None = None
         self.likeness: Likeness | None = None
         measure = measure_of(images.artifact)
@@ -45,7 +47,9 @@ class Participant:
             return
         manifest = self._images.artifact.manifest
         told = tuple(info.described for info in infos)
-        facts = ModelFacts(outputs=told, names=manifest.labels.names, preprocess=manifest.preprocess)
+        facts = ModelFacts(
+            outputs=told, names=manifest.labels.names, preprocess=manifest.preprocess, detection=self._detector
+        )
         values = self._task.values(tuple(outputs), facts, self._images.frame_hw(index))
         self.decided[index] = self._task.decisions(values, facts)
         if self._meter is not None:

@@ -16,7 +16,7 @@ from edge.artifact.manifest import open_artifact
 from edge.data.decode import read_image
 from edge.engines.engine import EngineInfo
 from edge.engines.null import NullSession
-from edge.errors import ArtifactError, EngineError, UnsupportedError, UsageError
+from edge.errors import ArtifactError, EngineError, UsageError
 from edge.port import Port
 from edge.predictor.predictor import Predictor
 from edge.predictor.selftest import model_input
@@ -180,9 +180,10 @@ def test_loading_runs_the_self_test(make_artifact: MakeArtifact) -> None:
     assert Predictor.load(wrong, engine="null", selftest=False).info.kernels == "none"
 
 
-def test_what_has_no_predictor_is_refused(make_artifact: MakeArtifact) -> None:
-    with pytest.raises(UnsupportedError, match="task 'detect' has no predictor"):
-        Predictor.load(make_artifact(task="detect"), engine="null")
+def test_what_only_a_detector_takes_and_a_misspelt_colour_order_are_refused(make_artifact: MakeArtifact) -> None:
+    for asked in ({"threshold": 0.5}, {"top": 3}):
+        with pytest.raises(UsageError, match="a threshold and a number of boxes are a detector's"):
+            Predictor.load(make_artifact("-".join(asked)), engine="null", **asked)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="did you mean 'bgr'"):
         predictor(make_artifact("second"))[0](frame(), colour_order="bgrr")  # type: ignore[arg-type]
 

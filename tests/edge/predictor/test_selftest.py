@@ -57,9 +57,11 @@ def test_input_is_the_table_for_integers_and_normalized_for_floats(make_artifact
 
 
 def test_an_input_that_no_image_fits_is_refused(make_artifact: MakeArtifact) -> None:
-    manifest = open_artifact(make_artifact(task="detect", input={"dtype": "int32"})).manifest
+    manifest = open_artifact(make_artifact()).manifest
+    given = manifest.files[0].inputs[0].model_copy(update={"dtype": "int32"})
+    file = manifest.files[0].model_copy(update={"inputs": (given,)})
     with pytest.raises(EngineError, match="images go in as float32, int8, uint8 or int16"):
-        model_input(np.zeros((1, 8, 8, 3), np.uint8), manifest.files[0], manifest.preprocess)
+        model_input(np.zeros((1, 8, 8, 3), np.uint8), file, manifest.preprocess)
 
 
 @pytest.mark.parametrize(
