@@ -1,4 +1,4 @@
-"""edge inspect: what stands in a model file, operator by operator."""
+"""edge inspect: what stands in a model file, operator by operator; or in a split, class by class."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +13,8 @@ from edge.artifact.model_file import ModelFile
 from edge.cli.artifact_summary import detection_lines
 from edge.cli.bounded_number import whole
 from edge.cli.input_shape import parse_shape
+from edge.cli.inspect_split import names_split, print_split
+from edge.cli.split_options import split_options
 from edge.errors import UsageError, printable
 from edge.files.bounded_file import is_dir
 from edge.terminal import Screen, say, say_json, show
@@ -35,7 +37,8 @@ NARROWEST_NAME = 12
 
 
 @click.command("inspect", epilog="Example: edge inspect artifacts/mobilenet_int8")
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", required=False, metavar="[MODEL|SPLIT]")
+@split_options
 @click.option("--batch", type=whole(1), help="Size of an ONNX file's unknown first dimension.")
 @click.option(
     "--input-shape",
@@ -49,13 +52,44 @@ NARROWEST_NAME = 12
     is_flag=True,
     help="Print a card for `edge convert FILE --card` instead: what the file says, and what is to be filled in.",
 )
-def command(model: Path, batch: int | None, input_shapes: tuple[str, ...], as_json: bool, starter_card: bool) -> None:
-    """List operators, shapes, quantization, multiply-adds and parameters of MODEL.
+def command(
+    model: str | None,
+    batch: int | None,
+    input_shapes: tuple[str, ...],
+    as_json: bool,
+    starter_card: bool,
+    **named: Any,
+) -> None:
+    """List operators, shapes, quantization, multiply-adds and parameters of MODEL, or count the classes of SPLIT.
 
     MODEL is any TFLite or ONNX file, or an artifact folder. Counts come from the file itself; an operator without a
-    rule is named, never counted as zero.
+    rule is named, never counted as zero. SPLIT is what --split takes; or name it by --images. All
+    its images are looked at.
     """
-    shapes = dict(parse_shape(text) for text in input_shapes)
+    if model is None or names_split(model) or any(named.values()):
+        refused = {"--batch": batch, "--input-shape": input_shapes, "--starter-card": starter_card}
+        if given := [option for option, value in refused.items() if value]:
+            raise UsageError(f"{', '.join(given)}: of a model, not of a split")
+        _print_split(model, named, as_json=as_json)
+        return
+    _print_model(Path(model), batch, dict(parse_shape(text) for text in input_shapes), as_json, starter_card)
+
+
+def _print_split(name: str | None, named: Mapping[str, Any], *, as_json: bool) -> None:
+    from edge.data.damaged import without_damaged
+    from edge.data.open_split import open_split
+
+    if name is not None and any(named.values()):
+        raise UsageError(f"{name}: --split, --images and what belongs to them name a split themselves; give one")
+    if name is None and not any(named.values()):
+        raise UsageError("nothing to inspect: give a model's file or folder, or a split")
+    split = open_split(**(dict(named) if name is None else {"split": name}))
+    print_split(without_damaged(split, skip=named["skip_damaged"]), as_json=as_json)
+
+
+def _print_model(
+    model: Path, batch: int | None, shapes: Mapping[str, tuple[int, ...]], as_json: bool, starter_card: bool
+) -> None:
     if starter_card:
         _print_starter_card(model, shapes, refused={"--batch": batch, "--json": as_json})
         return

@@ -14,7 +14,7 @@ from edge.data.box_paths import BoxPaths
 from edge.data.class_names import ClassNames
 from edge.data.coco_boxes import read_coco
 from edge.data.given_boxes import GivenImage, box_samples
-from edge.data.image_tree import subfolders
+from edge.data.image_tree import file_tree
 from edge.data.splits import Split
 from edge.data.voc_boxes import SUFFIX as XML
 from edge.data.voc_boxes import read_voc
@@ -28,7 +28,6 @@ from edge.files.bounded_file import check_folder, folder_entries, is_dir, is_fil
 ANNOTATIONS = "Annotations"
 _JSON = ".json"
 _ASIDE = frozenset({*LISTS, "labels.txt", "readme.txt", "readme.roboflow.txt", "readme.dataset.txt"})
-MOST_DEEP = 20
 Stems = list[tuple[str, Path]]
 
 
@@ -93,11 +92,7 @@ def _of_file(path: Path, images: BoxPaths, classes: ClassNames | None) -> tuple[
 
 def _files(folder: Path) -> Stems:
     """The files of boxes in a folder and below it, each with its path in it without the ending."""
-    found = [
-        (path.relative_to(folder).with_suffix("").as_posix(), path)
-        for path in _tree(folder, 0)
-        if path.suffix.lower() in (XML, TEXT) and path.name.lower() not in _ASIDE
-    ]
+    found = [(path.relative_to(folder).with_suffix("").as_posix(), path) for path in file_tree(folder, _box_files)]
     if found:
         return found
     for deeper in (folder / ANNOTATIONS, folder / "labels"):
@@ -110,8 +105,12 @@ def _files(folder: Path) -> Stems:
     raise DataError(folder, f"holds no files of boxes: .xml of Pascal VOC or .txt of YOLO{there}")
 
 
-def _tree(folder: Path, depth: int) -> list[Path]:
-    if depth > MOST_DEEP:
-        raise DataError(folder, f"lies over {MOST_DEEP} folders deep")
-    here = [path for path in folder_entries(folder, error=DataError) if is_file(path) and path.name[0] != "."]
-    return here + [path for entry in subfolders(folder) for path in _tree(entry, depth + 1)]
+def _box_files(folder: Path) -> list[Path]:
+    return [
+        path
+        for path in folder_entries(folder, error=DataError)
+        if path.suffix.lower() in (XML, TEXT)
+        and path.name.lower() not in _ASIDE
+        and not path.name.startswith(".")
+        and is_file(path)
+    ]

@@ -1,5 +1,6 @@
 """Image files in a folder and the folders in it, as people have them: links, other systems' leavings, parts."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from edge.data.decode import image_files
@@ -29,16 +30,21 @@ def subfolders(folder: Path) -> list[Path]:
 
 def image_tree(folder: Path) -> list[Path]:
     """The image files in a folder and in all folders below it; links are followed, circles are not."""
-    return _tree(folder, frozenset())
+    return file_tree(folder, image_files)
 
 
-def _tree(folder: Path, above: frozenset[tuple[int, int]]) -> list[Path]:
+def file_tree(folder: Path, files: Callable[[Path], list[Path]]) -> list[Path]:
+    """What `files` finds in a folder and in all folders below it; links are followed, circles are not."""
+    return _tree(folder, files, frozenset())
+
+
+def _tree(folder: Path, files: Callable[[Path], list[Path]], above: frozenset[tuple[int, int]]) -> list[Path]:
     status = folder.stat()
     here = (status.st_dev, status.st_ino)
     if here in above:
         return []
-    deeper = [path for entry in subfolders(folder) for path in _tree(entry, above | {here})]
-    return image_files(folder) + deeper
+    deeper = [path for entry in subfolders(folder) for path in _tree(entry, files, above | {here})]
+    return files(folder) + deeper
 
 
 def parts(folder: Path) -> dict[str, Path]:

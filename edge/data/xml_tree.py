@@ -11,17 +11,17 @@ from xml.parsers import expat
 from edge.errors import DataError
 from edge.files.bounded_file import read_bytes
 
-MOST_BYTES = 1 << 24
+MOST_BYTES = 1 << 22
 DEEPEST = 50
 
 
 @dataclass(eq=False)
 class Element:
-    """One element: its tag, the line it begins in, the text directly in it, and the elements in it."""
+    """One element: its tag, the line it begins in, the pieces of text directly in it, and the elements in it."""
 
     tag: str
     line: int
-    text: str = ""
+    pieces: list[str] = field(default_factory=list)
     children: "list[Element]" = field(default_factory=list)
 
     def all(self, tag: str) -> "Iterator[Element]":
@@ -35,7 +35,7 @@ class Element:
     def value(self, tag: str) -> str:
         """The text of the first of them without white space around it; empty where there is none."""
         found = self.first(tag)
-        return "" if found is None else found.text.strip()
+        return "" if found is None else "".join(found.pieces).strip()
 
 
 def read_xml(path: Path) -> Element:
@@ -61,7 +61,7 @@ def read_xml(path: Path) -> Element:
         open_elements.pop()
 
     def text(characters: str) -> None:
-        open_elements[-1].text += characters
+        open_elements[-1].pieces.append(characters)
 
     def doctype(*_: object) -> None:
         raise DataError(path, f"line {parser.CurrentLineNumber}: a document type, which a file of boxes has no need of")

@@ -9,7 +9,10 @@ import pytest
 
 from converters.tflite.writer import tflite_bytes
 from edge.cli.main import main
+from edge.data.open_split import open_split
+from edge.errors import DataError
 from edge.graph.graph import Graph, Operator, Quantization, Tensor, per_tensor
+from tests.support.box_files import annotation, coco_image, save_images, write_coco
 
 
 @pytest.fixture
@@ -111,3 +114,43 @@ def test_an_artifact_shows_its_manifest_and_every_file(
 def test_a_folder_that_is_no_artifact_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", str(tmp_path)]) == 1
     assert "not an artifact" in capsys.readouterr().err
+
+
+def test_a_split_is_counted_by_class(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = save_images(tmp_path / "images", "a.png", "b.png")
+    rows = [annotation(1, 3, [0, 0, 10, 4]), annotation(1, 3, [0, 0, 20, 4]), annotation(1, 7, [0, 0, 9, 9], iscrowd=1)]
+    boxes = write_coco(tmp_path / "c.json", [coco_image(1, "a.png"), coco_image(2, "b.png")], rows)
+    named = ["inspect", "--images", str(images), "--boxes", str(boxes)]
+    assert main([*named, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["entry"], found["task"], found["images"], found["boxes"]) == ("split", "detect", 2, 2)
+    assert (found["ignored"], found["without_boxes"], found["most_boxes"]) == (1, 1, 3)
+    assert found["classes"] == [
+        {"name": "cat", "images": 1, "boxes": 2, "ignored": 0, "width": 15.0, "height": 4.0},
+        {"name": "dog", "images": 1, "boxes": 0, "ignored": 1},
+    ]
+    (images / "a.png").write_bytes(b"no image")
+    with pytest.raises(DataError):
+        open_split(images=images, boxes=boxes)
+    assert main(named) == 1 and "a.png" in capsys.readouterr().err
+
+
+def test_splits_of_every_task_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    for task, words in (("classify", "images"), ("attributes", "striped"), ("segment", "%"), ("detect", "boxes")):
+        assert main(["inspect", f"generated:{task}:val:4"]) == 0
+        told = capsys.readouterr().out
+        assert f"generated:{task}:val: task" in told and "4 images" in told and words in told
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        ([], "nothing to inspect: give a model's file or folder, or a split"),
+        (["model.tflite", "--split", "generated:detect:val:2"], "name a split themselves; give one"),
+        (["generated:detect:val:2", "--batch", "3"], "--batch: of a model, not of a split"),
+        (["generated:detec:val:2"], "unknown task 'detec'; did you mean 'detect'?"),
+        (["gone.split.json"], "gone.split.json: no such split file"),
+    ],
+)
+def test_a_split_that_is_none_is_refused(words: list[str], problem: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", *words]) in (1, 2) and problem in capsys.readouterr().err

@@ -275,6 +275,16 @@ def test_entities_and_other_xml_are_refused(tmp_path: Path, text: str, problem: 
         open_split(images=tmp_path / "images", boxes=boxes)
 
 
+def test_links_in_a_circle_and_text_in_many_pieces_end(tmp_path: Path) -> None:
+    images = save_images(tmp_path / "images", "a.png")
+    pieces = "<difficult>" + "<!---->0" * 100000 + "</difficult>"
+    boxes = write_files(tmp_path / "xml", a_dot_xml=voc_text(voc_object("cat", (1, 1, 4, 4), pieces)))
+    for name in ("x", "y"):
+        (boxes / name).symlink_to(boxes)
+    with pytest.raises(DataError, match=r"a\.xml: line 3: difficult is '0000"):
+        open_split(images=images, boxes=boxes)
+
+
 def test_a_list_takes_the_files_that_it_names(tmp_path: Path) -> None:
     images = save_images(tmp_path / "JPEGImages", "a.png", "b.png")
     write_files(tmp_path / "Annotations", a_dot_xml=voc_text(voc_object("cat", (1, 1, 4, 4))), b_dot_xml=voc_text(""))
