@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from numpy.typing import NDArray
 from rich.table import Table
 
 from edge.artifact.manifest import has_independent_labels, open_artifact
@@ -19,11 +20,13 @@ from edge.data.open_split import open_split
 from edge.data.recipe_splits import validation_split
 from edge.data.splits import Split
 from edge.errors import FileError, UsageError
+from edge.evaluation.coco_boxes import write_coco
+from edge.files.atomic import make_folder
 from edge.files.bounded_file import is_dir, is_file
 from edge.predictor.predictor import Predictor
 from edge.recipe.recipe import Data
 from edge.recipe.recipe_file import expand
-from edge.tasks.accuracy import Predict, accuracy
+from edge.tasks.accuracy import Pixels, Predict, accuracy
 from edge.terminal import Bars, say, say_json, show, tell
 from edge.vision.map_positions import size_text
 
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from edge.training.checkpoint import Checkpoint
     from edge.training.input_size import Observation
 
+Found = tuple[NDArray[Any], tuple[int, int]]
 OF_BOXES = ("map", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "recall")
 OF_MAPS = ("miou", "boundary_miou", "boundary_miou_coco", "pixel_accuracy")
 
@@ -60,6 +64,12 @@ class _Opened:
 @click.option("--calibration-samples", type=whole(1), help="Use this many of it, evenly spread; all if omitted.")
 @click.option("--engine", help="What runs an artifact; the preferred installed one if omitted.")
 @click.option("--threads", type=THREADS, default=1, show_default=True, help="Processor threads.")
+@click.option(
+    "--coco-results",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="Write a detector's boxes, and those of the split, in COCO's format: results.json, annotations.json.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 def command(
     subject: Path,
@@ -76,6 +86,7 @@ def command(
     calibration_samples: int | None,
     engine: str | None,
     threads: int,
+    coco_results: Path | None,
     as_json: bool,
 ) -> None:
     """Accuracy of a checkpoint (with torch) or an artifact (with an engine).
@@ -124,24 +135,49 @@ def command(
         )
     if chosen.task != opened.task:
         raise UsageError(f"{subject} is for '{opened.task}', {chosen.origin} for '{chosen.task}'")
+    if coco_results is not None:
+        if not chosen.has_boxes:
+            raise UsageError(f"--coco-results: {chosen.origin} has no boxes")
+        make_folder(coco_results)
     require_model_classes(chosen, opened.classes.names, str(subject), independent=opened.independent)
     if samples is not None:
         chosen = chosen.subset(range(min(samples, len(chosen))))
     if opened.data is None or split is not None or images is not None:  # a recipe's split has been looked at
         chosen = without_damaged(chosen, skip=skip_damaged)
+    found: list[Found] = []
     with Bars() as progress:
         task = progress.add_task("evaluate", total=len(chosen))
         metrics = accuracy(
             chosen,
-            opened.predict,
+            opened.predict if coco_results is None else _kept(opened.predict, found),
             batch_size=8,
             independent=opened.independent,
             advance=lambda count: progress.advance(task, count),
         )
+    if coco_results is not None:
+        _write_coco(coco_results, chosen, found)
     if as_json:
         say_json({"subject": str(subject), "runs_on": opened.runs_on, "split": chosen.origin, **metrics})
     else:
         _print(f"{subject}, {opened.runs_on}", chosen, metrics)
+
+
+def _kept(predict: Predict, found: list[Found]) -> Predict:
+    """The same predictions, kept beside the sizes of their frames."""
+
+    def kept(frames: list[Pixels]) -> list[NDArray[Any]]:
+        values = predict(frames)
+        found.extend((rows, frame.shape[:2]) for rows, frame in zip(values, frames, strict=True))
+        return values
+
+    return kept
+
+
+def _write_coco(folder: Path, split: Split, found: list[Found]) -> None:
+    places = range(len(split))
+    truth, names = [split.boxes(index) for index in places], [split.name(index) for index in places]
+    rows, sizes_hw = zip(*found, strict=True)
+    write_coco(folder, rows, truth, split.classes, names, sizes_hw)
 
 
 def _skipping(data: Data, skip_damaged: bool) -> Data:
@@ -228,18 +264,16 @@ def _print(subject: str, split: Split, metrics: dict[str, Any]) -> None:
     table.add_column("%", justify="right")
     unequal = {"balanced_accuracy"} if metrics.get("balanced_accuracy") != metrics.get("top1") else set()
     for name in ("top1", *unequal, "top5", "mean_average_precision", "label_accuracy", *OF_MAPS, *OF_BOXES):
-        # A size of which there is no box has no figure.
-        if metrics.get(name) is not None:
-            table.add_row(name, f"{metrics[name] * 100:.2f}")
+        if name in metrics:
+            table.add_row(name, _percent(metrics[name]))
     for kind in ("iou", "boundary_iou"):
         for name, value in metrics.get(kind, {}).items():
-            table.add_row(f"  {kind} {name}", "-" if value is None else f"{value * 100:.2f}")
-    for name, figures in metrics.get("per_class", {}).items():
-        for kind, value in figures.items():
-            table.add_row(f"  {kind} {name}", "-" if value is None else f"{value * 100:.2f}")
+            table.add_row(f"  {kind} {name}", _percent(value))
     show(table)
     if "labels" in metrics:
         _print_labels(metrics["labels"])
+    if "per_class" in metrics:
+        _print_classes(metrics["per_class"])
 
 
 def _print_labels(labels: dict[str, dict[str, Any]]) -> None:
@@ -250,5 +284,20 @@ def _print_labels(labels: dict[str, dict[str, Any]]) -> None:
     for name, figures in labels.items():
         shares = (figures[key] for key in ("average_precision", "accuracy", "f1"))
         positives = f"{figures['positives']} of {figures['known']}"
-        table.add_row(name, *("-" if share is None else f"{share * 100:.2f}" for share in shares), positives)
+        table.add_row(name, *(_percent(share) for share in shares), positives)
     show(table)
+
+
+def _print_classes(classes: dict[str, dict[str, Any]]) -> None:
+    table = Table()
+    table.add_column("class")
+    for title in ("AP %", "AP50 %", "boxes"):
+        table.add_column(title, justify="right")
+    for name, figures in classes.items():
+        table.add_row(name, _percent(figures["ap"]), _percent(figures["ap50"]), str(figures["boxes"]))
+    show(table)
+
+
+def _percent(share: float | None) -> str:
+    """A share as it is shown; a figure of nothing has none."""
+    return "-" if share is None else f"{share * 100:.2f}"

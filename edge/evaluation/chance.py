@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from edge.artifact.verdict import Finding
 from edge.data.splits import Split
 from edge.evaluation.baseline import majority_class, other_half_score
+from edge.evaluation.box_baseline import other_half_precision
 from edge.evaluation.multi_label import Truths, mean_average_precision
 
 Z = 1.959963984540054  # of the normal distribution, two-sided 95 %
@@ -28,8 +29,8 @@ class Chance:
 def chance_of(split: Split, count: int, metric: str) -> Chance:
     """What a model that looks at no pixel reaches on the first `count` images of a split.
 
-    `top1`: always the commonest class. `mean_average_precision`: the best of orders by chance. `miou`: for every image
-    the commonest class of every place in the half of the split that it is not in.
+    `top1`: always the commonest class. `mean_average_precision`: the best of orders by chance. `miou` and `map`: for
+    every image the commonest class of every place, or the commonest boxes, in the half of the split that it is not in.
     """
     if metric == "top1":
         majority = majority_class(split.subset(range(count)))
@@ -37,6 +38,8 @@ def chance_of(split: Split, count: int, metric: str) -> Chance:
     if metric == "mean_average_precision":
         truth = np.stack([split.truth(index) for index in range(count)])
         return Chance(value=mean_average_precision_by_chance(truth), how="the best of 40 orders by chance")
+    if metric == "map":
+        return Chance(value=other_half_precision(split, count), how="the commonest boxes of the split's other half")
     return Chance(value=other_half_score(split, count).mean_iou, how="the mean mask of the split's other half")
 
 

@@ -31,8 +31,8 @@ def accuracy(
 
     Args:
         predict: from RGB uint8 frames (h, w, 3) of any sizes to what the task counts (`Task.values`): class scores
-            (classes,) of any real dtype (an artifact's `ranked_values`), or class maps uint8 (h, w) of the frames'
-            sizes, 255 where the model saw nothing (those pixels do not count).
+            (classes,) of any real dtype (an artifact's `ranked_values`), class maps uint8 (h, w) of the frames'
+            sizes, 255 where the model saw nothing (those pixels do not count), or boxes (n, 6).
         batch_size: frames per question.
         independent: the scores are of independent labels; the class of an image is then the only one that it has.
         advance: called with the number of images done since the last call.
@@ -42,8 +42,8 @@ def accuracy(
         `label_accuracy` and `labels` by name (see `label_figures`).
         Segmentation: `miou` and `pixel_accuracy` in [0, 1], `boundary_miou` and `boundary_miou_coco` (Boundary IoU at
         Cityscapes' and COCO's dilation ratio), and `iou` and `boundary_iou` by class name (None where a class occurs
-        neither in truth nor prediction). All: `images`, `skipped_damaged` (how many were omitted),
-        `split_sha256`.
+        neither in truth nor prediction). Detection: see `BoxMeter.figures`. All: `images`, `skipped_damaged` (how many
+        were omitted), `split_sha256`.
 
     Raises:
         UsageError: the split has no targets of a task. DataError: its labels are independent, and the scores are not.

@@ -5,7 +5,8 @@ from typing import Any
 
 from edge.data.boxes import BoxArrays
 from edge.data.splits import Split
-from edge.evaluation.detection import detection_figures, mean_precision_lower
+from edge.evaluation.chance import bootstrap_lower
+from edge.evaluation.detection import coco_package, detection_figures, mean_precision
 from edge.tasks.task import Array, Pixels
 
 
@@ -13,6 +14,7 @@ class BoxMeter:
     """Average precision over boxes (`Split.boxes`), as COCO counts it; what was found is kept until it is asked."""
 
     def __init__(self, split: Split) -> None:
+        coco_package()
         self._split = split
         self._found: list[Array] = []
         self._truth: list[BoxArrays] = []
@@ -45,7 +47,8 @@ class BoxMeter:
     @property
     def lower(self) -> float:
         """By drawing images again; 0 without any."""
-        return mean_precision_lower(self._found, self._truth, len(self._split.classes))
+        metric = mean_precision(self._found, self._truth, len(self._split.classes))
+        return bootstrap_lower(len(self._found), metric)
 
     @property
     def labels(self) -> dict[str, dict[str, Any]]:
