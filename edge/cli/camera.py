@@ -10,7 +10,7 @@ from edge.camera.loop import Seen, summarize, watch
 from edge.camera.report import frame_line, frame_object, summary_object, summary_table
 from edge.camera.sinks import open_file_sink, open_window
 from edge.camera.sources import UntilFailure, open_source
-from edge.cli.bounded_number import THREADS, whole
+from edge.cli.bounded_number import THREADS, Number, whole
 from edge.errors import EdgeError
 from edge.files.interrupts import noted
 from edge.files.overwriting import refuse_inputs
@@ -32,6 +32,8 @@ from edge.predictor.predictor import Predictor
 @click.option("--engine", help="litert, tflite-runtime, onnxruntime or torch; default: the first that is installed.")
 @click.option("--kernels", help="Kernel set of the engine; for litert xnnpack, builtin or reference.")
 @click.option("--threads", default=1, show_default=True, type=THREADS)
+@click.option("--threshold", type=Number(0, 1), help="Least probability of a detector's box; default: the manifest's.")
+@click.option("--top", type=whole(1), help="Boxes of a frame at most, the best.")
 @click.option("--no-selftest", is_flag=True, help="Do not prove first that the runtime gives the expected answers.")
 @click.option("--show", is_flag=True, help="Show a window; q or Escape closes it.")
 @click.option(
@@ -48,14 +50,24 @@ def command(
     engine: str | None,
     kernels: str | None,
     threads: int,
+    threshold: float | None,
+    top: int | None,
     no_selftest: bool,
     show: bool,
     as_json: bool,
 ) -> None:
-    """Run ARTIFACT on every frame of a source; labels or a coloured mask are drawn on what --out keeps."""
+    """Run ARTIFACT on every frame of a source; labels, a coloured mask or boxes are drawn on what --out keeps."""
     if out is not None:
         refuse_inputs("--out", out, artifact, source, folder=not out.suffix)
-    predictor = Predictor.load(artifact, engine=engine, threads=threads, kernels=kernels, selftest=not no_selftest)
+    predictor = Predictor.load(
+        artifact,
+        engine=engine,
+        threads=threads,
+        kernels=kernels,
+        selftest=not no_selftest,
+        threshold=threshold,
+        top=top,
+    )
     times_ns: list[dict[str, int]] = []
     failure: EdgeError | None = None
     with ExitStack() as stack:

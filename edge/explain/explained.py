@@ -13,11 +13,12 @@ from edge.artifact.model_file import ModelFile
 from edge.errors import FileError, UnsupportedError
 from edge.execution.integer import IntegerSimulation
 from edge.execution.straight_through import Encode, StraightThrough
-from edge.explain.score_output import Ending, score_output
+from edge.explain.score_output import CLASSES_FIRST, NETWORK_ENDINGS, Ending, score_output
 from edge.files.bounded_file import is_dir, is_file
 from edge.graph.graph import Graph
 from edge.graph.importers.onnx.reader import read_onnx
 from edge.graph.importers.tflite.reader import read_tflite
+from edge.graph.passes.rewrite import rebuild
 from edge.quantization.qat.freeze import freeze
 from edge.training.checkpoint import Checkpoint, read_checkpoint, restore_module
 from edge.vision.preprocess import Preprocess
@@ -33,7 +34,7 @@ class Explained:
         name: as it was named. kind: `float`, or `int8` where the values are those of the integer simulation.
         names: of the classes, by index.
         probabilities: normalized images (n, 3, h, w) to probabilities (n, classes), of a segmenter (n, classes, rows,
-            columns); each of its own image alone, differentiable.
+            columns), of a detector those of each class's best anchor; each of its own image alone, differentiable.
         simulated: the same by the integer simulation itself, without gradients; None for a float model.
     """
 
@@ -63,9 +64,13 @@ def open_explained(path: Path) -> Explained:
 def _of_checkpoint(name: str, checkpoint: Checkpoint) -> Explained:
     module = restore_module(checkpoint).requires_grad_(False)
     preprocess = checkpoint.recipe.preprocess
-    ending = Ending(task=checkpoint.task, meaning="logits", scores=checkpoint.scores, class_axis=1)
+    task = checkpoint.task
+    place, class_axis, background = NETWORK_ENDINGS[task]
+    scores = checkpoint.scores if background is None else "independent"  # a detector's loss takes sigmoids
+    ending = Ending(task=task, meaning="logits", scores=scores, class_axis=class_axis, background=background)
     if checkpoint.kind == "qat":
         graph = freeze(module)
+        graph = rebuild(graph, graph.operators, outputs=(graph.outputs[place],))
         return _of_graph(name, graph, ending, checkpoint.labels.names, preprocess, "nchw")
     return Explained(
         name=name,
@@ -73,18 +78,23 @@ def _of_checkpoint(name: str, checkpoint: Checkpoint) -> Explained:
         task=checkpoint.task,
         names=checkpoint.labels.names,
         preprocess=preprocess,
-        probabilities=lambda images: ending.probabilities(module(images)),
+        probabilities=lambda images: ending.probabilities(_output(module(images), place)),
     )
+
+
+def _output(made: Tensor | tuple[Tensor, ...], place: int) -> Tensor:
+    return made[place] if isinstance(made, tuple) else made
 
 
 def _of_artifact(name: str, artifact: Artifact) -> Explained:
     manifest = artifact.manifest
-    if manifest.task not in ("classify", "segment"):
+    if manifest.task not in CLASSES_FIRST:
         raise UnsupportedError(f"{name}: a task '{manifest.task}' has no score of a class that could be explained")
     file = _file(artifact)
     data = artifact.read(file.path)
     graph = read_onnx(data, batch=1) if file.format == "onnx" else read_tflite(data)
-    cut, ending = score_output(graph, manifest.task, file.outputs[file.answer], file.answer)
+    background = None if manifest.detection is None else manifest.detection.background
+    cut, ending = score_output(graph, manifest.task, file.outputs, background)
     return _of_graph(name, cut, ending, manifest.labels.names, manifest.preprocess, file.inputs[0].layout)
 
 

@@ -76,7 +76,7 @@ def find_target(
         found = explained.probabilities(image[None])[0]
     if found.ndim == 1:
         if box is not None:
-            raise UsageError(f"{explained.name}: a classifier has one score for the whole image; omit the region")
+            raise UsageError(f"{explained.name}: it has one score of a class for the whole image; omit the region")
         return Target(index=int(found.argmax()) if index is None else index)
     predicted = found.argmax(dim=0)
     cells = None if box is None else cells_of(box, explained, frame_hw, (predicted.shape[0], predicted.shape[1]))

@@ -68,8 +68,9 @@ class Participant:
 
     @property
     def value(self) -> float | None:
-        """The metric (`Measure.metric`) so far, in [0, 1]; None without labels."""
-        return None if self._meter is None else self._meter.value
+        """The metric (`Measure.metric`) so far, in [0, 1]; None without labels, and without any that it counts."""
+        found = None if self._meter is None else self._meter.value
+        return None if found is None or isnan(found) else found
 
     @property
     def boundary(self) -> float | None:
