@@ -105,6 +105,7 @@ def test_patches_overlap_a_box_by_what_was_asked() -> None:
         windows = [window for window in patches(cut, sample, 150) if window[2] - window[0] < 199]
         overlaps = box_overlaps(np.array(windows), sample[1])
         assert wanted - 1e-3 <= overlaps.min() < wanted + 0.2
+        assert np.min(windows) > -0.01 and (np.array(windows) < (200.01, 100.01, 200.01, 100.01)).all()
 
 
 def test_a_choice_that_nothing_satisfies_leaves_the_image_whole() -> None:
@@ -124,6 +125,14 @@ def test_area_and_aspect_of_patches_hold() -> None:
     assert 0.3 < cuts.mean() < 0.7  # two choices
     assert shares[cuts].min() + 1e-3 >= 0.2 and shares[cuts].max() <= 0.5 + 1e-3
     assert aspect[cuts].min() + 1e-3 >= 0.8 and aspect[cuts].max() <= 1.25 + 1e-3
+
+
+def test_the_canvas_has_its_colour_and_no_canvas_is_seen_without_expanding() -> None:
+    boxes, labels, none = np.array([[2, 2, 30, 30]], np.float32), np.array([0]), np.array([False])
+    sample = (np.full((32, 32, 3), 7, np.uint8), boxes, labels, none)
+    assert (run(STILL, 0, sample)[0] == 7).all()
+    view = run(DetectionAugment(expand=4.0, expand_share=1.0, flip=0.0), 1, sample)[0]
+    assert set(np.unique(view)) > {7, GREY} and (view == GREY).mean() > 0.3
 
 
 def test_expanding_shrinks_boxes_into_the_fill() -> None:

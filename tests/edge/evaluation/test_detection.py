@@ -209,8 +209,10 @@ def test_the_101st_box_of_a_class_is_not_counted() -> None:
     false = [[200 + k, 200, 230 + k, 230, 0.9, 0] for k in range(100)]
     other = [[200 + k, 200, 230 + k, 230, 0.9, 1] for k in range(100)]
     right = [0, 0, 20, 20, 0.5, 0]
-    assert detection_figures(*one_image([*false, right], boxes), ("a", "b"))["recall"] == 0.0
-    assert detection_figures(*one_image([*false[1:], *other, right], boxes), ("a", "b"))["recall"] == 1.0
+    for rows, expected in (([*false, right], 0.0), ([*false[1:], *other, right], 1.0)):
+        one = one_image(rows, boxes)
+        assert detection_figures(*one, ("a", "b"))["recall"] == expected
+        assert (mean_precision(*one, 2)(np.ones(1, np.int64)) > 0) == bool(expected)
 
 
 def test_the_package_is_in_the_extra_that_its_message_names() -> None:
