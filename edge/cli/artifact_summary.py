@@ -96,7 +96,7 @@ def print_artifact(artifact: Artifact, *, as_json: bool, transposes: Any = None)
             file.path,
             f"{file.size_bytes / 1024:.0f}",
             f"{given.dtype} {'x'.join(map(str, given.shape))} {given.layout}",
-            "\n".join(f"{made.dtype} {'x'.join(map(str, made.shape))} {made.meaning}" for made in told),
+            ", ".join(f"{made.dtype} {'x'.join(map(str, made.shape))} {made.meaning}" for made in told),
         )
     show(table)
     say(

@@ -85,4 +85,5 @@ def _facts(model: nn.Module, task: str, outputs: list[np.ndarray[Any, Any]], pre
     )
     grid = getattr(model, "anchors", None)
     detector = None if grid is None else Detector(form="ssd", anchors=grid, coder=BoxCoder(), background=0)
-    return ModelFacts(outputs=ports, names=(), preprocess=preprocess, detection=detector)
+    names = () if grid is None else tuple(str(label) for label in range(outputs[-1].shape[-1] - 1))
+    return ModelFacts(outputs=ports, names=names, preprocess=preprocess, detection=detector)
