@@ -24,6 +24,7 @@ PLACES: dict[str, str] = {
     "train images": "train --images {it} -o {out}",
     "train labels": "train --images images --labels {it} -o {out}",
     "train masks": "train --images images --masks {it} -o {out}",
+    "train boxes": "train --images images --boxes {it} -o {out}",
     "train weights": "train --images classes --init {it} -o {out}",
     "train data": "train tiny.toml -o {out} --set data.train={it}",
     "eval subject": "eval {it} --split generated:classify:val:2",

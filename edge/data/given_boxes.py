@@ -85,6 +85,8 @@ class _Found:
 def box_samples(folder: Path, images: Sequence[GivenImage]) -> tuple[tuple[Sample, ...], list[str]]:
     """A sample per image with its boxes in pixels of the image as it is decoded, and notes.
 
+    Of an image that cannot be decoded nothing is said here: its sample has no boxes.
+
     Refused (DataError): what the module's text says, edges that are no finite numbers, one image given twice.
     """
     found = _Found()
@@ -95,8 +97,12 @@ def box_samples(folder: Path, images: Sequence[GivenImage]) -> tuple[tuple[Sampl
             both = {given[image.path].file.name, image.file.name}
             raise DataError(image.file, f"'{image.path}' is given twice (in {' and '.join(sorted(both))}); leave one")
         given[image.path] = image
-        size = image_size(folder / image.path)
-        target = _target(image, size, _is_stored(image, size, found), found)
+        try:
+            size = image_size(folder / image.path)
+        except DataError:  # who looks at the images (`edge.data.damaged`) names all of them, and may omit them
+            target = BoxTarget()
+        else:
+            target = _target(image, size, _is_stored(image, size, found), found)
         samples.append(Sample(name=image.path.as_posix(), image=folder / image.path, target=target))
     return tuple(samples), found.notes()
 

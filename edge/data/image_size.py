@@ -1,6 +1,7 @@
 """How large an image is, stored and shown, from the head of its file where that says it."""
 
 import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from edge.files.bounded_file import check_file
 _HEAD_BYTES = 1 << 18
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SCAN, _APP1, _ALONE = 0xDA, 0xE1, frozenset({0x01, *range(0xD0, 0xD9)})
+_PNG_HEADER = 33  # the signature and the first chunk, IHDR, with its checksum
 _EXIF = b"Exif\0\0"
 _ORIENTATION, _SHORT = 0x0112, 3
 Edges = tuple[float, float, float, float]
@@ -48,9 +50,8 @@ def image_size(path: Path) -> ImageSize:
     found = None
     if head.startswith(b"\xff\xd8"):
         found = _of_jpeg(head)
-    elif head.startswith(PNG_SIGNATURE) and head[12:16] == b"IHDR" and b"eXIf" not in head:
-        width, height = struct.unpack_from(">II", head, 16)
-        found = ImageSize(stored_wh=(width, height), shown_wh=(width, height))
+    elif head.startswith(PNG_SIGNATURE) and b"eXIf" not in head:
+        found = _of_png(head)
     return found or _decoded(path)
 
 
@@ -60,6 +61,14 @@ def _decoded(path: Path) -> ImageSize:
     stored = imdecode(path, data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION).shape
     turned = shown[:2] != stored[:2]
     return ImageSize(stored_wh=(stored[1], stored[0]), shown_wh=(shown[1], shown[0]), orientation=0 if turned else 1)
+
+
+def _of_png(head: bytes) -> ImageSize | None:
+    """What a whole first chunk says; None where it is damaged."""
+    if len(head) < _PNG_HEADER or zlib.crc32(head[12:29]) != int.from_bytes(head[29:_PNG_HEADER], "big"):
+        return None
+    width, height = struct.unpack_from(">II", head, 16)
+    return ImageSize(stored_wh=(width, height), shown_wh=(width, height)) if width and height else None
 
 
 def _of_jpeg(head: bytes) -> ImageSize | None:

@@ -9,8 +9,6 @@ import pytest
 
 from converters.tflite.writer import tflite_bytes
 from edge.cli.main import main
-from edge.data.open_split import open_split
-from edge.errors import DataError
 from edge.graph.graph import Graph, Operator, Quantization, Tensor, per_tensor
 from tests.support.box_files import annotation, coco_image, save_images, write_coco
 
@@ -130,9 +128,10 @@ def test_a_split_is_counted_by_class(tmp_path: Path, capsys: pytest.CaptureFixtu
         {"name": "dog", "images": 1, "boxes": 0, "ignored": 1},
     ]
     (images / "a.png").write_bytes(b"no image")
-    with pytest.raises(DataError):
-        open_split(images=images, boxes=boxes)
-    assert main(named) == 1 and "a.png" in capsys.readouterr().err
+    assert main(named) == 1 and "a.png: not an image, or a damaged one" in capsys.readouterr().err
+    assert main([*named, "--skip-damaged", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["images"], found["skipped_damaged"], found["boxes"]) == (1, 1, 0)
 
 
 def test_splits_of_every_task_are_told(capsys: pytest.CaptureFixture[str]) -> None:

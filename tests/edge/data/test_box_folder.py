@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from edge.data.boxes import Box, BoxTarget
 from edge.data.class_names import ClassNames
+from edge.data.damaged import without_damaged
 from edge.data.decode import read_image
 from edge.data.image_size import image_size
 from edge.data.open_split import open_split
@@ -449,6 +450,26 @@ def test_size_of_every_kind_of_image(tmp_path: Path, ending: str) -> None:
     assert image_size(tmp_path / f"a{ending}").shown_wh == (40, 20)
 
 
+@given(data=st.data())
+def test_size_of_a_damaged_image_is_told_or_it_is_refused(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("size") / data.draw(st.sampled_from(["a.jpg", "a.png"]))
+    save_images(path.parent, path.name)
+    content = bytearray(path.read_bytes())
+    if path.suffix == ".jpg":
+        content[2:2] = exif(data.draw(st.integers(0, 9)))
+    start = data.draw(st.integers(0, min(len(content) - 1, 200)))
+    content[start : start + data.draw(st.integers(0, 8))] = data.draw(st.binary(max_size=8))
+    path.write_bytes(bytes(content[: data.draw(st.integers(0, len(content)))]))
+    try:
+        size = image_size(path)
+    except DataError as error:
+        assert "\n" not in str(error)
+    else:
+        assert min(size.shown_wh) > 0 and sorted(size.shown_wh) == sorted(size.stored_wh)
+
+
 def test_a_jpeg_whose_size_stands_far_behind_is_decoded(tmp_path: Path) -> None:
     save_images(tmp_path, "a.jpg")
     data = (tmp_path / "a.jpg").read_bytes()
@@ -458,6 +479,20 @@ def test_a_jpeg_whose_size_stands_far_behind_is_decoded(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(data[:30])
     with pytest.raises(DataError, match="truncated JPEG"):
         image_size(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp"])
+def test_damaged_images_are_named_together_or_omitted(tmp_path: Path, name: str) -> None:
+    images = save_images(tmp_path / "images", name, f"x/{name}", "good.png")
+    line = "0 0.5 0.5 0.5 0.5\n"
+    boxes = write_files(tmp_path / "labels", a_dot_txt=line, x__a_dot_txt=line, good_dot_txt=line)
+    for path in (images / name, images / "x" / name):
+        path.write_bytes(path.read_bytes()[:20])
+    split = open_split(images=images, boxes=boxes)
+    with pytest.raises(DataError, match="2 of 3 images cannot be used"):
+        without_damaged(split)
+    usable = without_damaged(split, skip=True)
+    assert (len(usable), usable.skipped_damaged) == (1, 2) and len(usable.boxes(0).labels) == 1
 
 
 def test_a_recipes_validation_has_the_classes_of_its_training(tmp_path: Path) -> None:
