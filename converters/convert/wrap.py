@@ -1,6 +1,6 @@
 """A finished model file becomes an artifact as it is: not a byte is touched, its own answers are the self-test."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from converters.packaging.package import (
 )
 from converters.packaging.provenance import provenance
 from edge.artifact.card import read_card
-from edge.artifact.manifest import Artifact, Cost, QuantizationInfo
+from edge.artifact.manifest import Artifact, Cost, Head, QuantizationInfo
 from edge.artifact.model_file import ModelFile
 from edge.data.splits import Split
 from edge.engines.engine import Session, open_session
@@ -40,12 +40,29 @@ from edge.port import Port
 from edge.predictor.artifact_session import give_batch
 from edge.predictor.selftest import model_input
 from edge.predictor.selftest_archive import selftest_bytes
+from edge.vision.detector import FOUR_OUTPUTS
 from edge.vision.pixels import resize
 from edge.vision.preprocess import Preprocess
 
 MOST_FILE_BYTES = 2**31
 MOST_SAMPLES = 256
 AS_IS = "as is"
+
+
+def _segmenters_head(file: ModelFile) -> Head:
+    return "class_map" if file.outputs[file.answer].meaning == "class_map" else "logits"
+
+
+def _detectors_head(file: ModelFile) -> Head:
+    return "postprocess" if len(file.told) == len(FOUR_OUTPUTS) else "raw"
+
+
+HEADS: Mapping[str, Callable[[ModelFile], Head | None]] = {
+    "classify": lambda file: None,
+    "segment": _segmenters_head,
+    "detect": _detectors_head,
+}
+"""What a manifest says that a model of the task ends in."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,22 +112,23 @@ def wrap_file(source: Path, folder: Path, options: WrapOptions) -> Artifact:
         outputs=session.outputs if graph is None else _ports(graph, graph.outputs),
         graph=graph,
     )
-    file, labels = describe(finished, card, where)
+    told = describe(finished, card, where)
+    file, labels = told.file, told.labels
     images = _images(options, card.preprocess)
     give_batch(session, file)
     answers = own_answers(session, model_input(images, file, card.preprocess), file, len(labels.names))
     precision = _precision(file, graph)
     notes = (*input_notes(file.inputs[0], card.preprocess), *unread)
-    told = provenance(source=source, folder=folder)
-    output = file.outputs[file.answer]
+    made = provenance(source=source, folder=folder)
     description = Description(
         name=options.name or folder.name,
         task=card.task,
-        head=None if card.task != "segment" else "class_map" if output.meaning == "class_map" else "logits",
+        head=HEADS[card.task](file),
         preprocess=card.preprocess,
         labels=labels,
         quantization=QuantizationInfo(method="none" if precision == "float32" else "foreign", notes=notes),
-        provenance=told.model_copy(update={"road": AS_IS}),
+        provenance=made.model_copy(update={"road": AS_IS}),
+        detection=told.detection,
     )
     cost = Cost(multiply_adds=0, parameters=0, weights_bytes=0, peak_activation_bytes=0, unruled=("the whole file",))
     contents = Contents(

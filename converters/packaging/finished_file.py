@@ -2,14 +2,16 @@
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from pydantic import ValidationError
 
+from converters.packaging.finished_detector import detection_section, told_outputs
 from converters.packaging.output_meaning import Said, meaning_of, named_classes
 from edge.artifact.card import Card
+from edge.artifact.detection import Detection
 from edge.artifact.model_file import Labels, ModelFile, TensorInfo
 from edge.artifact.output_form import OUTPUT_FORMS, form_problem, score_count
 from edge.errors import UsageError
@@ -20,7 +22,7 @@ from edge.strict import first_problem
 from edge.vision.pixels import normalize_table
 from edge.vision.preprocess import Preprocess
 
-DETECTOR = "a card's task is classify or segment"
+DETECTOR = "a card of the task detect says how they become boxes"
 WAY_OUT = "`edge bench FILE` measures a file without a task"
 UNREAD = Proof(values=None, scores=None, ending="operators that are not read here")
 CLIPPED_QUANTA = 2.0  # 255 at 1/128 and zero point 128 lies one quantum outside uint8: how such files are fed
@@ -42,8 +44,17 @@ class Finished:
     graph: Graph | None
 
 
-def describe(finished: Finished, card: Card, where: str) -> tuple[ModelFile, Labels]:
-    """The manifest's entry of a finished file, and the names of its classes.
+@dataclass(frozen=True, kw_only=True)
+class Described:
+    """A finished file as a manifest describes it: its entry, the names of its classes, and a detector's section."""
+
+    file: ModelFile
+    labels: Labels
+    detection: Detection | None
+
+
+def describe(finished: Finished, card: Card, where: str) -> Described:
+    """What a manifest says of a finished file.
 
     Args:
         where: the file and its card, for messages.
@@ -54,10 +65,9 @@ def describe(finished: Finished, card: Card, where: str) -> tuple[ModelFile, Lab
     if len(finished.inputs) != 1:
         raise UsageError(f"{where}: {len(finished.inputs)} inputs; a predictor takes one image; {WAY_OUT}")
     given = _input(finished.inputs[0], card.preprocess, where)
-    place = _answer(finished.outputs, card, where)
+    detection = None if card.detection is None else detection_section(card, card.detection)
     try:
-        others = [_told(port, "flat", "other") for port in finished.outputs]
-        output = _output(finished, place, card, given.layout, where)
+        outputs = OUTPUTS[card.task](finished, card, given.layout, where)
         file = ModelFile(
             path=finished.path,
             format="onnx" if finished.path.endswith(".onnx") else "tflite",
@@ -66,14 +76,41 @@ def describe(finished: Finished, card: Card, where: str) -> tuple[ModelFile, Lab
             size_bytes=len(finished.data),
             format_version=finished.format_version,
             inputs=(given,),
-            outputs=(*others[:place], output, *others[place + 1 :]),
+            outputs=outputs,
         )
     except ValidationError as error:
         raise UsageError(f"{where}: an artifact cannot describe it: {first_problem(error, TensorInfo)}") from error
-    labels = named_classes(card.labels, card.task, output)
-    if problem := form_problem(card.task, labels, card.preprocess, file):
+    labels = card.labels
+    if detection is None:
+        labels = named_classes(labels, card.task, file.outputs[file.answer])
+    if problem := form_problem(card.task, labels, card.preprocess, file, detection):
         raise UsageError(f"{where}: {problem}; {WAY_OUT}")
-    return file, labels
+    return Described(file=file, labels=labels, detection=detection)
+
+
+def _scores(finished: Finished, card: Card, given_layout: str, where: str) -> tuple[TensorInfo, ...]:
+    """One output of scores, the others described."""
+    place = _answer(finished.outputs, card, where)
+    others = [_told(port, "flat", "other") for port in finished.outputs]
+    return *others[:place], _output(finished, place, card, given_layout, where), *others[place + 1 :]
+
+
+def _boxes(finished: Finished, card: Card, given_layout: str, where: str) -> tuple[TensorInfo, ...]:
+    """The outputs that become boxes, the others described."""
+    found = told_outputs(finished.outputs, finished.graph, card, where)
+    described = []
+    for place, port in enumerate(finished.outputs):
+        told = found.get(place)
+        entry = _told(port, "flat" if told is None else told.layout, "other" if told is None else told.meaning)
+        described.append(entry if told is None else entry.model_copy(update={"scores": told.scores}))
+    return tuple(described)
+
+
+OUTPUTS: Mapping[str, Callable[[Finished, Card, str, str], tuple[TensorInfo, ...]]] = {
+    "classify": _scores,
+    "segment": _scores,
+    "detect": _boxes,
+}
 
 
 def input_notes(given: TensorInfo, preprocess: Preprocess) -> tuple[str, ...]:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from converters.packaging.finished_file import DETECTOR, WAY_OUT, is_detector
-from edge.artifact.card import OPEN
+from converters.packaging.card_lines import LEFT, line
+from converters.packaging.finished_file import WAY_OUT
+from converters.packaging.starter_detection import detector_lines
 from edge.errors import UsageError, printable
 from edge.graph.analyses.output_meaning import proof_of
 from edge.graph.graph import Graph, Tensor
@@ -18,7 +19,6 @@ from edge.graph.importers.model_file import model_format, read_model
 from edge.graph.importers.tflite.metadata import FileMetadata, read_metadata
 from edge.graph.importers.tflite.metadata_schema import ENUMERATIONS
 
-LEFT = f'"{OPEN}"'
 RGB = ENUMERATIONS["ColorSpaceType"]["RGB"]
 PIXELS = 256
 NEAR = 1.5  # quanta
@@ -37,7 +37,7 @@ def starter_card(path: Path, shapes: Mapping[str, tuple[int, ...]] | None = None
 
     Raises:
         ModelFileError: no model file, or a damaged one.
-        UsageError: a model that no card fits: a detector, several inputs, an input that is no colour image.
+        UsageError: a model that no card fits: several inputs, an input that is no colour image.
     """
     graph = read_model(path, batch=1, shapes=shapes)
     metadata = read_metadata(path) if model_format(path) == "tflite" else None
@@ -46,29 +46,25 @@ def starter_card(path: Path, shapes: Mapping[str, tuple[int, ...]] | None = None
     given = graph.tensors[graph.inputs[0]]
     height, width = _size(given, path)
     outputs = [graph.tensors[name] for name in graph.outputs]
-    if is_detector([tensor.shape for tensor in outputs]):
-        raise UsageError(f"{path}: its {len(outputs)} outputs are a detector's; {DETECTOR}; {WAY_OUT}")
+    detector = detector_lines(graph)
     return [
         f"# A card for {printable(path.name)}, begun with what the file says of itself. Whoever published the model",
         '# knows the rest: replace every "FILL IN"; until then the card is refused.',
-        *_head(graph, outputs),
+        *(_head(graph, outputs) if detector is None else detector.head),
         "",
         "[preprocess]",
         _colour_order(metadata),
         f"height = {height}",
         f"width = {width}",
-        _line("interpolation", LEFT, '"bilinear" (most networks), "nearest" or "area"'),
-        _line("fit", LEFT, '"stretch" (the whole frame), "crop" (its middle: most classifiers) or "letterbox"'),
-        _line("crop_fraction", "1.0", 'with fit = "crop" the share of the short side that is seen, often 0.875'),
+        line("interpolation", LEFT, '"bilinear" (most networks), "nearest" or "area"'),
+        line("fit", LEFT, '"stretch" (the whole frame), "crop" (its middle: most classifiers) or "letterbox"'),
+        line("crop_fraction", "1.0", 'with fit = "crop" the share of the short side that is seen, often 0.875'),
         *_normalization(given, metadata),
         "",
         "[labels]",
-        *_labels(graph, outputs, metadata),
+        *_labels(_class_count(graph) if detector is None else detector.classes, metadata),
+        *(() if detector is None else ("", *detector.section)),
     ]
-
-
-def _line(key: str, value: str, remark: str) -> str:
-    return f"{f'{key} = {value}':<33}# {remark}"
 
 
 def _size(given: Tensor, path: Path) -> tuple[int, int]:
@@ -88,17 +84,15 @@ def _head(graph: Graph, outputs: Sequence[Tensor]) -> list[str]:
     ]
     if len(outputs) > 1:
         remark = f"a name, or a place without quotes: {', '.join(shown)}"
-        return [_line("task", LEFT, '"classify" or "segment"'), _line("output", LEFT, remark)]
+        return [line("task", LEFT, '"classify" or "segment"'), line("output", LEFT, remark)]
     proof = proof_of(graph, graph.outputs[0])
     wide = [size for size in outputs[0].shape if size > 1]
     task = "classify" if len(wide) < 2 else "segment" if len(wide) == 3 or proof.values == "class_map" else None
     ends = f"output {shown[0][2:]} ends in {printable(proof.ending)}"
-    lines = [_line("task", f'"{task}"' if task else LEFT, ends)]
+    lines = [line("task", f'"{task}"' if task else LEFT, ends)]
     if proof.values is None:
-        lines.append(_line("values", LEFT, '"logits", "probabilities" or, of integers, "class_map"'))
-        lines.append(
-            _line("scores", LEFT, '"exclusive" (one class wins) or "independent"; of a class map no such line')
-        )
+        lines.append(line("values", LEFT, '"logits", "probabilities" or, of integers, "class_map"'))
+        lines.append(line("scores", LEFT, '"exclusive" (one class wins) or "independent"; of a class map no such line'))
     return lines
 
 
@@ -106,8 +100,8 @@ def _colour_order(metadata: FileMetadata | None) -> str:
     for tensor in [] if metadata is None else metadata.tensors("input")[:1]:
         content = tensor.get("content", {}).get("content_properties", {}).get("ImageProperties", {})
         if content.get("color_space") == RGB:
-            return _line("colour_order", '"rgb"', "by the file's metadata")
-    return _line("colour_order", LEFT, '"rgb" (TensorFlow, Keras, torchvision) or "bgr" (Caffe, OpenCV)')
+            return line("colour_order", '"rgb"', "by the file's metadata")
+    return line("colour_order", LEFT, '"rgb" (TensorFlow, Keras, torchvision) or "bgr" (Caffe, OpenCV)')
 
 
 def _normalization(given: Tensor, metadata: FileMetadata | None) -> list[str]:
@@ -124,7 +118,7 @@ def _normalization(given: Tensor, metadata: FileMetadata | None) -> list[str]:
         remark = f"the input holds {low:.4g} to {high:.4g} = (pixel - mean) / std, pixels 0 to 255"
     else:
         remark = "the input is (pixel - mean) / std, pixels 0 to 255; -1 to 1: 127.5, 127.5; 0 to 1: 0, 255"
-    return [_line("mean", LEFT, remark), _line("std", LEFT, "three numbers each, as [127.5, 127.5, 127.5]")]
+    return [line("mean", LEFT, remark), line("std", LEFT, "three numbers each, as [127.5, 127.5, 127.5]")]
 
 
 def _as_pixels(given: Tensor) -> tuple[float, float, str] | None:
@@ -178,21 +172,22 @@ def _two(mean: Sequence[float], std: Sequence[float], remark: str) -> list[str]:
     def listed(values: Sequence[float]) -> str:
         return f"[{', '.join(repr(float(f'{value:.6g}')) for value in values)}]"
 
-    return [_line("mean", listed(mean), remark), f"std = {listed(std)}"]
+    return [line("mean", listed(mean), remark), f"std = {listed(std)}"]
 
 
-def _labels(graph: Graph, outputs: Sequence[Tensor], metadata: FileMetadata | None) -> list[str]:
+def _labels(count: int | None, metadata: FileMetadata | None) -> list[str]:
     """The metadata's names where they are as many as the scores; else how many are wanted."""
-    count = _class_count(graph) if len(outputs) == 1 else None
     names = [] if metadata is None else [name.strip() for name in metadata.labels]
     if names and all(names) and count in (None, len(names)):
         return ["names = [  # by the file's metadata", *(f"    {_toml(name)}," for name in names), "]"]
     wanted = "the names" if count is None else f"{count} names"
     extra = "; the first is the background" if count == 1001 else ""
-    return [_line("file", LEFT, f"a file beside this card: {wanted}, one a line, in the model's order{extra}")]
+    return [line("file", LEFT, f"a file beside this card: {wanted}, one a line, in the model's order{extra}")]
 
 
 def _class_count(graph: Graph) -> int | None:
+    if len(graph.outputs) > 1:
+        return None
     operator, shape = graph.producer(graph.outputs[0]), graph.tensors[graph.outputs[0]].shape
     while operator is not None and operator.kind in ("Reshape", "Cast", "Transpose"):
         operator = graph.producer(operator.inputs[0])

@@ -1,7 +1,7 @@
 """The card: what a foreign model file cannot say itself, as a TOML file.
 
 ```toml
-task = "classify"                # classify or segment
+task = "classify"                # classify, segment or detect
 scores = "exclusive"             # or "independent": several labels may hold; where the model does not show it
 values = "logits"                # or "probabilities"; where the model does not show it; of a finished file "class_map"
 output = "Identity"              # a finished file with several outputs: the one to use, by name or place (0, 1, ...)
@@ -21,6 +21,8 @@ file = "labels.txt"              # one name a line, beside the card; or names = 
 palette = [[0, 0, 0], [255, 0, 0]]   # segmenters: one colour per class, optional
 ignore_index = 255                   # optional
 ```
+
+A detector's has a section `[detection]` too: `edge.artifact.card_detection`.
 """
 
 import json
@@ -29,8 +31,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from edge.artifact.card_detection import CardDetection, Output
 from edge.artifact.model_file import Labels, Scores
 from edge.errors import FileError, RecipeError
 from edge.files.bounded_file import read_text
@@ -42,18 +45,9 @@ from edge.vision.preprocess import Preprocess
 MAX_CARD_BYTES = 1024 * 1024
 OPEN = "FILL IN"
 """The value of a key that a begun card leaves to a person."""
-CardTask = Literal["classify", "segment"]
+CardTask = Literal["classify", "segment", "detect"]
 CardValues = Literal["logits", "probabilities", "class_map"]
 Channel = Annotated[int, Field(ge=0, le=255)]
-
-
-def _name_or_place(value: object) -> object:
-    if isinstance(value, str) or (type(value) is int and value >= 0):
-        return value
-    raise ValueError("give an output's name, or its place from 0")
-
-
-Output = Annotated[str | int, BeforeValidator(_name_or_place)]
 
 
 class CardLabels(Strict):
@@ -78,6 +72,7 @@ class CardFile(Strict):
     scores: Scores | None = None
     values: CardValues | None = None
     output: Output | None = None
+    detection: CardDetection | None = None
     preprocess: Preprocess
     labels: CardLabels
 
@@ -89,6 +84,7 @@ class Card(Strict):
     scores: Scores | None = None
     values: CardValues | None = None
     output: Output | None = None
+    detection: CardDetection | None = None
     preprocess: Preprocess
     labels: Labels
 
@@ -127,17 +123,15 @@ def read_card(path: str | Path) -> Card:
     except ValidationError as error:
         raise RecipeError(f"{source}: [labels] {first_problem(error, Labels, toml=True)}") from error
     said = card.model_dump(include={"task", "scores", "values", "output"})
-    return Card(**said, preprocess=card.preprocess, labels=labels)
+    return Card(**said, detection=card.detection, preprocess=card.preprocess, labels=labels)
 
 
 def _open_keys(tree: Mapping[str, Any]) -> list[str]:
     """The keys that are left to a person, in the file's order: `task`, `[preprocess] fit`."""
-    keys = []
-    for key, value in tree.items():
+    keys = [key for key, value in tree.items() if value == OPEN]
+    for section, value in tree.items():
         if isinstance(value, dict):
-            keys += [f"[{key}] {inner}" for inner, said in value.items() if said == OPEN]
-        elif value == OPEN:
-            keys.append(key)
+            keys += [f"[{section}] {key}" for key in _open_keys(value)]
     return keys
 
 

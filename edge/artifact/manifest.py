@@ -33,7 +33,7 @@ MAX_MANIFEST_BYTES = 16 * 1024 * 1024
 MAX_SELFTEST_BYTES = 2**31
 
 Task = Literal["classify", "segment", "detect"]
-Head = Literal["logits", "full_logits", "class_map", "full", "raw"]
+Head = Literal["logits", "full_logits", "class_map", "full", "raw", "postprocess"]
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 NotNegative = Annotated[float, Field(ge=0)]
 Side = Annotated[int, Field(ge=1, le=16384)]

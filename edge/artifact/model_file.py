@@ -9,7 +9,17 @@ from edge.port import DescribedPort, Port
 from edge.strict import Strict
 
 Meaning = Literal[
-    "image", "logits", "probabilities", "class_map", "box_codes", "boxes", "classes", "scores", "count", "other"
+    "image",
+    "logits",
+    "probabilities",
+    "class_map",
+    "box_codes",
+    "boxes",
+    "classes",
+    "scores",
+    "count",
+    "cells",
+    "other",
 ]
 Scores = Literal["exclusive", "independent"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -33,8 +43,9 @@ class TensorInfo(Part):
     are given for quantized tensors; `stride` says that one output cell stands for stride x stride input pixels (1 at
     full resolution). A uint8 image without a scale takes the pixels as they are. `scores` says of logits and
     probabilities whether they exclude each other (softmax) or not (sigmoid); see `edge.artifact.output_form`. A
-    detector's outputs mean `box_codes` and scores, or `boxes`, `classes`, `scores` and `count` of those that were
-    selected; see `edge.artifact.detection`. An output that means `other` is described, and nothing reads it.
+    detector's outputs mean `box_codes` or `boxes` and scores, `cells` of both in one, or `boxes`, `classes`, `scores`
+    and `count` of those that were selected; see `edge.artifact.detection`. An output that means `other` is described,
+    and nothing reads it.
     """
 
     name: Name

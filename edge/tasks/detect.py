@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.errors import UsageError
+from edge.errors import EngineError, UsageError
 from edge.tasks.task import Array, Colour, Measure, ModelFacts, Outputs, Pixels, Prediction, Task, deferred
 from edge.vision.detections import Detections, Selection, in_frame
 from edge.vision.detector import Detector, found_boxes
@@ -40,7 +40,10 @@ def _detector(facts: ModelFacts) -> Detector:
 
 def _found(outputs: Outputs, facts: ModelFacts, frame_hw: tuple[int, int], selection: Selection) -> Detections:
     """Boxes in pixels of the frame."""
-    return in_frame(found_boxes(outputs, facts.outputs, _detector(facts), selection), frame_hw, facts.preprocess)
+    found = found_boxes(outputs, facts.outputs, _detector(facts), selection)
+    if found.labels.max(initial=0) >= len(facts.names):
+        raise EngineError(f"the model answers class {found.labels.max()}, and there are {len(facts.names)} names")
+    return in_frame(found, frame_hw, facts.preprocess)
 
 
 def _predict(outputs: Outputs, facts: ModelFacts, frame_hw: tuple[int, int]) -> BoxPrediction:

@@ -16,9 +16,11 @@ from edge.port import DescribedPort, dequantize
 from edge.vision.anchors import AnchorGrid, anchor_boxes, grid_of
 from edge.vision.box_coder import BoxCoder
 from edge.vision.detections import Detections, Selection
-from edge.vision.foreign_detections import Anchored, TwoOutputs, two_output_detections
-from edge.vision.score_columns import ScoreColumns
+from edge.vision.foreign_detections import Anchored, CodeOrder, Plain, TwoOutputs, two_output_detections
+from edge.vision.plain_boxes import BoxFormat
+from edge.vision.score_columns import ScoreColumns, Values
 from edge.vision.tflite_detections import FourOutputs
+from edge.vision.yolo_detections import OneOutput, one_output_detections
 
 Outputs = Sequence[NDArray[Any]]
 Ports = tuple[DescribedPort, ...]
@@ -34,11 +36,18 @@ class Detector:
         background: column of the scores that is no class; None: every column is one.
         selection: which boxes are wanted.
         class_aware: boxes of different classes never suppress each other.
+        order: of a code's numbers. box, extent_wh: of boxes as they are, see `edge.vision.plain_boxes`.
+        values, objectness: of scores that stand beside their boxes in one output.
     """
 
     form: str
     anchors: AnchorGrid | None = None
     coder: BoxCoder | None = None
+    order: CodeOrder = "yxhw"
+    box: BoxFormat | None = None
+    extent_wh: tuple[float, float] = (1.0, 1.0)
+    values: Values | None = None
+    objectness: bool = False
     background: int | None = None
     selection: Selection = field(default_factory=Selection)
     class_aware: bool = True
@@ -58,6 +67,11 @@ def detector_of(plain: Mapping[str, Any]) -> Detector:
         background=plain["background"],
         selection=Selection(**told),
         class_aware=plain["class_aware"],
+        order=plain["order"],
+        box=plain["box"],
+        extent_wh=(plain["extent_wh"][0], plain["extent_wh"][1]),
+        values=plain["values"],
+        objectness=plain["objectness"],
     )
 
 
@@ -69,38 +83,76 @@ def found_boxes(outputs: Outputs, ports: Ports, detector: Detector, selection: S
         selection: which are wanted; outputs that were selected within the file hold no more than it let through.
     """
     meanings = tuple(port.meaning for port in ports)
-    decode = DECODERS["postprocess" if meanings == FOUR_OUTPUTS else detector.form]
+    decode = DECODERS["postprocess" if set(meanings) == set(FOUR_OUTPUTS) else detector.form]
     return decode(outputs, ports, detector, selection)
 
 
-def _ssd(outputs: Outputs, ports: Ports, detector: Detector, selection: Selection) -> Detections:
-    return two_output_detections(outputs[0], outputs[1], _anchored(ports, detector), selection)
+def _two(outputs: Outputs, ports: Ports, detector: Detector, selection: Selection) -> Detections:
+    places = {port.meaning: place for place, port in enumerate(ports)}
+    boxes = places[BOX_MEANINGS[detector.form]]
+    return two_output_detections(outputs[boxes], outputs[1 - boxes], _two_outputs(ports, detector), selection)
 
 
 @lru_cache(maxsize=16)
-def _anchored(ports: Ports, detector: Detector) -> TwoOutputs:
+def _two_outputs(ports: Ports, detector: Detector) -> TwoOutputs:
     """Made once for a model: anchors and the probabilities of all integers."""
-    if detector.anchors is None or detector.coder is None:
-        raise UsageError(f"form '{detector.form}' without anchors or box coder")
-    codes, scores = ports
+    boxes = next(port for port in ports if port.meaning == BOX_MEANINGS[detector.form])
+    scores = next(port for port in ports if port is not boxes)
     columns = ScoreColumns(
         port=scores,
-        values="logits" if scores.meaning == "logits" else "probabilities",
+        values=_values(scores.meaning),
         exclusive=scores.scores == "exclusive",
         background=detector.background,
     )
-    decode = Anchored(anchors=anchor_boxes(detector.anchors), coder=detector.coder)
-    return TwoOutputs(boxes=codes, scores=columns, decode=decode)
+    return TwoOutputs(boxes=boxes, scores=columns, decode=_decode(detector))
+
+
+def _decode(detector: Detector) -> Anchored | Plain:
+    if detector.form != "ssd":
+        return _plain(detector)
+    if detector.anchors is None or detector.coder is None:
+        raise UsageError(f"form '{detector.form}' without anchors or box coder")
+    return Anchored(anchors=anchor_boxes(detector.anchors), coder=detector.coder, order=detector.order)
+
+
+def _plain(detector: Detector) -> Plain:
+    if detector.box is None:
+        raise UsageError(f"form '{detector.form}' without the form of its boxes")
+    return Plain(form=detector.box, extent_wh=detector.extent_wh)
+
+
+def _values(meaning: str | None) -> Values:
+    return "logits" if meaning == "logits" else "probabilities"
+
+
+def _one(outputs: Outputs, ports: Ports, detector: Detector, selection: Selection) -> Detections:
+    return one_output_detections(outputs[0], _one_output(ports, detector), selection)
+
+
+@lru_cache(maxsize=16)
+def _one_output(ports: Ports, detector: Detector) -> OneOutput:
+    columns = ScoreColumns(port=ports[0], values=_values(detector.values), exclusive=False, background=None)
+    return OneOutput(
+        scores=columns,
+        decode=_plain(detector),
+        columns_first=ports[0].layout == COLUMNS_FIRST,
+        objectness=detector.objectness,
+    )
 
 
 def _selected(outputs: Outputs, ports: Ports, detector: Detector, selection: Selection) -> Detections:
     """What TFLite_Detection_PostProcess let through, of it what is wanted."""
-    real = [dequantize(array, port.scale, port.zero_point) for array, port in zip(outputs, ports, strict=True)]
-    found = FourOutputs(boxes=real[0], classes=real[1], scores=real[2], count=real[3]).detections
+    real = {
+        port.meaning: dequantize(array, port.scale, port.zero_point) for array, port in zip(outputs, ports, strict=True)
+    }
+    found = FourOutputs(**real).detections
     order = np.argsort(-found.scores, kind="stable")
     wanted = order[found.scores[order] >= np.float32(selection.threshold)][: selection.most]
     return Detections(boxes=found.boxes[wanted], scores=found.scores[wanted], labels=found.labels[wanted])
 
 
 FOUR_OUTPUTS = ("boxes", "classes", "scores", "count")
-DECODERS: Mapping[str, Decode] = {"ssd": _ssd, "postprocess": _selected}
+BOX_MEANINGS: Mapping[str, str] = {"ssd": "box_codes", "boxes": "boxes"}
+COLUMNS_FIRST, CELLS_FIRST = "columns_cells", "cells_columns"
+"""Layouts of one output of boxes and scores: (1, columns, cells) and (1, cells, columns)."""
+DECODERS: Mapping[str, Decode] = {"ssd": _two, "boxes": _two, "yolo": _one, "postprocess": _selected}

@@ -32,18 +32,21 @@ class Proof:
     ending: str
 
 
-def proof_of(graph: Graph, name: str) -> Proof:
+def proof_of(graph: Graph, name: str, *, axis: int | None = None) -> Proof:
     """What the end of a graph proves about one of its outputs.
 
     A Softmax over the classes makes probabilities that exclude each other, a Sigmoid those that need not; a product
     with weights makes logits, and so does a sum or a rectifier behind one. Anything else (a clip, a tangent, a product
     of two probabilities, a quotient, integers that stand for numbers from 0 to 1 alone) proves nothing.
+
+    Args:
+        axis: of the classes, in the output's shape; None: the only one that is not 1, or the channels of a map.
     """
     operator = _end(graph, name)
     if operator is None:
         return Proof(values=None, scores=None, ending="an input or a constant")
     ending = f"{operator.kind} '{operator.name}'"
-    if operator.kind in ("Softmax", "LogSoftmax") and _over_classes(graph, operator):
+    if operator.kind in ("Softmax", "LogSoftmax") and _over_classes(graph, operator, axis):
         values: Values = "probabilities" if operator.kind == "Softmax" else "logits"
         return Proof(values=values, scores="exclusive", ending=ending)
     if operator.kind == "ArgMax":
@@ -91,9 +94,11 @@ def _end(graph: Graph, name: str) -> Operator | None:
     return operator
 
 
-def _over_classes(graph: Graph, operator: Operator) -> bool:
-    """Whether a Softmax runs along the only axis that is not 1, or the channels of a map."""
+def _over_classes(graph: Graph, operator: Operator, wanted: int | None) -> bool:
+    """Whether a Softmax runs along the wanted axis: the only one that is not 1, or the channels of a map."""
     shape = graph.tensors[operator.outputs[0]].shape
     axis = operator.attributes["axis"] % len(shape)
+    if wanted is not None:
+        return bool(axis == wanted)
     wide = [place for place, size in enumerate(shape) if size > 1]
     return wide in ([], [axis]) or (len(shape) == 4 and axis == channel_axis(graph.layout, 4))

@@ -208,10 +208,12 @@ def test_a_wrapped_float_file_is_a_parent(quantized: Callable[..., Path], severa
         )
         found = find_parent(artifact, parent.folder)
         assert (
-            found is not None and found.info == parent.manifest.files[0].outputs[2] and len(found.graph().outputs) == 3
+            found is not None
+            and found.infos == (parent.manifest.files[0].outputs[2],)
+            and len(found.graph().outputs) == 3
         )
         pixels = resize(FRAME, artifact.manifest.preprocess)[None]
-        predicted = found.predict(pixels)
+        (predicted,) = found.predict(pixels)
         assert np.abs(predicted - raw_answer(file, parent, 2)).max() < 1e-6 and predicted.shape == (1, 3)
         report = verify(artifact, Request(parent=parent.folder))
         assert report.parent == str(parent.folder) and report.verdict.ship
@@ -261,7 +263,7 @@ def test_a_detector_is_refused(tmp_path: Path, card: MakeCard) -> None:
     outputs = {"boxes": (1, 3, 4), "classes": (1, 3), "scores": (1, 3, 2), "count": (1,)}
     constants = {**shapes, "boxes_w": values(1, 4), "scores_w": values(1, 2)}
     source = written(model(nodes, outputs, constants, shape=(1, 3, 8, 8)), tmp_path / "detector.onnx")
-    with pytest.raises(UsageError, match="4 outputs, a detector's; a card's task is classify or segment"):
+    with pytest.raises(UsageError, match="4 outputs, a detector's; a card of the task detect says how they"):
         wrapped(source, card())
 
 
