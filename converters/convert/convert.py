@@ -1,5 +1,6 @@
 """From a source file to an artifact: the steps that `edge convert` takes, and what `edge quantize` shares with it."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,18 +12,21 @@ from converters.convert.build import build_artifact
 from converters.convert.calibration import Calibration
 from converters.convert.export import export_checkpoint
 from converters.convert.foreign import Foreign, read_foreign
-from converters.convert.heads import TASK_HEADS, append_head
+from converters.convert.heads import RAW, TASK_HEADS, append_head
 from converters.convert.opened_checkpoint import open_checkpoint
 from converters.convert.options import PLAIN, ConvertOptions, refuse_input_size
+from converters.packaging.finished_detector import detection_section, told_outputs
 from converters.packaging.output_meaning import Said, named_classes
 from converters.packaging.package import Description, checked_outputs, precision_of, refuse_other_folder
 from converters.packaging.provenance import provenance
 from edge.artifact.card import Card, read_card
+from edge.artifact.card_detection import CardDetection
 from edge.artifact.detection import Detection, detection_of
 from edge.artifact.manifest import Artifact, DerivedRange, QuantizationInfo, file_sha256
 from edge.artifact.model_file import Scores
 from edge.artifact.scheme import Scheme
 from edge.data.scene import scene
+from edge.engines.torch.engine import port_of_tensor
 from edge.errors import FileError, UsageError, unknown_name
 from edge.files.bounded_file import check_file, is_file
 from edge.graph.analyses.output_meaning import proof_of
@@ -150,7 +154,7 @@ def _load_onnx(source: Path, folder: Path, options: ConvertOptions) -> tuple[Gra
     if len(graph.inputs) != 1 or shape != expected:
         raise UsageError(f"{source}: input '{graph.inputs[0]}' is {shape}, and {options.card} says {expected}")
     quantized = precision_of(graph) != "float32"
-    chosen: Any = (head or _own_head(graph)) if TASK_HEADS.get(card.task) else None
+    chosen: Any = (head or OWN_HEADS[card.task](graph)) if TASK_HEADS.get(card.task) else None
     graph = append_head(graph, "logits" if head is None else head)
     description = Description(
         name=options.name or folder.name,
@@ -169,11 +173,31 @@ def _load_onnx(source: Path, folder: Path, options: ConvertOptions) -> tuple[Gra
         ),
         said=Said(values=card.values, scores=card.scores),
     )
+    if card.detection is not None:
+        return graph, replace(description, **_boxes_by(card, card.detection, graph, f"{source} with {options.card}"))
     output = checked_outputs(graph, description)[0]
     # Proved by the graph as it came: an operator at its end may be written as others, which prove less.
     values: Any = None if output.meaning == "class_map" else output.meaning
     said = Said(values=values, scores=output.scores)
     return graph, replace(description, labels=named_classes(card.labels, card.task, output), said=said)
+
+
+def _boxes_by(card: Card, said: CardDetection, graph: Graph, where: str) -> dict[str, Any]:
+    """What a description says of a foreign detector, proved by the graph as it came.
+
+    Raises:
+        UsageError: outputs that are none of the form's, or others beside them.
+    """
+    ports = [port_of_tensor(graph.tensors[name]) for name in graph.outputs]
+    told = told_outputs(ports, graph, card, where)
+    if others := [port.name for place, port in enumerate(ports) if place not in told]:
+        raise UsageError(
+            f"{where}: [detection] says nothing of {', '.join(others)}; add --as-is to wrap the file whole"
+        )
+    return {
+        "detection": detection_section(card, said),
+        "box_outputs": tuple(told[place] for place in range(len(ports))),
+    }
 
 
 def card_of(source: Path, options: ConvertOptions) -> Card:
@@ -195,6 +219,10 @@ def card_of(source: Path, options: ConvertOptions) -> Card:
 def _own_head(graph: Graph) -> str:
     """What a foreign segmenter ends in: `class_map` where an ArgMax proves it, else `logits`."""
     return "class_map" if proof_of(graph, graph.outputs[0]).values == "class_map" else "logits"
+
+
+OWN_HEADS: Mapping[str, Callable[[Graph], str]] = {"segment": _own_head, "detect": lambda graph: RAW}
+"""What a foreign model ends in, of the tasks that may end in several."""
 
 
 def foreign_facts(foreign: Foreign, calibration: Calibration | None) -> QuantizationInfo:

@@ -18,6 +18,7 @@ from edge.vision.score_columns import Values
 from edge.vision.yolo_detections import BOX_COLUMNS
 
 ANCHORED = "nac"
+"""Layout of (1, anchors, values) of a detector, in either layout of the file."""
 UNREAD = Proof(values=None, scores=None, ending="operators that are not read here")
 NOT_SAID = (
     "say values = 'logits' or 'probabilities' and scores = 'exclusive' (softmax) or 'independent' (sigmoid) at the top "

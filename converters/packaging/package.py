@@ -11,6 +11,8 @@ import numpy as np
 
 from converters.onnx.file import onnx_bytes
 from converters.onnxruntime.form import onnxruntime_form
+from converters.packaging.finished_detector import ANCHORED
+from converters.packaging.finished_detector import Told as BoxOutput
 from converters.packaging.integer_only import require_integer_only
 from converters.packaging.metadata import SCORES_NAMES, with_metadata
 from converters.packaging.output_meaning import NOTHING_SAID, WAY_OUT, Said, output_meaning
@@ -51,8 +53,6 @@ from edge.vision.preprocess import Preprocess
 
 Precision = Literal["int8", "int16x8", "float32"]
 LAYOUTS = {2: "nc", 3: "nhw"}
-ANCHORED = "nac"
-"""(1, anchors, values) of a detector, in either layout of the file."""
 Told = tuple[TensorInfo, ...]
 """What every output means, in their order."""
 
@@ -64,6 +64,7 @@ class Description:
     Attributes:
         head: what a segmenter or a detector ends in; None for other tasks.
         detection: how a detector's outputs become boxes; None for other tasks.
+        box_outputs: what each output of a foreign detector means, in their order; None: box codes, then scores.
         quantization: how its integers came to be, for the manifest.
         io: `uint8` gives the INT8 TFLite file pixels as its input and uint8 outputs, see `uint8_boundaries`.
         keep_nchw_io: the TFLite file's rank-4 inputs and outputs stay NCHW.
@@ -83,6 +84,7 @@ class Description:
     weights: Form | None = None
     said: Said = NOTHING_SAID
     detection: Detection | None = None
+    box_outputs: tuple[BoxOutput, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,18 +201,26 @@ def checked_outputs(graph: Graph, description: Description) -> Told:
 
 
 def _box_heads(graph: Graph, description: Description) -> Told:
-    """Box codes, and scores: raw heads of a detector."""
+    """A detector's outputs: what its card says, or box codes and scores."""
+    if description.box_outputs is not None:
+        return _checked_boxes(graph, description, description.box_outputs)
     if len(graph.inputs) != 1 or len(graph.outputs) != 2:
         raise UsageError(
             f"{len(graph.inputs)} inputs and {len(graph.outputs)} outputs ({', '.join(graph.outputs)}); a detector has "
             f"one input, and two outputs, box codes and scores; {WAY_OUT}"
         )
-    said, (codes, scores) = description.said, (graph.tensors[name] for name in graph.outputs)
-    told = (
-        _tensor_info(codes, "nchw", "box_codes", None).model_copy(update={"layout": ANCHORED}),
-        _tensor_info(scores, "nchw", said.values or "logits", None).model_copy(
-            update={"layout": ANCHORED, "scores": said.scores}
-        ),
+    said = description.said
+    codes = BoxOutput(meaning="box_codes", layout=ANCHORED)
+    scores = BoxOutput(meaning=said.values or "logits", layout=ANCHORED, scores=said.scores)
+    return _checked_boxes(graph, description, (codes, scores))
+
+
+def _checked_boxes(graph: Graph, description: Description, outputs: tuple[BoxOutput, ...]) -> Told:
+    told = tuple(
+        _tensor_info(graph.tensors[name], "nchw", output.meaning, None).model_copy(
+            update={"layout": output.layout, "scores": output.scores}
+        )
+        for name, output in zip(graph.outputs, outputs, strict=True)
     )
     if problem := detection_problem(description.detection, len(description.labels.names), told):
         raise UsageError(f"{problem}; {WAY_OUT}")
@@ -296,7 +306,7 @@ def _output_info(graph: Graph, name: str, layout: Layout, description: Descripti
             )
         stride = round(height / rows)
     told = _tensor_info(graph.tensors[name], layout, output.meaning, stride)
-    layout_too = {"layout": ANCHORED} if output.layout == ANCHORED else {}
+    layout_too = {"layout": output.layout} if description.detection is not None else {}
     return told.model_copy(update={"scores": output.scores, **layout_too})
 
 

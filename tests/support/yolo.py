@@ -83,19 +83,24 @@ def _cells(side: int, strides: Sequence[int]) -> tuple[torch.Tensor, torch.Tenso
     return torch.cat(centres, dim=1)[None], torch.cat(shares, dim=1)[None]
 
 
-def yolo_file(path: Path, *, classes: int, side: int) -> Path:
-    """The network with random weights as an INT8 TFLite file, its input the pixels as shares of 255."""
+def yolo_onnx(path: Path, *, classes: int, side: int) -> Path:
+    """The network with random weights as an ONNX file, its input the pixels as shares of 255."""
     torch.manual_seed(0)
     network = Yolo(side, classes).eval()
     with torch.no_grad():
         for head in network.scores:
             head.get_parameter("bias").add_(0.5)
-    exported = path.with_suffix(".onnx")
+    example = (torch.zeros(1, 3, side, side),)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of an exporter that torch will leave one day, and that other people use
-        example = (torch.zeros(1, 3, side, side),)
-        torch.onnx.export(network, example, exported, opset_version=17, dynamo=False, output_names=["output0"])
+        torch.onnx.export(network, example, path, opset_version=17, dynamo=False, output_names=["output0"])
+    return path
+
+
+def yolo_file(path: Path, *, classes: int, side: int) -> Path:
+    """The same as an INT8 TFLite file."""
+    graph = read_onnx(yolo_onnx(path.with_suffix(".onnx"), classes=classes, side=side))
     images = np.random.default_rng(0).uniform(0, 1, (4, 3, side, side)).astype(np.float32)
-    integers = calibrate(read_onnx(exported), [images], input_range=(0.0, 1.0))
+    integers = calibrate(graph, [images], input_range=(0.0, 1.0))
     path.write_bytes(tflite_bytes(to_nhwc(legalize(tie_parameters(integers)))))
     return path

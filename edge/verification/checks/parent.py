@@ -180,7 +180,7 @@ def _output_infos(
         UsageError: the parent has other outputs or classes than the artifact.
     """
     file = artifact.manifest.files[0]
-    if len(file.told) == 1:
+    if artifact.manifest.detection is None:
         return (_output_info(shapes[0], artifact, proofs[0] if proofs else None),)
     own = [file.outputs[place] for place in file.told]
     if [info.shape for info in own] != list(shapes):
