@@ -116,6 +116,38 @@ _SEGMENT_QAT: Table = {
     "eval_epochs": 3,
     "augment": {"scale": [0.75, 1.5], "brightness": 0.25, "contrast": 0.25, "saturation": 0.25},
 }
+_DETECT_TRAIN: Table = {
+    "epochs": 40,
+    "batch_size": 8,
+    "optimizer": "adamw",
+    "learning_rate": 1e-3,
+    "warmup_epochs": 2,
+    "weight_decay": 0.02,
+    "ema_decay": 0.99,
+    "gradient_clip": 10.0,
+    "freeze_batch_norm_epoch": MOST_EPOCHS,  # live, also where it was folded into the weights
+    "eval_epochs": 5,
+    "keep": "best",
+    "augment": {
+        "crop_overlaps": [0.0],
+        "area": [0.4, 1.0],
+        "brightness": 0.2,
+        "contrast": 0.2,
+        "saturation": 0.2,
+        "channel": 0.1,
+    },
+}
+_DETECT_QAT: Table = {
+    "epochs": 2,
+    "batch_size": 8,
+    "optimizer": "adamw",
+    "learning_rate": 5e-5,
+    "freeze_batch_norm_epoch": 0,
+    "freeze_ranges_epoch": 1,
+    "distillation_weight": 1.0,
+    "gradient_clip": 10.0,
+    "augment": _DETECT_TRAIN["augment"],
+}
 
 # (what it starts from, task) -> the sections [model], [train] and [qat], without what follows from the images.
 TRAINING: Mapping[tuple[Start, Task], Mapping[str, Table]] = {
@@ -158,6 +190,9 @@ TRAINING: Mapping[tuple[Start, Task], Mapping[str, Table]] = {
         "qat": _SEGMENT_QAT,
     },
     ("random", "segment"): {"model": {"auxiliary": True}, "train": _SEGMENT_TRAIN, "qat": _SEGMENT_QAT},
+    # A few hundred images teach the first layers nothing that photographs did not.
+    ("pretrained", "detect"): {"model": {}, "train": {**_DETECT_TRAIN, "frozen_blocks": 4}, "qat": _DETECT_QAT},
+    ("random", "detect"): {"model": {}, "train": {**_DETECT_TRAIN, "learning_rate": 2e-3}, "qat": _DETECT_QAT},
 }
 
 INDEPENDENT: Mapping[Start, Table] = {

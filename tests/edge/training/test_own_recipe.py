@@ -13,6 +13,8 @@ from edge.training.own_recipe import TRAINING, Images, Weights, own_recipe, segm
 DATA = Data.model_validate({"train": {"images": "photos"}, "holdout": 0.2})
 PHOTOS = Images(task="classify", classes=6, count=121)
 MASKS = Images(task="segment", classes=3, count=40, size_hw=(720, 1280))
+BOXES = Images(task="detect", classes=3, count=205)
+OF_TASK = {"classify": PHOTOS, "segment": MASKS, "detect": BOXES}
 FOLDED = Weights(
     path="w.safetensors",
     model="mobilenet_v1",
@@ -21,7 +23,7 @@ FOLDED = Weights(
 )
 
 
-@pytest.mark.parametrize("images", [PHOTOS, MASKS])
+@pytest.mark.parametrize("images", [PHOTOS, MASKS, BOXES])
 def test_the_resolved_recipe_reads_back_as_itself(images: Images, tmp_path: Path) -> None:
     recipe = own_recipe(DATA, images, overrides=["train.epochs=3"])
     (tmp_path / "recipe.toml").write_text(recipe_toml(recipe))
@@ -35,6 +37,8 @@ def test_images_and_weights_decide_on_the_network() -> None:
 
     assert network(own_recipe(DATA, PHOTOS)) == ("mobilenet_v2", 6, 224, 224)
     assert network(own_recipe(DATA, MASKS)) == ("fast_scnn", 3, 288, 512)
+    assert network(own_recipe(DATA, BOXES)) == ("mobilenet_v2_ssdlite", 3, 320, 320)
+    assert network(own_recipe(DATA, BOXES, overrides=["model.resolution=192"])) == ("mobilenet_v2_ssdlite", 3, 192, 192)
     assert network(own_recipe(DATA, PHOTOS, overrides=["model.resolution=128"])) == ("mobilenet_v2", 6, 128, 128)
     tuned = own_recipe(DATA, PHOTOS, weights=FOLDED)
     assert network(tuned) == ("mobilenet_v1", 6, 224, 224) and tuned.model.arguments["width"] == 0.5
@@ -44,8 +48,8 @@ def test_images_and_weights_decide_on_the_network() -> None:
 @pytest.mark.parametrize(("start", "task"), TRAINING)
 def test_every_situation_has_a_recipe(start: str, task: str) -> None:
     weights = FOLDED if start == "pretrained" else None
-    images = PHOTOS if task == "classify" else MASKS
-    recipe = own_recipe(DATA, images, model="mobilenet_v2" if task == "classify" else "fast_scnn", weights=weights)
+    networks = {"classify": "mobilenet_v2", "segment": "fast_scnn", "detect": "mobilenet_v1_ssdlite"}
+    recipe = own_recipe(DATA, OF_TASK[task], model=networks[task], weights=weights)
     assert recipe.qat is not None and (recipe.train.init is None) == (start == "random")
 
 
@@ -54,6 +58,17 @@ def test_a_segmenter_on_a_classifiers_weights_has_no_auxiliary_heads_to_weigh() 
     assert recipe.model.arguments == {"width": 0.5, "resolution_hw": [288, 512], "classes": 3}
     assert recipe.train.auxiliary_weight == 0 and recipe.train.reset_head
     assert own_recipe(DATA, MASKS).train.auxiliary_weight > 0
+
+
+def test_a_detector_on_a_classifiers_weights_keeps_its_first_layers_and_has_live_statistics() -> None:
+    """Of few images it sees each more often; the head is its own; without validation nothing is compared."""
+    recipe = own_recipe(DATA, BOXES, weights=replace(FOLDED, model="mobilenet_v1_ssdlite"))
+    assert recipe.train.frozen_blocks == 4 and recipe.train.reset_head
+    assert recipe.train.freeze_batch_norm_epoch == 200 and recipe.train.epochs == 48  # 1,200 steps of 8
+    assert own_recipe(DATA, BOXES).train.frozen_blocks == 0
+    assert own_recipe(DATA, replace(BOXES, count=5000)).train.epochs == 40
+    alone = own_recipe(DATA.model_copy(update={"holdout": None}), BOXES)
+    assert recipe.train.keep == "best" and alone.train.keep == "last"
 
 
 def test_a_segmenter_sees_few_images_more_often() -> None:
