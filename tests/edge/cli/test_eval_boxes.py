@@ -4,11 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
 import torch
 
 from edge.artifact.manifest import Labels
 from edge.cli.main import main
+from edge.data.open_split import open_split
 from edge.recipe.recipe import Recipe
 from edge.training.checkpoint import Checkpoint, write_checkpoint
 from edge.training.network import float_module
@@ -66,6 +68,27 @@ def test_files_in_cocos_format_count_to_the_figures_that_are_told(
     found.run()
     keys = ("map", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
     assert [-1 if told[key] is None else told[key] for key in keys] == pytest.approx(list(found.stats[:6]))
+
+
+def test_the_boxes_of_a_split_come_back_from_their_file(
+    detector: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, split = tmp_path / "photos", open_split(split=SPLIT[1])
+    assert main(["eval", detector, *SPLIT, "--coco-results", str(tmp_path), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    annotations = json.loads((tmp_path / "annotations.json").read_text())
+    for index, image in enumerate(annotations["images"]):
+        image["file_name"] += ".png"  # a drawn image is no file
+        path = folder / image["file_name"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), split.image(index)[:, :, ::-1])
+    (tmp_path / "annotations.json").write_text(json.dumps(annotations))
+    asked = ["--images", str(folder), "--boxes", str(tmp_path / "annotations.json")]
+    assert main(["eval", detector, *asked, "--json"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert {key: again[key] for key in ("map", "recall", "per_class")} == {
+        key: told[key] for key in ("map", "recall", "per_class")
+    }
 
 
 def test_the_table_has_average_precision_by_size_and_by_class(
