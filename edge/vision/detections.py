@@ -4,7 +4,7 @@ The sigmoid rises, so that a threshold on probabilities is one on the integers: 
 arithmetic but for the survivors.
 """
 
-import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,12 +15,11 @@ from edge.errors import UsageError
 from edge.port import Port, dequantize
 from edge.vision.box_coder import BoxCoder, decode_boxes
 from edge.vision.pixels import Geometry, placement
-from edge.vision.postprocess import sigmoid
+from edge.vision.score_columns import ScoreColumns
 from edge.vision.suppression import suppressed
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int64]
-FLOAT_MARGIN = 1e-5  # as a share of the threshold: a float logit within it is decided by the probability itself
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,14 +70,14 @@ class Decoder:
         codes: of the output (1, anchors, 4).
         logits: of the output (1, anchors, 1 + classes), before the sigmoid; column 0 is the background.
         anchors: float32 (anchors, 4), see `edge.vision.anchors.anchor_boxes`.
-        probabilities: float32, of every integer that a logit can be, ascending; None for float logits.
+        columns: how the logits are read, which follows from the rest.
     """
 
     codes: Port
     logits: Port
     anchors: Floats
     coder: BoxCoder
-    probabilities: Floats | None = field(init=False)
+    columns: ScoreColumns = field(init=False)
 
     def __post_init__(self) -> None:
         count = len(self.anchors)
@@ -88,22 +87,8 @@ class Decoder:
             raise UsageError(
                 f"logits of shape {self.logits.shape} for {count} anchors; expected (1, {count}, 1 + classes)"
             )
-        object.__setattr__(self, "probabilities", _probabilities(self.logits))
-
-
-def _probabilities(logits: Port) -> Floats | None:
-    if logits.scale is None:
-        return None
-    limits = np.iinfo(logits.dtype)
-    levels = np.arange(limits.min, limits.max + 1, dtype=np.int64)
-    return sigmoid(dequantize(levels, logits.scale, logits.zero_point))
-
-
-def integer_threshold(decoder: Decoder, threshold: float) -> int | None:
-    """The least integer logit whose probability, in float32, is at least `threshold`; None where there is none."""
-    assert decoder.probabilities is not None
-    first = int(np.searchsorted(decoder.probabilities, np.float32(threshold)))
-    return None if first == len(decoder.probabilities) else int(np.iinfo(decoder.logits.dtype).min) + first
+        columns = ScoreColumns(port=self.logits, values="logits", exclusive=False, background=0)
+        object.__setattr__(self, "columns", columns)
 
 
 def detections(codes: NDArray[Any], logits: NDArray[Any], decoder: Decoder, selection: Selection) -> Detections:
@@ -112,44 +97,34 @@ def detections(codes: NDArray[Any], logits: NDArray[Any], decoder: Decoder, sele
     Args:
         codes, logits: raw, of the shapes and types that the decoder was made for.
     """
-    places, scores = _candidates(logits[0], decoder, selection.threshold)
-    if len(places) > selection.most_candidates:
+    rows, labels, scores = decoder.columns.reaching(logits[0], selection.threshold)
+
+    def decode(kept: Labels) -> Floats:
+        real = dequantize(codes[0][kept], decoder.codes.scale, decoder.codes.zero_point)
+        return decode_boxes(real, decoder.anchors[kept], decoder.coder)
+
+    return chosen(rows, labels, scores, decode, selection)
+
+
+def chosen(
+    rows: Labels, labels: Labels, scores: Floats, decode: Callable[[Labels], Floats], selection: Selection
+) -> Detections:
+    """Of candidates that reach the threshold the best are decoded, suppressed within their class, and clipped.
+
+    Args:
+        rows: of each candidate's box, int64 (n,); labels int64 (n,); scores float32 (n,).
+        decode: rows (k,) -> boxes float32 (k, 4), x0, y0, x1, y1 as shares of the input; one not finite is dropped.
+    """
+    if len(rows) > selection.most_candidates:
         best = np.sort(np.argsort(-scores, kind="stable")[: selection.most_candidates])
-        places, scores = places[best], scores[best]
-    rows, labels = np.divmod(places, logits.shape[2])
-    labels -= 1  # behind the background
-    real = dequantize(codes[0][rows], decoder.codes.scale, decoder.codes.zero_point)
-    boxes = decode_boxes(real, decoder.anchors[rows], decoder.coder)
+        rows, labels, scores = rows[best], labels[best], scores[best]
+    boxes = decode(rows)
     finite = np.isfinite(boxes).all(axis=1)
     if not finite.all():
         boxes, scores, labels = boxes[finite], scores[finite], labels[finite]
     # Overlaps are those of whole boxes, as TFLite's operator has them: anchors of the last maps exceed the image.
     kept = suppressed(boxes, scores, labels, selection.overlap)[: selection.most]
     return Detections(boxes=boxes[kept].clip(0, 1), scores=scores[kept], labels=labels[kept])
-
-
-def _candidates(logits: NDArray[Any], decoder: Decoder, threshold: float) -> tuple[Labels, Floats]:
-    """Where logits (anchors, 1 + classes) reach the threshold, as places in the flat array, and their probabilities."""
-    if decoder.probabilities is None:
-        real = logits.astype(np.float32, copy=False)
-        near = threshold * (1 - FLOAT_MARGIN)
-        places = _reaching(real, np.float32(math.log(near / (1 - near))))
-        scores = sigmoid(real.reshape(-1)[places])
-        passed = scores >= np.float32(threshold)
-        return places[passed], scores[passed]
-    least = integer_threshold(decoder, threshold)
-    if least is None:
-        return np.empty(0, np.int64), np.empty(0, np.float32)
-    places = _reaching(logits, np.asarray(least, logits.dtype)[()])
-    levels = logits.reshape(-1)[places].astype(np.int64) - int(np.iinfo(decoder.logits.dtype).min)
-    return places, decoder.probabilities[levels]
-
-
-def _reaching(logits: NDArray[Any], least: Any) -> Labels:
-    """Places, in the flat array, of logits (anchors, 1 + classes) of at least this value of their own type."""
-    hits = np.asarray(logits >= least)
-    hits[:, 0] = False
-    return np.asarray(np.flatnonzero(hits), np.int64)
 
 
 def in_frame(found: Detections, frame_hw: tuple[int, int], preprocess: Geometry) -> Detections:

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from edge.errors import UsageError
 from edge.port import Port, dequantize
 from edge.vision.box_coder import BoxCoder, decode_boxes
-from edge.vision.chosen_boxes import chosen
-from edge.vision.detections import Detections, Selection
+from edge.vision.detections import Detections, Selection, chosen
 from edge.vision.plain_boxes import BoxFormat, corners
 from edge.vision.score_columns import ScoreColumns
 

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from edge.errors import UsageError
 from edge.port import dequantize
-from edge.vision.chosen_boxes import chosen
-from edge.vision.detections import Detections, Selection
+from edge.vision.detections import Detections, Selection, chosen
 from edge.vision.foreign_detections import Plain
 from edge.vision.score_columns import ScoreColumns
 

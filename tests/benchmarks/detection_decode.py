@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from edge.port import Port, dequantize
 from edge.vision.anchors import anchor_boxes, ssd_grid
 from edge.vision.box_coder import BoxCoder
-from edge.vision.detections import Decoder, Selection, detections, integer_threshold
+from edge.vision.detections import Decoder, Selection, detections
 from edge.vision.postprocess import sigmoid
 from edge.vision.tflite_detections import PostProcess, post_process
 
@@ -38,7 +38,7 @@ def decoder() -> Decoder:
 def outputs(told: Decoder, survivors: int) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
     """Random outputs with so many logits at the threshold or above, the background's high as in a trained network."""
     rng = np.random.default_rng(0)
-    least = integer_threshold(told, SELECTION.threshold)
+    least = told.columns.integer_threshold(SELECTION.threshold)
     assert least is not None
     codes = rng.normal(CODE_ZERO, 15, told.codes.shape).clip(-128, 127).astype(np.int8)
     logits = rng.integers(-128, least, told.logits.shape, dtype=np.int8)

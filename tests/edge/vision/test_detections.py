@@ -10,7 +10,7 @@ from edge.errors import UsageError
 from edge.port import Port, dequantize
 from edge.vision.anchors import anchor_boxes, ssd_grid
 from edge.vision.box_coder import BoxCoder, decode_boxes
-from edge.vision.detections import Decoder, Detections, Selection, detections, in_frame, integer_threshold
+from edge.vision.detections import Decoder, Detections, Selection, detections, in_frame
 from edge.vision.pixels import Geometry, resize
 from tests.edge.vision.test_suppression import by_definition
 
@@ -81,13 +81,13 @@ def test_the_integer_threshold_is_where_the_probability_gets_there(dtype: str) -
     told = decoder(dtype)
     limits = np.iinfo(dtype)
     for threshold in (1e-9, 0.001, 0.3, 0.5, 0.77):
-        least = integer_threshold(told, threshold)
+        least = told.columns.integer_threshold(threshold)
         assert least is not None
         for level, reaches in ((least, True), (least - 1, False)):
             if level >= limits.min:
                 real = (level - told.logits.zero_point) * told.logits.scale
                 assert (1 / (1 + math.exp(-real)) >= threshold) == reaches
-    assert integer_threshold(told, 1 - 1e-12) is None or dtype == "int16"
+    assert told.columns.integer_threshold(1 - 1e-12) is None or dtype == "int16"
 
 
 def test_a_threshold_that_no_integer_reaches_finds_nothing() -> None:
