@@ -67,11 +67,11 @@ def detector_of(plain: Mapping[str, Any]) -> Detector:
         background=plain["background"],
         selection=Selection(**told),
         class_aware=plain["class_aware"],
-        order=plain["order"],
-        box=plain["box"],
-        extent_wh=(plain["extent_wh"][0], plain["extent_wh"][1]),
-        values=plain["values"],
-        objectness=plain["objectness"],
+        order=plain.get("order", "yxhw"),
+        box=plain.get("box"),
+        extent_wh=tuple(plain.get("extent_wh", (1.0, 1.0))),
+        values=plain.get("values"),
+        objectness=plain.get("objectness", False),
     )
 
 
