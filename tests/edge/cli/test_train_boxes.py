@@ -1,4 +1,4 @@
-"""`edge train --images --boxes`: a detector without a recipe, from a classifier's weights or from random ones."""
+"""`edge train --images --boxes` as docs/training.md has it: a detector without a recipe, from weights or from none."""
 
 import json
 from pathlib import Path
