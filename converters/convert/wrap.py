@@ -36,6 +36,7 @@ from edge.graph.graph import Graph
 from edge.graph.importers.onnx.parsing.file import external_files, open_inputs
 from edge.graph.importers.onnx.reader import read_onnx
 from edge.graph.importers.tflite.reader import read_tflite
+from edge.graph.importers.told_shapes import with_told_shapes
 from edge.port import Port
 from edge.predictor.artifact_session import give_batch
 from edge.predictor.selftest import model_input
@@ -168,6 +169,7 @@ def _graph(data: bytes, form: str, session: Session) -> tuple[Graph | None, tupl
         graph = read_tflite(data) if form == "tflite" else read_onnx(data, batch=1)
     except (UnsupportedError, ModelFileError, UsageError) as error:
         return None, (f"the file runs, and its operators are not read here: {error}",)
+    graph = with_told_shapes(graph, [port.shape for port in session.outputs])
     for kind, told, names in (("inputs", session.inputs, graph.inputs), ("outputs", session.outputs, graph.outputs)):
         # ONNX Runtime tells no scale of an integer input or output; the Q and DQ beside it do, and are read here.
         if problem := port_difference(kind, _ports(graph, names), told, scales_told=form == "tflite"):

@@ -17,6 +17,7 @@ from edge.execution.integer import IntegerSimulation
 from edge.graph.graph import Graph
 from edge.graph.importers.onnx.reader import read_onnx
 from edge.graph.importers.tflite.reader import read_tflite
+from edge.graph.importers.told_shapes import with_told_shapes
 from edge.verification.checks.onnx_reference import OnnxReference
 from edge.verification.checks.own_answers import OwnAnswers
 
@@ -93,6 +94,7 @@ def _wrapped(artifact: Artifact, file: ModelFile) -> Subject:
     graphs: dict[str, Graph] = {}
     try:
         graph = read_onnx(data, batch=1) if file.format == "onnx" else read_tflite(data)
+        graph = with_told_shapes(graph, [output.shape for output in file.outputs])
         _require_as_told(artifact, file, graph)
         graphs[file.path] = graph
         reference = FloatRun(graph) if artifact.manifest.precision == "float32" else IntegerSimulation(graph)
