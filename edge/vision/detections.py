@@ -1,21 +1,13 @@
-"""A detector's two raw outputs, box codes and logits, to boxes: only what passes the threshold is ever decoded.
-
-The sigmoid rises, so that a threshold on probabilities is one on the integers: a comparison per logit, and no float
-arithmetic but for the survivors.
-"""
+"""What a detector found: boxes with scores and labels, which of them are wanted, and where they lie in the frame."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import UsageError
-from edge.port import Port, dequantize
-from edge.vision.box_coder import BoxCoder, decode_boxes
 from edge.vision.pixels import Geometry, placement
-from edge.vision.score_columns import ScoreColumns
 from edge.vision.suppression import suppressed
 
 Floats = NDArray[np.float32]
@@ -60,50 +52,6 @@ class Selection:
             raise UsageError(f"overlap {self.overlap}; a share above 0, and 1 at most, is needed")
         if self.most < 1 or self.most_candidates < self.most:
             raise UsageError(f"{self.most} of {self.most_candidates} candidates; at least 1, and no more than those")
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Decoder:
-    """How one file's outputs are decoded: what its manifest says of them, and what follows from that alone.
-
-    Attributes:
-        codes: of the output (1, anchors, 4).
-        logits: of the output (1, anchors, 1 + classes), before the sigmoid; column 0 is the background.
-        anchors: float32 (anchors, 4), see `edge.vision.anchors.anchor_boxes`.
-        columns: how the logits are read, which follows from the rest.
-    """
-
-    codes: Port
-    logits: Port
-    anchors: Floats
-    coder: BoxCoder
-    columns: ScoreColumns = field(init=False)
-
-    def __post_init__(self) -> None:
-        count = len(self.anchors)
-        if self.codes.shape != (1, count, 4):
-            raise UsageError(f"box codes of shape {self.codes.shape} for {count} anchors; expected (1, {count}, 4)")
-        if len(self.logits.shape) != 3 or self.logits.shape[:2] != (1, count) or self.logits.shape[2] < 2:
-            raise UsageError(
-                f"logits of shape {self.logits.shape} for {count} anchors; expected (1, {count}, 1 + classes)"
-            )
-        columns = ScoreColumns(port=self.logits, values="logits", exclusive=False, background=0)
-        object.__setattr__(self, "columns", columns)
-
-
-def detections(codes: NDArray[Any], logits: NDArray[Any], decoder: Decoder, selection: Selection) -> Detections:
-    """One image's detections, as shares of the model's input, clipped to it.
-
-    Args:
-        codes, logits: raw, of the shapes and types that the decoder was made for.
-    """
-    rows, labels, scores = decoder.columns.reaching(logits[0], selection.threshold)
-
-    def decode(kept: Labels) -> Floats:
-        real = dequantize(codes[0][kept], decoder.codes.scale, decoder.codes.zero_point)
-        return decode_boxes(real, decoder.anchors[kept], decoder.coder)
-
-    return chosen(rows, labels, scores, decode, selection)
 
 
 def chosen(

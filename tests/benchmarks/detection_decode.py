@@ -16,29 +16,31 @@ from numpy.typing import NDArray
 from edge.port import Port, dequantize
 from edge.vision.anchors import anchor_boxes, ssd_grid
 from edge.vision.box_coder import BoxCoder
-from edge.vision.detections import Decoder, Selection, detections
+from edge.vision.detections import Selection
 from edge.vision.postprocess import sigmoid
 from edge.vision.tflite_detections import PostProcess, post_process
+from tests.support.ssd_heads import Heads
 
 MAPS = [(20, 20), (10, 10), (5, 5), (3, 3), (2, 2), (1, 1)]
+
 COLUMNS = 91
 CODE_SCALE, CODE_ZERO, LOGIT_SCALE, LOGIT_ZERO = 0.1, 4, 0.08, 60
 SELECTION = Selection(threshold=0.3)
 
 
-def decoder() -> Decoder:
+def decoder() -> Heads:
     """Of an INT8 file."""
     anchors = anchor_boxes(ssd_grid(MAPS))
     codes = Port(name="codes", shape=(1, len(anchors), 4), dtype="int8", scale=CODE_SCALE, zero_point=CODE_ZERO)
     shape = (1, len(anchors), COLUMNS)
     logits = Port(name="logits", shape=shape, dtype="int8", scale=LOGIT_SCALE, zero_point=LOGIT_ZERO)
-    return Decoder(codes=codes, logits=logits, anchors=anchors, coder=BoxCoder())
+    return Heads(codes=codes, logits=logits, anchors=anchors, coder=BoxCoder())
 
 
-def outputs(told: Decoder, survivors: int) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+def outputs(told: Heads, survivors: int) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
     """Random outputs with so many logits at the threshold or above, the background's high as in a trained network."""
     rng = np.random.default_rng(0)
-    least = told.columns.integer_threshold(SELECTION.threshold)
+    least = told.integer_threshold(SELECTION.threshold)
     assert least is not None
     codes = rng.normal(CODE_ZERO, 15, told.codes.shape).clip(-128, 127).astype(np.int8)
     logits = rng.integers(-128, least, told.logits.shape, dtype=np.int8)
@@ -69,8 +71,8 @@ def main() -> None:
     print(f"{'survivors':>9}  {'found':>5}  {'least us':>9}  {'median us':>9}")
     for survivors in (0, 10, 60, 100, 400):
         codes, logits = outputs(told, survivors)
-        found = len(detections(codes, logits, told, SELECTION).labels)
-        least, median = times_us(partial(detections, codes, logits, told, SELECTION), calls)
+        found = len(told.found(codes, logits, SELECTION).labels)
+        least, median = times_us(partial(told.found, codes, logits, SELECTION), calls)
         print(f"{survivors:>9}  {found:>5}  {least:>9.0f}  {median:>9.0f}")
     codes, logits = outputs(told, 100)
 

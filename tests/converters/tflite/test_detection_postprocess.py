@@ -21,9 +21,10 @@ from edge.graph.importers.tflite.reader import read_tflite
 from edge.port import Port, dequantize
 from edge.vision.anchors import anchor_boxes, ssd_grid
 from edge.vision.box_coder import BoxCoder
-from edge.vision.detections import Decoder, Selection, detections
+from edge.vision.detections import Selection
 from edge.vision.postprocess import sigmoid
 from edge.vision.tflite_detections import FourOutputs, PostProcess, post_process
+from tests.support.ssd_heads import Heads
 
 ANCHORS = anchor_boxes(ssd_grid([(5, 5), (3, 3), (2, 2), (1, 1)]))
 CLASSES = 6
@@ -162,7 +163,7 @@ def test_our_own_decoding_of_logits_is_the_regular_mode(tmp_path: Path) -> None:
     """The integer threshold on logits, decoding of survivors alone, against the operator behind a sigmoid."""
     rng = np.random.default_rng(3)
     options, chosen = PostProcess(classes=CLASSES), Selection()
-    told = Decoder(
+    told = Heads(
         codes=Port(name="c", shape=(1, len(ANCHORS), 4), dtype="int8", scale=0.05, zero_point=-7),
         logits=Port(name="l", shape=(1, len(ANCHORS), CLASSES + 1), dtype="int8", scale=0.06, zero_point=30),
         anchors=ANCHORS,
@@ -174,7 +175,7 @@ def test_our_own_decoding_of_logits_is_the_regular_mode(tmp_path: Path) -> None:
     for _ in range(50):
         codes, logits = (rng.integers(-128, 128, port.shape).astype(np.int8) for port in (told.codes, told.logits))
         logits = np.minimum(logits, rng.integers(-128, 128, logits.shape)).astype(np.int8)
-        found = detections(codes, logits, told, chosen)
+        found = told.found(codes, logits, chosen)
         real = dequantize(codes, told.codes.scale, told.codes.zero_point)
         shares = sigmoid(dequantize(logits, told.logits.scale, told.logits.zero_point))
         expected = four(session.run([real, shares])).detections

@@ -38,14 +38,16 @@ from edge.training.qat_phase import QAT_NAME, qat_job
 from edge.training.state import Position, read_position
 from edge.vision.anchors import anchor_boxes
 from edge.vision.box_coder import BoxCoder
-from edge.vision.detections import Decoder, Detections, Selection, detections, in_frame
+from edge.vision.detections import Detections, Selection, in_frame
 from edge.vision.pixels import resize
 from tests.edge.training.conftest import changed, detector_tree
 from tests.support.box_scenes import box_split
+from tests.support.ssd_heads import Heads
 
 pytestmark = pytest.mark.unhurried
 
 SCENES = box_split(8)
+
 SIDE = 64
 BY_HEART = {
     "model__resolution": SIDE,
@@ -90,9 +92,9 @@ def found_by(model: nn.Module, recipe: Recipe, split: Split, threshold: float) -
     with torch.no_grad():
         codes, logits = (each.numpy() for each in model.eval()(pixels(recipe, split)))
     ports = [Port(name="x", shape=(1, *each.shape[1:]), dtype="float32") for each in (codes, logits)]
-    decoder = Decoder(codes=ports[0], logits=ports[1], anchors=anchor_boxes(model.anchors), coder=BoxCoder())
+    decoder = Heads(codes=ports[0], logits=ports[1], anchors=anchor_boxes(model.anchors), coder=BoxCoder())
     selection = Selection(threshold=threshold)
-    every = (detections(codes[i : i + 1], logits[i : i + 1], decoder, selection) for i in range(len(codes)))
+    every = (decoder.found(codes[i : i + 1], logits[i : i + 1], selection) for i in range(len(codes)))
     return [in_frame(each, split.image(0).shape[:2], recipe.preprocess) for each in every]
 
 

@@ -10,11 +10,13 @@ from edge.errors import UsageError
 from edge.port import Port, dequantize
 from edge.vision.anchors import anchor_boxes, ssd_grid
 from edge.vision.box_coder import BoxCoder, decode_boxes
-from edge.vision.detections import Decoder, Detections, Selection, detections, in_frame
+from edge.vision.detections import Detections, Selection, in_frame
 from edge.vision.pixels import Geometry, resize
 from tests.edge.vision.test_suppression import by_definition
+from tests.support.ssd_heads import Heads
 
 ANCHORS = anchor_boxes(ssd_grid([(6, 6), (3, 3), (2, 2)]))
+
 COLUMNS = 5
 SCALES: dict[str, tuple[float | None, int | None, float | None, int | None]] = {
     "float32": (None, None, None, None),
@@ -24,10 +26,10 @@ SCALES: dict[str, tuple[float | None, int | None, float | None, int | None]] = {
 }
 
 
-def decoder(dtype: str) -> Decoder:
+def decoder(dtype: str) -> Heads:
     code_scale, code_zero, logit_scale, logit_zero = SCALES[dtype]
     count = len(ANCHORS)
-    return Decoder(
+    return Heads(
         codes=Port(name="c", shape=(1, count, 4), dtype=dtype, scale=code_scale, zero_point=code_zero),
         logits=Port(name="l", shape=(1, count, COLUMNS), dtype=dtype, scale=logit_scale, zero_point=logit_zero),
         anchors=ANCHORS,
@@ -35,7 +37,7 @@ def decoder(dtype: str) -> Decoder:
     )
 
 
-def outputs(told: Decoder, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def outputs(told: Heads, seed: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     parts = []
     for port, spread, shift in ((told.codes, 3.0, 0.0), (told.logits, 3.0, -4.0)):
@@ -49,7 +51,7 @@ def outputs(told: Decoder, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return parts[0], parts[1]
 
 
-def plainly(codes: np.ndarray, logits: np.ndarray, told: Decoder, chosen: Selection) -> Detections:
+def plainly(codes: np.ndarray, logits: np.ndarray, told: Heads, chosen: Selection) -> Detections:
     """Everything dequantized, everything decoded, then chosen: what must come out."""
     real = dequantize(logits[0], told.logits.scale, told.logits.zero_point)
     scores = 1 / (1 + np.exp(-real.astype(np.float64)))
@@ -68,7 +70,7 @@ def test_only_survivors_are_decoded_and_nothing_changes(dtype: str, threshold: f
     some = 0
     for seed in range(5):
         codes, logits = outputs(told, seed)
-        found, expected = detections(codes, logits, told, chosen), plainly(codes, logits, told, chosen)
+        found, expected = told.found(codes, logits, chosen), plainly(codes, logits, told, chosen)
         np.testing.assert_array_equal(found.labels, expected.labels)
         np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-6)
         np.testing.assert_array_equal(found.boxes, expected.boxes)
@@ -81,26 +83,26 @@ def test_the_integer_threshold_is_where_the_probability_gets_there(dtype: str) -
     told = decoder(dtype)
     limits = np.iinfo(dtype)
     for threshold in (1e-9, 0.001, 0.3, 0.5, 0.77):
-        least = told.columns.integer_threshold(threshold)
+        least = told.integer_threshold(threshold)
         assert least is not None
         for level, reaches in ((least, True), (least - 1, False)):
             if level >= limits.min:
                 real = (level - told.logits.zero_point) * told.logits.scale
                 assert (1 / (1 + math.exp(-real)) >= threshold) == reaches
-    assert told.columns.integer_threshold(1 - 1e-12) is None or dtype == "int16"
+    assert told.integer_threshold(1 - 1e-12) is None or dtype == "int16"
 
 
 def test_a_threshold_that_no_integer_reaches_finds_nothing() -> None:
     told = decoder("int8")
     told = replace_logits(told, scale=0.001, zero_point=0)
     codes, logits = outputs(told, 0)
-    found = detections(codes, logits, told, Selection(threshold=0.9))
+    found = told.found(codes, logits, Selection(threshold=0.9))
     assert found.boxes.shape == (0, 4) and found.scores.shape == found.labels.shape == (0,)
 
 
-def replace_logits(told: Decoder, **changes: object) -> Decoder:
+def replace_logits(told: Heads, **changes: object) -> Heads:
     port = replace(told.logits, **changes)
-    return Decoder(codes=told.codes, logits=port, anchors=told.anchors, coder=told.coder)
+    return Heads(codes=told.codes, logits=port, anchors=told.anchors, coder=told.coder)
 
 
 def test_the_background_is_no_class() -> None:
@@ -108,16 +110,16 @@ def test_the_background_is_no_class() -> None:
     codes, logits = outputs(told, 1)
     logits[:] = -9
     logits[0, :, 0] = 9
-    assert not len(detections(codes, logits, told, Selection()).labels)
+    assert not len(told.found(codes, logits, Selection()).labels)
     logits[0, 7, 1] = 3
-    assert detections(codes, logits, told, Selection()).labels.tolist() == [0]
+    assert told.found(codes, logits, Selection()).labels.tolist() == [0]
 
 
 def test_no_more_than_asked_for_and_the_best_of_them() -> None:
     told = decoder("float32")
     codes, logits = outputs(told, 2)
-    every = detections(codes, logits, told, Selection(threshold=0.01, overlap=1.0, most=900, most_candidates=900))
-    few = detections(codes, logits, told, Selection(threshold=0.01, overlap=1.0, most=7, most_candidates=9))
+    every = told.found(codes, logits, Selection(threshold=0.01, overlap=1.0, most=900, most_candidates=900))
+    few = told.found(codes, logits, Selection(threshold=0.01, overlap=1.0, most=7, most_candidates=9))
     assert len(every.scores) > 50 and (np.diff(every.scores) <= 0).all()
     np.testing.assert_array_equal(few.scores, every.scores[:7])
 
@@ -128,7 +130,7 @@ def test_a_box_without_an_end_is_none() -> None:
     logits[:] = -9
     logits[0, [3, 5], 2] = 3
     codes[0, 3, 2] = 5000
-    assert len(detections(codes, logits, told, Selection()).labels) == 1
+    assert len(told.found(codes, logits, Selection()).labels) == 1
 
 
 def test_boxes_in_the_frame_are_where_the_pixels_came_from() -> None:
@@ -175,10 +177,12 @@ def test_a_selection_that_cannot_hold_is_refused(changes: dict[str, float], mess
         Selection(**changes)
 
 
-@pytest.mark.parametrize("shape", [(1, 5, 4), (1, len(ANCHORS), 1), (len(ANCHORS), COLUMNS)])
-def test_outputs_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(UsageError, match=r"logits of shape .* anchors"):
-        replace_logits(decoder("int8"), shape=shape)
-    told = decoder("int8")
-    with pytest.raises(UsageError, match=r"box codes of shape .* anchors"):
-        Decoder(codes=replace(told.codes, shape=(1, 7, 4)), logits=told.logits, anchors=ANCHORS, coder=told.coder)
+def test_outputs_of_another_shape_are_refused() -> None:
+    count, told = len(ANCHORS), decoder("int8")
+    for shape in ((1, 5, 4), (count, COLUMNS)):
+        with pytest.raises(UsageError, match=rf"scores of shape .* for {count} boxes"):
+            _ = replace_logits(told, shape=shape).decoder
+    with pytest.raises(UsageError, match=rf"boxes of shape \(1, {count}, 5\)"):
+        _ = replace(told, codes=replace(told.codes, shape=(1, count, 5))).decoder
+    with pytest.raises(UsageError, match=f"3 anchors for {count} boxes"):
+        _ = replace(told, anchors=ANCHORS[:3]).decoder

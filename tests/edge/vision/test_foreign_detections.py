@@ -9,9 +9,9 @@ import pytest
 
 from edge.errors import UsageError
 from edge.port import Port, dequantize
-from edge.vision.anchors import anchor_boxes, grid_of, ssd_grid, strided_grid
+from edge.vision.anchors import anchor_boxes, grid_of, strided_grid
 from edge.vision.box_coder import BoxCoder
-from edge.vision.detections import Decoder, Detections, Selection, detections
+from edge.vision.detections import Detections, Selection
 from edge.vision.foreign_detections import Anchored, Plain, TwoOutputs, two_output_detections
 from edge.vision.plain_boxes import corners
 from edge.vision.score_columns import ScoreColumns, Values
@@ -98,24 +98,6 @@ def test_what_reaches_the_threshold_is_what_a_loop_finds(
         assert set(found) == set(expected)
         for key, score in found.items():
             assert score == pytest.approx(expected[key], rel=1e-5)
-
-
-def test_our_own_heads_are_found_alike_by_both_decoders() -> None:
-    """Sigmoid logits with the background in front, codes ty tx th tw: the product's own detector."""
-    random = np.random.default_rng(1)
-    anchors = anchor_boxes(ssd_grid(((5, 5), (3, 3))))
-    count = len(anchors)
-    codes = random.integers(-128, 128, (1, count, 4)).astype(np.int8)
-    logits = random.integers(-128, 128, (1, count, 4)).astype(np.int8)
-    ports = port("c", codes.shape, "int8", 0.05, 3), port("l", logits.shape, "int8", 0.08, 40)
-    selection = Selection(threshold=0.3, overlap=0.5)
-    own = detections(codes, logits, Decoder(codes=ports[0], logits=ports[1], anchors=anchors, coder=CODER), selection)
-    columns = ScoreColumns(port=ports[1], values="logits", exclusive=False, background=0)
-    decoder = TwoOutputs(boxes=ports[0], scores=columns, decode=Anchored(anchors=anchors, coder=CODER))
-    again = two_output_detections(codes, logits, decoder, selection)
-    for field in ("boxes", "scores", "labels"):
-        np.testing.assert_array_equal(getattr(own, field), getattr(again, field))
-    assert len(own.scores) > 5
 
 
 @pytest.mark.parametrize("order", ["yxhw", "xywh"])
