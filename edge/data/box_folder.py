@@ -20,7 +20,7 @@ from edge.data.voc_boxes import SUFFIX as XML
 from edge.data.voc_boxes import read_voc
 from edge.data.voc_list import listed_names
 from edge.data.yolo_boxes import SUFFIX as TEXT
-from edge.data.yolo_boxes import read_yolo
+from edge.data.yolo_boxes import read_yolo, renumbered
 from edge.data.yolo_names import LISTS, YAML_SUFFIXES, find_names, read_names
 from edge.errors import DataError, UsageError, first_of
 from edge.files.bounded_file import check_folder, folder_entries, is_dir, is_file
@@ -35,7 +35,8 @@ def box_folder(folder: Path, boxes: Path, classes: ClassNames | None = None) -> 
     """A split of the images in a folder that a file or folder of boxes is about.
 
     Args:
-        classes: names by index; None: those of the file, as each format has them.
+        classes: names by index; None: those of the file, as each format has them. Where the files of boxes have names
+            of their own, a class is found by its name.
 
     Refused (DataError, UsageError): what the readers refuse, images that are missing, an image given twice, a folder
     without files of boxes or with those of two formats.
@@ -53,9 +54,11 @@ def box_folder(folder: Path, boxes: Path, classes: ClassNames | None = None) -> 
         if kinds == [XML]:
             given, names = read_voc(files, images, classes)
         else:
-            own = None if classes is not None else find_names(boxes)
+            own = find_names(boxes)
             known = classes if own is None else read_names(own)
             given, names, notes = read_yolo(files, images, None if known is None else known.names)
+            if classes is not None and own is not None:
+                given, names = renumbered(given, names, classes.names), list(classes.names)
             notes += [f"class names: {own}"] if own else []
             others = images.take_others()
             if others:

@@ -4,12 +4,13 @@ x and y are the middle of the box. A line of a class and three points or more (`
 box is taken. An image without a file has no boxes, as one with an empty file.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from edge.data.box_paths import BoxPaths
 from edge.data.given_boxes import GivenBox, GivenImage
 from edge.data.image_size import Edges
-from edge.errors import DataError, first_of
+from edge.errors import DataError, first_of, unknown_name
 from edge.files.bounded_file import read_text
 
 SUFFIX = ".txt"
@@ -55,6 +56,21 @@ def read_yolo(
             found = f"{len(names)} classes from the numbers found, {names[0]} to {names[-1]}"
             notes.append(f"no file of class names (--classes FILE, or a classes.txt or data.yaml there): {found}")
     return sorted(given, key=lambda image: image.path), list(names), notes
+
+
+def renumbered(given: list[GivenImage], names: list[str], classes: tuple[str, ...]) -> list[GivenImage]:
+    """The same boxes, numbered by `classes` instead of by `names`. Refuses (DataError) a box of a class not in it."""
+    if names == list(classes):
+        return given
+    places = {name: classes.index(name) for name in names if name in classes}
+    for image in given:
+        for box in image.boxes:
+            if names[box.label] not in places:
+                raise DataError(image.file, f"{box.where}: {unknown_name('class', names[box.label], classes)}")
+    return [
+        replace(image, boxes=tuple(replace(box, label=places[names[box.label]]) for box in image.boxes))
+        for image in given
+    ]
 
 
 def _label(file: Path, where: str, text: str, names: tuple[str, ...] | None) -> int:

@@ -308,6 +308,18 @@ def test_yolo_boxes_are_shares_and_outlines_are_boxed(tmp_path: Path) -> None:
     assert split.notes[:-1] == ("1 lines are outlines, whose boxes are taken: a.txt line 3",)
 
 
+def test_yolo_numbers_are_those_of_the_names_beside_its_files(tmp_path: Path) -> None:
+    """A model of the same classes in another order is not evaluated on the wrong ones."""
+    yolo(tmp_path, "1 0.5 0.5 0.5 0.5\n")
+    named: dict[str, Any] = {"images": tmp_path / "images", "boxes": tmp_path / "labels"}
+    split = open_split(**named, classes=ClassNames(names=("dog", "bird", "cat")))
+    assert split.classes == ("dog", "bird", "cat") and boxes_of(split)["a.png"][0][0] == "dog"
+    with pytest.raises(DataError, match=r"a\.txt: line 1: unknown class 'dog'"):
+        open_split(**named, classes=ClassNames(names=("cat", "bird")))
+    (tmp_path / "labels" / "classes.txt").unlink()
+    assert boxes_of(open_split(**named, classes=ClassNames(names=("cat", "bird"))))["a.png"][0][0] == "bird"
+
+
 def test_yolo_images_without_a_file_have_no_boxes_and_classes_without_names_are_numbered(tmp_path: Path) -> None:
     images = save_images(tmp_path / "images" / "train", "a.png", "b.png", "c.png")
     boxes = write_files(tmp_path / "labels" / "train", b_dot_txt="2 0.5 0.5 0.5 0.5\n", c_dot_txt="")
