@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from converters.packaging.finished_detector import detection_section, told_outputs
 from converters.packaging.output_meaning import Said, meaning_of, named_classes
+from converters.tflite.detection_postprocess import CODE, post_process_classes
 from edge.artifact.card import Card
 from edge.artifact.detection import Detection
 from edge.artifact.model_file import Labels, ModelFile, TensorInfo
@@ -98,6 +99,11 @@ def _scores(finished: Finished, card: Card, given_layout: str, where: str) -> tu
 def _boxes(finished: Finished, card: Card, given_layout: str, where: str) -> tuple[TensorInfo, ...]:
     """The outputs that become boxes, the others described."""
     found = told_outputs(finished.outputs, finished.graph, card, where)
+    classes = post_process_classes(finished.data) if finished.path.endswith(".tflite") else None
+    if classes is not None and classes != len(card.labels.names):
+        raise UsageError(
+            f"{where}: the card names {len(card.labels.names)}, and the file's {CODE} knows {classes} classes"
+        )
     described = []
     for place, port in enumerate(finished.outputs):
         told = found.get(place)

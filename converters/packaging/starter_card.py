@@ -12,6 +12,7 @@ import numpy as np
 from converters.packaging.card_lines import LEFT, line
 from converters.packaging.finished_file import WAY_OUT
 from converters.packaging.starter_detection import detector_lines
+from converters.tflite.detection_postprocess import post_process_classes
 from edge.errors import UsageError, printable
 from edge.graph.analyses.output_meaning import proof_of
 from edge.graph.graph import Graph, Tensor
@@ -40,13 +41,14 @@ def starter_card(path: Path, shapes: Mapping[str, tuple[int, ...]] | None = None
         UsageError: a model that no card fits: several inputs, an input that is no colour image.
     """
     graph = read_model(path, batch=1, shapes=shapes)
-    metadata = read_metadata(path) if model_format(path) == "tflite" else None
+    is_tflite = model_format(path) == "tflite"
+    metadata = read_metadata(path) if is_tflite else None
     if len(graph.inputs) != 1:
         raise UsageError(f"{path}: {len(graph.inputs)} inputs; a card is for a model of one image; {WAY_OUT}")
     given = graph.tensors[graph.inputs[0]]
     height, width = _size(given, path)
     outputs = [graph.tensors[name] for name in graph.outputs]
-    detector = detector_lines(graph)
+    detector = detector_lines(graph, post_process_classes(path.read_bytes()) if is_tflite else None)
     return [
         f"# A card for {printable(path.name)}, begun with what the file says of itself. Whoever published the model",
         '# knows the rest: replace every "FILL IN"; until then the card is refused.',

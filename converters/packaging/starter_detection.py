@@ -27,14 +27,17 @@ class DetectorLines:
     classes: int | None
 
 
-def detector_lines(graph: Graph) -> DetectorLines | None:
-    """The lines of a detector's card; None of a graph whose outputs are not a detector's."""
+def detector_lines(graph: Graph, classes: int | None = None) -> DetectorLines | None:
+    """The lines of a detector's card; None of a graph whose outputs are not a detector's.
+
+    Args:
+        classes: that the file's post-processing knows.
+    """
     outputs = [graph.tensors[name] for name in graph.outputs]
     operator = graph.producer(graph.outputs[0])
     if operator is not None and operator.kind in POST_PROCESS and len(operator.outputs) == len(FOUR):
-        return _four(
-            outputs, {role: graph.outputs.index(name) for role, name in zip(FOUR, operator.outputs, strict=True)}
-        )
+        places = {role: graph.outputs.index(name) for role, name in zip(FOUR, operator.outputs, strict=True)}
+        return _four(outputs, places, classes)
     boxes = [place for place, tensor in enumerate(outputs) if len(tensor.shape) == 3 and tensor.shape[2] == BOX_COLUMNS]
     for place in boxes:
         count = outputs[place].shape[1]
@@ -43,7 +46,7 @@ def detector_lines(graph: Graph) -> DetectorLines | None:
         rows = [k for k in beside if len(outputs[k].shape) == 2]
         if len(rows) == 2 and len(outputs) == len(FOUR):
             rest = next(k for k in range(len(FOUR)) if k not in (place, *rows))
-            return _four(outputs, {"boxes": place, "count": rest})
+            return _four(outputs, {"boxes": place, "count": rest}, classes)
         if len(tables) == 1:
             return _two(graph, outputs, place, tables[0])
     wide = outputs[0].shape
@@ -56,7 +59,7 @@ def _told(place: int, tensor: Tensor) -> str:
     return f"'{printable(tensor.name)}' {tensor.dtype} {tensor.shape}"
 
 
-def _four(outputs: Sequence[Tensor], known: dict[str, int]) -> DetectorLines:
+def _four(outputs: Sequence[Tensor], known: dict[str, int], classes: int | None) -> DetectorLines:
     shown = ", ".join(f"{place} {_told(place, tensor)}" for place, tensor in enumerate(outputs))
     section = ["[detection]", line("form", '"postprocess"', "four outputs, as of TFLite_Detection_PostProcess")]
     for role in FOUR:
@@ -66,7 +69,7 @@ def _four(outputs: Sequence[Tensor], known: dict[str, int]) -> DetectorLines:
         )
     section += [SELECTION[0], SELECTION[2]]
     return DetectorLines(
-        head=[line("task", '"detect"', "boxes, classes, scores and count")], section=section, classes=None
+        head=[line("task", '"detect"', "boxes, classes, scores and count")], section=section, classes=classes
     )
 
 

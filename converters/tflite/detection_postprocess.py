@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import EngineError, UsageError
+from edge.graph.importers.tflite.parsing.file import DAMAGE
 from edge.graph.importers.tflite.parsing.schema import pack, schema
 from edge.installation import needs
 from edge.vision.tflite_detections import PostProcess
@@ -86,6 +87,23 @@ def with_detection_postprocess(tflite: bytes, anchors: NDArray[np.float32], opti
             module.TensorMapT(name=name, tensorIndex=int(index)) for name, index in zip(OUTPUTS, outputs, strict=True)
         ]
     return pack(model)
+
+
+def post_process_classes(tflite: bytes) -> int | None:
+    """How many classes the operator of a file knows, without the background; None where no operator says it."""
+    from flatbuffers import flexbuffers
+
+    try:
+        model = schema().ModelT.InitFromPackedBuf(tflite)
+        for operator in model.subgraphs[0].operators or []:
+            code = model.operatorCodes[operator.opcodeIndex].customCode
+            if code in (CODE, CODE.encode()) and operator.customOptions is not None:
+                told = flexbuffers.Loads(bytes(bytearray(operator.customOptions)))
+                count = told.get("num_classes") if isinstance(told, dict) else None
+                return count if isinstance(count, int) else None
+    except DAMAGE:
+        return None
+    return None
 
 
 def _check(module: Any, ends: list[Any], anchors: NDArray[np.float32], options: PostProcess) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from converters.convert.wrap import WrapOptions, wrap_file
+from converters.packaging.starter_card import starter_card
 from converters.tflite.detection_postprocess import with_detection_postprocess
 from converters.tflite.writer import tflite_bytes
 from edge.artifact.manifest import Artifact, open_artifact
@@ -228,6 +229,11 @@ def test_the_four_outputs_of_a_post_process(heads: Path, tmp_path: Path, regular
     source.write_bytes(reordered(with_detection_postprocess(tflite_bytes(swapped), ANCHORS, options), (2, 0, 3, 1)))
     said = 'form = "postprocess"\nscores = 0\nboxes = 1\ncount = 2\nclasses = 3\nthreshold = 0.55'
     artifact = wrapped(source, card(tmp_path, said))
+    one_name = card(tmp_path, said, names='["fish"]')
+    with pytest.raises(UsageError, match=f"names 1, and .* knows {len(SPLIT.classes)} classes"):
+        wrap_file(source, tmp_path / "refused", WrapOptions(card=one_name))
+    begun = "\n".join(starter_card(source))
+    assert "scores = 0 " in begun and "classes = 3 " in begun and f"{len(SPLIT.classes)} names" in begun
     assert artifact.manifest.head == "postprocess" and artifact.manifest.cost.multiply_adds > 0
     answer = real_answers(artifact, FRAME)
     count = int(answer["count"][0])
@@ -300,6 +306,4 @@ def test_starter_cards_are_begun(heads: Path, yolo: Path, run_starter: Callable[
 
 @pytest.fixture
 def run_starter() -> Callable[[Path], str]:
-    from converters.packaging.starter_card import starter_card
-
     return lambda path: "\n".join(starter_card(path))
