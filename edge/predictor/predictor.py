@@ -161,7 +161,7 @@ class Predictor:
         return replace(prediction, times=times)
 
     def values(self, frame: Pixels, *, colour_order: ColourOrder = "bgr") -> npt.NDArray[Any]:
-        """What an evaluation counts (`Task.values`): a classifier's `ranked_values`, a segmenter's class map (h, w)."""
+        """What an evaluation counts (`Task.values`): `ranked_values`, a class map (h, w), or rows of boxes (n, 6)."""
         raw = self._encode(resize(frame, self._resize_as[colour_order])[None])
         return self._task.values(self._run(raw), self._facts, (frame.shape[0], frame.shape[1]))
 
