@@ -129,6 +129,8 @@ class Phase(Strict):
         score_loss: of a detector's scores: the anchors of boxes and the `hard_negatives`, three for each (SSD), or all
             anchors by `focal` loss, which starts a new head from a probability of 0.01 for every class.
         box_weight: of the loss of a detector's box codes beside that of its scores.
+        match_overlap: by what overlap (intersection over union) or more an anchor learns a box, besides the one anchor
+            that every box has. Thin and small boxes, which no anchor resembles, have more of them below 0.5.
         bf16: bfloat16 autocast of the forward pass.
         drop_partial: omit the last, smaller batch of an epoch.
         freeze_batch_norm_epoch: the first epoch (0 is the first) with frozen statistics of batch norm. None: none in
@@ -162,6 +164,7 @@ class Phase(Strict):
     loss_stride: Annotated[int, Field(ge=1, le=32)] = 1
     score_loss: ScoreLoss = "hard_negatives"
     box_weight: Positive = 1.0
+    match_overlap: Annotated[float, Field(gt=0, le=1)] = 0.5
     augment: Augment = Augment()
     drop_partial: bool = True
     bf16: bool = False

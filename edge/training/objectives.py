@@ -21,7 +21,7 @@ from edge.vision.box_coder import BoxCoder
 Outputs = tuple[Tensor, ...]
 Targets = Tensor | BoxBatch
 OF_SCORES = ("class_weights", "positive_weights", "label_smoothing", "loss_stride")
-OF_BOXES = ("score_loss", "box_weight")
+OF_BOXES = ("score_loss", "box_weight", "match_overlap")
 """Keys of a phase that act on a classifier or segmenter, and those that act on a detector."""
 
 
@@ -93,7 +93,7 @@ class BoxesObjective:
         """See `detection_loss`."""
         assert isinstance(targets, BoxBatch)  # of splits with boxes
         codes, logits = outputs
-        wanted = box_targets(targets, self.anchors, self.size_hw, self.coder)
+        wanted = box_targets(targets, self.anchors, self.size_hw, self.coder, self.phase.match_overlap)
         return detection_loss(codes, logits, wanted, self.phase.score_loss, weight=self.phase.box_weight)
 
     def from_teacher(self, outputs: Outputs, told: Outputs, temperature: float) -> Tensor:

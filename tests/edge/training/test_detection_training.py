@@ -214,6 +214,15 @@ def test_focal_loss_starts_where_no_class_is_probable() -> None:
     assert first < 10  # from probabilities of a half on, thousands of anchors would cost hundreds
 
 
+def test_a_lower_overlap_gives_boxes_more_anchors() -> None:
+    """The same batch; the loss per anchor is another."""
+    losses = []
+    for overlap in (0.5, 0.3):
+        job = float_job(recipe_of(**BY_HEART, train__match_overlap=overlap), SCENES, None, Silent())
+        losses.append(float(job.loss(next(iter(job.batches.epoch(0)))).detach()))
+    assert losses[0] != losses[1]
+
+
 def test_the_first_layers_stay_as_they_were_loaded(learned: Path, tmp_path: Path) -> None:
     """Weights, and statistics of batch norm; all others move."""
     frozen = {"train__init": str(learned / "plain.safetensors"), "train__frozen_blocks": 2, "train__epochs": 1}
