@@ -9,7 +9,7 @@ from itertools import chain
 
 from edge.models.attention import ATTENTION
 
-CLASSIFY = ("data.train=generated:classify:train:3000", "data.val=none", "qat.epochs=2", "qat.freeze_ranges_epoch=1")
+CLASSIFY = ("data.train=generated:classify:train:2400", "data.val=none", "qat.epochs=2", "qat.freeze_ranges_epoch=1")
 SEGMENT = ("data.train=generated:segment:train:200", "data.val=none", "qat.epochs=1", "qat.freeze_ranges_epoch=1")
 V1 = (*CLASSIFY, "train.epochs=8", "train.batch_size=32", "qat.batch_size=32", "qat.freeze_batch_norm_epoch=0")
 V2 = (*CLASSIFY, "train.epochs=5")
