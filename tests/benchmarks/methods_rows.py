@@ -1,4 +1,4 @@
-"""Every network and option, as a recipe and what is changed of it: the rows of `tests.benchmarks.methods`.
+"""Every classifier and segmenter, as a recipe and what is changed of it: the rows of `tests.benchmarks.methods`.
 
 The shipped recipes of the generated sets are shortened, all rows of a family alike, so that the whole table is made in
 half an hour on two cores: less data and fewer epochs than a recipe, the same network, sizes and losses.

@@ -24,13 +24,14 @@ TINY = Row(
 )
 
 
-def test_every_network_stands_there_plain_and_with_every_attention_module() -> None:
+def test_every_network_but_detectors_stands_there_plain_and_with_every_attention_module() -> None:
     found = set()
     for row in ROWS:
         model = read_recipe(find_recipe(row.recipe), overrides=row.changes).model
         found.add((model.name, model.arguments.get("attention", "none")))
         assert row.name.split()[0] == model.name
-    assert found == {(name, attention) for name in MODELS for attention in ATTENTION}
+    asked = [name for name in MODELS if "ssdlite" not in name]
+    assert found == {(name, attention) for name in asked for attention in ATTENTION}
     assert len({row.folder for row in ROWS}) == len(ROWS)
 
 
