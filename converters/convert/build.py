@@ -9,12 +9,13 @@ import numpy.typing as npt
 
 from converters.packaging.package import Contents, Description, ModelFiles, write_artifact, write_model_files
 from edge.artifact.manifest import Artifact
-from edge.artifact.model_file import ModelFile, TensorInfo
+from edge.artifact.model_file import ModelFile
 from edge.engines.engine import open_session
 from edge.engines.output_difference import (
     ANY_KERNELS,
     CLASS_MAP_TOLERANCE,
     FLOAT_TOLERANCE,
+    is_share,
     kernel_key,
     largest_magnitude,
 )
@@ -24,10 +25,10 @@ from edge.execution.float_run import FloatRun
 from edge.execution.integer import IntegerSimulation
 from edge.files.leftovers import temporary_folder
 from edge.graph.graph import Graph
-from edge.port import in_form_of
 from edge.predictor.artifact_session import give_batch
-from edge.predictor.selftest import difference, held_to_sense, model_input
+from edge.predictor.selftest import held_to_sense, model_input, told_difference, told_meanings
 from edge.predictor.selftest_archive import selftest_bytes
+from edge.vision.file_outputs import outputs_in_form
 
 # As FLOAT_TOLERANCE where an INT8 file ends in float operators: what some quanta before them can make.
 FLOAT_END = 0.05
@@ -79,11 +80,10 @@ def expected_outputs(
     for name, array in zip(written.graph.outputs, outputs, strict=True):
         if np.isnan(array).any() or (array.size and not np.isfinite(array).any()):
             raise UnsupportedError(f"output '{name}' is not a number on the self-test's images: the weights overflow")
+    before = [output.described for output in source.outputs]
+    detector = None if description.detection is None else description.detection.detector
     return {
-        file.path: [
-            in_form_of(array, before.described, after.described)
-            for array, before, after in zip(outputs, source.outputs, file.outputs, strict=True)
-        ]
+        file.path: outputs_in_form(outputs, before, [output.described for output in file.outputs], detector)
         for file in written.files
     }
 
@@ -109,17 +109,18 @@ def measured_bounds(
             continue
         if written.precision == "float32":
             magnitude = max(largest_magnitude(output) for output in expected[file.path])
-            is_map = file.outputs[file.answer].meaning == "class_map"
-            bounds[file.path] = {ANY_KERNELS: CLASS_MAP_TOLERANCE if is_map else FLOAT_TOLERANCE * max(magnitude, 1e-6)}
+            share = is_share(file.outputs[file.answer].meaning, told_meanings(file))
+            bounds[file.path] = {ANY_KERNELS: CLASS_MAP_TOLERANCE if share else FLOAT_TOLERANCE * max(magnitude, 1e-6)}
             continue
         measured = _measured(file, written.contents[file.path], description, images, expected[file.path])
-        any_kernels = max([_least_bound(file.outputs[file.answer], expected[file.path][0]), *measured.values()])
+        any_kernels = max([_least_bound(file, expected[file.path][0]), *measured.values()])
         bounds[file.path] = held_to_sense({**measured, ANY_KERNELS: any_kernels}, file, expected[file.path])
     return bounds
 
 
-def _least_bound(output: TensorInfo, expected: npt.NDArray[Any]) -> float:
-    if output.meaning == "class_map":
+def _least_bound(file: ModelFile, expected: npt.NDArray[Any]) -> float:
+    output = file.outputs[file.answer]
+    if is_share(output.meaning, told_meanings(file)):
         return CLASS_MAP_TOLERANCE
     return 1.0 if output.dtype != "float32" else FLOAT_END * float(np.abs(expected).max(initial=0.0))
 
@@ -146,8 +147,8 @@ def _measured(
             largest = 0.0
             for index in range(len(images)):
                 outputs = session.run([raw[index : index + 1]])
-                for k, array in zip(file.told, expected, strict=True):
-                    largest = max(largest, difference(array[index : index + 1], outputs[k], file.outputs[k]))
+                one = [array[index : index + 1] for array in expected]
+                largest = max(largest, told_difference(one, outputs, file))
             integers = all(file.outputs[k].dtype != "float32" for k in file.told)
             key = kernel_key(session.info)
             measured[key] = 0.0 if integers and key in EXACT_KERNELS else largest

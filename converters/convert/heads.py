@@ -3,13 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from converters.packaging.four_outputs import POSTPROCESS
 from edge.errors import UsageError, unknown_name
 from edge.graph.graph import Graph, Operator, Tensor, channel_axis
 
 HEADS = ("logits", "full_logits", "class_map", "full")
 RAW = "raw"
-TASK_HEADS: Mapping[str, tuple[str, ...]] = {"classify": (), "segment": HEADS, "detect": (RAW,)}
-"""What a task's model can end in; the first where nothing else is asked for. `raw`: box codes and scores."""
+TASK_HEADS: Mapping[str, tuple[str, ...]] = {"classify": (), "segment": HEADS, "detect": (RAW, POSTPROCESS)}
+"""What a task's model can end in; the first where nothing else is asked for.
+
+`raw`: box codes and scores; `postprocess`: in the TFLite file TFLite_Detection_PostProcess behind them, which gives
+boxes, classes, scores and their number.
+"""
 
 
 def append_head(graph: Graph, head: str) -> Graph:
@@ -17,16 +22,16 @@ def append_head(graph: Graph, head: str) -> Graph:
 
     Args:
         graph: float32 or int8, either layout.
-        head: `logits` changes nothing, nor does a detector's `raw`; `class_map` appends an arg-max over classes; `full`
+        head: `logits` changes nothing, nor do a detector's; `class_map` appends an arg-max over classes; `full`
             first resizes the logits bilinearly (half-pixel centres, same quantization parameters) to the size of the
             input; `full_logits` ends there. Class maps are int32 (n, h, w); ties go to the lower class.
 
     Raises:
         UsageError: an unknown head, or a graph that does not end in one 4-D tensor.
     """
-    if head not in (*HEADS, RAW):
+    if head not in (*HEADS, RAW, POSTPROCESS):
         raise UsageError(unknown_name("head", head, HEADS))
-    if head in ("logits", RAW):
+    if head in ("logits", RAW, POSTPROCESS):
         return graph
     if len(graph.outputs) != 1 or len(graph.tensors[graph.outputs[0]].shape) != 4:
         raise UsageError(f"head '{head}' needs a model that ends in one 4-D tensor of logits")

@@ -13,8 +13,9 @@ from converters.onnx.file import onnx_bytes
 from converters.onnxruntime.form import onnxruntime_form
 from converters.packaging.finished_detector import ANCHORED
 from converters.packaging.finished_detector import Told as BoxOutput
+from converters.packaging.four_outputs import POSTPROCESS, before_post_process, four_told, with_post_process
 from converters.packaging.integer_only import require_integer_only
-from converters.packaging.metadata import SCORES_NAMES, with_metadata
+from converters.packaging.metadata import with_metadata
 from converters.packaging.output_meaning import NOTHING_SAID, WAY_OUT, Said, output_meaning
 from converters.packaging.stored_weights import Form, onnx_with_stored_weights, tflite_with_stored_weights
 from converters.passes.layout.nhwc import to_nhwc
@@ -142,21 +143,31 @@ def write_model_files(graph: Graph, description: Description, *, allow_float: fr
     nhwc = to_nhwc(read, keep_nchw_io=description.keep_nchw_io)
     if precision != "float32":
         require_integer_only(nhwc, allowed=allow_float)
-    if description.io == "uint8" and description.keep_nchw_io:
-        raise UsageError("--io uint8 is for task libraries, which feed NHWC; omit --keep-nchw-io")
-    if description.io == "uint8":
+    selects, in_file = description.head == POSTPROCESS, outputs
+    if description.keep_nchw_io and (selects or description.io == "uint8"):
+        option = f"--head {POSTPROCESS}" if selects else "--io uint8"
+        raise UsageError(f"{option} is for task libraries, which feed NHWC; omit --keep-nchw-io")
+    if selects:
+        nhwc = before_post_process(nhwc, description.preprocess)
+    elif description.io == "uint8":
         nhwc = uint8_boundaries(nhwc, description.preprocess)
     tflite = tflite_bytes(nhwc, description=f"edge-deploy {precision}")
     if description.weights is not None:
         tflite = tflite_with_stored_weights(tflite, description.weights)
-    tflite = described(tflite, description, outputs)
+    if selects and description.detection is not None:
+        tflite = with_post_process(tflite, description.detection, len(description.labels.names))
+        in_file = four_told(description.detection.most)
+    tflite = described(tflite, description, in_file)
     contents = {"model.tflite": tflite, "model.onnx": source}
     if precision == "int8":
         contents = {"model.tflite": tflite, "model.onnx": onnxruntime_form(read), "source.onnx": source}
     in_tflite = read_tflite(tflite)
     graphs = {"model.tflite": in_tflite, "source.onnx": read}
     graphs["model.onnx"] = read_onnx(contents["model.onnx"]) if precision == "int8" else read
-    files = tuple(model_file(name, data, graphs[name], description, outputs) for name, data in contents.items())
+    files = tuple(
+        model_file(name, data, graphs[name], description, in_file if name == "model.tflite" else outputs)
+        for name, data in contents.items()
+    )
     cost = written_cost(nhwc, in_tflite)
     return ModelFiles(precision=precision, contents=contents, files=files, graph=read, cost=cost)
 
@@ -178,7 +189,7 @@ def described(tflite: bytes, description: Description, outputs: Told) -> bytes:
         outputs: what they mean; see `checked_outputs`.
     """
     entry = model_file("model.tflite", tflite, read_tflite(tflite), description, outputs)
-    if not description.labels.names or description.keep_nchw_io or description.task not in SCORES_NAMES:
+    if not description.labels.names or description.keep_nchw_io:
         return tflite
     return with_metadata(
         tflite,
@@ -186,7 +197,8 @@ def described(tflite: bytes, description: Description, outputs: Told) -> bytes:
         preprocess=description.preprocess,
         labels=description.labels,
         given=entry.inputs[0],
-        output=entry.outputs[0],
+        outputs=entry.outputs,
+        detection=description.detection,
     )
 
 

@@ -46,8 +46,11 @@ class _Builder:
         )
 
 
-def uint8_boundaries(graph: Graph, preprocess: Preprocess) -> Graph:
+def uint8_boundaries(graph: Graph, preprocess: Preprocess, *, input_alone: bool = False) -> Graph:
     """Put pixels in front of an integer model's input, and uint8 behind its int8 outputs.
+
+    Args:
+        input_alone: leave the outputs as they are, for a post-process head that follows.
 
     Requires: nhwc, one int8 or uint8 input (1, height, width, 3), 8-bit or integer outputs.
     Ensures: the same integers inside. The input `pixels` is uint8 (1, height, width, 3) in the model's colour order.
@@ -68,7 +71,9 @@ def uint8_boundaries(graph: Graph, preprocess: Preprocess) -> Graph:
     builder = _Builder(taken=set(graph.tensors), tensors=dict(graph.tensors))
     pixels = _input(builder, given, given.quantization, preprocess)
     builder.operators += graph.operators
-    outputs = tuple(_output(builder, graph.tensors[name]) for name in graph.outputs)
+    outputs = graph.outputs
+    if not input_alone:
+        outputs = tuple(_output(builder, graph.tensors[name]) for name in graph.outputs)
     return rebuild(graph, builder.operators, builder.tensors, inputs=(pixels,), outputs=outputs)
 
 

@@ -19,7 +19,7 @@ from edge.engines.engine import DeviceSession, Opener, Session
 from edge.engines.inputs import port_difference, without_batch
 from edge.engines.null_session import NullSession
 from edge.engines.onnxruntime_module import onnxruntime_module
-from edge.engines.output_difference import difference_allowed_here, kernel_key, output_difference
+from edge.engines.output_difference import difference_allowed_here, is_share, kernel_key, outputs_difference
 from edge.engines.session import EngineSession
 from edge.engines.table import COMPUTE_NOTHING, ENGINES
 from edge.errors import EngineError
@@ -176,17 +176,19 @@ def _any_values(dtype: "np.dtype[Any]", shape: "tuple[int, ...]", generator: np.
 def _selftest(spec: Mapping[str, Any], session: Session, archive: Mapping[str, npt.NDArray[Any]]) -> dict[str, Any]:
     """Every self-test sample through the session, held to what the manifest allows for its kernels."""
     samples = len(archive["input_0"])
-    told = {k: is_map for k, is_map in enumerate(spec["class_maps"]) if is_map is not None}
+    told = {k: meaning for k, meaning in enumerate(spec["meanings"]) if meaning != "other"}
+    meanings = list(told.values())
     largest = 0.0
     for index in range(samples):
         given = [archive[f"input_{k}"][index : index + 1] for k in range(len(session.inputs))]
         outputs = session.run(given)
-        for k, is_map in told.items():
-            expected = archive[f"expected_{k}"][index : index + 1]
-            largest = max(largest, output_difference(expected, outputs[k], class_map=is_map))
+        expected = [archive[f"expected_{k}"][index : index + 1] for k in told]
+        largest = max(largest, outputs_difference(expected, [outputs[k] for k in told], meanings))
     kernels = kernel_key(session.info)
     replies = [archive[f"expected_{k}"] for k in told]
-    allowed = difference_allowed_here(spec["allowed"], session.info, replies, list(told.values()))
+    allowed = difference_allowed_here(
+        spec["allowed"], session.info, replies, [is_share(each, meanings) for each in meanings]
+    )
     if not largest <= allowed:
         raise EngineError(
             f"{spec['name']}: self-test of {spec['file']}: differs by {largest:g}, {allowed:g} is allowed for "

@@ -43,6 +43,7 @@ from edge.engines.engine import EngineInfo
 from edge.engines.output_difference import difference_allowed_here, kernel_key
 from edge.engines.table import COMPUTE_NOTHING, known_kernels
 from edge.errors import EdgeError, EngineError, UsageError, one_line, printable
+from edge.predictor.selftest import shares_of
 from edge.predictor.selftest_archive import read_selftest
 from edge.strict import Strict, first_problem
 
@@ -314,7 +315,7 @@ def _check_selftest(subject: Subject, seen: SubjectReply, where: str) -> None:
         manifest.allowed.get(subject.file.path, {}),
         info,
         [arrays[f"output_{subject.file.path}_{k}"] for k in subject.file.told],
-        [subject.file.outputs[k].meaning == "class_map" for k in subject.file.told],
+        shares_of(subject.file),
     )
     if found.kernels != kernels or found.allowed != allowed or found.samples != manifest.samples:
         raise EngineError(

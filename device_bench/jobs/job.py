@@ -111,7 +111,7 @@ def _spec(subject: Subject) -> dict[str, Any]:
         "seed": SEED,
         "inputs_sha256": None,
         "allowed": None,
-        "class_maps": None,
+        "meanings": None,
         "ports": None,
         "end_to_end": None,
         "explain": None,
@@ -119,8 +119,7 @@ def _spec(subject: Subject) -> dict[str, Any]:
     artifact, file = subject.artifact, subject.file
     if artifact is not None and file is not None:
         spec["allowed"] = dict(artifact.manifest.selftest.allowed.get(file.path, {}))
-        meanings = [output.meaning for output in file.outputs]
-        spec["class_maps"] = [None if meaning == "other" else meaning == "class_map" for meaning in meanings]
+        spec["meanings"] = [output.meaning for output in file.outputs]
         spec["ports"] = [[tensor.port.plain for tensor in ports] for ports in (file.inputs, file.outputs)]
     return spec
 

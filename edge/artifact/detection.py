@@ -15,10 +15,11 @@ from edge.errors import UsageError
 from edge.vision.anchors import MOST_ANCHORS, AnchorGrid, anchor_boxes, anchors_sha256
 from edge.vision.box_coder import BoxCoder
 from edge.vision.detections import Selection
-from edge.vision.detector import BOX_MEANINGS, CELLS_FIRST, COLUMNS_FIRST, FOUR_OUTPUTS, Detector, detector_of
+from edge.vision.detector import BOX_MEANINGS, CELLS_FIRST, COLUMNS_FIRST, Detector, detector_of
 from edge.vision.foreign_detections import CodeOrder
 from edge.vision.plain_boxes import BoxFormat
 from edge.vision.score_columns import Values
+from edge.vision.tflite_detections import FOUR_OUTPUTS
 from edge.vision.yolo_detections import BOX_COLUMNS
 
 Form = Literal["ssd", "boxes", "yolo", "postprocess"]

@@ -11,7 +11,7 @@ described = together(
     click.option(
         "--head",
         default=None,
-        help="What a segmenter ends in: logits, full_logits, class_map or full; a detector: raw.",
+        help="What a segmenter ends in: logits, full_logits, class_map or full; a detector: raw or postprocess.",
     ),
     click.option(
         "--card", type=click.Path(path_type=Path), help="Card of a foreign ONNX file: task, preprocessing, labels."

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.engines.engine import EngineInfo
+from edge.vision.tflite_detections import FOUR_OUTPUTS, FourOutputs, share_apart
 
 ANY_KERNELS = "*"
 # What a float file may differ from the same network computed otherwise in float32: values as a share of the largest
@@ -94,6 +95,27 @@ def output_difference(expected: npt.NDArray[Any], found: npt.NDArray[Any], *, cl
     if np.issubdtype(expected.dtype, np.floating):
         return float(values_apart(expected, found).max(initial=0.0))
     return float(np.abs(expected.astype(np.int64) - found.astype(np.int64)).max(initial=0))
+
+
+def outputs_difference(
+    expected: Sequence[npt.NDArray[Any]], found: Sequence[npt.NDArray[Any]], meanings: Sequence[str]
+) -> float:
+    """How far the told outputs of one image are apart: the largest of `output_difference`, or of boxes a share.
+
+    Args:
+        meanings: of the outputs. Boxes, classes, scores and count are one answer: see `share_apart`.
+    """
+    if tuple(meanings) == FOUR_OUTPUTS:
+        return share_apart(*(FourOutputs.of(each) for each in (expected, found)))
+    return max(
+        output_difference(wanted, output, class_map=meaning == "class_map")
+        for wanted, output, meaning in zip(expected, found, meanings, strict=True)
+    )
+
+
+def is_share(meaning: str, meanings: Sequence[str]) -> bool:
+    """Whether a difference of an output is a share: of a class map's cells, or of what was found."""
+    return meaning == "class_map" or tuple(meanings) == FOUR_OUTPUTS
 
 
 def largest_sensible(expected: npt.NDArray[Any], *, class_map: bool) -> float:

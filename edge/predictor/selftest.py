@@ -8,9 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.artifact.manifest import SELFTEST_NAME, Artifact
-from edge.artifact.model_file import ModelFile, TensorInfo
+from edge.artifact.model_file import ModelFile
 from edge.engines.engine import Session
-from edge.engines.output_difference import difference_allowed_here, kernel_key, largest_sensible, output_difference
+from edge.engines.output_difference import (
+    difference_allowed_here,
+    is_share,
+    kernel_key,
+    largest_sensible,
+    outputs_difference,
+)
 from edge.errors import ArtifactError
 from edge.predictor.selftest_archive import read_selftest
 from edge.vision.encoding import input_encoder
@@ -51,9 +57,22 @@ def model_input(images: npt.NDArray[np.uint8], file: ModelFile, preprocess: Prep
     return input_encoder(file.inputs[0].described, preprocess)(images)
 
 
-def difference(expected: npt.NDArray[Any], found: npt.NDArray[Any], output: TensorInfo) -> float:
-    """How far two outputs are apart: quanta for integers, share of cells for class maps, absolute for floats."""
-    return output_difference(expected, found, class_map=output.meaning == "class_map")
+def told_difference(
+    expected: Sequence[npt.NDArray[Any]], outputs: Sequence[npt.NDArray[Any]], file: ModelFile
+) -> float:
+    """How far a file's outputs of one image are from those expected of the told ones; see `outputs_difference`."""
+    return outputs_difference(expected, [outputs[k] for k in file.told], told_meanings(file))
+
+
+def told_meanings(file: ModelFile) -> list[str]:
+    """What the told outputs of a file mean."""
+    return [file.outputs[k].meaning for k in file.told]
+
+
+def shares_of(file: ModelFile) -> list[bool]:
+    """Of every told output whether its difference is a share."""
+    meanings = told_meanings(file)
+    return [is_share(meaning, meanings) for meaning in meanings]
 
 
 def selftest_images(artifact: Artifact, arrays: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.uint8]:
@@ -71,13 +90,12 @@ def expected_outputs(
     """
     path = artifact.folder / SELFTEST_NAME
     expected = []
-    for k in file.told:
-        output = file.outputs[k]
+    for k, share in zip(file.told, shares_of(file), strict=True):
         array = arrays.get(f"output_{file.path}_{k}")
         if array is None:
             raise ArtifactError(path, f"holds no expected output {k} of {file.path}")
         expected.append(array)
-        limit = largest_sensible(array, class_map=output.meaning == "class_map")
+        limit = largest_sensible(array, class_map=share)
         for kernels, allowed in artifact.manifest.selftest.allowed.get(file.path, {}).items():
             if allowed > limit:
                 raise ArtifactError(
@@ -90,10 +108,7 @@ def held_to_sense(
     bounds: Mapping[str, float], file: ModelFile, expected: Sequence[npt.NDArray[Any]]
 ) -> dict[str, float]:
     """Bounds of one file, none larger than what proves something: kernels that differ by more fail their self-test."""
-    limits = [
-        largest_sensible(array, class_map=file.outputs[k].meaning == "class_map")
-        for k, array in zip(file.told, expected, strict=True)
-    ]
+    limits = [largest_sensible(array, class_map=share) for share, array in zip(shares_of(file), expected, strict=True)]
     return {kernels: min([allowed, *limits]) for kernels, allowed in bounds.items()}
 
 
@@ -111,10 +126,8 @@ def run_selftest(artifact: Artifact, file_name: str, session: Session) -> Selfte
     largest = 0.0
     for index in range(len(images)):
         outputs = session.run([raw[index : index + 1]])
-        for k, array in zip(file.told, expected, strict=True):
-            largest = max(largest, difference(array[index : index + 1], outputs[k], file.outputs[k]))
+        largest = max(largest, told_difference([array[index : index + 1] for array in expected], outputs, file))
     bounds = artifact.manifest.selftest.allowed.get(file_name, {})
     kernels = kernel_key(session.info)
-    class_maps = [file.outputs[k].meaning == "class_map" for k in file.told]
-    allowed = difference_allowed_here(bounds, session.info, expected, class_maps)
+    allowed = difference_allowed_here(bounds, session.info, expected, shares_of(file))
     return SelftestResult(file=file_name, kernels=kernels, samples=len(images), largest=largest, allowed=allowed)

@@ -243,7 +243,7 @@ class Qat(Phase):
 class Export(Strict):
     """What `edge convert` makes of the result: `head`, what it ends in (see `converters.convert.heads`)."""
 
-    head: Literal["logits", "full_logits", "class_map", "full", "raw"] | None = None
+    head: Literal["logits", "full_logits", "class_map", "full", "raw", "postprocess"] | None = None
 
 
 class Recipe(Strict):

@@ -19,7 +19,7 @@ from edge.vision.detections import Detections, Selection
 from edge.vision.foreign_detections import Anchored, CodeOrder, Plain, TwoOutputs, two_output_detections
 from edge.vision.plain_boxes import BoxFormat
 from edge.vision.score_columns import ScoreColumns, Values
-from edge.vision.tflite_detections import FourOutputs
+from edge.vision.tflite_detections import FOUR_OUTPUTS, FourOutputs
 from edge.vision.yolo_detections import OneOutput, one_output_detections
 
 Outputs = Sequence[NDArray[Any]]
@@ -151,7 +151,6 @@ def _selected(outputs: Outputs, ports: Ports, detector: Detector, selection: Sel
     return Detections(boxes=found.boxes[wanted], scores=found.scores[wanted], labels=found.labels[wanted])
 
 
-FOUR_OUTPUTS = ("boxes", "classes", "scores", "count")
 BOX_MEANINGS: Mapping[str, str] = {"ssd": "box_codes", "boxes": "boxes"}
 COLUMNS_FIRST, CELLS_FIRST = "columns_cells", "cells_columns"
 """Layouts of one output of boxes and scores: (1, columns, cells) and (1, cells, columns)."""

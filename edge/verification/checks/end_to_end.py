@@ -9,14 +9,16 @@ import numpy.typing as npt
 
 from edge.artifact.model_file import ModelFile, TensorInfo
 from edge.evaluation.fidelity import integer_difference, real_difference
-from edge.port import dequantize, in_form_of
-from edge.predictor.selftest import difference, model_input
+from edge.port import dequantize
+from edge.predictor.selftest import model_input, told_difference
 from edge.verification.checks.accuracy import Participant
 from edge.verification.checks.images import Images
 from edge.verification.checks.own_answers import OwnAnswers
 from edge.verification.checks.parent import Parent
 from edge.verification.checks.runtimes import Runtime
 from edge.verification.checks.subject import Subject
+from edge.vision.detector import Detector
+from edge.vision.file_outputs import outputs_in_form
 
 Array = npt.NDArray[Any]
 PIXELS_PER_BATCH = 8 * 224 * 224
@@ -41,6 +43,8 @@ def compare_on_images(
         name = "the file itself"
     reference = Participant(name, images)
     float_parent = Participant("float parent", images) if parent is not None else None
+    section = subject.artifact.manifest.detection
+    detector = None if section is None else section.detector
     size = max(1, min(8, PIXELS_PER_BATCH // (preprocess.height * preprocess.width)))
     for indices, pixels in images.batches(size):
         outputs = subject.answers(model_input(pixels, subject.source, preprocess))
@@ -50,7 +54,7 @@ def compare_on_images(
             expected = [output[one] for output in outputs]
             reference.add(index, *_told(subject.source, expected))
             for runtime in runtimes:
-                _compare_one(runtime, subject.source, expected, raw[runtime.file.path][one], index)
+                _compare_one(runtime, subject.source, expected, raw[runtime.file.path][one], index, detector)
             if parent is not None and float_parent is not None:
                 float_parent.add(index, parent.predict(pixels[one]), parent.infos)
                 for participant in (reference, *(runtime.participant for runtime in runtimes)):
@@ -67,20 +71,28 @@ def _told(file: ModelFile, outputs: Sequence[Array]) -> tuple[list[Array], list[
     return [outputs[place] for place in file.told], [file.outputs[place] for place in file.told]
 
 
-def _compare_one(runtime: Runtime, source: ModelFile, expected: Sequence[Array], raw: Array, index: int) -> None:
+def _compare_one(
+    runtime: Runtime,
+    source: ModelFile,
+    expected: Sequence[Array],
+    raw: Array,
+    index: int,
+    detector: Detector | None,
+) -> None:
     found = runtime.session.run([np.ascontiguousarray(raw)])
     runtime.participant.add(index, *_told(runtime.file, found))
-    for k in runtime.file.told:
-        output = found[k]
-        told, before = runtime.file.outputs[k].described, source.outputs[k].described
-        if told.scale is not None and before.scale is None:
-            # Another tool chose these integers: only the real numbers that they stand for can be compared.
-            real = replace(told, dtype="float32", scale=None, zero_point=None)
-            wanted = in_form_of(expected[k], before, real)
-            runtime.reals += real_difference(wanted, dequantize(output, told.scale, told.zero_point))
-            continue
-        wanted = in_form_of(expected[k], before, told)
-        runtime.largest = max(runtime.largest, difference(wanted, output, runtime.file.outputs[k]))
+    told = [runtime.file.outputs[k].described for k in runtime.file.told]
+    before = [source.outputs[k].described for k in source.told]
+    given, outputs = [expected[k] for k in source.told], [found[k] for k in runtime.file.told]
+    if told[0].scale is not None and before[0].scale is None:
+        # Another tool chose these integers: only the real numbers that they stand for can be compared.
+        real = [replace(port, dtype="float32", scale=None, zero_point=None) for port in told]
+        for wanted, output, port in zip(outputs_in_form(given, before, real, detector), outputs, told, strict=True):
+            runtime.reals += real_difference(wanted, dequantize(output, port.scale, port.zero_point))
+        return
+    each = outputs_in_form(given, before, told, detector)
+    runtime.largest = max(runtime.largest, told_difference(each, found, runtime.file))
+    for wanted, output in zip(each, outputs, strict=True):
         if wanted.dtype.kind == "f":
             runtime.reals += real_difference(wanted, output)
         else:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from edge.artifact.manifest import Artifact, file_sha256, open_artifact
-from edge.artifact.model_file import Meaning, TensorInfo
+from edge.artifact.model_file import Meaning, ModelFile, TensorInfo
 from edge.artifact.output_form import score_count
 from edge.errors import ModelFileError, UnsupportedError, UsageError
 from edge.execution.float_run import FloatRun
@@ -135,8 +135,7 @@ def _from_onnx(path: Path, preprocess: Preprocess, artifact: Artifact) -> Parent
 
 def _read_parent(path: Path, artifact: Artifact) -> Graph:
     """The file's graph; sizes that it leaves open are those of the artifact's input of the same name."""
-    files = sorted(artifact.manifest.files, key=lambda file: (file.role != "source", file.format != "onnx"))
-    known = {given.name: given.shape for given in files[0].inputs}
+    known = {given.name: given.shape for given in _written_from(artifact).inputs}
     return read_onnx(path, batch=1, shapes={name: known[name] for name in open_inputs(path) if name in known})
 
 
@@ -165,9 +164,14 @@ def _from_checkpoint(path: Path, artifact: Artifact) -> Parent:
     )
 
 
+def _written_from(artifact: Artifact) -> ModelFile:
+    """The file that the others were written from, or of those that are there the nearest to it."""
+    return min(artifact.manifest.files, key=lambda file: (file.role != "source", file.format != "onnx"))
+
+
 def _told(outputs: int, artifact: Artifact) -> tuple[int, ...]:
     """Places of the parent's outputs that mean something: the artifact's where there are as many, else the first."""
-    file = artifact.manifest.files[0]
+    file = _written_from(artifact)
     return file.told if outputs == len(file.outputs) else (0,)
 
 
@@ -179,7 +183,7 @@ def _output_infos(
     Raises:
         UsageError: the parent has other outputs or classes than the artifact.
     """
-    file = artifact.manifest.files[0]
+    file = _written_from(artifact)
     if artifact.manifest.detection is None:
         return (_output_info(shapes[0], artifact, proofs[0] if proofs else None),)
     own = [file.outputs[place] for place in file.told]

@@ -18,6 +18,7 @@ from edge.graph.graph import Graph
 from edge.graph.importers.onnx.reader import read_onnx
 from edge.graph.importers.tflite.reader import read_tflite
 from edge.graph.importers.told_shapes import with_told_shapes
+from edge.graph.passes.before_selection import before_selection
 from edge.verification.checks.onnx_reference import OnnxReference
 from edge.verification.checks.own_answers import OwnAnswers
 
@@ -81,9 +82,14 @@ def open_subject(artifact: Artifact) -> Subject:
         data = artifact.read(file.path)
         graph = read_onnx(data) if file.format == "onnx" else read_tflite(data)
         _require_as_told(artifact, file, graph)
-        graphs[file.path] = graph
+        graphs[file.path] = before_selection(graph)
     source = sources[0]
     graph = graphs[source.path]
+    if len(graph.outputs) != len(source.outputs):
+        own = OwnAnswers(
+            artifact, source, "the file that it was written from is not there, and it selects boxes itself"
+        )
+        return Subject(artifact=artifact, source=source, graphs=graphs, reference=own)
     return Subject(artifact=artifact, source=source, graphs=graphs, reference=_reference(artifact, source, graph))
 
 

@@ -81,7 +81,7 @@ def test_logits_of_a_segmenter_say_that_no_activation_follows(int8: Artifact) ->
         preprocess=int8.manifest.preprocess,
         labels=int8.manifest.labels,
         given=file.inputs[0],
-        output=file.outputs[0].model_copy(update={"meaning": "logits"}),
+        outputs=[file.outputs[0].model_copy(update={"meaning": "logits"})],
     )
     found = read_metadata(data)
     assert found is not None and found.model["min_parser_version"] == "1.5.0"

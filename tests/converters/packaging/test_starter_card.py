@@ -93,7 +93,12 @@ def test_what_the_metadata_says_is_taken(tmp_path: Path) -> None:
     labels = Labels(names=('a "b"', "tom\\jerry", "große Trappe"))
     source.write_bytes(
         with_metadata(
-            source.read_bytes(), task="classify", preprocess=preprocess, labels=labels, given=ports[0], output=ports[1]
+            source.read_bytes(),
+            task="classify",
+            preprocess=preprocess,
+            labels=labels,
+            given=ports[0],
+            outputs=ports[1:],
         )
     )
     card = filled(source, colour_order='"bgr"')

@@ -7,37 +7,32 @@ import numpy as np
 import pytest
 
 from edge.artifact.manifest import open_artifact
-from edge.artifact.model_file import TensorInfo
 from edge.engines.null import NullSession
-from edge.engines.output_difference import kernel_key
+from edge.engines.output_difference import kernel_key, outputs_difference
 from edge.errors import ArtifactError, EngineError
-from edge.predictor.selftest import difference, model_input, run_selftest
+from edge.predictor.selftest import model_input, run_selftest
 from edge.vision.pixels import normalize, quantize_table
 
 MakeArtifact = Callable[..., Path]
 
 
-def info(dtype: str, meaning: str) -> TensorInfo:
-    return TensorInfo.model_validate({"name": "o", "shape": (1, 4), "dtype": dtype, "layout": "nc", "meaning": meaning})
-
-
 def test_integers_differ_in_quanta_without_wrapping_round() -> None:
     low, high = np.full((1, 4), -128, np.int8), np.array([[-128, -127, 0, 127]], np.int8)
-    assert difference(low, high, info("int8", "logits")) == 255
+    assert outputs_difference([low], [high], ["logits"]) == 255
 
 
 def test_class_maps_differ_by_the_share_of_cells() -> None:
-    assert difference(np.array([[1, 2, 3, 4]]), np.array([[1, 2, 3, 9]]), info("int32", "class_map")) == 0.25
+    assert outputs_difference([np.array([[1, 2, 3, 4]])], [np.array([[1, 2, 3, 9]])], ["class_map"]) == 0.25
 
 
 def test_floats_differ_absolutely_and_nan_is_never_right() -> None:
     expected = np.array([[1, 2, 3, 4]], np.float32)
-    assert difference(expected, expected + np.float32(0.5), info("float32", "logits")) == 0.5
-    assert difference(expected, expected * np.nan, info("float32", "logits")) == float("inf")
+    assert outputs_difference([expected], [expected + np.float32(0.5)], ["logits"]) == 0.5
+    assert outputs_difference([expected], [expected * np.nan], ["logits"]) == float("inf")
 
 
 def test_another_shape_is_never_right() -> None:
-    assert difference(np.zeros((1, 4)), np.zeros((1, 5)), info("float32", "logits")) == float("inf")
+    assert outputs_difference([np.zeros((1, 4))], [np.zeros((1, 5))], ["logits"]) == float("inf")
 
 
 @pytest.mark.parametrize("layout", ["nhwc", "nchw"])

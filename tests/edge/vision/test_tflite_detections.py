@@ -1,9 +1,10 @@
 """The operator's two modes, and its four outputs as detections (equal to LiteRT's: see tests/converters/tflite)."""
 
 import numpy as np
+import pytest
 
 from edge.vision.anchors import anchor_boxes, ssd_grid
-from edge.vision.tflite_detections import PostProcess, post_process
+from edge.vision.tflite_detections import FourOutputs, PostProcess, post_process, share_apart
 
 ANCHORS = anchor_boxes(ssd_grid([(3, 3), (1, 1)]))
 
@@ -44,3 +45,45 @@ def test_boxes_are_x_first_and_clipped() -> None:
 def test_no_more_than_asked_for() -> None:
     assert one_place(regular=True, most=2)[0] == [0, 1]
     assert one_place(regular=True, per_class=1, overlap=1.0)[1] == [0.9, 0.8, 0.6]
+
+
+def answer(boxes: list[list[float]], classes: list[int], scores: list[float], most: int = 4) -> FourOutputs:
+    """The operator's outputs for what was found."""
+    made = FourOutputs(
+        boxes=np.zeros((1, most, 4), np.float32),
+        classes=np.zeros((1, most), np.float32),
+        scores=np.zeros((1, most), np.float32),
+        count=np.array([len(scores)], np.float32),
+    )
+    for row, (box, label, score) in enumerate(zip(boxes, classes, scores, strict=True)):
+        made.boxes[0, row], made.classes[0, row], made.scores[0, row] = box, label, score
+    return made
+
+
+TWO = answer([[0, 0, 0.5, 0.5], [0.5, 0.5, 1, 1]], [0, 1], [0.75, 0.25])
+
+
+@pytest.mark.parametrize(
+    ("other", "share"),
+    [
+        (TWO, 0.0),
+        (answer([[0.5, 0.5, 1, 1], [0, 0, 0.5, 0.5]], [1, 0], [0.25, 0.75]), 0.0),  # in another order
+        (answer([[0, 0, 0.5, 0.5], [0.5, 0.5, 1, 1]], [0, 0], [0.75, 0.25]), 0.25),  # one of another class
+        (answer([[0, 0, 0.5, 0.5]], [0], [0.75]), 1 - 1.5 / 1.75),  # one is missing
+        (
+            answer([[0, 0, 0.5, 0.5], [0.5, 0.5, 1, 1]], [0, 1], [0.5, 0.25]),
+            1 - 1.5 / 1.75,
+        ),  # a score of a quarter less
+        (answer([[0, 0, 0.5, 0.2], [0.5, 0.5, 1, 1]], [0, 1], [0.75, 0.25]), 0.75),  # overlaps by 0.4
+        (answer([[0, 0, 0.5, 0.5]] * 2, [0, 0], [0.75, 0.75]), 1 - 1.5 / 2.5),  # one counterpart for two
+        (answer([], [], []), 1.0),
+        (answer([[0, 0, np.nan, 0.5]], [0], [0.75]), np.inf),
+        (answer([], [], [], most=5), np.inf),
+    ],
+)
+def test_answers_are_apart_by_the_share_of_scores_without_a_counterpart(other: FourOutputs, share: float) -> None:
+    assert share_apart(TWO, other) == pytest.approx(share, abs=1e-7)
+
+
+def test_two_empty_answers_are_equal() -> None:
+    assert share_apart(answer([], [], []), answer([], [], [])) == 0.0
