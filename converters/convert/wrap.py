@@ -41,9 +41,9 @@ from edge.port import Port
 from edge.predictor.artifact_session import give_batch
 from edge.predictor.selftest import model_input
 from edge.predictor.selftest_archive import selftest_bytes
+from edge.vision.four_outputs import FOUR_OUTPUTS
 from edge.vision.pixels import resize
 from edge.vision.preprocess import Preprocess
-from edge.vision.tflite_detections import FOUR_OUTPUTS
 
 MOST_FILE_BYTES = 2**31
 MOST_SAMPLES = 256

@@ -13,8 +13,8 @@ from edge.graph.graph import Graph
 from edge.port import Port
 from edge.vision.detections import Selection
 from edge.vision.detector import BOX_MEANINGS, CELLS_FIRST, COLUMNS_FIRST
-from edge.vision.foreign_detections import IN_OUR_ORDER, CodeOrder
 from edge.vision.score_columns import Values
+from edge.vision.two_output_detections import IN_OUR_ORDER, CodeOrder
 from edge.vision.yolo_detections import BOX_COLUMNS
 
 ANCHORED = "nac"

@@ -32,8 +32,8 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from edge.strict import Strict
 from edge.vision.anchors import AnchorGrid, ssd_grid, strided_grid
-from edge.vision.foreign_detections import CodeOrder
 from edge.vision.plain_boxes import BoxFormat
+from edge.vision.two_output_detections import CodeOrder
 
 Side = Annotated[float, Field(gt=0, le=1e6)]
 Count = Annotated[int, Field(ge=1, le=16384)]

@@ -16,10 +16,10 @@ from edge.vision.anchors import MOST_ANCHORS, AnchorGrid, anchor_boxes, anchors_
 from edge.vision.box_coder import BoxCoder
 from edge.vision.detections import Selection
 from edge.vision.detector import BOX_MEANINGS, CELLS_FIRST, COLUMNS_FIRST, Detector, detector_of
-from edge.vision.foreign_detections import CodeOrder
+from edge.vision.four_outputs import FOUR_OUTPUTS
 from edge.vision.plain_boxes import BoxFormat
 from edge.vision.score_columns import Values
-from edge.vision.tflite_detections import FOUR_OUTPUTS
+from edge.vision.two_output_detections import CodeOrder
 from edge.vision.yolo_detections import BOX_COLUMNS
 
 Form = Literal["ssd", "boxes", "yolo", "postprocess"]

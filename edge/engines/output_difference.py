@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.engines.engine import EngineInfo
-from edge.vision.tflite_detections import FOUR_OUTPUTS, FourOutputs, share_apart
+from edge.vision.four_outputs import FOUR_OUTPUTS, FourOutputs, share_apart
 
 ANY_KERNELS = "*"
 # What a float file may differ from the same network computed otherwise in float32: values as a share of the largest

@@ -38,12 +38,14 @@ class Selection:
         overlap: two boxes of one class that overlap by more (intersection over union) are one; in (0, 1].
         most: how many at most.
         most_candidates: so many, the best, are decoded and compared; cuts what a low threshold lets through.
+        class_aware: boxes of different classes never suppress each other.
     """
 
     threshold: float = 0.3
     overlap: float = 0.6
     most: int = 100
     most_candidates: int = 1000
+    class_aware: bool = True
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold < 1:
@@ -57,7 +59,7 @@ class Selection:
 def chosen(
     rows: Labels, labels: Labels, scores: Floats, decode: Callable[[Labels], Floats], selection: Selection
 ) -> Detections:
-    """Of candidates that reach the threshold the best are decoded, suppressed within their class, and clipped.
+    """Of candidates that reach the threshold the best are decoded, suppressed, and clipped.
 
     Args:
         rows: of each candidate's box, int64 (n,); labels int64 (n,); scores float32 (n,).
@@ -71,7 +73,8 @@ def chosen(
     if not finite.all():
         boxes, scores, labels = boxes[finite], scores[finite], labels[finite]
     # Overlaps are those of whole boxes, as TFLite's operator has them: anchors of the last maps exceed the image.
-    kept = suppressed(boxes, scores, labels, selection.overlap)[: selection.most]
+    meeting = labels if selection.class_aware else None
+    kept = suppressed(boxes, scores, meeting, selection.overlap)[: selection.most]
     return Detections(boxes=boxes[kept].clip(0, 1), scores=scores[kept], labels=labels[kept])
 
 

@@ -16,10 +16,10 @@ from edge.port import DescribedPort, dequantize
 from edge.vision.anchors import AnchorGrid, anchor_boxes, grid_of
 from edge.vision.box_coder import BoxCoder
 from edge.vision.detections import Detections, Selection
-from edge.vision.foreign_detections import Anchored, CodeOrder, Plain, TwoOutputs, two_output_detections
+from edge.vision.four_outputs import FOUR_OUTPUTS, FourOutputs
 from edge.vision.plain_boxes import BoxFormat
 from edge.vision.score_columns import ScoreColumns, Values
-from edge.vision.tflite_detections import FOUR_OUTPUTS, FourOutputs
+from edge.vision.two_output_detections import Anchored, CodeOrder, Plain, TwoOutputs, two_output_detections
 from edge.vision.yolo_detections import OneOutput, one_output_detections
 
 Outputs = Sequence[NDArray[Any]]
@@ -35,7 +35,6 @@ class Detector:
         anchors, coder: None where the form needs none.
         background: column of the scores that is no class; None: every column is one.
         selection: which boxes are wanted.
-        class_aware: boxes of different classes never suppress each other.
         order: of a code's numbers. box, extent_wh: of boxes as they are, see `edge.vision.plain_boxes`.
         values, objectness: of scores that stand beside their boxes in one output.
     """
@@ -50,7 +49,6 @@ class Detector:
     objectness: bool = False
     background: int | None = None
     selection: Selection = field(default_factory=Selection)
-    class_aware: bool = True
 
 
 Decode = Callable[[Outputs, Ports, Detector, Selection], Detections]
@@ -59,14 +57,13 @@ Decode = Callable[[Outputs, Ports, Detector, Selection], Detections]
 def detector_of(plain: Mapping[str, Any]) -> Detector:
     """The detector that a manifest's section `detection` tells, as plain data."""
     anchors, coder = plain["anchors"], plain["coder"]
-    told = {name: plain[name] for name in ("threshold", "overlap", "most", "most_candidates")}
+    told = {name: plain[name] for name in ("threshold", "overlap", "most", "most_candidates", "class_aware")}
     return Detector(
         form=plain["form"],
         anchors=None if anchors is None else grid_of(anchors),
         coder=None if coder is None else BoxCoder(**coder),
         background=plain["background"],
         selection=Selection(**told),
-        class_aware=plain["class_aware"],
         order=plain.get("order", "yxhw"),
         box=plain.get("box"),
         extent_wh=tuple(plain.get("extent_wh", (1.0, 1.0))),

@@ -14,8 +14,9 @@ from edge.errors import UsageError
 from edge.port import DescribedPort, dequantize, in_form_of
 from edge.vision.anchors import anchor_boxes
 from edge.vision.detector import Detector
+from edge.vision.four_outputs import FOUR_OUTPUTS
 from edge.vision.postprocess import sigmoid
-from edge.vision.tflite_detections import FOUR_OUTPUTS, PostProcess, post_process
+from edge.vision.tflite_detections import PostProcess, post_process
 
 Array = NDArray[Any]
 LEAST_PROBABILITY = 0.01
@@ -45,7 +46,7 @@ def operator_options(detector: Detector, classes: int) -> PostProcess:
     return PostProcess(
         classes=classes,
         most=selection.most,
-        regular=detector.class_aware and classes <= MOST_REGULAR_CLASSES,
+        regular=detector.selection.class_aware and classes <= MOST_REGULAR_CLASSES,
         per_class=selection.most,
         threshold=min(LEAST_PROBABILITY, selection.threshold),
         overlap=selection.overlap,

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from edge.errors import UsageError
 from edge.port import dequantize
 from edge.vision.detections import Detections, Selection, chosen
-from edge.vision.foreign_detections import Plain
 from edge.vision.score_columns import ScoreColumns
+from edge.vision.two_output_detections import Plain
 
 Floats = NDArray[np.float32]
 BOX_COLUMNS = 4

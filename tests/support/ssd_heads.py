@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from edge.port import Port
 from edge.vision.box_coder import BoxCoder
 from edge.vision.detections import Detections, Selection
-from edge.vision.foreign_detections import Anchored, TwoOutputs, two_output_detections
 from edge.vision.score_columns import ScoreColumns
+from edge.vision.two_output_detections import Anchored, TwoOutputs, two_output_detections
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

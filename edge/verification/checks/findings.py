@@ -24,7 +24,7 @@ from edge.verification.checks.operators import allowed_quanta
 from edge.verification.checks.own_answers import OwnAnswers
 from edge.verification.checks.runtimes import Runtime
 from edge.verification.checks.subject import Subject
-from edge.vision.tflite_detections import FOUR_OUTPUTS
+from edge.vision.four_outputs import FOUR_OUTPUTS
 
 SAME_BOXES = 1e-6
 """Share of an image's boxes that may differ where kernels are exact: the rounding of a sum."""

@@ -18,8 +18,8 @@ from edge.predictor.selftest import model_input
 from edge.recipe.recipe import Recipe
 from edge.tasks.detect import BoxPrediction
 from edge.training.checkpoint import Checkpoint, write_checkpoint
+from edge.vision.four_outputs import FOUR_OUTPUTS, FourOutputs, share_apart
 from edge.vision.pixels import resize
-from edge.vision.tflite_detections import FOUR_OUTPUTS, FourOutputs, share_apart
 from tests.support.detector_artifact import CLASSES, detector_artifact, detector_preprocess, random_detector
 
 pytestmark = pytest.mark.unhurried

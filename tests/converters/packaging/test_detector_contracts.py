@@ -19,7 +19,7 @@ from edge.graph.importers.tflite.metadata_schema import ENUMERATIONS
 from edge.graph.importers.tflite.reader import read_tflite
 from edge.predictor.selftest import model_input
 from edge.vision.file_outputs import LEAST_PROBABILITY
-from edge.vision.tflite_detections import FourOutputs
+from edge.vision.four_outputs import FourOutputs
 from tests.support.detector_artifact import CLASSES, SELECTION, detector_artifact, scenes
 
 

@@ -22,8 +22,9 @@ from edge.port import Port, dequantize
 from edge.vision.anchors import anchor_boxes, ssd_grid
 from edge.vision.box_coder import BoxCoder
 from edge.vision.detections import Selection
+from edge.vision.four_outputs import FourOutputs
 from edge.vision.postprocess import sigmoid
-from edge.vision.tflite_detections import FourOutputs, PostProcess, post_process
+from edge.vision.tflite_detections import PostProcess, post_process
 from tests.support.ssd_heads import Heads
 
 ANCHORS = anchor_boxes(ssd_grid([(5, 5), (3, 3), (2, 2), (1, 1)]))

@@ -95,6 +95,6 @@ def test_a_card_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 def test_a_task_that_nothing_handles_is_refused(tmp_path: Path) -> None:
     """The message says which are known."""
-    (tmp_path / "card.toml").write_text(CARD.replace('"classify"', '"detect"'))
+    (tmp_path / "card.toml").write_text(CARD.replace('"classify"', '"pose"'))
     with pytest.raises(RecipeError, match="task"):
         read_card(tmp_path / "card.toml")

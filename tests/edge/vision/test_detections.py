@@ -10,7 +10,7 @@ from edge.errors import UsageError
 from edge.port import Port, dequantize
 from edge.vision.anchors import anchor_boxes, ssd_grid
 from edge.vision.box_coder import BoxCoder, decode_boxes
-from edge.vision.detections import Detections, Selection, in_frame
+from edge.vision.detections import Detections, Selection, chosen, in_frame
 from edge.vision.pixels import Geometry, resize
 from tests.edge.vision.test_suppression import by_definition
 from tests.support.ssd_heads import Heads
@@ -186,3 +186,18 @@ def test_outputs_of_another_shape_are_refused() -> None:
         _ = replace(told, codes=replace(told.codes, shape=(1, count, 5))).decoder
     with pytest.raises(UsageError, match=f"3 anchors for {count} boxes"):
         _ = replace(told, anchors=ANCHORS[:3]).decoder
+
+
+@pytest.mark.parametrize(("class_aware", "labels"), [(True, [0, 1]), (False, [0])])
+def test_boxes_of_different_classes_meet_only_where_classes_do_not_part_them(
+    class_aware: bool, labels: list[int]
+) -> None:
+    boxes = np.array([[0.1, 0.1, 0.5, 0.5], [0.1, 0.1, 0.5, 0.49]], np.float32)
+    found = chosen(
+        np.arange(2),
+        np.arange(2),
+        np.array([0.9, 0.8], np.float32),
+        lambda rows: boxes[rows],
+        Selection(class_aware=class_aware),
+    )
+    assert found.labels.tolist() == labels

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from edge.vision.anchors import anchor_boxes, ssd_grid
-from edge.vision.tflite_detections import FourOutputs, PostProcess, post_process, share_apart
+from edge.vision.four_outputs import FourOutputs, share_apart
+from edge.vision.tflite_detections import PostProcess, post_process
 
 ANCHORS = anchor_boxes(ssd_grid([(3, 3), (1, 1)]))
 

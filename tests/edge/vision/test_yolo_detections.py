@@ -8,11 +8,11 @@ import pytest
 from edge.errors import UsageError
 from edge.port import dequantize
 from edge.vision.detections import Selection
-from edge.vision.foreign_detections import Plain
 from edge.vision.plain_boxes import corners
 from edge.vision.score_columns import ScoreColumns
+from edge.vision.two_output_detections import Plain
 from edge.vision.yolo_detections import OneOutput, one_output_detections
-from tests.edge.vision.test_foreign_detections import assert_same, by_loops, port
+from tests.edge.vision.test_two_output_detections import assert_same, by_loops, port
 
 CELLS, CLASSES = 60, 5
 

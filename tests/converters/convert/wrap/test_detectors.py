@@ -29,7 +29,7 @@ from edge.vision.encoding import input_encoder
 from edge.vision.pixels import resize
 from edge.vision.tflite_detections import PostProcess
 from tests.cases.inputs import input_file, input_folder
-from tests.edge.vision.test_foreign_detections import by_loops, softmax
+from tests.edge.vision.test_two_output_detections import by_loops, softmax
 from tests.support.onnx_models import model, node, values, written
 from tests.support.preprocess_text import preprocess_text
 from tests.support.yolo import yolo_file

@@ -12,9 +12,9 @@ from edge.port import Port, dequantize
 from edge.vision.anchors import anchor_boxes, grid_of, strided_grid
 from edge.vision.box_coder import BoxCoder
 from edge.vision.detections import Detections, Selection
-from edge.vision.foreign_detections import Anchored, Plain, TwoOutputs, two_output_detections
 from edge.vision.plain_boxes import corners
 from edge.vision.score_columns import ScoreColumns, Values
+from edge.vision.two_output_detections import Anchored, Plain, TwoOutputs, two_output_detections
 
 Array = npt.NDArray[Any]
 CODER = BoxCoder(y_scale=10, x_scale=10, height_scale=5, width_scale=5)

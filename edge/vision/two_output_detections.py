@@ -1,4 +1,4 @@
-"""A foreign detector's two outputs, one of boxes and one of scores, to what was found.
+"""Two outputs of a detector, one of boxes and one of scores, to what was found.
 
 Boxes are codes relative to anchors (SSD and its kin), or boxes as they are (decoded within the graph).
 """
