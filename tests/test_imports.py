@@ -54,6 +54,13 @@ def test_light_modules_import_in_an_environment_without_torch(light_python: str)
     assert heavy_of(light_modules(), light_python) == {}
 
 
+def test_the_agent_imports_without_opencv() -> None:
+    """A device needs numpy and one runtime; only the stages of a picture need OpenCV, and say so."""
+    code = "import sys; sys.modules['cv2'] = None; import device_bench.agent.count_job, device_bench.agent.serve"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_help_lists_every_verb_without_importing_one() -> None:
     """`edge --help` knows the verbs from the table alone."""
     code = "import sys; from edge.cli.main import main; main(['--help'])"
