@@ -21,6 +21,7 @@ from edge.graph.importers.tflite.metadata_flatbuffer import encode
 from edge.graph.importers.tflite.metadata_schema import ENUMERATIONS, MODEL_IDENTIFIER, SEGMENTER_IDENTIFIER
 from edge.graph.importers.tflite.parsing.schema import pack, schema
 from edge.tasks.table import TASKS
+from edge.vision.four_outputs import FOUR_OUTPUTS
 from edge.vision.preprocess import Preprocess
 
 # The schema knows RGB and grayscale; BGR is UNKNOWN, which task libraries refuse.
@@ -45,6 +46,13 @@ CORNERS = {  # of y0, x0, y1, x1: where left, top, right and bottom stand
     "type": ENUMERATIONS["BoundingBoxType"]["BOUNDARIES"],
     "coordinate_type": ENUMERATIONS["CoordinateType"]["RATIO"],
 }
+# What raw heads hold where they are not scores, by their meaning.
+RAW_HEADS = {
+    "box_codes": "Box of each anchor, relative to it.",
+    "boxes": "Boxes.",
+    "cells": "Of each cell its box and its scores.",
+}
+SCORES = ("logits", "probabilities")
 BACKGROUND = "background"
 """The first line of a label file where the scores begin with that column."""
 
@@ -88,7 +96,7 @@ def _one_name_a_score(labels: Labels, outputs: Sequence[TensorInfo], *, task: st
 
 def _one_name_a_column(labels: Labels, outputs: Sequence[TensorInfo]) -> Labels:
     """Of four outputs the classes; of raw heads the columns of the scores, of which the first may be no class."""
-    ahead = len(outputs) == 2 and outputs[1].shape[-1] == len(labels.names) + 1
+    ahead = any(one.meaning in SCORES and one.shape[-1] == len(labels.names) + 1 for one in outputs)
     return labels.model_copy(update={"names": (BACKGROUND, *labels.names), "palette": None}) if ahead else labels
 
 
@@ -142,10 +150,8 @@ def _segmenter(outputs: Sequence[TensorInfo], _: Detection | None) -> tuple[dict
 
 def _detector(outputs: Sequence[TensorInfo], detection: Detection | None) -> tuple[dict[str, Any], str]:
     """Raw heads are described; four outputs are what task libraries read, by their order and by their names."""
-    if len(outputs) == 2:
-        codes = _tensor("box_codes", "Box of each anchor: ty, tx, th, tw.")
-        scores = _labelled("score", outputs[1], text="Score of each anchor's classes.")
-        return {"output_tensor_metadata": [codes, scores]}, VERSION
+    if tuple(output.meaning for output in outputs) != FOUR_OUTPUTS:
+        return {"output_tensor_metadata": [_raw_head(output) for output in outputs]}, VERSION
     tensors = [
         _tensor("location", "Boxes: top, left, bottom, right.", {"BoundingBoxProperties": CORNERS}),
         _labelled("category", outputs[1], by_value=True, text="Class of each box."),
@@ -153,6 +159,12 @@ def _detector(outputs: Sequence[TensorInfo], detection: Detection | None) -> tup
         _tensor("number of detections", "How many boxes there are."),
     ]
     return {"output_tensor_metadata": tensors, "output_tensor_groups": [DETECTION_GROUP]}, VERSION_WITH_GROUPS
+
+
+def _raw_head(output: TensorInfo) -> dict[str, Any]:
+    if output.meaning in SCORES:
+        return _labelled("score", output, text="Score of each box's classes.")
+    return _tensor(output.meaning, RAW_HEADS[output.meaning])
 
 
 def _threshold(detection: Detection | None) -> dict[str, Any]:

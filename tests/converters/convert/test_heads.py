@@ -226,7 +226,7 @@ def test_convert_refuses_a_head_for_a_classifier(
     """Every head, even the one that changes nothing: exit code 2, nothing written."""
     source = road / "run" / "float.safetensors"
     assert main(["convert", str(source), "-o", str(tmp_path / "out"), "--head", head]) == 2
-    assert f"--head {head}: only a segmenter has one" in capsys.readouterr().err
+    assert f"--head {head}: only a segmenter or a detector has one" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 

@@ -137,7 +137,7 @@ def test_a_cap_is_said_of_each_of_two_models(
         (["{float}", "{photo}", "--box", "1,2,3"], "is not X,Y,WIDTH,HEIGHT"),
         (
             ["{float}", *["--compare", "{int8}", "--split", "generated:classify:val", "-n", "1", "--box", "0,0,3,3"]],
-            "0: {float}: a",
+            "{float}: it has one score of a class for the whole image",
         ),
         (["{float}", "{photo}", "--gates", "--compare", "{int8}"], "omit --class"),
         (["{float}", "{photo}", "--class", "z"], "unknown class 'z'"),

@@ -89,4 +89,4 @@ def test_recipes_of_detectors_are_whole(name: str) -> None:
     """Networks and preprocessing of one size; every key is known."""
     recipe = read_recipe(Path(__file__).parents[3] / "edge" / "recipes" / f"mobilenet_v2_ssdlite_{name}.toml")
     assert recipe.model.arguments["resolution"] == recipe.preprocess.height == recipe.preprocess.width
-    assert recipe.train.augment.crop_overlaps and recipe.qat is not None
+    assert recipe.train.augment.flip > 0 and recipe.qat is not None
