@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from flatbuffers import flexbuffers
 
 from converters.passes.detection_ending import detection_ending
 from converters.tflite.detection_postprocess import CODE, with_detection_postprocess
@@ -242,7 +243,6 @@ def test_the_file_says_what_hosts_look_for() -> None:
     assert [tensor.shape.tolist() for tensor in told] == [[1, 25, 4], [1, 25], [1, 25], [1]]
     names = ["detection_boxes", "detection_classes", "detection_scores", "num_detections"]
     assert [entry.name.decode() for entry in signature.outputs] == names
-    flexbuffers = pytest.importorskip("flatbuffers.flexbuffers")
     read: dict[str, Any] = flexbuffers.Loads(bytes(graph.operators[0].customOptions))
     assert read["num_classes"] == CLASSES and read["max_detections"] == 25 and read["use_regular_nms"] is True
     assert read["y_scale"] == 9 and read["nms_iou_threshold"] == pytest.approx(0.6) and len(json.dumps(read)) > 100

@@ -145,7 +145,7 @@ def test_other_libraries_weights_compute_the_same_with_their_epsilon(layout, ren
     torch.testing.assert_close(outputs(target), outputs(source), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize(
+AS_A_BACKBONE = pytest.mark.parametrize(
     ("backbone", "layout", "tensors_of"),
     [
         ("mobilenet_v1", "folded", folded),
@@ -155,6 +155,9 @@ def test_other_libraries_weights_compute_the_same_with_their_epsilon(layout, ren
         ("mobilenet_v2", "timm", lambda model: {timm_name(k): v for k, v in model.state_dict().items()}),
     ],
 )
+
+
+@AS_A_BACKBONE
 def test_a_classifiers_weights_are_the_backbone_of_a_segmenter(backbone, layout, tensors_of, tmp_path: Path) -> None:
     """Its own last layers stay behind by name, and the segmenter's head starts anew, if that is asked for."""
     source, target = network(backbone), network(f"deeplab_{backbone}", seed=9)
@@ -174,16 +177,7 @@ def test_a_classifiers_weights_are_the_backbone_of_a_segmenter(backbone, layout,
         torch.testing.assert_close(found[:, :, ::2, ::2], expected, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("backbone", "layout", "tensors_of"),
-    [
-        ("mobilenet_v1", "folded", folded),
-        ("mobilenet_v2", "folded", folded),
-        ("mobilenet_v2", "edge", lambda model: dict(model.state_dict())),
-        ("mobilenet_v2", "torchvision", lambda model: {torchvision_name(k): v for k, v in model.state_dict().items()}),
-        ("mobilenet_v2", "timm", lambda model: {timm_name(k): v for k, v in model.state_dict().items()}),
-    ],
-)
+@AS_A_BACKBONE
 def test_a_classifiers_weights_are_the_backbone_of_a_detector(backbone, layout, tensors_of, tmp_path: Path) -> None:
     """With V2's last convolution, which a segmenter leaves behind; the linear layer stays behind, the rest is new."""
     source, target = network(backbone), network(f"{backbone}_ssdlite", seed=9)
