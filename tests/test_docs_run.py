@@ -6,6 +6,7 @@ that there are). What installs or downloads is left to tests/test_installing.py 
 """
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ import pytest
 from edge.cli.main import main
 from tests.conftest import ROOT
 from tests.support.pages import PAGES, Block, blocks, name_of
-from tests.support.reader import Reader
+from tests.support.reader import Reader, speaks_of
 from tests.support.shell import commands
 
 EPOCHS = [
@@ -80,12 +81,30 @@ def smaller(words: list[str]) -> list[str]:
     return [*found, *more]
 
 
+def written_by(words: list[str]) -> set[str]:
+    """What a command says it writes."""
+    return {words[k + 1] for k, word in enumerate(words[:-1]) if word in ("-o", "--out", "--html")}
+
+
+@pytest.mark.parametrize("page", RUN, ids=name_of)
+def test_a_page_runs_on_models_that_its_reader_has(page: Path) -> None:
+    """Runs and artifacts are made by a command above, or lie with tests/support/reader.py."""
+    made: set[str] = set()
+    for block in blocks(page):
+        for words in commands(block.text) if block.language == "sh" and runs(block) else ():
+            made |= written_by(words)
+            for part in {part for word in words[1:] for part in re.split(r"[:=]", word)}:
+                above = {part, *map(str, Path(part).parents)}
+                if re.match(r"(runs|artifacts|demo_out)/", part) and not above & made:
+                    assert any(map(speaks_of, above)), f"{block.where}: nothing above makes {part}"
+
+
 def run(words: list[str], reader: Reader, capsys: pytest.CaptureFixture[str]) -> None:
     """One command of a shell block, in the current folder."""
     program, *rest = words
     if program in ELSEWHERE:
         return
-    written = {rest[k + 1] for k, word in enumerate(rest[:-1]) if word in ("-o", "--out", "--html")}
+    written = written_by(rest)
     reader.give([word for word in [*rest, "film.mp4"] if word not in written], Path.cwd())
     if program == "python":
         done = subprocess.run(

@@ -3,6 +3,7 @@
 All of it is small: generated images, networks of a few channels, one epoch.
 """
 
+import json
 import re
 import shutil
 from collections.abc import Iterable
@@ -20,10 +21,12 @@ from edge.cli.main import main
 from edge.data.generated import generated_split
 from edge.models.registry import build
 from tests.benchmarks.fleet import main as write_fleet
+from tests.support.box_scenes import box_split
 from tests.support.pages import ROOT
 from tests.support.weight_layouts import renamed
 
 CLASSES = ("cat", "dog")
+CELLS = ("RBC", "WBC")
 COUNT = 12
 # name in the pages -> in which folder (of Reader, or the checkout) it lies, and where
 FILES = {
@@ -38,12 +41,28 @@ FILES = {
     "street.jpg": ("shelf", "street/0.jpg"),
     "drive.mp4": ("shelf", "film.mp4"),
     "photographs": ("shelf", "pictures"),
+    "slides/a.jpg": ("shelf", "slides/0.jpg"),
+    "slide.mp4": ("shelf", "film.mp4"),
     "more_street": ("shelf", "street"),
     "more_street_masks": ("shelf", "street_masks"),
     "main.jsonl": ("shelf", "fleet.jsonl"),
     "change.jsonl": ("shelf", "fleet.jsonl"),
     "fleet/1.jsonl": ("shelf", "fleet.jsonl"),
 }
+# pattern of a name -> whose run (`road`, or a property of Reader) or which artifact of it, the pattern's one group
+MODELS = {
+    r"runs/(?:mobilenet|v2)()": "road",
+    r"runs/(?:street|camvid)()": "street",
+    r"runs/cells()": "cells",
+    r"cells_(int8|float)": "cells",
+    r"(?:demo_out|artifacts|runs)/(?:fast_scnn|street)_(int8|float)": "street",
+    r"(?:demo_out|artifacts|runs)/(?:(?:mobilenet_v2|v2)_)?(int8|float)": "road",
+}
+
+
+def speaks_of(name: str) -> bool:
+    """Whether the reader has a run or an artifact under this name."""
+    return any(re.fullmatch(pattern, name) for pattern in MODELS)
 
 
 def write(path: Path, image: np.ndarray) -> None:
@@ -92,6 +111,21 @@ def photographs(folder: Path) -> None:
     torch.save(renamed(model, "torchvision"), folder / "mobilenet_v2-7ebf99e0.pth")
 
 
+def slides(folder: Path) -> None:
+    """Photographs with boxes of the classes CELLS, as docs/detection.md speaks of them, in COCO's format."""
+    drawn = box_split(COUNT, (128, 128))
+    boxes = []
+    for index in range(COUNT):
+        write(folder / "slides" / f"{index}.jpg", drawn.image(index)[..., ::-1])
+        found = drawn.boxes(index)
+        for (x0, y0, x1, y1), label in zip(found.boxes.tolist(), found.labels.tolist(), strict=True):
+            boxes.append({"image_id": index, "category_id": label, "bbox": [x0, y0, x1 - x0, y1 - y0]})
+    files = [{"id": index, "file_name": f"{index}.jpg", "height": 128, "width": 128} for index in range(COUNT)]
+    classes = [{"id": index, "name": name} for index, name in enumerate(CELLS)]
+    whole = {"images": files, "annotations": boxes, "categories": classes}
+    (folder / "cells.json").write_text(json.dumps(whole))
+
+
 def own_files(folder: Path) -> None:
     """Networks of the reader's own: a module and a larger checkpoint as torch writes them, an ONNX file of any size."""
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
@@ -117,6 +151,7 @@ class Reader:
         """`shelf` is an empty folder for what all pages share, `road` the small classifier's run and artifacts."""
         self.shelf, self.road = shelf, road
         photographs(shelf)
+        slides(shelf)
         own_files(shelf)
         (shelf / "card.toml").write_text(card)
         (shelf / "labels.txt").write_text("\n".join(generated_split("classify", "train", 1).classes))
@@ -126,9 +161,19 @@ class Reader:
     @cached_property
     def street(self) -> Path:
         """The folder of a small segmenter: its run, and the artifacts `int8` and `float`."""
-        folder = self.shelf / "segmenter"
-        words = ["--images", str(self.shelf / "street"), "--masks", str(self.shelf / "street_masks")]
-        words += ["--classes", str(self.shelf / "classes.txt"), "-o", str(folder / "run"), "--threads", "1"]
+        masks, classes = self.shelf / "street_masks", self.shelf / "classes.txt"
+        return self._trained("street", ["--masks", str(masks), "--classes", str(classes)])
+
+    @cached_property
+    def cells(self) -> Path:
+        """The folder of a small detector: its run, and the artifacts `int8` and `float`."""
+        smaller = ("model.width=0.25", "model.resolution=96", "preprocess.height=96", "preprocess.width=96")
+        boxes = str(self.shelf / "cells.json")
+        return self._trained("slides", ["--boxes", boxes, *(part for value in smaller for part in ("--set", value))])
+
+    def _trained(self, images: str, words: list[str]) -> Path:
+        folder = self.shelf / f"{images}_model"
+        words = ["--images", str(self.shelf / images), *words, "-o", str(folder / "run"), "--threads", "1"]
         words += [part for phase in ("train", "qat") for part in ("--set", f"{phase}.epochs=1")]
         words += [part for phase in ("train", "qat") for part in ("--set", f"{phase}.batch_size=4")]
         assert main(["train", *words]) == 0
@@ -144,15 +189,10 @@ class Reader:
         if name in FILES:
             whose, path = FILES[name]
             return {"road": self.road, "shelf": self.shelf, "checkout": ROOT}[whose] / path
-        if re.fullmatch(r"runs/(mobilenet|v2)", name):
-            return self.road / "run"
-        if re.fullmatch(r"runs/(street|camvid)", name):
-            return self.street / "run"
-        if found := re.fullmatch(
-            r"(?:demo_out|artifacts|runs)/(?:(mobilenet_v2|v2|fast_scnn|street)_)?(int8|float)", name
-        ):
-            folder = self.street if found[1] in ("fast_scnn", "street") else self.road
-            return folder / found[2]
+        for pattern, network in MODELS.items():
+            if found := re.fullmatch(pattern, name):
+                folder: Path = getattr(self, network)
+                return folder / (found[1] or "run")
         return None
 
     def give(self, words: Iterable[str], folder: Path) -> None:
