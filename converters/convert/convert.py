@@ -23,7 +23,6 @@ from edge.artifact.card import Card, read_card
 from edge.artifact.card_detection import CardDetection
 from edge.artifact.detection import Detection, detection_of
 from edge.artifact.manifest import Artifact, DerivedRange, QuantizationInfo, file_sha256
-from edge.artifact.model_file import Scores
 from edge.artifact.scheme import Scheme
 from edge.data.scene import scene
 from edge.engines.torch.engine import port_of_tensor
@@ -32,7 +31,7 @@ from edge.files.bounded_file import check_file, is_file
 from edge.graph.analyses.output_meaning import proof_of
 from edge.graph.graph import Graph
 from edge.graph.importers.onnx.parsing.file import model_sha256
-from edge.training.checkpoint import Checkpoint
+from edge.training.checkpoint import Checkpoint, scores_of
 from edge.training.network import float_module
 from edge.vision.box_coder import BoxCoder
 from edge.vision.detections import Selection
@@ -41,8 +40,6 @@ from edge.vision.preprocess import Preprocess
 
 SELFTEST_SAMPLES = 3
 SELFTEST_FRAME_HW = (360, 480)
-SCORES_OF_ANCHORS: Scores = "independent"
-"""Of a detector that was trained here: its loss takes a sigmoid of every score."""
 
 
 def convert_source(source: Path, folder: Path, options: ConvertOptions = PLAIN) -> Artifact:
@@ -89,8 +86,7 @@ def _load_checkpoint(source: Path, folder: Path, options: ConvertOptions) -> tup
     if heads and chosen not in heads:
         raise UsageError(unknown_name("head", str(chosen), heads))
     graph = export_checkpoint(checkpoint, head=chosen or "logits")
-    detection = detection_of_checkpoint(checkpoint)
-    scores = checkpoint.scores if detection is None else SCORES_OF_ANCHORS
+    detection, scores = detection_of_checkpoint(checkpoint), scores_of(checkpoint)
     parent = find_parent(checkpoint, source)
     quantization = QuantizationInfo(method="none")
     if checkpoint.kind == "qat":

@@ -8,7 +8,8 @@ from converters.passes.detection_ending import detection_ending
 from converters.passes.uint8_boundaries import uint8_boundaries
 from converters.tflite.detection_postprocess import with_detection_postprocess
 from edge.artifact.detection import Detection
-from edge.artifact.model_file import TensorInfo
+from edge.artifact.model_file import Scores, TensorInfo
+from edge.errors import UsageError
 from edge.graph.graph import Graph
 from edge.vision.anchors import anchor_boxes
 from edge.vision.file_outputs import operator_options
@@ -18,12 +19,16 @@ POSTPROCESS = "postprocess"
 """The head of such a file."""
 
 
-def before_post_process(graph: Graph, preprocess: Preprocess) -> Graph:
+def before_post_process(graph: Graph, preprocess: Preprocess, scores: Scores | None) -> Graph:
     """An NHWC detector with raw heads as the operator takes them; of integers the input becomes pixels.
 
     Raises:
-        UsageError: other heads, int16 activations, or channels in BGR order.
+        UsageError: other heads, scores of a softmax, int16 activations, or channels in BGR order.
     """
+    if scores == "exclusive":
+        raise UsageError(
+            f"--head {POSTPROCESS} is of independent scores (a sigmoid each), and these exclude each other: omit it"
+        )
     if graph.tensors[graph.inputs[0]].quantization is not None:
         graph = uint8_boundaries(graph, preprocess, input_alone=True)
     return detection_ending(graph)

@@ -148,7 +148,7 @@ def write_model_files(graph: Graph, description: Description, *, allow_float: fr
         option = f"--head {POSTPROCESS}" if selects else "--io uint8"
         raise UsageError(f"{option} is for task libraries, which feed NHWC; omit --keep-nchw-io")
     if selects:
-        nhwc = before_post_process(nhwc, description.preprocess)
+        nhwc = before_post_process(nhwc, description.preprocess, outputs[-1].scores)
     elif description.io == "uint8":
         nhwc = uint8_boundaries(nhwc, description.preprocess)
     tflite = tflite_bytes(nhwc, description=f"edge-deploy {precision}")

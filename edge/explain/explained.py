@@ -20,7 +20,7 @@ from edge.graph.importers.onnx.reader import read_onnx
 from edge.graph.importers.tflite.reader import read_tflite
 from edge.graph.passes.rewrite import rebuild
 from edge.quantization.qat.freeze import freeze
-from edge.training.checkpoint import Checkpoint, read_checkpoint, restore_module
+from edge.training.checkpoint import Checkpoint, read_checkpoint, restore_module, scores_of
 from edge.vision.preprocess import Preprocess
 
 Probabilities = Callable[[Tensor], Tensor]
@@ -66,8 +66,9 @@ def _of_checkpoint(name: str, checkpoint: Checkpoint) -> Explained:
     preprocess = checkpoint.recipe.preprocess
     task = checkpoint.task
     place, class_axis, background = NETWORK_ENDINGS[task]
-    scores = checkpoint.scores if background is None else "independent"  # a detector's loss takes sigmoids
-    ending = Ending(task=task, meaning="logits", scores=scores, class_axis=class_axis, background=background)
+    ending = Ending(
+        task=task, meaning="logits", scores=scores_of(checkpoint), class_axis=class_axis, background=background
+    )
     if checkpoint.kind == "qat":
         graph = freeze(module)
         graph = rebuild(graph, graph.operators, outputs=(graph.outputs[place],))

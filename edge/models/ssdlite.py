@@ -10,11 +10,13 @@ At 320x320 and 80 classes the paper's V2 has 4.3 M parameters and 0.8 B multiply
 V1 5,100,661 (5.1 M) and 1.309 B (1.3 B). Counted with COCO's 90 numbers instead they would be 4.5 M and 5.2 M.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
+from edge.artifact.model_file import Scores
+from edge.errors import UsageError, unknown_name
 from edge.models.attention import Attention, require_attention
 from edge.models.blocks import (
     ConvNorm,
@@ -100,17 +102,19 @@ class SsdLite(nn.Module):
             all that stands on them.
         classes: without the background, which is column 0 of the logits.
         anchors: what the rows of both outputs belong to.
+        scores: what it is trained for: `independent`, a sigmoid of every column, or `exclusive`, a softmax over all.
     """
 
     task = "detect"
 
     def __init__(
-        self, *, backbone: Backbone, classes: int, width: float, resolution: int, attention: Attention
+        self, *, backbone: Backbone, classes: int, width: float, resolution: int, attention: Attention, scores: Scores
     ) -> None:
         super().__init__()
         self.input_shape = (1, 3, resolution, resolution)
         self.classes = classes
         self.backbone = backbone
+        self.scores = scores
         sizes = [same_output_size(resolution, stride) for stride in STRIDES]
         self.anchors = ssd_grid([(size, size) for size in sizes])
         self.stem = ConvNorm(3, round_channels(32 * width), 3, stride=2)
@@ -134,7 +138,7 @@ class SsdLite(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map float images (n, 3, h, w) to box codes (n, anchors, 4) and logits (n, anchors, 1 + classes).
 
-        A code is (ty, tx, th, tw), see `edge.vision.box_coder`. The logits are before the sigmoid.
+        A code is (ty, tx, th, tw), see `edge.vision.box_coder`. The logits are before the sigmoid or softmax.
         """
         x = first = self.stem(x)
         for index, block in enumerate(self.blocks):
@@ -149,7 +153,12 @@ class SsdLite(nn.Module):
 
 
 def mobilenet_v2_ssdlite(
-    *, classes: int, width: float = 1.0, resolution: int = 320, attention: Attention = "none"
+    *,
+    classes: int,
+    width: float = 1.0,
+    resolution: int = 320,
+    attention: Attention = "none",
+    scores: Scores = "independent",
 ) -> SsdLite:
     """Build SSDLite on MobileNetV2 for one input size.
 
@@ -158,20 +167,33 @@ def mobilenet_v2_ssdlite(
         width: multiplies every layer's channels, in [0.1, 4]; the backbone's last 1x1 convolution keeps at least 1280.
         resolution: input height and width in pixels, 64 to 1024; published: 320, and 300 of tensorflow/models.
         attention: "none", "gct" or "cbam" in every block of the backbone, at the places its paper chooses.
+        scores: "independent", a sigmoid of every column (tensorflow/models), or "exclusive", a softmax over all columns
+            (SSD, equation 3).
     """
-    return _ssdlite("mobilenet_v2", classes, width, resolution, attention)
+    return _ssdlite("mobilenet_v2", classes, width, resolution, attention, scores)
 
 
 def mobilenet_v1_ssdlite(
-    *, classes: int, width: float = 1.0, resolution: int = 320, attention: Attention = "none"
+    *,
+    classes: int,
+    width: float = 1.0,
+    resolution: int = 320,
+    attention: Attention = "none",
+    scores: Scores = "independent",
 ) -> SsdLite:
     """Build SSDLite on MobileNetV1 for one input size; the arguments are those of `mobilenet_v2_ssdlite`."""
-    return _ssdlite("mobilenet_v1", classes, width, resolution, attention)
+    return _ssdlite("mobilenet_v1", classes, width, resolution, attention, scores)
 
 
-def _ssdlite(backbone: Backbone, classes: int, width: float, resolution: int, attention: Attention) -> SsdLite:
+def _ssdlite(
+    backbone: Backbone, classes: int, width: float, resolution: int, attention: Attention, scores: Scores
+) -> SsdLite:
     require_count("classes", classes, 1, 1000)
     require_range("width", width, 0.1, 4.0)
     require_count("resolution", resolution, 64, 1024)
     require_attention(attention)
-    return SsdLite(backbone=backbone, classes=classes, width=width, resolution=resolution, attention=attention)
+    if scores not in get_args(Scores):
+        raise UsageError(unknown_name("kind of scores", str(scores), get_args(Scores)))
+    return SsdLite(
+        backbone=backbone, classes=classes, width=width, resolution=resolution, attention=attention, scores=scores
+    )

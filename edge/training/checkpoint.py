@@ -15,7 +15,7 @@ from edge.errors import CheckpointError, EdgeError, RecipeError
 from edge.recipe.recipe import Recipe
 from edge.recipe.recipe_file import parse_recipe
 from edge.strict import first_problem
-from edge.training.network import float_module, load_tensors, prepared_module
+from edge.training.network import anchor_scores, float_module, load_tensors, prepared_module
 from edge.training.tensor_file import read_tensors, write_tensors
 
 FORMAT = "edge checkpoint"
@@ -116,6 +116,11 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         raise CheckpointError(path, f"is not a checkpoint: its classes: {first_problem(error, Labels)}") from error
     except (KeyError, TypeError) as error:
         raise CheckpointError(path, f"is not a checkpoint: {error}") from error
+
+
+def scores_of(checkpoint: Checkpoint) -> Scores:
+    """What its scores are: of a detector by its network, of others as it was trained."""
+    return anchor_scores(float_module(checkpoint.recipe)) or checkpoint.scores
 
 
 def restore_module(checkpoint: Checkpoint) -> nn.Module:

@@ -1,8 +1,9 @@
-"""A detector's loss: smooth L1 on the codes of matched anchors, and the sigmoid scores of chosen ones.
+"""A detector's loss: smooth L1 on the codes of matched anchors, and cross entropy of the scores of chosen ones.
 
-(Liu et al., arXiv 1512.02325, equations 1 and 2, with sigmoids as `ssdlite_mobilenet_v2_coco.config` has them.) Which
-anchors' scores count is a choice: the matched ones and the hardest others, three for each (section 2.2, hard negative
-mining); or all of them, those that are right already by less and less (focal loss, Lin et al., arXiv 1708.02002).
+(Liu et al., arXiv 1512.02325, equations 1 to 3.) Scores are `exclusive`, a softmax over all columns of an anchor, or
+`independent`, a sigmoid of each, as `ssdlite_mobilenet_v2_coco.config` has them. Which anchors' scores count is a
+choice: the matched ones and the hardest others, three for each (section 2.2, hard negative mining); or all of them,
+those that are right already by less and less (focal loss, Lin et al., arXiv 1708.02002).
 """
 
 from collections.abc import Callable, Mapping
@@ -11,10 +12,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from edge.artifact.model_file import Scores
 from edge.errors import UsageError, unknown_name
 from edge.recipe.recipe import ScoreLoss
 from edge.training.box_matching import BACKGROUND, IGNORED, BoxTargets
 from edge.training.independent_losses import binary_distillation_loss
+from edge.training.losses import distillation_loss
 
 NEGATIVES_PER_POSITIVE = 3
 LEAST_NEGATIVES = 3
@@ -24,19 +27,31 @@ FOCAL_ALPHA, FOCAL_GAMMA = 0.25, 2.0
 
 
 def detection_loss(
-    codes: Tensor, logits: Tensor, targets: BoxTargets, scores: ScoreLoss = "hard_negatives", *, weight: float = 1.0
+    codes: Tensor,
+    logits: Tensor,
+    targets: BoxTargets,
+    scores: ScoreLoss = "hard_negatives",
+    *,
+    meaning: Scores = "independent",
+    weight: float = 1.0,
 ) -> Tensor:
     """Both losses, each summed over anchors and divided by the batch's matched anchors (by 1 where there are none).
 
     Args:
         codes: float (n, anchors, 4). logits: float (n, anchors, 1 + classes), column 0 the background.
+        meaning: of the scores.
         weight: of the codes' loss.
 
     Raises:
-        UsageError: an unknown `scores`, or targets of another shape or with classes that the logits have no column for.
+        UsageError: an unknown `scores`, or one that is not of scores of this meaning; targets of another shape or with
+            classes that the logits have no column for.
     """
     if scores not in SCORE_LOSSES:
         raise UsageError(unknown_name("loss of scores", str(scores), SCORE_LOSSES))
+    if meaning not in SCORE_LOSSES[scores]:
+        raise UsageError(
+            f'score_loss = "{scores}" is of {" and ".join(SCORE_LOSSES[scores])} scores, not {meaning} ones'
+        )
     if codes.shape != targets.codes.shape or logits.shape[:2] != targets.columns.shape:
         raise UsageError(
             f"codes {tuple(codes.shape)} and logits {tuple(logits.shape)} for targets {tuple(targets.codes.shape)}"
@@ -45,7 +60,7 @@ def detection_loss(
     if largest >= logits.shape[2]:
         raise UsageError(f"label {largest - 1} for a model of {logits.shape[2] - 1} classes")
     matched = (targets.columns > BACKGROUND).sum().clamp(min=1)
-    return (weight * code_loss(codes, targets) + SCORE_LOSSES[scores](logits, targets.columns)) / matched
+    return (weight * code_loss(codes, targets) + SCORE_LOSSES[scores][meaning](logits, targets.columns)) / matched
 
 
 def code_loss(codes: Tensor, targets: BoxTargets) -> Tensor:
@@ -62,7 +77,18 @@ def hard_negative_loss(logits: Tensor, columns: Tensor) -> Tensor:
     Args:
         columns: int64 (n, anchors), see `BoxTargets`.
     """
-    losses = _cross_entropy(logits.float(), columns).sum(dim=2)
+    return _with_hard_negatives(_cross_entropy(logits.float(), columns).sum(dim=2), columns)
+
+
+def softmax_hard_negative_loss(logits: Tensor, columns: Tensor) -> Tensor:
+    """Liu et al., equation 3: as `hard_negative_loss`, of the softmax over all columns of an anchor."""
+    real = logits.float().transpose(1, 2)
+    losses = functional.cross_entropy(real, columns.clamp(min=BACKGROUND), reduction="none")
+    return _with_hard_negatives(losses, columns)
+
+
+def _with_hard_negatives(losses: Tensor, columns: Tensor) -> Tensor:
+    """The sum over the matched anchors and each image's hardest others, of losses (n, anchors)."""
     matched = columns > BACKGROUND
     wanted = (NEGATIVES_PER_POSITIVE * matched.sum(dim=1, keepdim=True)).clamp(min=LEAST_NEGATIVES)
     hardness = losses.detach().masked_fill(columns != BACKGROUND, -torch.inf)
@@ -87,21 +113,26 @@ def focal_loss(logits: Tensor, columns: Tensor) -> Tensor:
 
 
 def detection_distillation_loss(
-    student: tuple[Tensor, Tensor], teacher: tuple[Tensor, Tensor], temperature: float
+    student: tuple[Tensor, Tensor],
+    teacher: tuple[Tensor, Tensor],
+    temperature: float,
+    *,
+    meaning: Scores = "independent",
 ) -> Tensor:
     """How far a detector's outputs are from a teacher's, on the scale of `detection_loss`.
 
-    T^2 * KL of every logit's yes and no (`binary_distillation_loss`), summed over all anchors; smooth L1 of the codes
-    times the largest probability that the teacher gives a class there; both divided by the sum of those
-    probabilities (by 1 where it is less), which is to the teacher what the matched anchors are to labels.
+    T^2 * KL of every logit's yes and no (`binary_distillation_loss`), of exclusive scores that of every anchor's
+    softmax, summed over all anchors; smooth L1 of the codes times the largest probability that the teacher gives a
+    class there; both divided by the sum of those probabilities (by 1 where it is less), which is to the teacher what
+    the matched anchors are to labels.
 
     Args:
         student, teacher: codes float (n, anchors, 4), logits float (n, anchors, 1 + classes).
     """
     (codes, logits), (told_codes, told_logits) = student, teacher
-    likely = torch.sigmoid(told_logits.float()[:, :, 1:]).amax(dim=2)
+    likely = PROBABILITIES[meaning](told_logits.float())[:, :, 1:].amax(dim=2)
     differences = functional.smooth_l1_loss(codes.float(), told_codes.float(), reduction="none").sum(dim=2)
-    divergence = binary_distillation_loss(logits, told_logits, temperature) * logits.numel()
+    divergence = DIVERGENCES[meaning](logits, told_logits, temperature)
     return (divergence + (likely * differences).sum()) / likely.sum().clamp(min=1)
 
 
@@ -113,7 +144,25 @@ def _cross_entropy(logits: Tensor, columns: Tensor) -> Tensor:
     return functional.binary_cross_entropy_with_logits(logits, _one_hot(logits, columns), reduction="none")
 
 
-SCORE_LOSSES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "hard_negatives": hard_negative_loss,
-    "focal": focal_loss,
+def _binary_divergence(logits: Tensor, told: Tensor, temperature: float) -> Tensor:
+    return binary_distillation_loss(logits, told, temperature) * logits.numel()
+
+
+def _softmax_divergence(logits: Tensor, told: Tensor, temperature: float) -> Tensor:
+    rows = logits.shape[0] * logits.shape[1]
+    return distillation_loss(logits.flatten(0, 1), told.flatten(0, 1), temperature) * rows
+
+
+SCORE_LOSSES: Mapping[str, Mapping[Scores, Callable[[Tensor, Tensor], Tensor]]] = {
+    "hard_negatives": {"independent": hard_negative_loss, "exclusive": softmax_hard_negative_loss},
+    "focal": {"independent": focal_loss},
+}
+"""By `score_loss` and by what the scores are."""
+PROBABILITIES: Mapping[Scores, Callable[[Tensor], Tensor]] = {
+    "independent": torch.sigmoid,
+    "exclusive": lambda logits: logits.softmax(dim=2),
+}
+DIVERGENCES: Mapping[Scores, Callable[[Tensor, Tensor, float], Tensor]] = {
+    "independent": _binary_divergence,
+    "exclusive": _softmax_divergence,
 }

@@ -13,6 +13,7 @@ from edge.tasks.accuracy import Advance, Pixels, accuracy, no_progress
 from edge.tasks.table import TASKS
 from edge.tasks.task import ModelFacts
 from edge.training.batches import Normalizer
+from edge.training.network import anchor_scores
 from edge.vision.box_coder import BoxCoder
 from edge.vision.detector import Detector
 from edge.vision.pixels import resize
@@ -73,13 +74,20 @@ ENDS: Mapping[str, tuple[tuple[str, str, str | None], ...]] = {
     "segment": (("logits", "nchw", "exclusive"),),
     "detect": (("box_codes", "nac", None), ("logits", "nac", "independent")),
 }
-"""Meaning, layout and scores of a network's outputs, of tasks with more than one score per class and image."""
+"""Meaning, layout and scores of a network's outputs, of tasks with more than one score per class and image; what the
+scores of anchors are, a detector says."""
 
 
 def _facts(model: nn.Module, task: str, outputs: list[np.ndarray[Any, Any]], preprocess: Preprocess) -> ModelFacts:
+    of_anchors = anchor_scores(model)
     ports = tuple(
         DescribedPort(
-            name=meaning, shape=(1, *output.shape[1:]), dtype="float32", layout=layout, meaning=meaning, scores=scores
+            name=meaning,
+            shape=(1, *output.shape[1:]),
+            dtype="float32",
+            layout=layout,
+            meaning=meaning,
+            scores=scores and (of_anchors or scores),
         )
         for output, (meaning, layout, scores) in zip(outputs, ENDS[task], strict=True)
     )

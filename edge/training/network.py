@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from edge.artifact.model_file import Scores
 from edge.artifact.scheme import input_range
 from edge.errors import EdgeError
 from edge.models.registry import build
@@ -12,6 +13,9 @@ from edge.quantization.qat.phase import TRAIN_FROZEN
 from edge.quantization.qat.prepare import QatOptions, QuantizedModel, prepare_qat, set_phase
 from edge.recipe.recipe import Recipe
 from edge.vision.pixels import normalize_table
+
+OF_DETECTORS = ("anchors", "scores")
+"""Attributes of a network that an evaluation needs besides its outputs."""
 
 
 def float_module(recipe: Recipe, size_hw: tuple[int, int] | None = None) -> nn.Module:
@@ -35,9 +39,16 @@ def prepared_module(recipe: Recipe, model: nn.Module) -> QuantizedModel:
     example = torch.zeros(1, 3, recipe.preprocess.height, recipe.preprocess.width)
     prepared = prepare_qat(model.eval(), example, recipe.scheme, options)
     set_phase(prepared, TRAIN_FROZEN)
-    if hasattr(model, "anchors"):
-        prepared.anchors = model.anchors  # what an evaluation needs besides the outputs
+    for name in OF_DETECTORS:
+        if hasattr(model, name):
+            setattr(prepared, name, getattr(model, name))
     return prepared
+
+
+def anchor_scores(model: nn.Module) -> Scores | None:
+    """What the scores of a detector's anchors are; None of a network without anchors."""
+    found: Scores | None = getattr(model, "scores", None)
+    return found
 
 
 def input_size_hw(model: nn.Module) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from edge.recipe.recipe import Phase, Train
 from edge.training.box_matching import BoxBatch, box_targets
 from edge.training.detection_losses import detection_distillation_loss, detection_loss
 from edge.training.losses import LOSSES, auxiliary_loss
-from edge.training.network import input_size_hw
+from edge.training.network import anchor_scores, input_size_hw
 from edge.vision.anchors import AnchorGrid, anchor_boxes
 from edge.vision.box_coder import BoxCoder
 
@@ -81,11 +81,13 @@ class BoxesObjective:
 
     Attributes:
         anchors: float32 (anchors, 4), of the rows of both outputs.
+        scores: what the logits are of.
         size_hw: of the model's input, in pixels.
     """
 
     phase: Phase
     anchors: Tensor
+    scores: Scores
     size_hw: tuple[int, int]
     coder: BoxCoder
 
@@ -94,13 +96,14 @@ class BoxesObjective:
         assert isinstance(targets, BoxBatch)  # of splits with boxes
         codes, logits = outputs
         wanted = box_targets(targets, self.anchors, self.size_hw, self.coder, self.phase.match_overlap)
-        return detection_loss(codes, logits, wanted, self.phase.score_loss, weight=self.phase.box_weight)
+        phase = self.phase
+        return detection_loss(codes, logits, wanted, phase.score_loss, meaning=self.scores, weight=phase.box_weight)
 
     def from_teacher(self, outputs: Outputs, told: Outputs, temperature: float) -> Tensor:
         """See `detection_distillation_loss`."""
         codes, logits = outputs
         told_codes, told_logits = told
-        return detection_distillation_loss((codes, logits), (told_codes, told_logits), temperature)
+        return detection_distillation_loss((codes, logits), (told_codes, told_logits), temperature, meaning=self.scores)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +133,9 @@ def _of_boxes(phase: Phase, trained: Trained) -> Objective:
     grid = trained.model.anchors
     assert isinstance(grid, AnchorGrid)  # every detector has it
     anchors = torch.from_numpy(anchor_boxes(grid)).to(trained.device)
-    return BoxesObjective(phase=phase, anchors=anchors, size_hw=input_size_hw(trained.model), coder=BoxCoder())
+    size_hw, scores = input_size_hw(trained.model), anchor_scores(trained.model)
+    assert scores is not None  # as above
+    return BoxesObjective(phase=phase, anchors=anchors, scores=scores, size_hw=size_hw, coder=BoxCoder())
 
 
 def _refuse(phase: Phase, names: tuple[str, ...], why: str) -> None:

@@ -13,6 +13,7 @@ from edge.training.detection_losses import (
     detection_loss,
     focal_loss,
     hard_negative_loss,
+    softmax_hard_negative_loss,
 )
 
 ANCHORS, COLUMNS = 40, 4
@@ -75,6 +76,38 @@ def test_focal_loss_is_equation_5() -> None:
                 given = 1 / (1 + math.exp(-value if holds else value))
                 expected -= (0.25 if holds else 0.75) * (1 - given) ** 2 * math.log(given)
     assert float(focal_loss(logits, targets.columns)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_exclusive_scores_are_a_softmax_over_all_columns() -> None:
+    _, logits, targets = batch(8, (3, 0))
+    expected = 0.0
+    for image, count in enumerate((3, 0)):
+        others = []
+        for anchor in range(ANCHORS):
+            values, column = logits[image, anchor].tolist(), int(targets.columns[image, anchor])
+            loss = math.log(sum(map(math.exp, values))) - values[column]
+            if column:
+                expected += loss
+            else:
+                others.append(loss)
+        expected += sum(sorted(others, reverse=True)[: max(3 * count, 3)])
+    assert float(softmax_hard_negative_loss(logits, targets.columns)) == pytest.approx(expected, rel=1e-5)
+    nothing = torch.zeros_like(targets.codes)
+    whole = detection_loss(nothing, logits, targets, "hard_negatives", meaning="exclusive")
+    assert float(whole) == pytest.approx((float(code_loss(nothing, targets)) + expected) / 3, rel=1e-5)
+
+
+def test_a_teacher_of_exclusive_scores_is_followed_by_their_softmax() -> None:
+    codes, logits, _ = batch(7, (2, 0))
+    student = logits * 0.5
+    expected, likely = 0.0, 0.0
+    for given, told in zip(student.flatten(0, 1).tolist(), logits.flatten(0, 1).tolist(), strict=True):
+        p = [math.exp(value) / sum(map(math.exp, told)) for value in told]
+        q = [math.exp(value) / sum(map(math.exp, given)) for value in given]
+        expected += sum(a * math.log(a / b) for a, b in zip(p, q, strict=True))
+        likely += max(p[1:])
+    found = detection_distillation_loss((codes, student), (codes, logits), 1.0, meaning="exclusive")
+    assert float(found) == pytest.approx(expected / likely, rel=1e-4)
 
 
 def test_equal_negatives_are_chosen_by_count_alone() -> None:
@@ -149,6 +182,8 @@ def test_what_does_not_fit_is_refused() -> None:
     codes, logits, targets = batch(5, (2,))
     with pytest.raises(UsageError, match="unknown loss of scores 'focl'; did you mean 'focal'"):
         detection_loss(codes, logits, targets, "focl")
+    with pytest.raises(UsageError, match='score_loss = "focal" is of independent scores, not exclusive ones'):
+        detection_loss(codes, logits, targets, "focal", meaning="exclusive")
     with pytest.raises(UsageError, match=r"codes \(1, 39, 4\)"):
         detection_loss(codes[:, 1:], logits, targets)
     with pytest.raises(UsageError, match="label 3 for a model of 2 classes"):

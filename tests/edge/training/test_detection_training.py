@@ -10,6 +10,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from converters.convert.convert import convert_source
+from converters.convert.options import ConvertOptions
 from converters.onnx.file import onnx_bytes
 from converters.passes.layout.nhwc import to_nhwc
 from converters.tflite.writer import tflite_bytes
@@ -22,14 +24,17 @@ from edge.execution.integer import IntegerSimulation
 from edge.graph.importers.onnx.reader import read_onnx
 from edge.models.ssdlite import SsdLite
 from edge.port import Port
+from edge.predictor.predictor import Predictor
 from edge.quantization.qat.freeze import freeze
 from edge.quantization.qat.prepare import QuantizedModel
 from edge.recipe.recipe import Recipe
 from edge.recipe.recipe_file import parse_recipe
+from edge.tasks.detect import BoxPrediction
 from edge.training.batches import Normalizer
 from edge.training.box_matching import overlaps
 from edge.training.box_prior import PRIOR, start_from_prior
 from edge.training.checkpoint import read_checkpoint, restore_module
+from edge.training.evaluate import evaluate
 from edge.training.float_phase import FLOAT_NAME, float_job
 from edge.training.loop import METRICS_NAME, STATE_NAME, Job, run_phase
 from edge.training.network import float_module
@@ -134,6 +139,27 @@ def test_integers_trained_from_it_are_those_of_the_file(learned: Path, tmp_path:
             total += integer_difference(expected, values)
             assert len(np.unique(values)) > 20
     assert total.values > 0 and total.differing == 0
+
+
+def test_exclusive_scores_are_learned_as_well_and_said_in_the_manifest(tmp_path: Path) -> None:
+    """A softmax over all columns: learned by heart, quantized, and found again by whoever reads the manifest."""
+    recipe = recipe_of(**BY_HEART, model__scores="exclusive", qat__learning_rate=1e-4, qat__augment={"flip": 0.0})
+    assert recipe.qat is not None
+    run(float_job(recipe, SCENES, None, Silent()), tmp_path)
+    parent = read_checkpoint(tmp_path / FLOAT_NAME)
+    learned_map = evaluate(restore_module(parent), SCENES, recipe.preprocess)["map"]
+    run(qat_job(recipe, recipe.qat, parent, SCENES, None, Silent(), observe=True), tmp_path / "qat", "qat")
+    artifact = convert_source(tmp_path / "qat" / QAT_NAME, tmp_path / "int8")
+    assert [output.scores for output in artifact.manifest.files[0].outputs] == [None, "exclusive"]
+    predictor = Predictor.load(artifact, engine="litert", threshold=0.5)
+    right = 0
+    for index in range(len(SCENES)):
+        found = predictor(SCENES.image(index), colour_order="rgb")
+        assert isinstance(found, BoxPrediction)
+        right += sorted(found.boxes.labels.tolist()) == sorted(SCENES.boxes(index).labels.tolist())
+    assert learned_map > 0.7 and right >= len(SCENES) - 1
+    with pytest.raises(UsageError, match="--head postprocess is of independent scores"):
+        convert_source(tmp_path / FLOAT_NAME, tmp_path / "no", ConvertOptions(head="postprocess"))
 
 
 class Stopped(Exception):
