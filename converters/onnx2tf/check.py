@@ -41,7 +41,7 @@ def check_file(tflite: bytes, source_bytes: int) -> Graph:
 
 
 def check_signature(source: Session, graph: Graph) -> None:
-    """Inputs and outputs are the source's: as many, rank 4 with its channels last, others as they were.
+    """As many inputs and outputs as the source has, and its inputs: rank 4 with its channels last, others as they were.
 
     Raises:
         UnsupportedError: otherwise, naming the first.
@@ -49,10 +49,10 @@ def check_signature(source: Session, graph: Graph) -> None:
     for side, ports, names in (("input", source.inputs, graph.inputs), ("output", source.outputs, graph.outputs)):
         if len(ports) != len(names):
             raise UnsupportedError(f"onnx2tf's file has {len(names)} {side}s, the source {len(ports)}")
-        for port, name in zip(ports, names, strict=True):
-            expected, found = nhwc_shape(port), graph.tensors[name].shape
-            if expected != found:
-                raise UnsupportedError(f"onnx2tf's {side} '{name}' is {found}; '{port.name}' should become {expected}")
+    for port, name in zip(source.inputs, graph.inputs, strict=True):
+        expected, found = nhwc_shape(port), graph.tensors[name].shape
+        if expected != found:
+            raise UnsupportedError(f"onnx2tf's input '{name}' is {found}; '{port.name}' should become {expected}")
 
 
 def nhwc_shape(port: Port) -> tuple[int, ...]:
@@ -87,14 +87,20 @@ def check_values(expected: Sequence[Array], found: Sequence[Array], *, quantized
                 f"onnx2tf's file differs from the source by {largest:.2e}; {FLOAT_TOLERANCE * magnitude:.2e} is allowed"
             )
         return f"largest difference from the source {largest:.1e}, its largest value {magnitude:.3g}"
-    noise = sum(float(np.square(one).sum()) for one in apart)
-    signal = sum(float(np.square(first[np.isfinite(first)].astype(np.float64)).sum()) for first in expected)
+    each = [noise_and_signal(first, second) for first, second in zip(expected, found, strict=True)]
+    noise, signal = sum(one for one, _ in each), sum(one for _, one in each)
     ratio_db = float("inf") if noise == 0 else 10 * float(np.log10(max(signal, 1e-30) / noise))
     if ratio_db < LEAST_SQNR_DB:
         raise UnsupportedError(
             f"onnx2tf's quantized file has {ratio_db:.1f} dB of signal to noise; {LEAST_SQNR_DB:g} are the least"
         )
     return f"signal to quantization noise {ratio_db:.1f} dB against the float source"
+
+
+def noise_and_signal(expected: Array, found: Array) -> tuple[float, float]:
+    """The energy of what two arrays of one shape are apart by, and that of the expected one's finite numbers."""
+    finite = expected[np.isfinite(expected)].astype(np.float64)
+    return float(np.square(values_apart(expected, found)).sum()), float(np.square(finite).sum())
 
 
 def written(folder: Path, name: str, data: bytes) -> Path:

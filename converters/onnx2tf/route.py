@@ -1,7 +1,7 @@
 """The way out for what the writer refuses: onnx2tf with TensorFlow, isolated, its file checked and made an artifact."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from converters.convert.options import PLAIN, ConvertOptions, refuse_input_size
 from converters.onnx2tf.check import as_nhwc, check_file, check_signature, check_values, written
 from converters.onnx2tf.environment import find_python
 from converters.onnx2tf.isolated import Made, run_onnx2tf
+from converters.onnx2tf.outputs import in_order, output_places
 from converters.onnx2tf.source import FloatSource, float_source, of_graph
 from converters.packaging.integer_only import float_operators
 from converters.packaging.output_meaning import Said, named_classes
@@ -39,9 +40,9 @@ from edge.graph.graph import Graph
 from edge.graph.importers.onnx.parsing.file import model_sha256
 from edge.graph.importers.onnx.reader import read_onnx
 from edge.graph.importers.tflite.reader import read_tflite
-from edge.port import dequantize
-from edge.predictor.selftest import model_input
+from edge.port import DescribedPort, dequantize
 from edge.predictor.selftest_archive import selftest_bytes
+from edge.vision.encoding import input_encoder
 from edge.vision.pixels import in_layout, normalize
 from edge.vision.preprocess import Preprocess
 
@@ -154,18 +155,22 @@ def _check(
     check_signature(source, graph)
     session = open_session("litert", written(work, "model.tflite", made.tflite))
     expected = _outputs(source, in_layout(normalize(pixels, preprocess), "nchw"))
+    given_as = DescribedPort(**asdict(session.inputs[0]), layout="nhwc", meaning="image")
+    raw = _outputs(session, input_encoder(given_as, preprocess)(pixels))
+    in_source = [as_nhwc(array).astype(np.float32) for array in expected]
+    real = [dequantize(array, port.scale, port.zero_point) for array, port in zip(raw, session.outputs, strict=True)]
+    places = output_places(made.tflite, [port.name for port in source.outputs], in_source, real)
+    ordered = in_order(made.tflite, places)
+    graph, found, real = read_tflite(ordered), [raw[place] for place in places], [real[place] for place in places]
     outputs = checked_outputs(read_onnx(given.data), description)
-    entry = model_file("model.tflite", made.tflite, graph, description, outputs)
-    found = _outputs(session, model_input(pixels, entry, preprocess))
-    real = [dequantize(array, port.scale, port.zero_point) for array, port in zip(found, session.outputs, strict=True)]
-    said = check_values([as_nhwc(array).astype(np.float32) for array in expected], real, quantized=quantized)
+    said = check_values(in_source, real, quantized=quantized)
     notes = [said, _float_note(graph)]
     if quantized:
         notes.append("the integers are onnx2tf's choice: no parameter is the source's, no output is promised exactly")
-    tflite = described(made.tflite, description, outputs)
+    tflite = described(ordered, description, outputs)
     onnx_name = "source.onnx" if quantized else "model.onnx"
     # A float file is held to the source's answers, a quantized one to its own here: there is no other exact statement.
-    of_file = found if quantized else [as_nhwc(array).astype(array.dtype) for array in expected]
+    of_file = found if quantized else [as_nhwc(array) for array in expected]
     return (
         _Checked(tflite=tflite, graph=read_tflite(tflite), notes=tuple(notes)),
         {"model.tflite": of_file, onnx_name: expected},
