@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from edge.errors import UsageError
 from edge.vision.palette import Colour, default_palette
 from edge.vision.postprocess import ClassScores
+from edge.vision.tag_places import tag_places
 
 Pixels = NDArray[np.uint8]
 
@@ -109,7 +110,9 @@ def draw_boxes(
     names: tuple[str, ...],
     palette: tuple[Colour, ...] = (),
 ) -> Pixels:
-    """Boxes with class and score (in per cent) on them, in the colour of their class; the best lie on top.
+    """Boxes with class and score (in per cent) at them, in the colour of their class; the best lie on top.
+
+    Tags stand where `edge.vision.tag_places` finds room, the best box's first.
 
     Args:
         frame: RGB uint8 (h, w, 3).
@@ -125,27 +128,21 @@ def draw_boxes(
     if len(colours) != len(names):
         raise UsageError(f"{len(colours)} colours for {len(names)} classes")
     pen = max(1, round(min(frame.shape[:2]) / 300))
-    corners = np.rint(boxes).astype(np.int64).tolist()
-    entries = list(zip(corners, scores.tolist(), labels.tolist(), strict=True))[::-1]
-    for (x0, y0, x1, y1), _, label in entries:
-        cv2.rectangle(drawn, (x0, y0), (x1 - 1, y1 - 1), colours[label], pen)
-    for (x0, y0, x1, y1), score, label in entries:
-        _tag(drawn, f"{names[label]} {100 * score:.0f}", (x0, y0, x1, y1), colours[label], pen)
-    return drawn
-
-
-def _tag(drawn: Pixels, text: str, box: tuple[int, int, int, int], colour: Colour, pen: int) -> None:
-    """A line of text on its box's colour: above the box, within it where there is no room, never beside the frame."""
-    height, width = drawn.shape[:2]
-    line = min(max(10, height // 32), 32)
+    corners = np.rint(boxes).astype(np.int64).reshape(-1, 4)
+    line = min(max(10, frame.shape[0] // 32), 32)
     size = line / 28
-    text = _shortened(text, size, width - 4)
-    wide = _width(text, size) + 4
-    left = min(max(box[0] - pen // 2, 0), width - wide)
-    top = box[1] - line if box[1] >= line else max(box[1], 0)
-    cv2.rectangle(drawn, (left, top), (left + wide - 1, top + line - 1), colour, cv2.FILLED)
-    ink = _BLACK if np.dot(colour, _LUMA) > 140 else _WHITE
-    _text(drawn, text, left + 2, top + line - 1 - line // 4, size, ink)
+    texts = [f"{names[label]} {100 * score:.0f}" for score, label in zip(scores.tolist(), labels.tolist(), strict=True)]
+    texts = [_shortened(text, size, frame.shape[1] - 4) for text in texts]
+    widths = [_width(text, size) + 4 for text in texts]
+    places = tag_places(corners - (pen // 2, 0, 0, 0), widths, line, (frame.shape[0], frame.shape[1])).tolist()
+    shown = list(zip(corners.tolist(), (colours[label] for label in labels), texts, widths, places, strict=True))[::-1]
+    for (x0, y0, x1, y1), colour, *_ in shown:
+        cv2.rectangle(drawn, (x0, y0), (x1 - 1, y1 - 1), colour, pen)
+    for _, colour, text, wide, (left, top) in shown:
+        cv2.rectangle(drawn, (left, top), (left + wide - 1, top + line - 1), colour, cv2.FILLED)
+        ink = _BLACK if np.dot(colour, _LUMA) > 140 else _WHITE
+        _text(drawn, text, left + 2, top + line - 1 - line // 4, size, ink)
+    return drawn
 
 
 def draw_line(frame: Pixels, text: str) -> Pixels:

@@ -23,6 +23,7 @@ from edge.graph.importers.onnx.reader import read_onnx
 from edge.predictor.selftest import model_input
 from edge.quantization.qat.freeze import float_graph
 from edge.training.checkpoint import read_checkpoint, restore_module
+from edge.training.evaluate import ENDS
 from edge.training.input_size import at_size
 from edge.verification.checks.onnx_reference import OnnxReference
 from edge.verification.checks.own_answers import OwnAnswers
@@ -122,7 +123,7 @@ def _from_onnx(path: Path, preprocess: Preprocess, artifact: Artifact) -> Parent
     channels_last = graph.tensors[graph.inputs[0]].shape == (1, preprocess.height, preprocess.width, 3)
     # What came by onnx2tf may hold operators without a formula here.
     run = OnnxReference(path) if artifact.manifest.provenance.road == "onnx2tf" else FloatRun(graph)
-    told = _told(len(graph.outputs), artifact)
+    told = _named_or_alike(path, graph, artifact)
     shapes = [graph.tensors[graph.outputs[place]].shape for place in told]
     infos = _output_infos(shapes, artifact, [proof_of(graph, graph.outputs[place]) for place in told])
 
@@ -149,11 +150,13 @@ def _from_checkpoint(path: Path, artifact: Artifact) -> Parent:
     if checkpoint.recipe.preprocess != preprocess:
         raise UsageError(f"{path}: preprocesses images otherwise than the artifact; accuracies cannot be compared")
     module = restore_module(checkpoint).eval()
+    told = _of_meanings(path, artifact)
 
     def predict(pixels: Pixels) -> tuple[Array, ...]:
         with torch.no_grad():
             made = module(torch.from_numpy(in_layout(normalize(pixels, preprocess), "nchw")))
-        return tuple(output.numpy() for output in (made if isinstance(made, tuple) else (made,)))
+        outputs = made if isinstance(made, tuple) else (made,)
+        return tuple(outputs[place].numpy() for place in told)
 
     blank = np.zeros((1, preprocess.height, preprocess.width, 3), np.uint8)
     return Parent(
@@ -169,10 +172,36 @@ def _written_from(artifact: Artifact) -> ModelFile:
     return min(artifact.manifest.files, key=lambda file: (file.role != "source", file.format != "onnx"))
 
 
-def _told(outputs: int, artifact: Artifact) -> tuple[int, ...]:
-    """Places of the parent's outputs that mean something: the artifact's where there are as many, else the first."""
+def _named_or_alike(path: Path, graph: Graph, artifact: Artifact) -> tuple[int, ...]:
+    """Places of an ONNX file's outputs that the artifact tells, in its order: of the same names, else the same shapes.
+
+    Raises:
+        UsageError: other names, and shapes that several outputs have or none.
+    """
     file = _written_from(artifact)
-    return file.told if outputs == len(file.outputs) else (0,)
+    own, names = [file.outputs[place] for place in file.told], graph.outputs
+    if all(output.name in names for output in own):
+        return tuple(names.index(output.name) for output in own)
+    if len(own) == len(names) == 1:
+        return (0,)
+    alike = [[k for k, name in enumerate(names) if graph.tensors[name].shape == output.shape] for output in own]
+    if any(len(places) != 1 for places in alike):
+        found = ", ".join(f"'{name}' {graph.tensors[name].shape}" for name in names)
+        wanted = " and ".join(f"'{output.name}' {output.shape}" for output in own)
+        raise UsageError(f"{path}: which of its outputs, {found}, are the artifact's {wanted}? Give them those names")
+    return tuple(places[0] for places in alike)
+
+
+def _of_meanings(path: Path, artifact: Artifact) -> tuple[int, ...]:
+    """Places of a network's outputs in the order in which the artifact tells them, by what they mean."""
+    file = _written_from(artifact)
+    if len(file.told) == 1:
+        return (0,)
+    ends = [meaning for meaning, _, _ in ENDS[artifact.manifest.task]]
+    own = [file.outputs[place].meaning for place in file.told]
+    if sorted(own) != sorted(ends):
+        raise UsageError(f"{path}: ends in {' and '.join(ends)}, the artifact in {' and '.join(own)}")
+    return tuple(ends.index(meaning) for meaning in own)
 
 
 def _output_infos(
