@@ -6,6 +6,7 @@ from edge.data.listed_images import ListedImages
 from edge.errors import DataError, first_of
 
 _HERE = ("", ".")
+LONGEST = 4096  # letters, as of a path of Linux: what is longer names no file
 
 
 class BoxPaths:
@@ -25,7 +26,7 @@ class BoxPaths:
         """The path in the folder; None, and `missing` has it, where there is none. Refuses an ambiguous name."""
         self.asked += 1
         parts = [part for part in PurePosixPath(name.replace("\\", "/")).parts if part not in _HERE]
-        if "\0" in name:
+        if "\0" in name or len(name) > LONGEST:
             parts = []
         for start in range(len(parts)):
             if ".." in parts[start:] or parts[start] == "/":
@@ -68,7 +69,9 @@ class BoxPaths:
         lines = []
         if self._shortened:
             count = len(self._shortened)
-            lines.append(f"{count} images are named with folders that are not there, such as {self._shortened[0]}")
+            lines.append(
+                f"{count} images are named with folders that are not there, such as {self._shortened[0][:200]}"
+            )
         if without := self.listed.without(self._found):
             named = first_of([path.as_posix() for path in without])
             lines.append(f"{len(without)} images of {self.listed.folder} are in no file of boxes and omitted: {named}")

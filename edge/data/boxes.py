@@ -1,13 +1,14 @@
 """Boxes around things in an image: the target of a detector's sample, as it is held, hashed and handed over."""
 
 import hashlib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+FARTHEST = 1e9  # pixels; NaN is not below it either
 
 
 class Box(NamedTuple):
@@ -37,8 +38,8 @@ class BoxTarget:
         """What is wrong with one of the boxes, for a message; None: nothing."""
         for number, box in enumerate(self.boxes):
             edges = box[:4]
-            if not all(math.isfinite(edge) for edge in edges):
-                return f"box {number} (0 first) has edges that are no numbers: {edges}"
+            if not all(abs(edge) < FARTHEST for edge in edges):
+                return f"box {number} (0 first) has edges that are no numbers of pixels: {edges}"
             if min(edges) < 0 or box.x0 >= box.x1 or box.y0 >= box.y1:
                 return f"box {number} (0 first) is no box: left {box.x0}, top {box.y0}, right {box.x1}, bottom {box.y1}"
             if not 0 <= box.label < classes:

@@ -5,6 +5,7 @@ at. Ids are whatever numbers or texts the file has, with gaps or without; classe
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,14 +29,17 @@ def read_coco(path: Path, images: BoxPaths, classes: ClassNames | None = None) -
         classes: the classes, in this order; None: all categories of the file.
 
     Refused (DataError): what is no COCO file of objects, an annotation of an image or category that is not there,
-    without `bbox`, or with text in it, a category that has boxes and is not among `classes`.
+    without `bbox`, or with text in it, `iscrowd` or `ignore` that is neither 0 nor 1, a category that has boxes and is
+    not among `classes`.
     """
     tree = _tree(path)
     categories = {_id(path, where, row): _name(path, where, row) for where, row in _rows(path, tree, "categories")}
     _refuse_twice(path, "categories", list(_ids(path, tree, "categories")))
     names = tuple(categories[key] for key in sorted(categories, key=_order)) if classes is None else classes.names
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise DataError(path, f"two categories are named '{twice}'")
+    labels = {name: label for label, name in enumerate(names)}
+    if len(labels) != len(names):
+        twice = Counter(names).most_common(1)[0][0]
+        raise DataError(path, f"two categories are named '{twice[:60]}'")
     boxes: dict[Id, list[GivenBox]] = {key: [] for key in _ids(path, tree, "images")}
     _refuse_twice(path, "images", list(_ids(path, tree, "images")))
     for where, row in _rows(path, tree, "annotations"):
@@ -45,15 +49,15 @@ def read_coco(path: Path, images: BoxPaths, classes: ClassNames | None = None) -
             raise DataError(path, f"{told}: image_id {image!r:.60} is not the id of an image")
         if not isinstance(category, Id) or category not in categories:
             raise DataError(path, f"{told}: category_id {category!r:.60} is not the id of a category")
-        if categories[category] not in names:
+        if categories[category] not in labels:
             raise DataError(path, f"{told}: {unknown_name('class', categories[category], names)}")
         left, top, width, height = _bbox(path, told, row)
         boxes[image].append(
             GivenBox(
                 where=told,
                 edges=(left, top, left + width, top + height),
-                label=names.index(categories[category]),
-                ignored=bool(row.get("iscrowd")) or bool(row.get("ignore")),
+                label=labels[categories[category]],
+                ignored=_flag(path, told, row, "iscrowd") | _flag(path, told, row, "ignore"),
             )
         )
     given = []
@@ -135,6 +139,15 @@ def _bbox(path: Path, where: str, row: Mapping[str, Any]) -> tuple[float, float,
     except OverflowError:
         raise DataError(path, f"{where}: bbox {json.dumps(found)[:80]}: not numbers of pixels") from None
     return left, top, width, height
+
+
+def _flag(path: Path, where: str, row: Mapping[str, Any], key: str) -> bool:
+    found = row.get(key)
+    if found is None:
+        return False
+    if not isinstance(found, int | float) or found not in (0, 1):
+        raise DataError(path, f"{where}: {key} {found!r:.40}; expected 0 or 1")
+    return bool(found)
 
 
 def _size(path: Path, where: str, row: Mapping[str, Any]) -> tuple[int, int] | None:

@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge.data.boxes import Box, BoxTarget
+from edge.data.boxes import FARTHEST, Box, BoxTarget
 from edge.data.image_size import Edges, ImageSize, image_size
 from edge.data.splits import Sample
 from edge.errors import DataError, first_of
 
 _DIGITS = 3
-_MOST = 1e9  # NaN is not below it either
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +137,7 @@ def _target(image: GivenImage, size: ImageSize, stored: bool, found: _Found) -> 
     boxes: dict[Box, None] = {}
     for given in image.boxes:
         where = f"{image.file.name} {given.where}"
-        if not all(abs(edge) < _MOST for edge in given.edges):
+        if not all(abs(edge) < FARTHEST for edge in given.edges):
             raise DataError(image.file, f"{given.where}: {_edges(given.edges)}: not all are numbers of pixels")
         scale = (width, height, width, height) if image.shares else (1, 1, 1, 1)
         left, top, right, bottom = (round(edge * by, _DIGITS) for edge, by in zip(given.edges, scale, strict=True))
@@ -172,4 +171,4 @@ def _edges(edges: Edges) -> str:
 
 
 def _by(size_wh: tuple[int, int]) -> str:
-    return f"{size_wh[0]}x{size_wh[1]}"
+    return "x".join(f"{side:d}" if abs(side) < FARTHEST else f"{str(side)[:9]}..." for side in size_wh)

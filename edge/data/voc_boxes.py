@@ -46,13 +46,14 @@ def read_voc(
         read.append((file, found, _size(file, root), objects))
     given = {name for *_, objects in read for _, _, _, name in objects}
     names = tuple(sorted(given)) if classes is None else classes.names
+    labels = {name: label for label, name in enumerate(names)}
     result = []
     for file, found, size, objects in read:
         boxes = []
         for where, edges, ignored, name in objects:
-            if name not in names:
+            if name not in labels:
                 raise DataError(file, f"{where}: {unknown_name('class', name, names)}")
-            boxes.append(GivenBox(where=where, edges=edges, label=names.index(name), ignored=ignored))
+            boxes.append(GivenBox(where=where, edges=edges, label=labels[name], ignored=ignored))
         if found is not None:
             result.append(GivenImage(file=file, path=found, size_wh=size, boxes=tuple(boxes)))
     return result, list(names)

@@ -13,6 +13,7 @@ from edge.files.bounded_file import read_bytes
 
 MOST_BYTES = 1 << 22
 DEEPEST = 50
+MOST_ELEMENTS = 1 << 18
 
 
 @dataclass(eq=False)
@@ -41,16 +42,21 @@ class Element:
 def read_xml(path: Path) -> Element:
     """The root of an XML file of at most MOST_BYTES.
 
-    Refused (DataError): what is not well-formed, a document type or entities, elements nested over DEEPEST deep.
+    Refused (DataError): what is not well-formed, a document type or entities, elements nested over DEEPEST deep, more
+    than MOST_ELEMENTS of them.
     """
     data = read_bytes(path, most_bytes=MOST_BYTES, what="file of boxes", error=DataError)
     root = Element(tag="", line=0)
-    open_elements = [root]
+    open_elements, count = [root], 0
     parser = expat.ParserCreate()
     parser.buffer_text = True
 
     def start(tag: str, attributes: dict[str, str]) -> None:
+        nonlocal count
+        count += 1
         line = parser.CurrentLineNumber
+        if count > MOST_ELEMENTS:
+            raise DataError(path, f"line {line}: has over {MOST_ELEMENTS} elements")
         if len(open_elements) > DEEPEST:
             raise DataError(path, f"line {line}: is nested too deep")
         element = Element(tag=tag, line=line)

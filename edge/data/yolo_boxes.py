@@ -4,6 +4,7 @@ x and y are the middle of the box. A line of a class and three points or more (`
 box is taken. An image without a file has no boxes, as one with an empty file.
 """
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,7 +91,9 @@ def _edges(file: Path, where: str, columns: list[str]) -> Edges:
         try:
             values.append(float(text))
         except ValueError:
-            raise DataError(file, f"{where}: '{text[:40]}' is no number; expected class x y width height") from None
+            values.append(math.nan)
+        if not math.isfinite(values[-1]):
+            raise DataError(file, f"{where}: '{text[:40]}' is no number; expected class x y width height")
     if len(columns) == _BOX:
         x, y, width, height = values
         return x - width / 2, y - height / 2, x + width / 2, y + height / 2
