@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from edge.errors import UsageError
 from edge.vision.pixels import Geometry, placement
-from edge.vision.suppression import suppressed
+from edge.vision.suppression import areas, suppressed
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int64]
@@ -63,15 +63,17 @@ def chosen(
 
     Args:
         rows: of each candidate's box, int64 (n,); labels int64 (n,); scores float32 (n,).
-        decode: rows (k,) -> boxes float32 (k, 4), x0, y0, x1, y1 as shares of the input; one not finite is dropped.
+        decode: rows (k,) -> boxes float32 (k, 4), x0, y0, x1, y1 as shares of the input; one without area is dropped,
+            and one whose area is not finite.
     """
     if len(rows) > selection.most_candidates:
         best = np.sort(np.argsort(-scores, kind="stable")[: selection.most_candidates])
         rows, labels, scores = rows[best], labels[best], scores[best]
     boxes = decode(rows)
-    finite = np.isfinite(boxes).all(axis=1)
-    if not finite.all():
-        boxes, scores, labels = boxes[finite], scores[finite], labels[finite]
+    size = areas(boxes)
+    real = np.isfinite(size) & (size > 0)
+    if not real.all():
+        boxes, scores, labels = boxes[real], scores[real], labels[real]
     # Overlaps are those of whole boxes, as TFLite's operator has them: anchors of the last maps exceed the image.
     meeting = labels if selection.class_aware else None
     kept = suppressed(boxes, scores, meeting, selection.overlap)[: selection.most]

@@ -13,7 +13,8 @@ FARTHEST = 1e4  # in images: one box that is off by more would cost the others t
 def suppressed(boxes: Floats, scores: Floats, labels: Indices | None, overlap: float) -> Indices:
     """The boxes that stay, by descending score; of equal scores the earlier box first.
 
-    A box goes if a better one that stays overlaps it by more than `overlap` (intersection over union).
+    A box goes if a better one that stays overlaps it by more than `overlap` (intersection over union). One without
+    area, or with an area beyond float32, meets none, as in TFLite_Detection_PostProcess: OpenCV has it meet all.
 
     Args:
         boxes: float32 (n, 4), x0, y0, x1, y1 as shares of the image, no nan; cut at 10,000 images.
@@ -23,11 +24,29 @@ def suppressed(boxes: Floats, scores: Floats, labels: Indices | None, overlap: f
     Returns:
         int64 (kept,).
     """
-    if not len(boxes):
-        return np.empty(0, np.int64)
-    corners = boxes.astype(np.float64).clip(-FARTHEST, FARTHEST)
     if labels is None:
         labels = np.zeros(len(boxes), np.int64)
+    corners = boxes.clip(-FARTHEST, FARTHEST)
+    meeting = np.isfinite(areas(boxes)) & (areas(corners) > 0)
+    if meeting.all():
+        return _suppressed(corners, scores, labels, overlap)
+    places = np.flatnonzero(meeting)
+    kept = places[_suppressed(corners[places], scores[places], labels[places], overlap)]
+    staying = np.sort(np.concatenate([kept, np.flatnonzero(~meeting)]))
+    return np.asarray(staying[np.argsort(-scores[staying], kind="stable")], np.int64)
+
+
+def areas(boxes: Floats) -> Floats:
+    """Areas as float32, of boxes (n, 4); 0 of one that ends before it begins, infinite or nan beyond float32."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
+        return np.asarray(sides[:, 0] * sides[:, 1], np.float32)
+
+
+def _suppressed(boxes: Floats, scores: Floats, labels: Indices, overlap: float) -> Indices:
+    if not len(boxes):
+        return np.empty(0, np.int64)
+    corners = boxes.astype(np.float64)
     # OpenCV moves label k by k times the largest coordinate, which parts the labels where none is below 0.
     least = corners.min()
     rectangles = np.concatenate([corners[:, :2] - least, corners[:, 2:] - corners[:, :2]], axis=1)

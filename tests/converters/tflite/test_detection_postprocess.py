@@ -151,6 +151,22 @@ def test_what_is_cut_is_the_worst(regular: bool, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("regular", [True, False])
+@pytest.mark.parametrize("side", [-1000.0, 1000.0])
+def test_boxes_without_area_and_without_bounds_suppress_nothing(side: float, regular: bool, tmp_path: Path) -> None:
+    """A third of all boxes, their sides' exponentials beyond what float32 holds."""
+    options = PostProcess(classes=CLASSES, most=400, per_class=200, regular=regular)
+    path = tmp_path / "model.tflite"
+    path.write_bytes(operator_alone("float32", "float32", options))
+    session = open_litert(path)
+    for head in heads("float32", "float32", 20):
+        head.codes[:, ::3, 2:] = side
+        found = four(session.run([head.codes, head.probabilities]))
+        expected = post_process(head.codes, head.probabilities, ANCHORS, options)
+        assert found.count.tolist() == expected.count.tolist()
+        np.testing.assert_array_equal(rows(found)[:, :2], rows(expected)[:, :2])
+
+
+@pytest.mark.parametrize("regular", [True, False])
 def test_without_a_background_column_the_first_is_a_class(regular: bool, tmp_path: Path) -> None:
     options = PostProcess(classes=CLASSES, most=100, regular=regular)
     path = tmp_path / "model.tflite"

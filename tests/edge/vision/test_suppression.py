@@ -50,6 +50,25 @@ def test_a_box_without_bounds_does_not_blur_the_others() -> None:
     assert suppressed(boxes, scores, labels, 0.5).tolist() == [0, 1, 2]
 
 
+def test_a_box_without_area_takes_no_other_with_it() -> None:
+    """Two boxes without area, one that ends before it begins, one beyond float32: none meets another, all stay."""
+    boxes = np.array(
+        [
+            [0.6, 0.1, 0.4, 0.9],
+            [0.1, 0.1, 0.2, 0.2],
+            [0.5, 0.5, 0.5, 0.5],
+            [0.5, 0.5, 0.5, 0.5],
+            [-1e30, 0, 1e30, 1e30],
+        ],
+        np.float32,
+    )
+    boxes = np.concatenate([boxes, boxes[1:2]])
+    scores = np.array([0.9, 0.8, 0.7, 0.7, 0.85, 0.75], np.float32)
+    for labels in (None, np.zeros(6, np.int64)):
+        assert suppressed(boxes, scores, labels, 0.5).tolist() == [0, 4, 1, 2, 3]
+    assert suppressed(boxes[[0, 2]], scores[[0, 2]], None, 0.5).tolist() == [0, 1]
+
+
 def test_nothing_stays_of_nothing() -> None:
     empty = suppressed(np.empty((0, 4), np.float32), np.empty(0, np.float32), None, 0.5)
     assert empty.shape == (0,) and empty.dtype == np.int64
