@@ -9,6 +9,7 @@ from rich.table import Table
 
 from edge.terminal import say, say_json, show
 
+ATTENTION = ("gct", "cbam", "involution")  # of `edge.models.attention`, which brings torch
 GRID: tuple[tuple[str, dict[str, Any]], ...] = (
     *(("mobilenet_v1", {"classes": 1000, "width": width, "resolution": 224}) for width in (1.0, 0.75, 0.5, 0.25)),
     ("mobilenet_v1", {"classes": 1000, "width": 1.0, "resolution": 128}),
@@ -17,28 +18,24 @@ GRID: tuple[tuple[str, dict[str, Any]], ...] = (
     *(("mobilenet_v2", {"classes": 1000, "width": width, "resolution": 224}) for width in (1.4, 1.0, 0.75, 0.5, 0.35)),
     ("mobilenet_v2", {"classes": 1000, "width": 1.0, "resolution": 128}),
     ("mobilenet_v2", {"classes": 1000, "width": 1.0, "resolution": 96}),
-    *(("mobilenet_v1", {"classes": 1000, "resolution": 224, "attention": name}) for name in ("gct", "cbam")),
-    *(("mobilenet_v2", {"classes": 1000, "resolution": 224, "attention": name}) for name in ("gct", "cbam")),
+    *(("mobilenet_v1", {"classes": 1000, "resolution": 224, "attention": name}) for name in ATTENTION),
+    *(("mobilenet_v2", {"classes": 1000, "resolution": 224, "attention": name}) for name in ATTENTION),
+    *(("rednet", {"classes": 1000, "depth": depth, "resolution": 224}) for depth in (26, 38, 50)),
+    ("rednet", {"classes": 8, "depth": 26, "width": 0.25, "resolution": 64}),
     ("fast_scnn", {"classes": 19, "resolution_hw": (1024, 2048)}),
     ("fast_scnn", {"classes": 19, "resolution_hw": (512, 1024)}),
     ("fast_scnn", {"classes": 19, "resolution_hw": (256, 512)}),
     ("fast_scnn", {"classes": 11, "resolution_hw": (360, 480)}),
-    *(("fast_scnn", {"classes": 11, "resolution_hw": (360, 480), "attention": name}) for name in ("gct", "cbam")),
+    *(("fast_scnn", {"classes": 11, "resolution_hw": (360, 480), "attention": name}) for name in ATTENTION),
     ("deeplab_mobilenet_v2", {"classes": 21, "resolution_hw": (513, 513)}),
     ("deeplab_mobilenet_v2", {"classes": 21, "resolution_hw": (513, 513), "pyramid": True}),
     ("deeplab_mobilenet_v2", {"classes": 21, "resolution_hw": (513, 513), "output_stride": 8}),
     ("deeplab_mobilenet_v2", {"classes": 11, "resolution_hw": (368, 480)}),
-    *(
-        ("deeplab_mobilenet_v2", {"classes": 21, "resolution_hw": (513, 513), "attention": name})
-        for name in ("gct", "cbam")
-    ),
+    *(("deeplab_mobilenet_v2", {"classes": 21, "resolution_hw": (513, 513), "attention": name}) for name in ATTENTION),
     ("deeplab_mobilenet_v1", {"classes": 21, "resolution_hw": (513, 513)}),
     ("deeplab_mobilenet_v1", {"classes": 21, "resolution_hw": (513, 513), "pyramid": True}),
     ("deeplab_mobilenet_v1", {"classes": 21, "resolution_hw": (513, 513), "output_stride": 8}),
-    *(
-        ("deeplab_mobilenet_v1", {"classes": 21, "resolution_hw": (513, 513), "attention": name})
-        for name in ("gct", "cbam")
-    ),
+    *(("deeplab_mobilenet_v1", {"classes": 21, "resolution_hw": (513, 513), "attention": name}) for name in ATTENTION),
     ("mobilenet_v2_ssdlite", {"classes": 80, "resolution": 320}),
     ("mobilenet_v2_ssdlite", {"classes": 90, "resolution": 300}),
     ("mobilenet_v1_ssdlite", {"classes": 80, "resolution": 320}),

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edge.errors import UsageError
-from edge.models.attention import Attention, after, before
+from edge.models.attention import Attention, after, before, instead
 from edge.models.computed_convolution import ComputedConvolution
 
 Activation = Literal["relu", "relu6"]
@@ -116,10 +116,21 @@ def depthwise(
     return ConvNorm(channels, channels, 3, stride=stride, dilation=dilation, groups=channels, activation=activation)
 
 
+def spatial(
+    attention: Attention, channels: int, stride: int, dilation: int, activation: Activation
+) -> tuple[ConvNorm | None, nn.Module | None, nn.Module | None]:
+    """What filters the positions of a block: a 3x3 depthwise `ConvNorm`, or attention in its place and a rectifier."""
+    module = instead(attention, channels, 3, stride=stride, dilation=dilation)
+    if module is None:
+        return depthwise(channels, stride=stride, dilation=dilation, activation=activation), None, None
+    return None, module, ACTIVATIONS[activation]()
+
+
 class DepthwiseSeparable(nn.Module):
     """A 3x3 depthwise convolution, then a 1x1 one, both normalized and rectified (MobileNetV1, section 3.1).
 
-    GCT stands before the 1x1 one, CBAM after each (CBAM's published count for MobileNetV1 needs both places).
+    GCT stands before the 1x1 one, CBAM after each (CBAM's published count for MobileNetV1 needs both places),
+    involution in the place of the depthwise one.
     """
 
     def __init__(
@@ -133,7 +144,7 @@ class DepthwiseSeparable(nn.Module):
         attention: Attention = "none",
     ) -> None:
         super().__init__()
-        self.depthwise = depthwise(in_channels, stride=stride, dilation=dilation, activation=activation)
+        self.depthwise, self.instead, self.activation = spatial(attention, in_channels, stride, dilation, activation)
         self.after_depthwise = after(attention, in_channels)
         self.before = before(attention, in_channels)
         self.pointwise = ConvNorm(in_channels, out_channels, activation=activation)
@@ -141,7 +152,8 @@ class DepthwiseSeparable(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map float (n, in, h, w) to (n, out, ceil(h / stride), ceil(w / stride))."""
-        for part in (self.depthwise, self.after_depthwise, self.before, self.pointwise, self.after):
+        filters = (self.depthwise, self.instead, self.activation)
+        for part in (*filters, self.after_depthwise, self.before, self.pointwise, self.after):
             x = x if part is None else part(x)
         return x
 
@@ -150,7 +162,8 @@ class InvertedResidual(nn.Module):
     """Expand by 1x1, filter by 3x3 depthwise, project by a linear 1x1; add the input where shapes allow.
 
     (MobileNetV2, section 3.3 and table 1.) With expansion 1 there is no expanding convolution. GCT stands before the
-    last convolution, CBAM behind it, before the addition (CBAM, figure 3).
+    last convolution, CBAM behind it, before the addition (CBAM, figure 3), and involution in the place of the
+    depthwise one.
     """
 
     def __init__(
@@ -167,7 +180,7 @@ class InvertedResidual(nn.Module):
         super().__init__()
         hidden = in_channels * expansion
         self.expand = None if expansion == 1 else ConvNorm(in_channels, hidden, activation=activation)
-        self.depthwise = depthwise(hidden, stride=stride, dilation=dilation, activation=activation)
+        self.depthwise, self.instead, self.activation = spatial(attention, hidden, stride, dilation, activation)
         self.before = before(attention, hidden)
         self.project = ConvNorm(hidden, out_channels, activation=None)
         self.after = after(attention, out_channels)
@@ -183,10 +196,10 @@ class InvertedResidual(nn.Module):
 
     def from_expanded(self, expanded: Tensor, x: Tensor) -> Tensor:
         """The second half, from the first's result and the block's input."""
-        hidden = self.depthwise(expanded)
-        projected = self.project(hidden if self.before is None else self.before(hidden))
-        projected = projected if self.after is None else self.after(projected)
-        return x + projected if self.residual else projected  # type: ignore[no-any-return]  # as above
+        made = expanded
+        for part in (self.depthwise, self.instead, self.activation, self.before, self.project, self.after):
+            made = made if part is None else part(made)
+        return x + made if self.residual else made
 
 
 class PooledClassifier(nn.Module):

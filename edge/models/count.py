@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from edge.graph.analyses.cost import Cost, conv_multiply_adds, linear_multiply_adds, parameters
+from edge.models.involution import WeightedSum
 
 UNCOUNTED = (
     nn.BatchNorm2d,
@@ -39,6 +40,8 @@ def count_module(model: nn.Module) -> Cost:
         reached.update(own)
         if isinstance(module, nn.Conv2d):
             total += conv_multiply_adds(tuple(module.weight.shape), tuple(output.shape))
+        elif isinstance(module, WeightedSum):
+            total += output.numel() * module.kernel_size**2
         elif isinstance(module, nn.Linear):
             total += linear_multiply_adds(tuple(module.weight.shape), tuple(output.shape))
         elif not isinstance(module, UNCOUNTED) and (own or not any(module.children())):

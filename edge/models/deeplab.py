@@ -129,7 +129,7 @@ def deeplab_mobilenet_v2(
         output_stride: 16, or 8 for twice the resolution and three times the multiply-adds.
         pyramid: atrous spatial pyramid pooling; twice the parameters.
         dropout: before the logits, in [0, 0.95].
-        attention: "none", "gct" or "cbam" in every block of the backbone, at the places its paper chooses.
+        attention: "none", "gct", "cbam" or "involution" in every block of the backbone, where MobileNets have it.
     """
     return _deeplab("mobilenet_v2", classes, width, resolution_hw, output_stride, pyramid, dropout, attention)
 

@@ -144,8 +144,8 @@ def fast_scnn(
             side is a multiple of 8; elsewhere they drift by less than one position.
         auxiliary: also build the two heads of `forward_with_auxiliary`.
         dropout: before the classifier, in [0, 0.95]; the paper gives no rate.
-        attention: in each of the nine bottlenecks "gct" before its last convolution or "cbam" after it, or
-            "none".
+        attention: in each of the nine bottlenecks "gct" before its last convolution, "cbam" after it, "involution" in
+            the place of the depthwise one, or "none".
     """
     require_count("classes", classes, 1, 10_000)
     require_range("dropout", dropout, 0.0, 0.95)

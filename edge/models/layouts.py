@@ -86,9 +86,15 @@ def own_names(model: nn.Module) -> dict[str, LayerNames]:
 
 
 def _edge_names(model: nn.Module) -> dict[str, LayerNames] | None:
-    """Our own names, and for a network on a classifier's backbone those of the classifier's end."""
-    own = own_names(model)
+    """Our own names, of what attention stands in the place of too, and on a backbone of the classifier's end."""
+    own = {key: LayerNames(layer=f"{key}.conv", norm=f"{key}.norm") for key in _replaced(model)} | own_names(model)
     return {**CLASSIFIER_END, **own} if isinstance(model, ON_BACKBONE) else own
+
+
+def _replaced(model: nn.Module) -> tuple[str, ...]:
+    """The depthwise convolutions of the plain network that attention modules stand in the place of."""
+    paths = (path.rpartition(".") for path in attention_paths(model))
+    return tuple(f"{block}.depthwise" for block, _, name in paths if name == "instead")
 
 
 def _own_end(model: nn.Module) -> dict[str, LayerNames]:
@@ -105,7 +111,7 @@ def _folded_names(model: nn.Module) -> dict[str, LayerNames] | None:
     if not isinstance(model, MobileNetV1 | MobileNetV2 | DeepLab | SsdLite):
         return None
     renamed = {"stem": "stem.conv", "head": "head.conv", "classifier.linear": "classifier"}
-    own = own_names(model)
+    own = (*own_names(model), *_replaced(model))
     if not isinstance(model, ON_BACKBONE):
         return {key: LayerNames(layer=renamed.get(key, key)) for key in own}
     return {key: LayerNames(layer=renamed.get(key, key)) for key in (*own, *renamed)} | _own_end(model)

@@ -105,7 +105,8 @@ def mobilenet_v1(
         resolution: input height and width in pixels, 32 to 2048; published: 128, 160, 192, 224.
         activation: "relu6" as TF-slim has it, or "relu" as MLPerf Tiny's has it.
         dropout: before the classifier, in [0, 0.95]; 0.001 is TF-slim's.
-        attention: "gct" before the 1x1 convolution of each of the 13 blocks, "cbam" after both of each, or "none".
+        attention: "gct" before the 1x1 convolution of each of the 13 blocks, "cbam" after both of each, "involution"
+            in the place of the depthwise one, or "none".
     """
     require_count("classes", classes, 1, 100_000)
     require_range("width", width, 0.1, 4.0)

@@ -98,7 +98,8 @@ def mobilenet_v2(
             Published: 0.25, 0.35, 0.5, 0.75, 1.0, 1.4.
         resolution: input height and width in pixels, 32 to 2048; published: 96, 128, 160, 192, 224.
         dropout: before the classifier, in [0, 0.95].
-        attention: in each of the 17 blocks "gct" before its last convolution or "cbam" after it, or "none".
+        attention: in each of the 17 blocks "gct" before its last convolution, "cbam" after it, "involution" in the
+            place of the depthwise one, or "none".
     """
     require_count("classes", classes, 1, 100_000)
     require_range("width", width, 0.1, 4.0)

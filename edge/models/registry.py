@@ -12,6 +12,7 @@ from edge.models.deeplab import deeplab_mobilenet_v1, deeplab_mobilenet_v2
 from edge.models.fast_scnn import fast_scnn
 from edge.models.mobilenet_v1 import mobilenet_v1
 from edge.models.mobilenet_v2 import mobilenet_v2
+from edge.models.rednet import rednet
 from edge.models.ssdlite import mobilenet_v1_ssdlite, mobilenet_v2_ssdlite
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
@@ -20,6 +21,7 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "deeplab_mobilenet_v2": deeplab_mobilenet_v2,
     "mobilenet_v1": mobilenet_v1,
     "mobilenet_v2": mobilenet_v2,
+    "rednet": rednet,
     "mobilenet_v1_ssdlite": mobilenet_v1_ssdlite,
     "mobilenet_v2_ssdlite": mobilenet_v2_ssdlite,
 }

@@ -127,7 +127,7 @@ class SsdLite(nn.Module):
             self.blocks, last = separable_blocks(width, "relu6", attention=attention)
         tapped = self.blocks[FIRST_TAP[backbone]]
         if isinstance(tapped, InvertedResidual):
-            first = tapped.depthwise.conv.in_channels
+            first = tapped.project.conv.in_channels
         else:
             assert isinstance(tapped, DepthwiseSeparable)
             first = tapped.pointwise.conv.out_channels
@@ -166,7 +166,7 @@ def mobilenet_v2_ssdlite(
         classes: without the background, 1 to 1,000.
         width: multiplies every layer's channels, in [0.1, 4]; the backbone's last 1x1 convolution keeps at least 1280.
         resolution: input height and width in pixels, 64 to 1024; published: 320, and 300 of tensorflow/models.
-        attention: "none", "gct" or "cbam" in every block of the backbone, at the places its paper chooses.
+        attention: "none", "gct", "cbam" or "involution" in every block of the backbone, where MobileNets have it.
         scores: "independent", a sigmoid of every column (tensorflow/models), or "exclusive", a softmax over all columns
             (SSD, equation 3).
     """

@@ -71,6 +71,7 @@ ROWS: tuple[Row, ...] = tuple(
     chain(
         (_classifier("mobilenet_v1", attention, V1) for attention in ATTENTION),
         (_classifier("mobilenet_v2", attention, V2) for attention in ATTENTION),
+        [Row(name="rednet", recipe="rednet_26_generated", split="generated:classify:val", changes=V2)],
         (
             _segmenter(
                 "fast_scnn", _named("", attention), "fast_scnn_generated", (*SCNN, f"model.attention={attention}")

@@ -121,21 +121,26 @@ def _average_pool(
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> None:
-    """An average pool; padding that counts becomes a Pad of zeros in front."""
+    """An average pool; padding that counts becomes a Pad of zeros in front.
+
+    What `ceil_mode` adds at the bottom and right is never counted.
+    """
     top, left = _pair(padding)
     batch, channels, height, width = _image(into, node, input)
     if divisor_override is not None:
         raise _refuse(into, node, "average pooling with a divisor of its own has no operator; omit divisor_override")
-    _refuse_ceil(into, node, ceil_mode)
     kernel = _pair(kernel_size)
+    strides = kernel if stride is None or stride == [] else _pair(stride)
+    reach = [(out - 1) * step + size for out, step, size in zip(into.shape(node)[2:], strides, kernel, strict=True)]
+    below, right = max(reach[0] - height - 2 * top, 0), max(reach[1] - width - 2 * left, 0)
     if count_include_pad and (top or left):
         pads = {"pads": ((0, 0), (0, 0), (top, top), (left, left)), "value": 0.0}
         shape = (batch, channels, height + 2 * top, width + 2 * left)
         input, top, left = into.emit_inner(node, "Pad", input, pads, shape, "pad"), 0, 0
     attributes = {
         "kernel": kernel,
-        "strides": kernel if stride is None or stride == [] else _pair(stride),
-        "pads": (top, left, top, left),
+        "strides": strides,
+        "pads": (top, left, top + below, left + right),
         "count_include_pad": False,
         "activation": "none",
     }

@@ -18,6 +18,8 @@ from edge.models.registry import build
 from tests.edge.models.test_networks import SMALL
 from tests.support.networks import outputs_of
 
+TAKES_ATTENTION = [name for name in SMALL if name != "rednet"]
+
 
 def moved(module: nn.Module, seed: int = 0) -> nn.Module:
     """The module with parameters and statistics that are not the initial ones."""
@@ -142,7 +144,7 @@ def test_counts_of_deeplab(name: str, attention: str, parameters: int, multiply_
     assert after.unruled == () and len(attention_paths(gated)) == modules
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", TAKES_ATTENTION)
 def test_a_network_with_gct_starts_as_the_plain_one(name: str, tmp_path: Path) -> None:
     plain = moved(build(name, **SMALL[name]))
     save_file(plain.state_dict(), tmp_path / "plain.safetensors")
@@ -153,7 +155,7 @@ def test_a_network_with_gct_starts_as_the_plain_one(name: str, tmp_path: Path) -
         torch.testing.assert_close(gated(x), plain(x), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("attention", ["gct", "cbam"])
+@pytest.mark.parametrize("attention", ["gct", "cbam", "involution"])
 def test_weights_with_attention_load_whole(attention: str, tmp_path: Path) -> None:
     model = moved(build("mobilenet_v2", **SMALL["mobilenet_v2"], attention=attention))
     save_file(model.state_dict(), tmp_path / "model.safetensors")
@@ -164,8 +166,8 @@ def test_weights_with_attention_load_whole(attention: str, tmp_path: Path) -> No
         assert torch.equal(other(x), model(x))
 
 
-@pytest.mark.parametrize("name", SMALL)
-@pytest.mark.parametrize("attention", ["gct", "cbam"])
+@pytest.mark.parametrize("name", TAKES_ATTENTION)
+@pytest.mark.parametrize("attention", ["gct", "cbam", "involution"])
 def test_gradients_reach_every_parameter(name: str, attention: str) -> None:
     torch.manual_seed(0)
     model = build(name, **{**SMALL[name], **({} if name == "fast_scnn" else {"width": 1.0})}, attention=attention)
@@ -180,8 +182,8 @@ def test_gradients_reach_every_parameter(name: str, attention: str) -> None:
     assert not [name for name, parameter in model.named_parameters() if not parameter.grad.abs().sum() > 0]
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", TAKES_ATTENTION)
 def test_an_unknown_attention_is_refused_with_the_nearest(name: str) -> None:
     with pytest.raises(UsageError, match="unknown attention 'gtc'; did you mean 'gct'"):
         build(name, **SMALL[name], attention="gtc")
-    assert ATTENTION == ("none", "gct", "cbam")
+    assert ATTENTION == ("none", "gct", "cbam", "involution")

@@ -19,6 +19,7 @@ from edge.graph.importers.onnx.reader import read_onnx
 from edge.graph.ops.kernel_limits import limit_fault
 from edge.models.cbam import ConvolutionalBlockAttention
 from edge.models.gct import GatedChannelTransformation
+from edge.models.involution import NormalizedInvolution
 from edge.models.registry import build
 from edge.quantization.ptq.calibrate import calibrate
 from edge.quantization.qat.freeze import float_graph, freeze
@@ -42,7 +43,14 @@ class Small(nn.Module):
         return self.head(self.attention(self.stem(x)))  # type: ignore[no-any-return]  # nn.Module.__call__ is untyped
 
 
-MODULES = {"gct": GatedChannelTransformation, "cbam": ConvolutionalBlockAttention}
+class Involved(NormalizedInvolution):
+    """A 7x7 involution, of the signature of a gate."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, 7)
+
+
+MODULES = {"gct": GatedChannelTransformation, "cbam": ConvolutionalBlockAttention, "involution": Involved}
 
 
 def images(count: int, seed: int = 0) -> Tensor:

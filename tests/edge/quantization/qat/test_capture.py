@@ -99,6 +99,9 @@ def _first(pair: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         lambda self, x: functional.interpolate(self.conv(x), scale_factor=2, mode="nearest"),
         lambda self, x: functional.avg_pool2d(self.conv(x), 3, 2, 1),  # padding that counts
         lambda self, x: functional.avg_pool2d(self.conv(x), 3, 1, 1, count_include_pad=False),
+        lambda self, x: functional.avg_pool2d(self.conv(x), 5, 4, ceil_mode=True),  # reaches over the edge
+        lambda self, x: functional.avg_pool2d(self.conv(x), 5, 4, 1, ceil_mode=True),
+        lambda self, x: functional.avg_pool2d(self.conv(x), 5, 4, 2, ceil_mode=True, count_include_pad=False),
         lambda self, x: functional.pad(self.conv(x), (1, 2, 0, 3)),
         lambda self, x: self.conv(x) * torch.sigmoid(x) - x,
         lambda self, x: self.linear(x.mean((2, 3)).reshape(x.shape[0], -1)).softmax(1),
