@@ -19,7 +19,9 @@ BEFORE: dict[str, type[nn.Module]] = {"gct": GatedChannelTransformation}
 AFTER: dict[str, type[nn.Module]] = {"cbam": ConvolutionalBlockAttention}
 """Modules that gate what a block's convolutions made, before it is added to the block's input (CBAM, figure 3)."""
 INSTEAD: dict[str, type[NormalizedInvolution]] = {"involution": NormalizedInvolution}
-"""Modules that filter positions in the place of a depthwise convolution and of the batch norm behind it."""
+"""Modules that filter positions in the place of a depthwise convolution and of the batch norm behind it.
+
+Their kernels are bounded by ReLU6."""
 ATTENTION = ("none", *BEFORE, *AFTER, *INSTEAD)
 MODULES = (GatedChannelTransformation, ConvolutionalBlockAttention, NormalizedInvolution)
 
@@ -38,7 +40,7 @@ def instead(attention: Attention, channels: int, kernel_size: int, *, stride: in
     """The module in the place of a depthwise convolution of this form and its batch norm, or None."""
     if attention not in INSTEAD:
         return None
-    return INSTEAD[attention](channels, kernel_size, stride=stride, dilation=dilation)
+    return INSTEAD[attention](channels, kernel_size, stride=stride, dilation=dilation, activation=nn.ReLU6)
 
 
 def attention_paths(model: nn.Module) -> tuple[str, ...]:

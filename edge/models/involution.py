@@ -60,16 +60,29 @@ class Involution(nn.Module):
     """Involution of a number of channels, without bias or rectifier behind it.
 
     Groups have 16 channels, or as many as 16 and the channels have as greatest common divisor.
+
+    Args:
+        activation: of the hidden units that the kernel is made of; the paper's is ReLU. One with a limit bounds the
+            kernel. Without, the layer is a product of two maps that both grow with the input: several of them in a
+            row take an image that is twice as strong as those of the training set beyond every range.
     """
 
-    def __init__(self, channels: int, kernel_size: int, *, stride: int = 1, dilation: int = 1) -> None:
+    def __init__(
+        self,
+        channels: int,
+        kernel_size: int,
+        *,
+        stride: int = 1,
+        dilation: int = 1,
+        activation: type[nn.Module] = nn.ReLU,
+    ) -> None:
         super().__init__()
         hidden = max(1, channels // REDUCTION)
         groups = channels // math.gcd(channels, GROUP_CHANNELS)
         self.pool = nn.AvgPool2d(stride, stride, ceil_mode=True) if stride > 1 else None
         self.reduce = nn.Conv2d(channels, hidden, 1, bias=False)
         self.norm = nn.BatchNorm2d(hidden)
-        self.activation = nn.ReLU()
+        self.activation = activation()
         self.expand = nn.Conv2d(hidden, kernel_size**2 * groups, 1)
         self.sum = WeightedSum(kernel_size, stride=stride, dilation=dilation, groups=groups)
 
@@ -90,9 +103,17 @@ class NormalizedInvolution(nn.Module):
     convolution.
     """
 
-    def __init__(self, channels: int, kernel_size: int, *, stride: int = 1, dilation: int = 1) -> None:
+    def __init__(
+        self,
+        channels: int,
+        kernel_size: int,
+        *,
+        stride: int = 1,
+        dilation: int = 1,
+        activation: type[nn.Module] = nn.ReLU,
+    ) -> None:
         super().__init__()
-        self.involution = Involution(channels, kernel_size, stride=stride, dilation=dilation)
+        self.involution = Involution(channels, kernel_size, stride=stride, dilation=dilation, activation=activation)
         self.norm = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -14,8 +14,16 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from edge.errors import UsageError
-from edge.models.blocks import ConvNorm, PooledClassifier, require_count, require_range, round_channels
+from edge.errors import UsageError, unknown_name
+from edge.models.blocks import (
+    ACTIVATIONS,
+    Activation,
+    ConvNorm,
+    PooledClassifier,
+    require_count,
+    require_range,
+    round_channels,
+)
 from edge.models.involution import NormalizedInvolution
 
 Depth = Literal[26, 38, 50]
@@ -32,16 +40,16 @@ KERNEL = 7
 class Bottleneck(nn.Module):
     """Reduce by 1x1, involve by 7x7, expand by 1x1; add the input, by a 1x1 convolution where shapes differ."""
 
-    def __init__(self, in_channels: int, middle: int, *, stride: int) -> None:
+    def __init__(self, in_channels: int, middle: int, *, stride: int, activation: Activation) -> None:
         super().__init__()
         out_channels = EXPANSION * middle
-        self.reduce = ConvNorm(in_channels, middle, activation="relu")
-        self.spatial = NormalizedInvolution(middle, KERNEL, stride=stride)
-        self.activation = nn.ReLU()
+        self.reduce = ConvNorm(in_channels, middle, activation=activation)
+        self.spatial = NormalizedInvolution(middle, KERNEL, stride=stride, activation=ACTIVATIONS[activation])
+        self.activation = ACTIVATIONS[activation]()
         self.expand = ConvNorm(middle, out_channels, activation=None)
         alike = stride == 1 and in_channels == out_channels
         self.shortcut = None if alike else ConvNorm(in_channels, out_channels, stride=stride, activation=None)
-        self.sum_activation = nn.ReLU()
+        self.sum_activation = ACTIVATIONS[activation]()
 
     def forward(self, x: Tensor) -> Tensor:
         """Map float (n, in, h, w) to (n, 4 middle, ceil(h / stride), ceil(w / stride))."""
@@ -55,23 +63,26 @@ class RedNet(nn.Module):
 
     task = "classify"
 
-    def __init__(self, *, classes: int, depth: int, width: float, resolution: int, dropout: float) -> None:
+    def __init__(
+        self, *, classes: int, depth: int, width: float, resolution: int, activation: Activation, dropout: float
+    ) -> None:
         super().__init__()
         self.input_shape = (1, 3, resolution, resolution)
         self.classes = classes
         first, channels = (round_channels(base * width) for base in STEM_CHANNELS)
         self.stem = nn.Sequential(
-            ConvNorm(3, first, 3, stride=2, activation="relu"),
-            NormalizedInvolution(first, STEM_KERNEL),
-            nn.ReLU(),
-            ConvNorm(first, channels, 3, activation="relu"),
+            ConvNorm(3, first, 3, stride=2, activation=activation),
+            NormalizedInvolution(first, STEM_KERNEL, activation=ACTIVATIONS[activation]),
+            ACTIVATIONS[activation](),
+            ConvNorm(first, channels, 3, activation=activation),
             nn.MaxPool2d(3, 2, padding=1),
         )
         blocks = []
         for (base, first_stride), repeats in zip(STAGES, REPEATS[depth], strict=True):
             middle = round_channels(base * width)
             for repeat in range(repeats):
-                blocks.append(Bottleneck(channels, middle, stride=first_stride if repeat == 0 else 1))
+                stride = first_stride if repeat == 0 else 1
+                blocks.append(Bottleneck(channels, middle, stride=stride, activation=activation))
                 channels = EXPANSION * middle
         self.blocks = nn.Sequential(*blocks)
         self.classifier = PooledClassifier(channels, classes, dropout=dropout)
@@ -87,7 +98,13 @@ class RedNet(nn.Module):
 
 
 def rednet(
-    *, classes: int, depth: Depth = 26, width: float = 1.0, resolution: int = 224, dropout: float = 0.0
+    *,
+    classes: int,
+    depth: Depth = 26,
+    width: float = 1.0,
+    resolution: int = 224,
+    activation: Activation = "relu",
+    dropout: float = 0.0,
 ) -> RedNet:
     """Build RedNet for one input size.
 
@@ -96,6 +113,8 @@ def rednet(
         depth: 26, 38 or 50 layers.
         width: multiplies every layer's channels, in [0.1, 4]; published: 1.0.
         resolution: input height and width in pixels, 32 to 2048; published: 224.
+        activation: of every layer and of the hidden units that kernels are made of: "relu" as published, or "relu6",
+            with which training is stable on small sets: kernels are bounded (`edge.models.involution`).
         dropout: before the classifier, in [0, 0.95]; published: none.
     """
     require_count("classes", classes, 1, 100_000)
@@ -104,4 +123,8 @@ def rednet(
     require_range("width", width, 0.1, 4.0)
     require_count("resolution", resolution, 32, 2048)
     require_range("dropout", dropout, 0.0, 0.95)
-    return RedNet(classes=classes, depth=depth, width=width, resolution=resolution, dropout=dropout)
+    if activation not in ACTIVATIONS:
+        raise UsageError(unknown_name("activation", str(activation), ACTIVATIONS))
+    return RedNet(
+        classes=classes, depth=depth, width=width, resolution=resolution, activation=activation, dropout=dropout
+    )
