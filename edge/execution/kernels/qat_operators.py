@@ -102,6 +102,7 @@ OPERATORS: Mapping[str, Run] = {
     "Add": lambda operator, inputs, parameters: inputs[0] + inputs[1],
     "Sub": lambda operator, inputs, parameters: inputs[0] - inputs[1],
     "Mul": lambda operator, inputs, parameters: inputs[0] * inputs[1],
+    "MatMul": lambda operator, inputs, parameters: inputs[0] @ inputs[1],
     "AveragePool": _average_pool,
     "MaxPool": _max_pool,
     "Mean": _reduction(torch.mean),

@@ -115,9 +115,19 @@ def trained_constants(graph: Graph, operator: Operator) -> list[Tensor]:
 def _multiply_adds(graph: Graph, operator: Operator) -> int | None:
     if not operator.outputs:
         return None
+    if operator.kind == "ReduceSum" and _is_product(graph, operator.inputs[0]):
+        return prod(graph.tensors[operator.inputs[0]].shape)
     inputs = [graph.tensors[name].shape if name else () for name in operator.inputs]
     output = graph.tensors[operator.outputs[0]].shape
     return multiply_adds(operator.kind, inputs, output, group=int(operator.attributes.get("group", 1)))
+
+
+def _is_product(graph: Graph, name: str) -> bool:
+    """Whether a tensor is a product of two maps that is only summed up: a MatMul written out, such as an involution."""
+    producer = graph.producer(name)
+    if producer is None or producer.kind != "Mul" or len(graph.consumers(name)) != 1:
+        return False
+    return all(graph.tensors[operand].data is None for operand in producer.inputs)
 
 
 def _moved_bytes(graph: Graph, operator: Operator) -> int:

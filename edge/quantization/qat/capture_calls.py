@@ -82,7 +82,7 @@ def _norm(into: GraphCapture, node: fx.Node, module: nn.BatchNorm1d | nn.BatchNo
         into.emit_layer(node, input, layer, norm, attributes)
         return
     image = (1, channels, shape[2] if len(shape) == 3 else 1, 1)
-    before = into.emit_inner(node, "Reshape", input, {"shape": image}, image, "image")
+    before = into.emit_inner(node, "Reshape", (input,), {"shape": image}, image, "image")
     after = into.emit_layer(node, before, layer, norm, attributes, inner_shape=image)
     assert after is not None  # an inner layer gives its result
     into.emit(node, "Reshape", (after,), {"shape": shape})
@@ -136,7 +136,7 @@ def _average_pool(
     if count_include_pad and (top or left):
         pads = {"pads": ((0, 0), (0, 0), (top, top), (left, left)), "value": 0.0}
         shape = (batch, channels, height + 2 * top, width + 2 * left)
-        input, top, left = into.emit_inner(node, "Pad", input, pads, shape, "pad"), 0, 0
+        input, top, left = into.emit_inner(node, "Pad", (input,), pads, shape, "pad"), 0, 0
     attributes = {
         "kernel": kernel,
         "strides": strides,
@@ -279,7 +279,13 @@ def _reshape(into: GraphCapture, node: fx.Node, input: Ref, *shape: Any, **keywo
     if into.shape(node) == into.shape_of(input):
         into.alias(node, input)
         return
-    into.emit(node, "Reshape", (input,), {"shape": into.shape(node)})
+    into.emit(node, "Reshape", (into.parted.get(input, input),), {"shape": into.shape(node)})
+
+
+def _transpose(into: GraphCapture, node: fx.Node, input: Ref, dim0: int, dim1: int) -> None:
+    order = list(range(len(into.shape_of(input))))
+    order[dim0], order[dim1] = order[dim1], order[dim0]
+    _permute(into, node, input, order)
 
 
 def _permute(into: GraphCapture, node: fx.Node, input: Ref, *dims: Any) -> None:
@@ -301,6 +307,58 @@ def _pad(
     for index in range(len(pad) // 2):
         sizes[rank - 1 - index] = (int(pad[2 * index]), int(pad[2 * index + 1]))
     into.emit(node, "Pad", (input,), {"pads": tuple(sizes), "value": 0.0})
+
+
+def _unfold(
+    into: GraphCapture,
+    node: fx.Node,
+    input: Ref,
+    kernel_size: Any,
+    dilation: Any = 1,
+    padding: Any = 0,
+    stride: Any = 1,
+) -> None:
+    """Windows as columns: the map padded, shifted to each of their positions and joined."""
+    batch, channels, height, width = _image(into, node, input)
+    kernel, dilations, strides, (top, left) = _pair(kernel_size), _pair(dilation), _pair(stride), _pair(padding)
+    if top or left:
+        pads = {"pads": ((0, 0), (0, 0), (top, top), (left, left)), "value": 0.0}
+        height, width = height + 2 * top, width + 2 * left
+        input = into.emit_inner(node, "Pad", (input,), pads, (batch, channels, height, width), "pad")
+    sizes = zip((height, width), kernel, dilations, strides, strict=True)
+    rows, columns = ((size - step * (extent - 1) - 1) // stride + 1 for size, extent, step, stride in sizes)
+    shifts = []
+    for row in range(kernel[0]):
+        for column in range(kernel[1]):
+            begin = (0, 0, row * dilations[0], column * dilations[1])
+            end = (begin[2] + strides[0] * (rows - 1) + 1, begin[3] + strides[1] * (columns - 1) + 1)
+            span = {"begin": begin, "end": (batch, channels, *end), "strides": (1, 1, *strides)}
+            shape = (batch, channels, rows, columns)
+            shifts.append(into.emit_inner(node, "Slice", (input,), span, shape, f"shift_{row}_{column}"))
+    count, positions = len(shifts), rows * columns
+    joined = into.emit_inner(node, "Concat", shifts, {"axis": 1}, (batch, count * channels, rows, columns), "joined")
+    by_shift = (batch, count, channels, positions)
+    joined = into.emit_inner(node, "Reshape", (joined,), {"shape": by_shift}, by_shift, "by_shift")
+    by_channel = (batch, channels, count, positions)
+    parted = into.emit_inner(node, "Transpose", (joined,), {"perm": (0, 2, 1, 3)}, by_channel, "by_channel")
+    name = into.emit(node, "Reshape", (parted,), {"shape": into.shape(node)})
+    into.parted[Ref(name)] = parted
+
+
+LARGEST_PRODUCT_RANK = 5
+"""Axes of what BATCH_MATMUL multiplies."""
+
+
+def _matmul(into: GraphCapture, node: fx.Node, input: Any, other: Any) -> None:
+    ranks = {len(into.shape_of(operand)) for operand in (input, other) if isinstance(operand, Ref)}
+    if len(ranks) != 1 or not 3 <= max(ranks) <= LARGEST_PRODUCT_RANK:
+        raise _refuse(
+            into,
+            node,
+            f"a product of matrices over {' and '.join(map(str, sorted(ranks)))} axes has no operator; give both "
+            f"operands the same 3 to {LARGEST_PRODUCT_RANK}, the batch first",
+        )
+    into.emit(node, "MatMul", (input, other), {})
 
 
 def _getitem(into: GraphCapture, node: fx.Node, input: Any, index: Any) -> None:
@@ -381,6 +439,7 @@ MODULES: Mapping[type[nn.Module], Rule] = {
     nn.UpsamplingBilinear2d: _of_module(_interpolate, *_UPSAMPLE),
     nn.UpsamplingNearest2d: _of_module(_interpolate, *_UPSAMPLE),
     nn.Flatten: _flatten_module,
+    nn.Unfold: _of_module(_unfold, "kernel_size", "dilation", "padding", "stride"),
     nn.ZeroPad2d: _of_module(lambda into, node, input, padding: _pad(into, node, input, padding), "padding"),
 }
 
@@ -402,6 +461,11 @@ FUNCTIONS: Mapping[Any, Rule] = {
     torch.squeeze: _reshape,
     torch.unsqueeze: _reshape,
     torch.permute: _permute,
+    torch.transpose: _transpose,
+    torch.swapaxes: _transpose,
+    torch.matmul: _matmul,
+    torch.bmm: _matmul,
+    operator.matmul: _matmul,
     torch.mean: _reduction("Mean"),
     torch.sum: _reduction("ReduceSum"),
     torch.amax: _reduction("ReduceMax"),
@@ -436,6 +500,7 @@ FUNCTIONS: Mapping[Any, Rule] = {
     functional.adaptive_avg_pool2d: _adaptive_pool,
     functional.interpolate: _interpolate,
     functional.pad: _pad,
+    functional.unfold: _unfold,
 }
 
 METHODS: Mapping[str, Rule] = {
@@ -459,6 +524,10 @@ METHODS: Mapping[str, Rule] = {
     "squeeze": _reshape,
     "unsqueeze": _reshape,
     "permute": _permute,
+    "transpose": _transpose,
+    "swapaxes": _transpose,
+    "matmul": _matmul,
+    "bmm": _matmul,
     "contiguous": _skip,
     "clone": _skip,
     "relu": _simple("Relu"),

@@ -27,6 +27,7 @@ class GraphCapture:
         values, overwritten: see `edge.quantization.qat.trace.Trace`.
         operators, tensors, inputs: the graph so far.
         layers, layer_of: see `edge.quantization.qat.capture.Captured`.
+        parted: result of an unfold -> the same as (1, C, K K, positions), which a reshape of it may start from.
     """
 
     def __init__(self, traced: Trace) -> None:
@@ -38,6 +39,7 @@ class GraphCapture:
         self.inputs: list[str] = []
         self.layers: dict[str, FoldedLayer] = {}
         self.layer_of: dict[str, str] = {}
+        self.parted: dict[Ref, Ref] = {}
         self._refs: dict[fx.Node, Ref] = {}
         self._stale: dict[fx.Node, fx.Node] = {}
         self._names: set[str] = set()
@@ -141,12 +143,18 @@ class GraphCapture:
         return name
 
     def emit_inner(
-        self, node: fx.Node, kind: str, input: Ref, attributes: Mapping[str, Any], shape: tuple[int, ...], what: str
+        self,
+        node: fx.Node,
+        kind: str,
+        inputs: Sequence[Ref],
+        attributes: Mapping[str, Any],
+        shape: tuple[int, ...],
+        what: str,
     ) -> Ref:
         """Append an operator on the way to a node's value, named `what` behind the node; gives its result."""
         output = Ref(self._unique(f"{self.name_of(node)}.{what}"))
         self.tensors.append(Tensor(name=output, shape=shape, dtype="float32"))
-        self._append(kind, output, (input,), output, attributes)
+        self._append(kind, output, inputs, output, attributes)
         return output
 
     def _append(self, kind: str, name: str, inputs: Sequence[str], output: Ref, attributes: Mapping[str, Any]) -> None:
