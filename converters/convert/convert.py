@@ -191,7 +191,7 @@ def _boxes_by(card: Card, said: CardDetection, graph: Graph, where: str) -> dict
             f"{where}: [detection] says nothing of {', '.join(others)}; add --as-is to wrap the file whole"
         )
     return {
-        "detection": detection_section(card, said),
+        "detection": detection_section(card, said, where),
         "box_outputs": tuple(told[place] for place in range(len(ports))),
     }
 

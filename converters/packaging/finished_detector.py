@@ -3,14 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
 from edge.artifact.card import Card
 from edge.artifact.card_detection import OUTPUTS, CardDetection
-from edge.artifact.detection import Coder, Detection, anchors_of
+from edge.artifact.detection import Anchors, Coder, Detection, anchors_of
 from edge.artifact.model_file import Scores
 from edge.errors import UsageError
 from edge.graph.analyses.output_meaning import Proof, proof_of
 from edge.graph.graph import Graph
 from edge.port import Port
+from edge.strict import first_problem
 from edge.vision.detections import Selection
 from edge.vision.detector import BOX_MEANINGS, CELLS_FIRST, COLUMNS_FIRST
 from edge.vision.score_columns import Values
@@ -67,8 +70,25 @@ def told_outputs(outputs: Sequence[Port], graph: Graph | None, card: Card, where
     }
 
 
-def detection_section(card: Card, said: CardDetection) -> Detection:
-    """The manifest's section, of what the card says."""
+def detection_section(card: Card, said: CardDetection, where: str) -> Detection:
+    """The manifest's section, of what the card says.
+
+    Args:
+        where: the file and its card, for messages.
+
+    Raises:
+        UsageError: anchors or variances that no manifest takes.
+    """
+    try:
+        return _section(card, said)
+    except ValidationError as error:
+        model = {"Anchors": Anchors, "Coder": Coder}.get(error.title, Detection)
+        raise UsageError(f"{where}: [detection], as a manifest has it: {first_problem(error, model)}") from None
+    except UsageError as error:
+        raise UsageError(f"{where}: [detection] {error}") from None
+
+
+def _section(card: Card, said: CardDetection) -> Detection:
     size_hw = (card.preprocess.height, card.preprocess.width)
     anchors = None if said.anchors is None else anchors_of(said.anchors.grid(size_hw))
     coder = None if said.variances is None else _coder(said.variances, said.order or "yxhw")

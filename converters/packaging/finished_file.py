@@ -66,7 +66,7 @@ def describe(finished: Finished, card: Card, where: str) -> Described:
     if len(finished.inputs) != 1:
         raise UsageError(f"{where}: {len(finished.inputs)} inputs; a predictor takes one image; {WAY_OUT}")
     given = _input(finished.inputs[0], card.preprocess, where)
-    detection = None if card.detection is None else detection_section(card, card.detection)
+    detection = None if card.detection is None else detection_section(card, card.detection, where)
     try:
         outputs = OUTPUTS[card.task](finished, card, given.layout, where)
         file = ModelFile(

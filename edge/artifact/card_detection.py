@@ -32,6 +32,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from edge.strict import Strict
 from edge.vision.anchors import AnchorGrid, ssd_grid, strided_grid
+from edge.vision.detections import MOST_BOXES
 from edge.vision.plain_boxes import BoxFormat
 from edge.vision.two_output_detections import CodeOrder
 
@@ -123,7 +124,7 @@ class CardDetection(Strict):
     objectness: bool | None = None
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.3
     overlap: Annotated[float, Field(gt=0, le=1)] | None = None
-    most: Count = 100
+    most: Annotated[int, Field(ge=1, le=MOST_BOXES)] = 100
 
     @model_validator(mode="after")
     def _keys_of_the_form(self) -> "CardDetection":

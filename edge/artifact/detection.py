@@ -14,7 +14,7 @@ from edge.artifact.model_file import Part, Sha256, TensorInfo
 from edge.errors import UsageError
 from edge.vision.anchors import MOST_ANCHORS, AnchorGrid, anchor_boxes, anchors_sha256
 from edge.vision.box_coder import BoxCoder
-from edge.vision.detections import Selection
+from edge.vision.detections import MOST_BOXES, Selection
 from edge.vision.detector import BOX_MEANINGS, CELLS_FIRST, COLUMNS_FIRST, Detector, detector_of
 from edge.vision.four_outputs import FOUR_OUTPUTS
 from edge.vision.plain_boxes import BoxFormat
@@ -94,8 +94,8 @@ class Detection(Part):
     background: Column | None = None
     threshold: Annotated[float, Field(gt=0, lt=1)]
     overlap: Annotated[float, Field(gt=0, le=1)]
-    most: Annotated[int, Field(ge=1, le=10_000)]
-    most_candidates: Annotated[int, Field(ge=1, le=10**6)] = 1000
+    most: Annotated[int, Field(ge=1, le=MOST_BOXES)]
+    most_candidates: Annotated[int, Field(ge=1, le=MOST_BOXES)] = 1000
     class_aware: bool = True
 
     @model_validator(mode="after")

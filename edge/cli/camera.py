@@ -33,7 +33,7 @@ from edge.predictor.predictor import Predictor
 @click.option("--kernels", help="Kernel set of the engine; for litert xnnpack, builtin or reference.")
 @click.option("--threads", default=1, show_default=True, type=THREADS)
 @click.option("--threshold", type=Number(0, 1), help="Least probability of a detector's box; default: the manifest's.")
-@click.option("--top", type=whole(1), help="Boxes of a frame at most, the best.")
+@click.option("--top", type=whole(1, 10_000), help="Boxes of a frame at most, the best.")
 @click.option("--no-selftest", is_flag=True, help="Do not prove first that the runtime gives the expected answers.")
 @click.option("--show", is_flag=True, help="Show a window; q or Escape closes it.")
 @click.option(

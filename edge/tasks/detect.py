@@ -41,8 +41,9 @@ def _detector(facts: ModelFacts) -> Detector:
 def _found(outputs: Outputs, facts: ModelFacts, frame_hw: tuple[int, int], selection: Selection) -> Detections:
     """Boxes in pixels of the frame."""
     found = found_boxes(outputs, facts.outputs, _detector(facts), selection)
-    if found.labels.max(initial=0) >= len(facts.names):
-        raise EngineError(f"the model answers class {found.labels.max()}, and there are {len(facts.names)} names")
+    unknown = found.labels[(found.labels < 0) | (found.labels >= len(facts.names))]
+    if len(unknown):
+        raise EngineError(f"the model answers class {unknown[0]}, and there are {len(facts.names)} names")
     return in_frame(found, frame_hw, facts.preprocess)
 
 

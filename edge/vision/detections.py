@@ -12,6 +12,7 @@ from edge.vision.suppression import areas, suppressed
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int64]
+MOST_BOXES = 10_000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,6 +53,11 @@ class Selection:
             raise UsageError(f"threshold {self.threshold}; a probability between 0 and 1 is needed")
         if not 0 < self.overlap <= 1:
             raise UsageError(f"overlap {self.overlap}; a share above 0, and 1 at most, is needed")
+        if self.most > MOST_BOXES or self.most_candidates > MOST_BOXES:
+            raise UsageError(
+                f"{self.most} boxes of {self.most_candidates} candidates; {MOST_BOXES} are possible, because each is "
+                "compared with every other"
+            )
         if self.most < 1 or self.most_candidates < self.most:
             raise UsageError(f"{self.most} of {self.most_candidates} candidates; at least 1, and no more than those")
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.errors import EngineError
 from edge.vision.box_overlaps import box_overlaps
 
 if TYPE_CHECKING:
@@ -45,14 +46,21 @@ class FourOutputs:
 
     @property
     def detections(self) -> "Detections":
-        """What was found, clipped to the model's input."""
+        """What was found, clipped to the model's input; -1 for a class that no whole number of 32 bits says.
+
+        Refused (EngineError): a count that is none.
+        """
         from edge.vision.detections import Detections  # brings OpenCV, which not every device has
 
-        rows = round(float(self.count[0]))
+        count = float(self.count.reshape(-1)[0])
+        if not 0 <= count < np.inf:
+            raise EngineError(f"the model answers that it found {count:g} boxes")
+        rows = round(count)
+        classes = self.classes[0, :rows]
         return Detections(
             boxes=self.boxes[0, :rows][:, FROM_YX].clip(0, 1),
             scores=self.scores[0, :rows],
-            labels=self.classes[0, :rows].astype(np.int64),
+            labels=np.where(np.abs(classes) < np.float32(2**31), classes, np.float32(-1)).astype(np.int64),
         )
 
 

@@ -72,6 +72,10 @@ def _few_candidates(plain: dict[str, Any]) -> None:
     plain["most_candidates"] = 99
 
 
+def _compared_for_hours(plain: dict[str, Any]) -> None:
+    plain["most_candidates"] = 10**6
+
+
 def _many(plain: dict[str, Any]) -> None:
     told = plain["anchors"]["maps"][0]
     told["rows"] = told["columns"] = 4096
@@ -87,6 +91,7 @@ def _many(plain: dict[str, Any]) -> None:
         (_threshold, "threshold"),
         (_few_candidates, "100 boxes of 99 candidates"),
         (_many, "are possible"),
+        (_compared_for_hours, "most_candidates\n.*less than or equal to 10000"),
     ],
 )
 def test_what_does_not_hold_together_is_refused(change: Callable[[dict[str, Any]], None], problem: str) -> None:

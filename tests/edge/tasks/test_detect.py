@@ -1,11 +1,12 @@
 """The task `detect`: boxes in pixels of the frame, the same in a prediction, in values and in decisions."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from edge.errors import UsageError
+from edge.errors import EngineError, UsageError
 from edge.port import DescribedPort
 from edge.tasks.detect import DETECT, BoxPrediction
 from edge.tasks.task import ModelFacts
@@ -119,3 +120,18 @@ def test_a_detector_of_which_nothing_says_how_it_ends_is_refused() -> None:
     bare = ModelFacts(outputs=known.outputs, names=NAMES, preprocess=known.preprocess)
     with pytest.raises(UsageError, match="nothing says how its outputs become boxes"):
         DETECT.predict(outputs(), bare, (64, 64))
+
+
+@pytest.mark.parametrize(("label", "told"), [(3, "3"), (-1, "-1"), (np.nan, "-1")])
+def test_a_class_without_a_name_is_refused(label: float, told: str) -> None:
+    """Of a file that selects its boxes itself, and may answer anything."""
+    shapes = {"boxes": (1, 2, 4), "classes": (1, 2), "scores": (1, 2), "count": (1,)}
+    ports = tuple(
+        DescribedPort(name=name, shape=shape, dtype="float32", layout="flat", meaning=name)
+        for name, shape in shapes.items()
+    )
+    selected = replace(facts(), outputs=ports)
+    raw = [np.full(shape, 0.5, np.float32) for shape in shapes.values()]
+    raw[1][:], raw[3][:] = label, 2
+    with pytest.raises(EngineError, match=f"answers class {told}, and there are 3 names"):
+        DETECT.predict(raw, selected, (64, 64))

@@ -170,6 +170,7 @@ def test_boxes_in_the_border_of_a_letterbox_are_dropped() -> None:
         ({"overlap": 1.5}, "overlap 1.5"),
         ({"most": 0}, "0 of 1000"),
         ({"most_candidates": 50}, "100 of 50"),
+        ({"most": 10_001, "most_candidates": 10_001}, "10001 boxes of 10001 candidates; 10000 are possible"),
     ],
 )
 def test_a_selection_that_cannot_hold_is_refused(changes: dict[str, float], message: str) -> None:

@@ -1,8 +1,11 @@
 """The operator's two modes, and its four outputs as detections (equal to LiteRT's: see tests/converters/tflite)."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from edge.errors import EngineError
 from edge.vision.anchors import anchor_boxes, ssd_grid
 from edge.vision.four_outputs import FourOutputs, share_apart
 from edge.vision.tflite_detections import PostProcess, post_process
@@ -88,3 +91,22 @@ def test_answers_are_apart_by_the_share_of_scores_without_a_counterpart(other: F
 
 def test_two_empty_answers_are_equal() -> None:
     assert share_apart(answer([], [], []), answer([], [], [])) == 0.0
+
+
+@pytest.mark.parametrize(("count", "rows"), [(0, 0), (3, 3), (200, 4)])
+def test_no_more_is_found_than_there_are_rows(count: float, rows: int) -> None:
+    four = replace(answer([], [], []), count=np.array([count], np.float32))
+    found = four.detections
+    assert (len(found.boxes), len(found.scores), len(found.labels)) == (rows, rows, rows)
+
+
+@pytest.mark.parametrize("count", [np.nan, np.inf, -3])
+def test_a_count_that_is_none_is_refused(count: float) -> None:
+    """Of a file of somebody's: any operator may end it."""
+    with pytest.raises(EngineError, match=f"it found {count:g} boxes"):
+        _ = replace(answer([], [], []), count=np.array([count], np.float32)).detections
+
+
+def test_classes_that_are_none_are_told_from_those_that_are() -> None:
+    four = replace(answer([], [], []), classes=np.array([[np.nan, 3e9, -1, 2]], np.float32), count=np.array([4.0]))
+    assert four.detections.labels.tolist() == [-1, -1, -1, 2]
