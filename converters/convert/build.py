@@ -1,6 +1,6 @@
 """A graph becomes an artifact: files written, expected outputs simulated, this machine's runtimes compared."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy.typing as npt
 from converters.packaging.package import Contents, Description, ModelFiles, write_artifact, write_model_files
 from edge.artifact.manifest import Artifact
 from edge.artifact.model_file import ModelFile
+from edge.artifact.point_head import PointHeadFiles
 from edge.engines.engine import open_session
 from edge.engines.output_difference import (
     ANY_KERNELS,
@@ -26,6 +27,7 @@ from edge.execution.integer import IntegerSimulation
 from edge.files.leftovers import temporary_folder
 from edge.graph.graph import Graph
 from edge.predictor.artifact_session import give_batch
+from edge.predictor.point_selftest import head_inputs
 from edge.predictor.selftest import held_to_sense, model_input, told_difference, told_meanings
 from edge.predictor.selftest_archive import selftest_bytes
 from edge.vision.file_outputs import outputs_in_form
@@ -60,8 +62,27 @@ def build_artifact(
     written = write_model_files(graph, description, allow_float=allow_float)
     expected = expected_outputs(written, description, images)
     allowed = measured_bounds(written, description, images, expected)
+    if written.head is not None:
+        given = _head_inputs(written, written.head, description, expected)
+        source = source_of(written.head.files)
+        of_head = _answers(written.head, given[source.path], description)
+        allowed |= _bounds(written.head, lambda file: given[file.path], of_head)
+        expected |= of_head
     selftest = selftest_bytes(images, {name: outputs for name, outputs in expected.items() if name in allowed})
     return write_artifact(folder, written, description, selftest=selftest, allowed=allowed)
+
+
+def _head_inputs(
+    written: ModelFiles, head: ModelFiles, description: Description, expected: Mapping[str, list[npt.NDArray[Any]]]
+) -> dict[str, npt.NDArray[Any]]:
+    """What each file of a point head is given by the network's file beside it, on the self-test's images."""
+    size_hw = (description.preprocess.height, description.preprocess.width)
+    rule = PointHeadFiles(steps=1, files=head.files).rule(size_hw)
+    given = {}
+    for file in head.files:
+        network = next(one for one in written.files if (one.format, one.role) == (file.format, file.role))
+        given[file.path] = head_inputs(expected[network.path], network.outputs, file.inputs[0], rule)
+    return given
 
 
 def source_of(files: Sequence[ModelFile]) -> ModelFile:
@@ -75,6 +96,11 @@ def expected_outputs(
     """What each file must answer: the integer simulation of the source, in the file's own layout and integers."""
     source = source_of(written.files)
     raw = model_input(images, source, description.preprocess)
+    return _answers(written, raw, description)
+
+
+def _answers(written: ModelFiles, raw: npt.NDArray[Any], description: Description) -> dict[str, list[npt.NDArray[Any]]]:
+    source = source_of(written.files)
     reference = (IntegerSimulation if written.precision != "float32" else FloatRun)(written.graph)
     outputs = reference.run([raw])
     for name, array in zip(written.graph.outputs, outputs, strict=True):
@@ -103,6 +129,14 @@ def measured_bounds(
     largest difference that any measured one showed, at least 1 quantum (FLOAT_END of the largest value, where an INT8
     file ends in float). Float files: FLOAT_TOLERANCE. No bound is so large that it would prove nothing.
     """
+    return _bounds(written, lambda file: model_input(images, file, description.preprocess), expected)
+
+
+def _bounds(
+    written: Contents,
+    raw_of: Callable[[ModelFile], npt.NDArray[Any]],
+    expected: Mapping[str, list[npt.NDArray[Any]]],
+) -> dict[str, dict[str, float]]:
     bounds: dict[str, dict[str, float]] = {}
     for file in written.files:
         if file.role != "run":
@@ -110,9 +144,10 @@ def measured_bounds(
         if written.precision == "float32":
             magnitude = max(largest_magnitude(output) for output in expected[file.path])
             share = is_share(file.outputs[file.answer].meaning, told_meanings(file))
-            bounds[file.path] = {ANY_KERNELS: CLASS_MAP_TOLERANCE if share else FLOAT_TOLERANCE * max(magnitude, 1e-6)}
+            bound = CLASS_MAP_TOLERANCE if share else FLOAT_TOLERANCE * max(magnitude, 1e-6)
+            bounds[file.path] = held_to_sense({ANY_KERNELS: bound}, file, expected[file.path])
             continue
-        measured = _measured(file, written.contents[file.path], description, images, expected[file.path])
+        measured = _measured(file, written.contents[file.path], raw_of(file), expected[file.path])
         any_kernels = max([_least_bound(file, expected[file.path][0]), *measured.values()])
         bounds[file.path] = held_to_sense({**measured, ANY_KERNELS: any_kernels}, file, expected[file.path])
     return bounds
@@ -128,12 +163,10 @@ def _least_bound(file: ModelFile, expected: npt.NDArray[Any]) -> float:
 def _measured(
     file: ModelFile,
     data: bytes,
-    description: Description,
-    images: npt.NDArray[np.uint8],
+    raw: npt.NDArray[Any],
     expected: list[npt.NDArray[Any]],
 ) -> dict[str, float]:
     measured: dict[str, float] = {}
-    raw = model_input(images, file, description.preprocess)
     with temporary_folder() as folder:
         path = Path(folder) / file.path
         path.write_bytes(data)
@@ -145,7 +178,7 @@ def _measured(
                 continue  # a runtime that is not installed measures nothing; ANY_KERNELS covers it
             give_batch(session, file)
             largest = 0.0
-            for index in range(len(images)):
+            for index in range(len(raw)):
                 outputs = session.run([raw[index : index + 1]])
                 one = [array[index : index + 1] for array in expected]
                 largest = max(largest, told_difference(one, outputs, file))

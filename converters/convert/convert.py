@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from converters.convert.build import build_artifact
 from converters.convert.calibration import Calibration
-from converters.convert.export import export_checkpoint
+from converters.convert.export import export_checkpoint, export_point_head
 from converters.convert.foreign import Foreign, read_foreign
 from converters.convert.heads import RAW, TASK_HEADS, append_head
 from converters.convert.opened_checkpoint import open_checkpoint
@@ -109,6 +109,7 @@ def _load_checkpoint(source: Path, folder: Path, options: ConvertOptions) -> tup
         ),
         said=Said(values="logits", scores=scores),  # what the losses are of
         detection=detection,
+        point_head=export_point_head(checkpoint),
     )
 
 

@@ -6,12 +6,15 @@ from pathlib import Path
 from converters.convert.build import build_artifact
 from converters.convert.calibration import Calibration, calibration_batches
 from converters.convert.convert import load_source, selftest_images, with_quantization
+from converters.convert.opened_checkpoint import open_checkpoint
 from converters.convert.options import PLAIN, ConvertOptions
+from converters.convert.quantized_head import quantized_head
 from converters.packaging.package import precision_of
 from edge.artifact.manifest import Artifact, QuantizationInfo
 from edge.artifact.scheme import INT8_SCHEME, Scheme, input_range
 from edge.errors import UsageError
 from edge.quantization.ptq.calibrate import calibrate
+from edge.training.checkpoint import restore_module
 from edge.vision.pixels import normalize_table
 
 
@@ -58,6 +61,10 @@ def quantize_source(
         notes=description.quantization.notes,
     )
     description = replace(with_quantization(description, facts), io=options.io)
+    if description.point_head is not None:
+        module = restore_module(open_checkpoint(source, options))
+        head = quantized_head(module, quantized, calibration_batches(split, preprocess), calibration.ranges, scheme)
+        description = replace(description, point_head=replace(description.point_head, graph=head))
     return build_artifact(
         quantized, description, folder, images=selftest_images(preprocess), allow_float=options.allow_float
     )

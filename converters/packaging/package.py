@@ -3,7 +3,7 @@
 import hashlib
 import io
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from converters.packaging.four_outputs import POSTPROCESS, before_post_process, 
 from converters.packaging.integer_only import require_integer_only
 from converters.packaging.metadata import with_metadata
 from converters.packaging.output_meaning import NOTHING_SAID, WAY_OUT, Said, output_meaning
+from converters.packaging.point_head import PointHeadGraph
 from converters.packaging.stored_weights import Form, onnx_with_stored_weights, tflite_with_stored_weights
 from converters.passes.layout.nhwc import to_nhwc
 from converters.passes.legalize import legalize
@@ -41,6 +42,7 @@ from edge.artifact.manifest import (
 )
 from edge.artifact.model_file import Labels, ModelFile, TensorInfo
 from edge.artifact.output_form import OUTPUT_FORMS, class_map_problem, form_problem, score_count, shape_problem
+from edge.artifact.point_head import FEATURES, GIVEN, PointHeadFiles
 from edge.errors import ArtifactError, UsageError
 from edge.files.atomic import check_folder_writable, put, replacing_folder
 from edge.files.bounded_file import is_file
@@ -65,6 +67,7 @@ class Description:
     Attributes:
         head: what a segmenter or a detector ends in; None for other tasks.
         detection: how a detector's outputs become boxes; None for other tasks.
+        point_head: of a segmenter whose uncertain points a second file predicts again.
         box_outputs: what each output of a foreign detector means, in their order; None: box codes, then scores.
         quantization: how its integers came to be, for the manifest.
         io: `uint8` gives the INT8 TFLite file pixels as its input and uint8 outputs, see `uint8_boundaries`.
@@ -86,6 +89,7 @@ class Description:
     said: Said = NOTHING_SAID
     detection: Detection | None = None
     box_outputs: tuple[BoxOutput, ...] | None = None
+    point_head: PointHeadGraph | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,9 +110,15 @@ class Contents:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFiles(Contents):
-    """Model files that were written here. `graph`: what the source file holds, read back from it (NCHW)."""
+    """Model files that were written here.
+
+    Attributes:
+        graph: what the source file holds, read back from it (NCHW).
+        head: the files of the point head, and `graph` theirs; None where there is none.
+    """
 
     graph: Graph
+    head: "ModelFiles | None" = None
 
 
 def precision_of(graph: Graph) -> Precision:
@@ -169,7 +179,48 @@ def write_model_files(graph: Graph, description: Description, *, allow_float: fr
         for name, data in contents.items()
     )
     cost = written_cost(nhwc, in_tflite)
+    written = ModelFiles(precision=precision, contents=contents, files=files, graph=read, cost=cost)
+    if description.point_head is None:
+        return written
+    return replace(written, head=_head_files(description, allow_float))
+
+
+def _head_files(description: Description, allow_float: frozenset[str]) -> ModelFiles:
+    """The files of a point head, written as those of the network are."""
+    assert description.point_head is not None  # asked by the caller
+    if description.io is not None or description.keep_nchw_io or description.weights is not None:
+        raise UsageError("--io, --keep-nchw-io and --weights are for models of one file; a point head is a second one")
+    graph = description.point_head.graph
+    precision = precision_of(graph)
+    source = onnx_bytes(legalize(tie_parameters(graph)))
+    read = read_onnx(source)
+    nhwc = to_nhwc(read)
+    if precision != "float32":
+        require_integer_only(nhwc, allowed=allow_float)
+    contents = {"point_head.tflite": tflite_bytes(nhwc, description=f"edge-deploy point head {precision}")}
+    contents["point_head.onnx"] = onnxruntime_form(read) if precision == "int8" else source
+    if precision == "int8":
+        contents["point_head_source.onnx"] = source
+    files = tuple(_head_file(name, data) for name, data in contents.items())
+    cost = written_cost(nhwc, read_tflite(contents["point_head.tflite"]))
     return ModelFiles(precision=precision, contents=contents, files=files, graph=read, cost=cost)
+
+
+def _head_file(name: str, data: bytes) -> ModelFile:
+    onnx = name.endswith(".onnx")
+    graph = read_onnx(data) if onnx else read_tflite(data)
+    layout: Layout = "nchw" if onnx else "nhwc"
+    entry = _tensor_info(graph.tensors[graph.outputs[0]], layout, "logits", None)
+    return ModelFile(
+        path=name,
+        format="onnx" if onnx else "tflite",
+        role="source" if name.endswith("_source.onnx") else "run",
+        sha256=hashlib.sha256(data).hexdigest(),
+        size_bytes=len(data),
+        format_version=_opset(data) if onnx else 3,
+        inputs=(_tensor_info(graph.tensors[graph.inputs[0]], layout, GIVEN, None),),
+        outputs=(entry.model_copy(update={"scores": "exclusive"}),),
+    )
 
 
 def written_cost(network: Graph, file: Graph) -> Cost:
@@ -189,8 +240,8 @@ def described(tflite: bytes, description: Description, outputs: Told) -> bytes:
         outputs: what they mean; see `checked_outputs`.
     """
     entry = model_file("model.tflite", tflite, read_tflite(tflite), description, outputs)
-    if not description.labels.names or description.keep_nchw_io:
-        return tflite
+    if not description.labels.names or description.keep_nchw_io or description.point_head is not None:
+        return tflite  # no task library reads two outputs of a segmenter
     return with_metadata(
         tflite,
         task=description.task,
@@ -241,7 +292,8 @@ def _checked_boxes(graph: Graph, description: Description, outputs: tuple[BoxOut
 
 def _one_output(graph: Graph, description: Description) -> Told:
     task, names = description.task, len(description.labels.names)
-    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+    wanted = 1 if description.point_head is None else 2
+    if len(graph.inputs) != 1 or len(graph.outputs) != wanted:
         raise UsageError(
             f"{len(graph.inputs)} inputs and {len(graph.outputs)} outputs ({', '.join(graph.outputs)}); a model of the "
             f"task '{task}' has one each; {WAY_OUT}"
@@ -259,7 +311,9 @@ def _one_output(graph: Graph, description: Description) -> Told:
             f"{names} class names for a model with {count} scores; "
             "names come from the card, or from the labelled split that a checkpoint was trained or evaluated on"
         )
-    return (shown.model_copy(update={"meaning": meaning, "scores": scores}),)
+    told = shown.model_copy(update={"meaning": meaning, "scores": scores})
+    features = (_tensor_info(graph.tensors[name], "nchw", FEATURES, None) for name in graph.outputs[1:])
+    return (told, *features)
 
 
 CHECKS: Mapping[str, Callable[[Graph, Description], Told]] = {
@@ -369,6 +423,11 @@ def write_artifact(
     """
     refuse_other_folder(folder)
     samples = int(np.load(io.BytesIO(selftest), allow_pickle=False)["images"].shape[0])
+    head = written.head if isinstance(written, ModelFiles) else None
+    contents = {**written.contents, **({} if head is None else head.contents)}
+    point_head = None
+    if head is not None and description.point_head is not None:
+        point_head = PointHeadFiles(steps=description.point_head.steps, files=head.files)
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
         name=description.name,
@@ -379,6 +438,7 @@ def write_artifact(
         preprocess=description.preprocess,
         labels=description.labels,
         detection=description.detection,
+        point_head=point_head,
         quantization=description.quantization,
         cost=written.cost,
         provenance=description.provenance,
@@ -389,7 +449,7 @@ def write_artifact(
         ),
     )
     with replacing_folder(folder) as temporary:
-        for name, data in written.contents.items():
+        for name, data in contents.items():
             put(temporary / name, data)
         put(temporary / SELFTEST_NAME, selftest)
         put(temporary / MANIFEST_NAME, manifest_json(manifest).encode())

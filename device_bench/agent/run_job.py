@@ -17,6 +17,7 @@ from device_bench.agent.readers import READERS, Readers
 from device_bench.agent.versions import package_versions
 from edge.engines.engine import Opener, installed_engines, open_session
 from edge.errors import EngineError, UsageError
+from edge.vision.point_rend import STAGES as POINT_STAGES
 
 JOB_VERSION = 1
 LONGEST_TEXT = 1500
@@ -96,7 +97,7 @@ def run_job(
         tell(model_path(spec, folder).name)
         try:
             entry = load(spec, plan, folder, opener, clock, first=place == 0)
-            subject, end = _with_stages(entry, spec, plan, folder, clock)
+            subject, end = _with_stages(entry, spec, plan, folder, clock, opener)
         except Exception as error:  # whatever a native runtime raises
             failures.append(_failure(place, spec, folder, error, alone=len(specs) == 1))
             continue
@@ -206,7 +207,7 @@ def _bind(processors: list[int] | None) -> None:
 
 
 def _with_stages(
-    entry: Loaded, spec: Mapping[str, Any], plan: Mapping[str, Any], folder: Path, clock: Clock
+    entry: Loaded, spec: Mapping[str, Any], plan: Mapping[str, Any], folder: Path, clock: Clock, opener: Opener
 ) -> tuple[Subject, dict[str, Any] | None]:
     """The subject with its end-to-end stages where they are asked for, and the fields that describe them."""
     if not plan["end_to_end"]:
@@ -220,7 +221,10 @@ def _with_stages(
     except ImportError as error:
         told = f"no cv2 on the device ({error})"
         return entry.subject, {"frame_hw": None, "encoded_bytes": len(jpeg), "missing": told}
-    prepared = stages(asked, jpeg, entry.session, clock)
+    head = None
+    if (pointed := asked.get("point_head")) is not None:
+        head = opener(spec["engine"], folder / pointed["file"], threads=plan["threads"], kernels=spec["kernels"])
+    prepared = stages(asked, jpeg, entry.session, clock, head)
     described = {"frame_hw": list(prepared.frame_hw), "encoded_bytes": len(jpeg), "missing": None}
     return replace(entry.subject, stages=prepared.run), described
 
@@ -230,8 +234,10 @@ def _figures(samples: Samples, end: dict[str, Any] | None) -> dict[str, Any]:
     if samples.to_device_ns:
         transfers = {"to_device_ns": samples.to_device_ns, "to_host_ns": samples.to_host_ns}
     if end is not None:
-        columns = zip(*samples.stages_ns, strict=True) if samples.stages_ns else ()
-        end = {**end, "stages": {name: list(column) for name, column in zip(STAGES, columns, strict=False)}}
+        columns = [list(column) for column in zip(*samples.stages_ns, strict=True)]
+        end = {**end, "stages": dict(zip(STAGES, columns, strict=False))}
+        if len(columns) > len(STAGES):
+            end["points"] = dict(zip(POINT_STAGES, columns[len(STAGES) :], strict=True))
     return {
         "warmup": {
             "runs": samples.warmup_runs,

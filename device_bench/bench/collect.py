@@ -46,6 +46,7 @@ from edge.errors import EdgeError, EngineError, UsageError, one_line, printable
 from edge.predictor.selftest import shares_of
 from edge.predictor.selftest_archive import read_selftest
 from edge.strict import Strict, first_problem
+from edge.vision.point_rend import STAGES as POINT_STAGES
 
 WITHOUT_SAMPLES = ("adb",)  # kinds of targets whose tool prints averages only
 INTEGER_PRECISIONS: Mapping[str, Precision] = {"int8": "int8", "uint8": "uint8", "int16": "int16x8"}
@@ -80,6 +81,7 @@ class EndToEndSeen(Strict):
     encoded_bytes: Count
     missing: str | None
     stages: dict[str, Samples]
+    points: dict[str, Samples] | None = None
 
 
 class SubjectReply(Strict):
@@ -258,6 +260,7 @@ def _end_to_end(seen: EndToEndSeen | None, emulated: bool) -> EndToEnd | None:
         stages=stages,
         total_ns=None,
         missing=seen.missing,
+        points=seen.points,
     )
     return plain.model_copy(update={"total_ns": total_of(plain, emulated)})
 
@@ -276,8 +279,16 @@ def _check(subject: Subject, seen: SubjectReply, plan: Plan, where: str) -> None
         lengths = {len(column) for column in end.stages.values()}
         if set(end.stages) != set(STAGES) or len(lengths) != 1 or 0 in lengths or end.frame_hw is None:
             raise EngineError(f"{where}: the end-to-end stages are not {', '.join(STAGES)}, equally long")
+        _check_points(subject, end, lengths, where)
     if subject.artifact is not None and plan.selftest and subject.engine not in COMPUTE_NOTHING:
         _check_selftest(subject, seen, where)
+
+
+def _check_points(subject: Subject, end: EndToEndSeen, lengths: set[int], where: str) -> None:
+    headed = subject.artifact is not None and subject.artifact.manifest.point_head is not None
+    found = {} if end.points is None else end.points
+    if set(found) != set(POINT_STAGES if headed else ()) or {len(one) for one in found.values()} - lengths:
+        raise EngineError(f"{where}: the point head's stages are not {', '.join(POINT_STAGES)}, one per run")
 
 
 def _check_counts(seen: SubjectReply, plan: Plan, where: str) -> None:

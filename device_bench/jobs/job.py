@@ -22,6 +22,7 @@ from edge.artifact.manifest import Artifact
 from edge.artifact.model_file import ModelFile, TensorInfo
 from edge.engines.table import COMPUTE_NOTHING
 from edge.errors import FileError, printable
+from edge.predictor.point_session import head_file
 from edge.predictor.selftest import expected_outputs, model_input, selftest_images
 from edge.predictor.selftest_archive import read_selftest
 from edge.tasks.table import TASKS
@@ -177,7 +178,16 @@ def _end_to_end(subject: Subject, jpeg: bytes | None, files: dict[str, Path | by
         return {"missing": f"a {artifact.manifest.task} model has no stages yet"}
     detection = artifact.manifest.detection
     picture = _own_picture(artifact) if jpeg is None else jpeg
+    head, section = head_file(artifact, file), artifact.manifest.point_head
+    pointed: dict[str, Any] = {}
+    if head is not None and section is not None:
+        name = f"{head.sha256}.{head.format}"
+        files[name] = artifact.read(head.path)
+        rule = section.rule((artifact.manifest.preprocess.height, artifact.manifest.preprocess.width))
+        told = {"given": _tensor(head.inputs[0]), "answer": _tensor(head.outputs[0])}
+        pointed = {"point_head": {"file": name, "rule": {**vars(rule), "size_hw": list(rule.size_hw)}, **told}}
     return {
+        **pointed,
         "jpeg_sha256": _add(files, picture, "jpg"),
         "preprocess": artifact.manifest.preprocess.model_dump(mode="json"),
         "input": _tensor(file.inputs[0]),

@@ -140,6 +140,7 @@ class EndToEnd(Strict):
         frame_hw: size of the decoded picture, None when missing. encoded_bytes: of the JPEG.
         stages: STAGES -> nanoseconds of every run. total_ns: of their sums; None when emulated, or when missing.
         missing: why there are no stages (`no cv2 on the device`).
+        points: of a model with a point head, the parts of `postprocess` that are its: points, features, head.
     """
 
     frame_hw: tuple[Count, Count] | None
@@ -147,6 +148,7 @@ class EndToEnd(Strict):
     stages: dict[str, Samples]
     total_ns: Latency | None
     missing: str | None = None
+    points: dict[str, Samples] | None = None
 
 
 class Memory(Strict):

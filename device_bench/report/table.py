@@ -10,6 +10,7 @@ from device_bench.records.record import Record
 from device_bench.records.record_parts import STAGES
 from device_bench.report.columns import Column, terminal_table
 from edge.engines.table import COMPUTE_NOTHING
+from edge.vision.point_rend import STAGES as POINT_STAGES
 
 DIGITS = ((100, 1), (1, 2), (0.1, 3))  # from this many milliseconds on: digits behind the point
 SMALLEST_DIGITS = 5
@@ -108,6 +109,7 @@ def stage_table(records: Sequence[Record]) -> Table:
         Column(heading="end to end", cell=lambda record: record.measured.name, words=True),
         Column(heading="engine", cell=lambda record: record.engine.engine, words=True),
         *(Column(heading=name, cell=partial(_stage, name)) for name in STAGES),
+        *(Column(heading=f"({name})", cell=partial(_point_stage, name)) for name in POINT_STAGES if _pointed(records)),
         Column(heading="p50 ms", cell=lambda record: _total(record, "p50_ns")),
         Column(heading="p99", cell=lambda record: _total(record, "p99_ns")),
     )
@@ -120,6 +122,18 @@ def _stage(name: str, record: Record) -> str:
     if end is None or end.total_ns is None:
         return (end and end.missing) or "emulated" if name == STAGES[0] else ""
     return marked(milliseconds(summarize(end.stages[name]).p50_ns), record)
+
+
+def _pointed(records: Sequence[Record]) -> bool:
+    return any(record.end_to_end is not None and record.end_to_end.points for record in records)
+
+
+def _point_stage(name: str, record: Record) -> str:
+    """The median of a part of the last stage; empty for a model without a point head."""
+    end = record.end_to_end
+    if end is None or end.total_ns is None or not end.points:
+        return ""
+    return marked(milliseconds(summarize(end.points[name]).p50_ns), record)
 
 
 def _total(record: Record, percentile: str) -> str:

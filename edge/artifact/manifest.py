@@ -4,6 +4,7 @@
 ARTIFACT/
   model.tflite and/or model.onnx   what devices run
   source.onnx                      the QDQ (or float) ONNX they were written from
+  point_head.tflite, .onnx, point_head_source.onnx   the same of a segmenter's point head, where there is one
   manifest.json                    see Manifest; JSON Schema in docs/manifest.schema.json
   selftest.npz                     a few inputs and the expected outputs of each file
 ```
@@ -21,6 +22,7 @@ from pydantic import Field, ValidationError, model_validator
 from edge.artifact.detection import Detection
 from edge.artifact.model_file import Labels, ModelFile, Part, Scale, Sha256, Text
 from edge.artifact.output_form import OUTPUT_FORMS, form_problem, score_count
+from edge.artifact.point_head import PointHeadFiles, point_head_problem
 from edge.errors import ArtifactError
 from edge.files.bounded_file import check_file, exists, is_dir, is_file, read_bytes
 from edge.strict import first_problem
@@ -141,7 +143,7 @@ class Manifest(Part):
     """Everything about an artifact.
 
     `precision`: int16x8 is int16 activations with int8 weights; `head` says what a segmenter or a detector ends in;
-    `detection` says how a detector's outputs become boxes.
+    `detection` says how a detector's outputs become boxes; `point_head` lists the files of a segmenter's head.
     """
 
     schema_version: Literal[2]
@@ -153,6 +155,7 @@ class Manifest(Part):
     preprocess: Preprocess
     labels: Labels
     detection: Detection | None = None
+    point_head: PointHeadFiles | None = None
     quantization: QuantizationInfo
     cost: Cost
     accuracy: tuple[Accuracy, ...] = ()
@@ -162,7 +165,7 @@ class Manifest(Part):
 
     @model_validator(mode="after")
     def _one_of_each(self) -> "Manifest":
-        names = [file.path for file in self.files]
+        names = [file.path for file in self.every_file]
         if len(set(names)) != len(names):
             raise ValueError("two files of the same name")
         if not any(file.role == "run" for file in self.files):
@@ -172,7 +175,14 @@ class Manifest(Part):
         for file in self.files:
             if problem := form_problem(self.task, self.labels, self.preprocess, file, self.detection):
                 raise ValueError(f"{file.path}: {problem}")
+        if problem := point_head_problem(self.point_head, self.task, self.files):
+            raise ValueError(problem)
         return self
+
+    @property
+    def every_file(self) -> tuple[ModelFile, ...]:
+        """The network's files, and those of its point head."""
+        return (*self.files, *(() if self.point_head is None else self.point_head.files))
 
 
 def has_independent_labels(manifest: Manifest) -> bool:
@@ -212,7 +222,7 @@ class Artifact:
 
     def model_file(self, name: str) -> ModelFile:
         """The manifest's entry for a file. Refuses (ArtifactError) a name that it does not list."""
-        for file in self.manifest.files:
+        for file in self.manifest.every_file:
             if file.path == name:
                 return file
         raise ArtifactError(self.folder, f"holds no '{name}'")
@@ -243,7 +253,7 @@ def open_artifact(folder: str | Path) -> Artifact:
         raise ArtifactError(path, "no such file; not an artifact folder")
     data = read_bytes(path, most_bytes=MAX_MANIFEST_BYTES, what="manifest", error=ArtifactError)
     manifest = parse_manifest(data, path)
-    for file in manifest.files:
+    for file in manifest.every_file:
         if not is_file(root / file.path):
             raise ArtifactError(root / file.path, "missing, but the manifest lists it")
         size = check_file(root / file.path, error=ArtifactError).st_size

@@ -19,6 +19,8 @@ Meaning = Literal[
     "scores",
     "count",
     "cells",
+    "features",
+    "points",
     "other",
 ]
 Scores = Literal["exclusive", "independent"]
@@ -44,8 +46,8 @@ class TensorInfo(Part):
     full resolution). A uint8 image without a scale takes the pixels as they are. `scores` says of logits and
     probabilities whether they exclude each other (softmax) or not (sigmoid); see `edge.artifact.output_form`. A
     detector's outputs mean `box_codes` or `boxes` and scores, `cells` of both in one, or `boxes`, `classes`, `scores`
-    and `count` of those that were selected; see `edge.artifact.detection`. An output that means `other` is described,
-    and nothing reads it.
+    and `count` of those that were selected; see `edge.artifact.detection`. `features` and `points` are what a
+    point head reads; see `edge.artifact.point_head`. An output that means `other` is described, and nothing reads it.
     """
 
     name: Name

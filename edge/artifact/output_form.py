@@ -54,8 +54,9 @@ def _problem_of_scores(
 ) -> str | None:
     if detection is not None:
         return f"the section 'detection' is a detector's, and the task is '{task}'"
-    if len(file.inputs) != 1 or len(file.told) != 1:
-        return f"{len(file.inputs)} inputs and {len(file.told)} outputs; a predictor takes one each"
+    told = [place for place in file.told if file.outputs[place].meaning != "features"]  # a point head's business
+    if len(file.inputs) != 1 or len(told) != 1:
+        return f"{len(file.inputs)} inputs and {len(told)} outputs; a predictor takes one each"
     given, output = file.inputs[0], file.outputs[file.answer]
     return _input_problem(given, preprocess) or _output_problem(task, output, len(labels.names))
 

@@ -29,6 +29,7 @@ from edge.recipe.recipe_file import expand
 from edge.tasks.accuracy import Pixels, Predict, accuracy
 from edge.terminal import Bars, say, say_json, show, tell
 from edge.vision.map_positions import size_text
+from edge.vision.point_rend import MAX_STEPS
 
 if TYPE_CHECKING:
     from edge.training.checkpoint import Checkpoint
@@ -65,6 +66,11 @@ class _Opened:
 @click.option("--engine", help="What runs an artifact; the preferred installed one if omitted.")
 @click.option("--threads", type=THREADS, default=1, show_default=True, help="Processor threads.")
 @click.option(
+    "--point-steps",
+    type=click.IntRange(0, MAX_STEPS),
+    help="Of a segmenter with a point head, predict points again so often; its own number if omitted.",
+)
+@click.option(
     "--coco-results",
     metavar="FOLDER",
     type=click.Path(path_type=Path),
@@ -86,6 +92,7 @@ def command(
     calibration_samples: int | None,
     engine: str | None,
     threads: int,
+    point_steps: int | None,
     coco_results: Path | None,
     as_json: bool,
 ) -> None:
@@ -104,9 +111,9 @@ def command(
             raise UsageError(
                 f"{', '.join(refused)}: {subject} is an artifact, whose size is fixed; name its checkpoint"
             )
-        opened = _artifact(subject, engine, threads)
+        opened = _artifact(subject, engine, threads, point_steps)
     else:
-        opened = _checkpoint(subject, engine, threads, input_size_hw, calibration, calibration_samples)
+        opened = _checkpoint(subject, engine, threads, input_size_hw, calibration, calibration_samples, point_steps)
     if split is None and images is None:
         validation = None if opened.data is None else validation_split(_skipping(opened.data, skip_damaged))
         if validation is None:
@@ -184,9 +191,9 @@ def _skipping(data: Data, skip_damaged: bool) -> Data:
     return data.model_copy(update={"skip_damaged": data.skip_damaged or skip_damaged})
 
 
-def _artifact(folder: Path, engine: str | None, threads: int) -> _Opened:
+def _artifact(folder: Path, engine: str | None, threads: int, point_steps: int | None) -> _Opened:
     artifact = open_artifact(folder)
-    predictor = Predictor.load(artifact, engine=engine, threads=threads)
+    predictor = Predictor.load(artifact, engine=engine, threads=threads, point_steps=point_steps)
     info = predictor.info
     return _Opened(
         predict=lambda frames: [predictor.values(frame, colour_order="rgb") for frame in frames],
@@ -204,6 +211,7 @@ def _checkpoint(
     input_size_hw: tuple[int, int] | None,
     calibration: str | None,
     calibration_samples: int | None,
+    point_steps: int | None,
 ) -> _Opened:
     if path.suffix.lower() in (".onnx", ".tflite") and is_file(path):
         raise FileError(
@@ -212,6 +220,7 @@ def _checkpoint(
     # Here and not above: an artifact is evaluated on a device that has no torch.
     import torch
 
+    from edge.models.point_head import point_head_of
     from edge.training.checkpoint import read_checkpoint, restore_module
     from edge.training.evaluate import module_predictions
     from edge.training.input_size import at_size, size_note
@@ -228,9 +237,11 @@ def _checkpoint(
         raise UsageError("--calibration is for a QAT checkpoint at another --input-size; at its own it has its ranges")
     if note := size_note(checkpoint):
         tell(f"note: {note}")
-    recipe = checkpoint.recipe
+    recipe, module = checkpoint.recipe, restore_module(checkpoint)
+    if point_steps is not None and not hasattr(module, "at_points") and point_head_of(module) is None:
+        raise UsageError(f"--point-steps: {path} has no point head; omit it")
     return _Opened(
-        predict=module_predictions(restore_module(checkpoint), recipe.preprocess, checkpoint.task),
+        predict=module_predictions(module, recipe.preprocess, checkpoint.task, point_steps=point_steps),
         runs_on=f"torch {torch.__version__}, {checkpoint.kind}{_size_words(checkpoint)}",
         task=checkpoint.task,
         classes=model_classes(checkpoint.labels),

@@ -9,6 +9,8 @@ At 513x513 and 21 classes the paper's V2 has 2.11 M parameters and 2.75 B multip
 2.741 B. With the pyramid 4,523,541 (4.52 M) and 5.364 B: the paper's 5.8 B is not that of these layers.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import torch
@@ -28,13 +30,20 @@ from edge.models.blocks import (
 )
 from edge.models.mobilenet_v1 import separable_blocks
 from edge.models.mobilenet_v2 import inverted_residuals
+from edge.models.point_head import PointHead, built_point_head
 
 Backbone = Literal["mobilenet_v1", "mobilenet_v2"]
+PointHeadOf = Callable[[int], PointHead | None]
+"""From the channels of the fine features to the head that reads them."""
 SizeHw = tuple[int, int]
 
 HEAD_CHANNELS = 256
 PYRAMID_RATES = {16: (6, 12, 18), 8: (12, 24, 36)}
 """Dilations of the pyramid's 3x3 convolutions by output stride (section 3.3: doubled at 8)."""
+
+
+FINE_BLOCK = 2
+"""Index of the last block at 1/4 of the input, of both backbones (V2: 24 channels, V1: 128, at width 1)."""
 
 
 class AtrousHead(nn.Module):
@@ -68,6 +77,8 @@ class AtrousHead(nn.Module):
 class DeepLab(nn.Module):
     """DeepLabv3 for one fixed input size; its output is the logits at 1 / `output_stride` of it.
 
+    With a point head it gives beside them the backbone's last map at 1/4, where the head's fine features come from.
+
     Attributes:
         backbone: the network whose layers `stem` and `blocks` are, by the same names; `classifier` is the whole head.
         output_stride: how many times smaller than the image the logits are.
@@ -86,6 +97,7 @@ class DeepLab(nn.Module):
         pyramid: bool,
         dropout: float,
         attention: Attention,
+        point_head: PointHeadOf,
     ) -> None:
         super().__init__()
         height, width_pixels = resolution_hw
@@ -102,10 +114,21 @@ class DeepLab(nn.Module):
         rates = PYRAMID_RATES[output_stride] if pyramid else ()
         self.classifier = AtrousHead(channels, classes, size_hw, rates, dropout)
         initialize_slim(self)
+        self.point_head = point_head(_out_channels(self.blocks[FINE_BLOCK]))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map float images (n, 3, h, w) to logits (n, classes, ceil(h / stride), ceil(w / stride))."""
-        return self.classifier(self.blocks(self.stem(x)))  # type: ignore[no-any-return]  # as above
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """Map float images (n, 3, h, w) to logits (n, classes, ceil(h / stride), ceil(w / stride)).
+
+        With a point head also to its fine features (n, channels, ceil(h / 4), ceil(w / 4)).
+        """
+        x = self.stem(x)
+        if self.point_head is None:
+            return self.classifier(self.blocks(x))  # type: ignore[no-any-return]  # as above
+        for index, block in enumerate(self.blocks):
+            x = block(x)
+            if index == FINE_BLOCK:
+                fine = x
+        return self.classifier(x), fine
 
 
 def deeplab_mobilenet_v2(
@@ -117,6 +140,9 @@ def deeplab_mobilenet_v2(
     pyramid: bool = False,
     dropout: float = 0.1,
     attention: Attention = "none",
+    point_head: int = 0,
+    points: int = 2048,
+    point_steps: int = 2,
 ) -> DeepLab:
     """Build DeepLabv3 on MobileNetV2's 320-channel map for one input size.
 
@@ -130,8 +156,12 @@ def deeplab_mobilenet_v2(
         pyramid: atrous spatial pyramid pooling; twice the parameters.
         dropout: before the logits, in [0, 0.95].
         attention: "none", "gct", "cbam" or "involution" in every block of the backbone, where MobileNets have it.
+        point_head: hidden channels of PointRend's head, 256 in its paper; 0: none.
+        points: how many it is trained on per image and step, and predicts at once: 4 to 65,536.
+        point_steps: how often a prediction enlarges its map and predicts points again, 0 to 4.
     """
-    return _deeplab("mobilenet_v2", classes, width, resolution_hw, output_stride, pyramid, dropout, attention)
+    head = partial(_point_head, point_head, points, point_steps, classes)
+    return _deeplab("mobilenet_v2", classes, width, resolution_hw, output_stride, pyramid, dropout, attention, head)
 
 
 def deeplab_mobilenet_v1(
@@ -143,9 +173,13 @@ def deeplab_mobilenet_v1(
     pyramid: bool = False,
     dropout: float = 0.1,
     attention: Attention = "none",
+    point_head: int = 0,
+    points: int = 2048,
+    point_steps: int = 2,
 ) -> DeepLab:
     """Build DeepLabv3 on MobileNetV1's 1024-channel map; the arguments are those of `deeplab_mobilenet_v2`."""
-    return _deeplab("mobilenet_v1", classes, width, resolution_hw, output_stride, pyramid, dropout, attention)
+    head = partial(_point_head, point_head, points, point_steps, classes)
+    return _deeplab("mobilenet_v1", classes, width, resolution_hw, output_stride, pyramid, dropout, attention, head)
 
 
 def _deeplab(
@@ -157,6 +191,7 @@ def _deeplab(
     pyramid: bool,
     dropout: float,
     attention: Attention,
+    point_head: PointHeadOf,
 ) -> DeepLab:
     require_attention(attention)
     require_count("classes", classes, 1, 10_000)
@@ -180,4 +215,13 @@ def _deeplab(
         pyramid=pyramid,
         dropout=dropout,
         attention=attention,
+        point_head=point_head,
     )
+
+
+def _point_head(hidden: int, points: int, steps: int, classes: int, features: int) -> PointHead | None:
+    return built_point_head(hidden, points, steps, features=features, classes=classes)
+
+
+def _out_channels(block: nn.Module) -> int:
+    return [module for module in block.modules() if isinstance(module, nn.Conv2d)][-1].out_channels

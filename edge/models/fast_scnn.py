@@ -21,9 +21,12 @@ from edge.models.blocks import (
     same_output_size,
 )
 from edge.models.computed_convolution import ComputedConvolution
+from edge.models.point_head import PointHead, built_point_head
 
 POOLING_BINS = (1, 2, 3, 6)
 SMALLEST_SIDE = 64
+FINE_CHANNELS = 48
+"""Of the map at 1/4 of the input, where a point head reads."""
 SizeHw = tuple[int, int]
 
 
@@ -71,13 +74,23 @@ class FeatureFusion(nn.Module):
 
 
 class FastScnn(nn.Module):
-    """Fast-SCNN for one fixed input size; its output is the logits at 1/8 of it."""
+    """Fast-SCNN for one fixed input size; its output is the logits at 1/8 of it.
+
+    With a point head it gives beside them the map at 1/4 (48 channels) that the head's fine features come from.
+    """
 
     task = "segment"
     output_stride = 8
 
     def __init__(
-        self, *, classes: int, resolution_hw: SizeHw, auxiliary: bool, dropout: float, attention: Attention
+        self,
+        *,
+        classes: int,
+        resolution_hw: SizeHw,
+        auxiliary: bool,
+        dropout: float,
+        attention: Attention,
+        point_head: PointHead | None,
     ) -> None:
         super().__init__()
         height, width = resolution_hw
@@ -105,22 +118,36 @@ class FastScnn(nn.Module):
         self.auxiliary_shallow = _auxiliary_head(64, classes, dropout) if auxiliary else None
         self.auxiliary_deep = _auxiliary_head(128, classes, dropout) if auxiliary else None
         _initialize(self)
+        self.point_head = point_head
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map float images (n, 3, h, w) to logits (n, classes, ceil(h / 8), ceil(w / 8))."""
-        shallow = self.downsample(x)
-        return self._classify(shallow, self.pyramid(self.features(shallow)))
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """Map float images (n, 3, h, w) to logits (n, classes, ceil(h / 8), ceil(w / 8)).
 
-    def forward_with_auxiliary(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        With a point head also to its fine features (n, 48, ceil(h / 4), ceil(w / 4)).
+        """
+        if self.point_head is None:
+            shallow = self.downsample(x)
+            return self._classify(shallow, self.pyramid(self.features(shallow)))
+        fine, shallow = self._fine_and_shallow(x)
+        return self._classify(shallow, self.pyramid(self.features(shallow))), fine
+
+    def forward_with_auxiliary(self, x: Tensor) -> tuple[Tensor, ...]:
         """Map float images (n, 3, h, w) to three logits: main and shallow at 1/8 size, deep at 1/32 size.
 
-        For training; the paper weighs the two auxiliary losses 0.4 each. Needs `auxiliary=True`.
+        For training; the paper weighs the two auxiliary losses 0.4 each. Needs `auxiliary=True`. With a point head its
+        fine features stand behind the main logits.
         """
         if self.auxiliary_shallow is None or self.auxiliary_deep is None:
             raise UsageError("fast_scnn was built without auxiliary heads; build it with auxiliary = true")
-        shallow = self.downsample(x)
+        fine, shallow = self._fine_and_shallow(x)
         deep = self.pyramid(self.features(shallow))
-        return self._classify(shallow, deep), self.auxiliary_shallow(shallow), self.auxiliary_deep(deep)
+        main = (self._classify(shallow, deep),) if self.point_head is None else (self._classify(shallow, deep), fine)
+        return (*main, self.auxiliary_shallow(shallow), self.auxiliary_deep(deep))
+
+    def _fine_and_shallow(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        first, second, third = self.downsample
+        fine = second(first(x))
+        return fine, third(fine)
 
     def _classify(self, shallow: Tensor, deep: Tensor) -> Tensor:
         fused = self.head(self.fusion(shallow, deep))
@@ -134,6 +161,9 @@ def fast_scnn(
     auxiliary: bool = False,
     dropout: float = 0.1,
     attention: Attention = "none",
+    point_head: int = 0,
+    points: int = 2048,
+    point_steps: int = 2,
 ) -> FastScnn:
     """Build Fast-SCNN for one input size.
 
@@ -146,6 +176,9 @@ def fast_scnn(
         dropout: before the classifier, in [0, 0.95]; the paper gives no rate.
         attention: in each of the nine bottlenecks "gct" before its last convolution, "cbam" after it, "involution" in
             the place of the depthwise one, or "none".
+        point_head: hidden channels of PointRend's head, 256 in its paper; 0: none.
+        points: how many it is trained on per image and step, and predicts at once: 4 to 65,536.
+        point_steps: how often a prediction enlarges its map and predicts points again, 0 to 4.
     """
     require_count("classes", classes, 1, 10_000)
     require_range("dropout", dropout, 0.0, 0.95)
@@ -161,6 +194,7 @@ def fast_scnn(
         auxiliary=auxiliary,
         dropout=dropout,
         attention=attention,
+        point_head=built_point_head(point_head, points, point_steps, features=FINE_CHANNELS, classes=classes),
     )
 
 

@@ -16,6 +16,7 @@ from edge.models.blocks import NORM_EPS, ConvNorm
 from edge.models.deeplab import DeepLab
 from edge.models.mobilenet_v1 import MobileNetV1
 from edge.models.mobilenet_v2 import STAGES, MobileNetV2
+from edge.models.point_head import point_head_paths
 from edge.models.ssdlite import SsdLite
 
 TORCH_NORM_EPS = 1e-5
@@ -71,10 +72,10 @@ CLASSIFIER_END: Mapping[str, LayerNames] = MappingProxyType(
 def own_names(model: nn.Module) -> dict[str, LayerNames]:
     """The names of our own state dict, for any network made of `ConvNorm`, convolution and linear layers.
 
-    The layers of attention modules are not among them: a plain network's weights fit one with attention.
+    The layers of attention modules and of a point head are not among them: a plain network's weights fit one with them.
     """
     names: dict[str, LayerNames] = {}
-    inside = tuple(f"{path}." for path in attention_paths(model))
+    inside = tuple(f"{path}." for path in (*attention_paths(model), *point_head_paths(model)))
     for path, module in model.named_modules():
         if path.startswith(inside):
             continue

@@ -17,6 +17,7 @@ from edge.errors import CheckpointError
 from edge.models.attention import attention_paths
 from edge.models.layouts import LAYOUTS, LayerNames, own_names
 from edge.models.pickled_weights import is_pickled, read_pickled
+from edge.models.point_head import point_head_paths
 
 Head = Literal["loaded", "background dropped", "initialized"]
 NORM_TENSORS = ("weight", "bias", "running_mean", "running_var")
@@ -52,7 +53,7 @@ def load_pretrained(model: nn.Module, path: str | Path, *, reinitialize_head: bo
     Where the file's batch norm is folded, ours becomes scale 1, shift = the file's bias, mean 0 and variance 1 - eps,
     which is exact in evaluation. These are not the statistics of any data: train on with batch norm frozen.
     A file whose classifier has 1001 outputs fits 1000 classes: row 0, the background, is dropped. Attention modules
-    that the file does not know stay as they start.
+    and a point head that the file does not know stay as they start.
 
     Args:
         model: a network of this package.
@@ -77,8 +78,8 @@ def load_pretrained(model: nn.Module, path: str | Path, *, reinitialize_head: bo
             heads[key] = loading.add_head(model, own, names[key], reinitialize_head)
         else:
             loading.add(model, own, names[key])
-    for place in attention_paths(model):
-        loading.add_attention(model, place)
+    for place in (*attention_paths(model), *point_head_paths(model)):
+        loading.add_extra(model, place)
     ignored = loading.leftover([name for key, name in names.items() if key not in layers])
     current = model.state_dict()
     model.load_state_dict({**current, **loading.values})
@@ -160,8 +161,8 @@ class _Loading:
             raise CheckpointError(self.path, f"layer '{theirs.layer}' has no bias{norms}; one of them must be there")
         self.values.update({f"{own.norm}.{name}": value for name, value in norm.items()})
 
-    def add_attention(self, model: nn.Module, path: str) -> None:
-        """Take an attention module's tensors by our own names, or leave it as it is if the file has none of them."""
+    def add_extra(self, model: nn.Module, path: str) -> None:
+        """Take tensors of attention or a point head by our own names, or leave it if the file has none of them."""
         state = {f"{path}.{name}": value for name, value in model.get_submodule(path).state_dict().items()}
         if self.tensors.keys().isdisjoint(state):
             return

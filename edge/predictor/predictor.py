@@ -1,6 +1,7 @@
 """Predictor: an artifact on camera frames, with a time for every stage."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +15,9 @@ from edge.engines.engine import EngineInfo, Session
 from edge.errors import EngineError, UnsupportedError, UsageError, unknown_name
 from edge.predictor.artifact_session import open_artifact_session, require_as_told
 from edge.predictor.choice import choose_engine, file_for
-from edge.predictor.selftest import run_selftest
+from edge.predictor.point_selftest import run_head_selftest
+from edge.predictor.point_session import open_point_session, points_by, run_of
+from edge.predictor.selftest import SelftestResult, run_selftest
 from edge.tasks.table import TASKS
 from edge.tasks.task import ModelFacts, Prediction, StageTimes, Task
 from edge.vision.detector import Detector
@@ -41,8 +44,13 @@ class Predictor:
         *,
         threshold: float | None = None,
         top: int | None = None,
+        head: Session | None = None,
+        point_steps: int | None = None,
     ) -> None:
-        """Join an opened artifact, the one of its files that runs, and the session that runs it; see `load`."""
+        """Join an opened artifact, the one of its files that runs, and the session that runs it; see `load`.
+
+        `head` runs its point head, where it has one.
+        """
         self._artifact = artifact
         self._session = session
         self._preprocess = artifact.manifest.preprocess
@@ -55,7 +63,9 @@ class Predictor:
             names=artifact.manifest.labels.names,
             preprocess=self._preprocess,
             detection=_detector(artifact, threshold, top),
+            points=points_by(artifact, file, None if head is None else run_of(head), point_steps),
         )
+        self._head = head
         self._encode = input_encoder(file.inputs[0].described, self._preprocess)
         # `resize` takes RGB and makes the model's order; for a BGR frame the swap is the opposite one.
         opposite: ColourOrder = "rgb" if self._preprocess.colour_order == "bgr" else "bgr"
@@ -73,6 +83,7 @@ class Predictor:
         selftest: bool = True,
         threshold: float | None = None,
         top: int | None = None,
+        point_steps: int | None = None,
     ) -> "Predictor":
         """Open an artifact, load it with an engine, and let the runtime prove that it gives the expected answers.
 
@@ -81,9 +92,10 @@ class Predictor:
             kernels: a kernel set of the engine; None is its default.
             selftest: False skips the proof.
             threshold: of a detector, the least probability of a box; None: the manifest's. top: boxes at most.
+            point_steps: of a segmenter with a point head, how often points are predicted again; None: the manifest's.
 
         Raises:
-            UsageError: a threshold or a number of boxes that cannot be, or of a model that is no detector.
+            UsageError: a threshold, number of boxes or of steps that cannot be, or of a model that has none.
             ArtifactError: not an artifact, or damaged.
             EngineError: no engine for it, or one whose answers differ by more than the manifest allows.
             UnsupportedError: a task that has no predictor.
@@ -94,13 +106,13 @@ class Predictor:
         chosen = engine or choose_engine(opened)
         file = file_for(opened, chosen)
         session = open_artifact_session(opened, file, chosen, threads=threads, kernels=kernels)
-        predictor = cls(opened, file, session, threshold=threshold, top=top)
-        if selftest:
-            result = run_selftest(opened, file.path, session)
+        head = open_point_session(opened, file, chosen, threads=threads, kernels=kernels)
+        predictor = cls(opened, file, session, threshold=threshold, top=top, head=head, point_steps=point_steps)
+        for result in _selftests(opened, file, session, head) if selftest else ():
             if not result.passed:
                 raise EngineError(
-                    f"{opened.folder}: self-test of {file.path}: differs by {result.largest:g}, {result.allowed:g} is "
-                    f"allowed for {result.kernels}; this runtime does not compute what was verified"
+                    f"{opened.folder}: self-test of {result.file}: differs by {result.largest:g}, {result.allowed:g} "
+                    f"is allowed for {result.kernels}; this runtime does not compute what was verified"
                 )
         return predictor
 
@@ -122,6 +134,8 @@ class Predictor:
     def close(self) -> None:
         """Free what the runtime holds; later calls are refused (EngineError). Twice is as good as once."""
         self._session.close()
+        if self._head is not None:
+            self._head.close()
 
     def __enter__(self) -> "Predictor":
         """Itself."""
@@ -169,6 +183,12 @@ class Predictor:
         """The outputs that are told."""
         outputs = self._session.run([raw])
         return tuple(outputs[place] for place in self._told)
+
+
+def _selftests(artifact: Artifact, file: ModelFile, session: Session, head: Session | None) -> Iterator[SelftestResult]:
+    yield run_selftest(artifact, file.path, session)
+    if head is not None:
+        yield run_head_selftest(artifact, file, head)
 
 
 def _detector(artifact: Artifact, threshold: float | None, top: int | None) -> Detector | None:

@@ -120,14 +120,24 @@ def run_selftest(artifact: Artifact, file_name: str, session: Session) -> Selfte
     """
     arrays = read_selftest(artifact)
     file = artifact.model_file(file_name)
-    images = selftest_images(artifact, arrays)
+    raw = model_input(selftest_images(artifact, arrays), file, artifact.manifest.preprocess)
+    return selftest_of(artifact, file, session, raw, arrays)
+
+
+def selftest_of(
+    artifact: Artifact,
+    file: ModelFile,
+    session: Session,
+    raw: npt.NDArray[Any],
+    arrays: Mapping[str, npt.NDArray[Any]],
+) -> SelftestResult:
+    """Run raw inputs of a file, one for each sample, and compare with its expected outputs among the arrays."""
     expected = expected_outputs(artifact, file, arrays)
-    raw = model_input(images, file, artifact.manifest.preprocess)
     largest = 0.0
-    for index in range(len(images)):
+    for index in range(len(raw)):
         outputs = session.run([raw[index : index + 1]])
         largest = max(largest, told_difference([array[index : index + 1] for array in expected], outputs, file))
-    bounds = artifact.manifest.selftest.allowed.get(file_name, {})
+    bounds = artifact.manifest.selftest.allowed.get(file.path, {})
     kernels = kernel_key(session.info)
     allowed = difference_allowed_here(bounds, session.info, expected, shares_of(file))
-    return SelftestResult(file=file_name, kernels=kernels, samples=len(images), largest=largest, allowed=allowed)
+    return SelftestResult(file=file.path, kernels=kernels, samples=len(raw), largest=largest, allowed=allowed)

@@ -72,7 +72,7 @@ def _forms(artifact: Artifact) -> dict[str, tuple[tuple[int, ...], str]]:
     count, preprocess = manifest.selftest.samples, manifest.preprocess
     forms: dict[str, tuple[tuple[int, ...], str]] = {}
     forms["images"] = ((count, preprocess.height, preprocess.width, 3), "uint8")
-    for file in manifest.files:
+    for file in manifest.every_file:
         for k in file.told:
             output = file.outputs[k]
             forms[f"output_{file.path}_{k}"] = ((count, *output.shape[1:]), output.dtype)

@@ -184,6 +184,7 @@ class Train(Phase):
             are the result as they are.
         crop_hw: size of the training images, None: the model's input. Evaluation is always at the model's input.
         frozen_blocks: the stem and so many blocks of a MobileNet's backbone stay as `init` brought them.
+        point_head_only: all that `init` brought stays as it is, and the point head alone is trained.
         reset_head: with `init`, start the classifier anew where its number of classes differs.
         head: how a classifier starts: as it was loaded or from random numbers (`given`), or from a linear probe on the
             network's own features, whatever was loaded (`probe`, see `edge.training.linear_probe`).
@@ -193,6 +194,7 @@ class Train(Phase):
 
     init: str | None = None
     frozen_blocks: Count = 0
+    point_head_only: bool = False
     reset_head: bool = False
     head: Literal["given", "probe"] = "given"
     crop_hw: tuple[PositiveCount, PositiveCount] | None = None
@@ -201,8 +203,9 @@ class Train(Phase):
 
     @model_validator(mode="after")
     def _freezes_something_learned(self) -> "Train":
-        if self.frozen_blocks > 0 and self.init is None:
-            raise ValueError("frozen_blocks without init: random layers would stay random")
+        for name in ("frozen_blocks", "point_head_only"):
+            if getattr(self, name) and self.init is None:
+                raise ValueError(f"{name} without init: random layers would stay random")
         return self
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from edge.tasks.task import Colour, Measure, ModelFacts, Outputs, Pixels, Prediction, Task, deferred
 from edge.vision.overlay import draw_class_map
+from edge.vision.point_rend import refined
 from edge.vision.postprocess import frame_class_map
 
 NOT_SEEN = 255
@@ -40,7 +41,10 @@ def _predict(outputs: Outputs, facts: ModelFacts, frame_hw: tuple[int, int]) -> 
 
 def _values(outputs: Outputs, facts: ModelFacts, frame_hw: tuple[int, int]) -> Pixels:
     """The class map of the frame, uint8 (height, width)."""
-    return frame_class_map(outputs[0], facts.output, frame_hw, facts.preprocess, outside=NOT_SEEN)
+    scores, told = outputs[0], facts.output
+    if facts.points is not None:
+        scores, told = refined(outputs, facts.outputs, facts.points)
+    return frame_class_map(scores, told, frame_hw, facts.preprocess, outside=NOT_SEEN)
 
 
 def _line(prediction: SegmentPrediction) -> str:

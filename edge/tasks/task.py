@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from edge.port import DescribedPort
 from edge.vision.detector import Detector
 from edge.vision.pixels import Geometry
+from edge.vision.point_rend import Points
 
 if TYPE_CHECKING:
     from edge.data.splits import Split
@@ -58,12 +59,14 @@ class ModelFacts:
     Attributes:
         outputs: those that mean something to the task, in the file's order; at least one.
         detection: of a detector, how they become boxes.
+        points: of a segmenter of logits and fine features, the head that refines them (`edge.vision.point_rend`).
     """
 
     outputs: tuple[DescribedPort, ...]
     names: tuple[str, ...]
     preprocess: Geometry
     detection: Detector | None = None
+    points: Points | None = None
 
     @property
     def output(self) -> DescribedPort:

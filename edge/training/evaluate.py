@@ -14,6 +14,7 @@ from edge.tasks.table import TASKS
 from edge.tasks.task import ModelFacts
 from edge.training.batches import Normalizer
 from edge.training.network import anchor_scores
+from edge.training.refined_points import point_network
 from edge.vision.box_coder import BoxCoder
 from edge.vision.detector import Detector
 from edge.vision.pixels import resize
@@ -48,9 +49,12 @@ def evaluate(
 
 
 def module_predictions(
-    model: nn.Module, preprocess: Preprocess, task: str
+    model: nn.Module, preprocess: Preprocess, task: str, *, point_steps: int | None = None
 ) -> Callable[[list[Pixels]], list[np.ndarray[Any, Any]]]:
-    """A network's values of frames (`Task.values`); scores of images are counted as they are."""
+    """A network's values of frames (`Task.values`); scores of images are counted as they are.
+
+    `point_steps`: of a network with a point head, instead of its own.
+    """
     normalize = Normalizer(preprocess)
     device = next(model.parameters()).device
 
@@ -61,7 +65,12 @@ def module_predictions(
         outputs = [output.float().cpu().numpy() for output in (made if isinstance(made, tuple) else (made,))]
         if outputs[0].ndim == 2:
             return list(outputs[0])
-        facts = _facts(model, task, outputs, preprocess)
+        found = point_network(model, outputs, (preprocess.height, preprocess.width), point_steps)
+        if found is not None:
+            outputs, told, points = found
+            facts = ModelFacts(outputs=told, names=(), preprocess=preprocess, points=points)
+        else:
+            facts = _facts(model, task, outputs, preprocess)
         return [
             TASKS[task].values(tuple(output[None] for output in one), facts, (frame.shape[0], frame.shape[1]))
             for *one, frame in zip(*outputs, frames, strict=True)

@@ -12,6 +12,7 @@ from edge.artifact.model_file import Scores
 from edge.data.model_classes import labels_of
 from edge.data.splits import Split
 from edge.errors import UsageError
+from edge.models.point_head import point_head_of
 from edge.models.pretrained import LoadedWeights, load_pretrained
 from edge.recipe.recipe import Recipe
 from edge.recipe.recipe_file import expand
@@ -20,10 +21,11 @@ from edge.training.batches import Batch, Batches, Normalizer
 from edge.training.box_prior import start_from_prior
 from edge.training.checkpoint import Checkpoint
 from edge.training.evaluate import evaluate
-from edge.training.frozen_layers import first_layers, freeze
+from edge.training.frozen_layers import all_but_point_head, first_layers, freeze
 from edge.training.loop import Job
 from edge.training.network import float_module, input_size_hw, load_tensors
 from edge.training.objectives import Objective, Trained, objective, outputs_of
+from edge.training.point_sampling import with_points
 from edge.training.probe_head import check_probe, probe_images, start_from_probe
 from edge.training.progress import Reporter
 from edge.training.versions import versions
@@ -50,7 +52,7 @@ def float_job(recipe: Recipe, train: Split, val: Split | None, reporter: Reporte
         loaded = load_pretrained(model, expand(phase.init, recipe.data.root), reinitialize_head=anew)
     for module in (model, result):
         module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
-    frozen = first_layers(model, phase.frozen_blocks)
+    frozen = all_but_point_head(model) if phase.point_head_only else first_layers(model, phase.frozen_blocks)
     freeze(frozen)
     batches = Batches(
         train,
@@ -158,10 +160,12 @@ class _FloatPhase:
         return self.losses.from_targets(outputs, batch.targets.to(device))
 
     def _outputs(self, images: Tensor) -> tuple[Tensor, ...]:
+        head = point_head_of(self.model)
         if self.recipe.train.auxiliary_weight == 0:
-            return outputs_of(self.model, images)
-        outputs: tuple[Tensor, ...] = self.model.forward_with_auxiliary(images)  # type: ignore[operator]  # check_fit asked for it
-        return outputs
+            outputs = outputs_of(self.model, images)
+        else:
+            outputs = self.model.forward_with_auxiliary(images)  # type: ignore[operator]  # check_fit asked for it
+        return outputs if head is None else with_points(outputs, head.at_points, head.points)
 
     def evaluated(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Any]:
         """The metrics of these tensors."""

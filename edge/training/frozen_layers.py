@@ -9,6 +9,7 @@ from itertools import islice
 from torch import nn
 
 from edge.errors import UsageError
+from edge.models.point_head import point_head_of
 
 
 def first_layers(model: nn.Module, blocks: int) -> list[nn.Module]:
@@ -25,6 +26,14 @@ def first_layers(model: nn.Module, blocks: int) -> list[nn.Module]:
     if blocks > len(found):
         raise UsageError(f"[train] frozen_blocks = {blocks}; {type(model).__name__} has {len(found)} blocks")
     return [model.get_submodule("stem"), *islice(found, blocks)]
+
+
+def all_but_point_head(model: nn.Module) -> list[nn.Module]:
+    """Every part of a network but its point head. Refuses (UsageError) a network without one."""
+    head = point_head_of(model)
+    if head is None:
+        raise UsageError(f"[train] point_head_only: {type(model).__name__} was built without one; omit it")
+    return [part for part in model.children() if part is not head]
 
 
 def freeze(layers: list[nn.Module]) -> None:

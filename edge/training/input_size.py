@@ -18,6 +18,7 @@ from edge.quantization.ptq.calibrate import bounded, collect
 from edge.quantization.ptq.estimators import Estimator, estimate
 from edge.quantization.qat.activation_quantizer import ActivationQuantizer
 from edge.quantization.qat.freeze import trained_graph
+from edge.quantization.qat.point_rend import QuantizedPointRend
 from edge.quantization.qat.prepare import QuantizedModel
 from edge.recipe.recipe import Model
 from edge.recipe.shipped_recipes import shipped_recipes
@@ -92,6 +93,12 @@ def sized(checkpoint: Checkpoint, size_hw: tuple[int, int]) -> Checkpoint:
 def _observed(checkpoint: Checkpoint, observation: Observation) -> Checkpoint:
     """The same with ranges from images."""
     module = restore_module(checkpoint)
+    if isinstance(module, QuantizedPointRend):
+        size = size_text((checkpoint.recipe.preprocess.height, checkpoint.recipe.preprocess.width))
+        raise UsageError(
+            f"--input-size {size}: a point head was trained on the integers of one size; take the float checkpoint "
+            "with `edge quantize`"
+        )
     assert isinstance(module, QuantizedModel)  # of a checkpoint of kind `qat`
     scheme, preprocess = checkpoint.recipe.scheme, checkpoint.recipe.preprocess
     quantizers = [part for part in module.quantizers.values() if isinstance(part, ActivationQuantizer)]

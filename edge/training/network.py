@@ -8,8 +8,10 @@ from torch import Tensor, nn
 from edge.artifact.model_file import Scores
 from edge.artifact.scheme import input_range
 from edge.errors import EdgeError
+from edge.models.point_head import point_head_of
 from edge.models.registry import build
 from edge.quantization.qat.phase import TRAIN_FROZEN
+from edge.quantization.qat.point_rend import QuantizedPointRend, prepare_point_rend
 from edge.quantization.qat.prepare import QatOptions, QuantizedModel, prepare_qat, set_phase
 from edge.recipe.recipe import Recipe
 from edge.vision.pixels import normalize_table
@@ -29,7 +31,7 @@ def float_module(recipe: Recipe, size_hw: tuple[int, int] | None = None) -> nn.M
     return build(recipe.model.name, **arguments)
 
 
-def prepared_module(recipe: Recipe, model: nn.Module) -> QuantizedModel:
+def prepared_module(recipe: Recipe, model: nn.Module) -> QuantizedModel | QuantizedPointRend:
     """A copy of a float network, prepared by the recipe's scheme and `[qat]`, fake-quantizing, nothing observed yet.
 
     The range of the input follows from the preprocessing, not from images.
@@ -37,6 +39,11 @@ def prepared_module(recipe: Recipe, model: nn.Module) -> QuantizedModel:
     ranges = recipe.qat.ranges if recipe.qat is not None else "moving_average"
     options = QatOptions(ranges=ranges, input_range=input_range(normalize_table(recipe.preprocess), recipe.scheme))
     example = torch.zeros(1, 3, recipe.preprocess.height, recipe.preprocess.width)
+    head = point_head_of(model)
+    if head is not None:
+        points = prepare_point_rend(model.eval(), head, example, recipe.scheme, options)
+        set_phase(points, TRAIN_FROZEN)
+        return points
     prepared = prepare_qat(model.eval(), example, recipe.scheme, options)
     set_phase(prepared, TRAIN_FROZEN)
     for name in OF_DETECTORS:

@@ -10,11 +10,13 @@ from torch import Tensor, nn
 from edge.artifact.model_file import Scores
 from edge.data.splits import Split
 from edge.errors import UsageError
+from edge.models.point_head import point_head_of
 from edge.recipe.recipe import Phase, Train
 from edge.training.box_matching import BoxBatch, box_targets
 from edge.training.detection_losses import detection_distillation_loss, detection_loss
 from edge.training.losses import LOSSES, auxiliary_loss
 from edge.training.network import anchor_scores, input_size_hw
+from edge.training.point_sampling import point_loss
 from edge.vision.anchors import AnchorGrid, anchor_boxes
 from edge.vision.box_coder import BoxCoder
 
@@ -22,7 +24,8 @@ Outputs = tuple[Tensor, ...]
 Targets = Tensor | BoxBatch
 OF_SCORES = ("class_weights", "positive_weights", "label_smoothing", "loss_stride")
 OF_BOXES = ("score_loss", "box_weight", "match_overlap")
-"""Keys of a phase that act on a classifier or segmenter, and those that act on a detector."""
+OF_POINTS = ("point_head_only",)
+"""Keys of a phase that act on a classifier or segmenter, on a detector, and on a point head."""
 
 
 class Objective(Protocol):
@@ -76,6 +79,27 @@ class ScoresObjective:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class PointsObjective:
+    """The loss of a segmenter's coarse logits and auxiliary heads, and that of its point head at points, both whole.
+
+    (PointRend, section 3.1.) Outputs are those of `edge.training.point_sampling.with_points`.
+    """
+
+    coarse: ScoresObjective
+
+    def from_targets(self, outputs: Outputs, targets: Targets) -> Tensor:
+        """The sum of both."""
+        assert isinstance(targets, Tensor)  # of a split with masks
+        *logits, at_points, points = outputs
+        loss = point_loss(at_points, points, targets, self.coarse.weights)
+        return loss + self.coarse.from_targets(tuple(logits), targets)
+
+    def from_teacher(self, outputs: Outputs, told: Outputs, temperature: float) -> Tensor:
+        """Of the coarse logits: a teacher's points are others."""
+        return self.coarse.from_teacher(outputs, told, temperature)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class BoxesObjective:
     """Box codes and logits of anchors.
 
@@ -125,11 +149,16 @@ def _of_scores(phase: Phase, trained: Trained) -> Objective:
     _refuse(phase, OF_BOXES, "is of detectors")
     weights = LOSSES[trained.scores].weights(phase, trained.train) if trained.on_targets else None
     moved = None if weights is None else weights.to(trained.device)
-    return ScoresObjective(phase=phase, scores=trained.scores, weights=moved)
+    scores = ScoresObjective(phase=phase, scores=trained.scores, weights=moved)
+    if point_head_of(trained.model) is not None:
+        return PointsObjective(coarse=scores)
+    _refuse(phase, OF_POINTS, "is of a network with a point head, and this one was built without ([model] point_head)")
+    return scores
 
 
 def _of_boxes(phase: Phase, trained: Trained) -> Objective:
     _refuse(phase, OF_SCORES, "is of images and pixels, and boxes are trained by score_loss")
+    _refuse(phase, OF_POINTS, "is of segmenters with a point head")
     grid = trained.model.anchors
     assert isinstance(grid, AnchorGrid)  # every detector has it
     anchors = torch.from_numpy(anchor_boxes(grid)).to(trained.device)
@@ -140,7 +169,7 @@ def _of_boxes(phase: Phase, trained: Trained) -> Objective:
 
 def _refuse(phase: Phase, names: tuple[str, ...], why: str) -> None:
     for name in names:
-        if getattr(phase, name) != type(phase).model_fields[name].default:
+        if name in type(phase).model_fields and getattr(phase, name) != type(phase).model_fields[name].default:
             raise UsageError(f"{name} {why}; omit it")
 
 

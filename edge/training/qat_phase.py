@@ -10,8 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from edge.data.splits import Split
-from edge.quantization.qat.phase import CALIBRATE, TRAIN
-from edge.quantization.qat.prepare import QuantizedModel, set_phase
+from edge.errors import UsageError
+from edge.models.point_head import point_head_of
+from edge.quantization.qat.phase import CALIBRATE, FLOAT, TRAIN
+from edge.quantization.qat.point_rend import QuantizedPointRend
+from edge.quantization.qat.prepare import set_phase
 from edge.quantization.qat.rounding import round_by_least_squares
 from edge.recipe.recipe import Qat, Recipe
 from edge.training.batch_norm import without_statistics
@@ -21,6 +24,7 @@ from edge.training.float_phase import give_statistics, training_device, validate
 from edge.training.loop import Job
 from edge.training.network import load_tensors, prepared_module
 from edge.training.objectives import Objective, Trained, objective, outputs_of
+from edge.training.point_sampling import with_points
 from edge.training.progress import Reporter
 from edge.training.versions import versions
 from edge.vision.pixels import resize
@@ -72,9 +76,16 @@ def qat_job(
     result = prepared_module(recipe, start)
     for module in (model, result):
         module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
+    if isinstance(model, QuantizedPointRend) and qat.rounding == "least_squares":
+        raise UsageError('[qat] rounding = "least_squares" is for networks of one file; with a point head omit it')
     if observe:
         observe_ranges(model, batches, normalize, qat.observe_batches, device)
-        if qat.rounding == "least_squares":
+        if isinstance(model, QuantizedPointRend):
+            head = point_head_of(teacher)
+            assert head is not None  # of the float network that was prepared
+            model.start_head(head)
+            observe_ranges(model, batches, normalize, qat.observe_batches, device, observed=model.point_head)
+        elif qat.rounding == "least_squares":
             images = plain_images(train, recipe.preprocess, qat.rounding_images, qat.seed)
             round_by_least_squares(model, normalize(images.to(device)), seed=qat.seed)
 
@@ -117,15 +128,32 @@ def begin_epoch(model: nn.Module, qat: Qat, epoch: int) -> None:
     set_phase(model, replace(TRAIN, observe=observe, live_norm=not freeze_bn, learn_ranges=not freeze_ranges))
 
 
+def trained_outputs(model: nn.Module, images: Tensor) -> tuple[Tensor, ...]:
+    """What a prepared network gives in training: its outputs, with a point head those of `with_points`."""
+    outputs = outputs_of(model, images)
+    return with_points(outputs, model.at_points, model.points) if isinstance(model, QuantizedPointRend) else outputs
+
+
 @torch.no_grad()
 def observe_ranges(
-    model: QuantizedModel, batches: Batches, normalize: Normalizer, count: int, device: torch.device
+    model: nn.Module,
+    batches: Batches,
+    normalize: Normalizer,
+    count: int,
+    device: torch.device,
+    *,
+    observed: nn.Module | None = None,
 ) -> None:
-    """Set the first ranges: float passes over batches of epoch 0, batch norm by its running statistics."""
-    set_phase(model, CALIBRATE)
+    """Set the first ranges: float passes over batches of epoch 0, batch norm by its running statistics.
+
+    Args:
+        observed: the part of the model whose ranges are set; None: all of it.
+    """
+    set_phase(model, FLOAT)
+    set_phase(observed or model, CALIBRATE)
     model.train()
     for batch in islice(batches.epoch(0), count):
-        model(normalize(batch.images.to(device)))
+        trained_outputs(model, normalize(batch.images.to(device)))
 
 
 def plain_images(split: Split, preprocess: Preprocess, count: int, seed: int) -> Tensor:
@@ -152,7 +180,7 @@ class _Loss:
     def __call__(self, batch: Batch) -> Tensor:
         """The loss of a batch."""
         images = self.normalize(batch.images.to(self.device))
-        outputs = outputs_of(self.model, images)
+        outputs = trained_outputs(self.model, images)
         loss = torch.zeros((), device=self.device)
         if batch.targets is not None:
             loss = self.qat.label_weight * self.losses.from_targets(outputs, batch.targets.to(self.device))

@@ -11,6 +11,7 @@ from edge.artifact.model_file import TensorInfo
 from edge.tasks.table import TASKS
 from edge.tasks.task import Likeness, Measure, Meter, ModelFacts
 from edge.verification.checks.images import Images
+from edge.vision.point_rend import Points
 
 Array = npt.NDArray[Any]
 
@@ -22,10 +23,14 @@ def measure_of(artifact: Artifact) -> Measure | None:
 
 
 class Participant:
-    """One way of running the model (simulation, a runtime, the float parent) with what it decided so far."""
+    """One way of running the model (simulation, a runtime, the float parent) with what it decided so far.
 
-    def __init__(self, subject: str, images: Images) -> None:
+    `points`: its point head, where it has one.
+    """
+
+    def __init__(self, subject: str, images: Images, points: Points | None = None) -> None:
         self.subject = subject
+        self._points = points
         self._images = images
         self._task = TASKS.get(images.artifact.manifest.task)
         detection = images.artifact.manifest.detection
@@ -48,7 +53,11 @@ class Participant:
         manifest = self._images.artifact.manifest
         told = tuple(info.described for info in infos)
         facts = ModelFacts(
-            outputs=told, names=manifest.labels.names, preprocess=manifest.preprocess, detection=self._detector
+            outputs=told,
+            names=manifest.labels.names,
+            preprocess=manifest.preprocess,
+            detection=self._detector,
+            points=self._points,
         )
         values = self._task.values(tuple(outputs), facts, self._images.frame_hw(index))
         self.decided[index] = self._task.decisions(values, facts)

@@ -41,8 +41,8 @@ def compare_on_images(
     name = "integer simulation" if subject.is_integer else "float reference"
     if isinstance(subject.reference, OwnAnswers):
         name = "the file itself"
-    reference = Participant(name, images)
-    float_parent = Participant("float parent", images) if parent is not None else None
+    reference = Participant(name, images, subject.points)
+    float_parent = Participant("float parent", images, parent.points) if parent is not None else None
     section = subject.artifact.manifest.detection
     detector = None if section is None else section.detector
     size = max(1, min(8, PIXELS_PER_BATCH // (preprocess.height * preprocess.width)))
@@ -55,6 +55,8 @@ def compare_on_images(
             reference.add(index, *_told(subject.source, expected))
             for runtime in runtimes:
                 _compare_one(runtime, subject.source, expected, raw[runtime.file.path][one], index, detector)
+                if subject.points is not None and subject.is_integer:
+                    _compare_refined(runtime, reference, index)
             if parent is not None and float_parent is not None:
                 float_parent.add(index, parent.predict(pixels[one]), parent.infos)
                 for participant in (reference, *(runtime.participant for runtime in runtimes)):
@@ -69,6 +71,13 @@ def compare_on_images(
 def _told(file: ModelFile, outputs: Sequence[Array]) -> tuple[list[Array], list[TensorInfo]]:
     """The outputs that mean something to the task, and what they mean."""
     return [outputs[place] for place in file.told], [file.outputs[place] for place in file.told]
+
+
+def _compare_refined(runtime: Runtime, reference: Participant, index: int) -> None:
+    """Count the class map of the frame, which a point head had a part in, among the integers that must be equal."""
+    expected, found = reference.decided.get(index), runtime.participant.decided.get(index)
+    assert expected is not None and found is not None  # both were added
+    runtime.integers += integer_difference(expected, found)
 
 
 def _compare_one(

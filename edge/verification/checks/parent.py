@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from edge.artifact.manifest import Artifact, file_sha256, open_artifact
 from edge.artifact.model_file import Meaning, ModelFile, TensorInfo
@@ -20,15 +21,18 @@ from edge.graph.analyses.output_meaning import Proof, proof_of
 from edge.graph.graph import Graph
 from edge.graph.importers.onnx.parsing.file import model_sha256, open_inputs
 from edge.graph.importers.onnx.reader import read_onnx
+from edge.models.point_head import point_head_of
 from edge.predictor.selftest import model_input
 from edge.quantization.qat.freeze import float_graph
 from edge.training.checkpoint import read_checkpoint, restore_module
 from edge.training.evaluate import ENDS
 from edge.training.input_size import at_size
+from edge.training.refined_points import MEANINGS, point_network
 from edge.verification.checks.onnx_reference import OnnxReference
 from edge.verification.checks.own_answers import OwnAnswers
 from edge.verification.checks.subject import open_subject
 from edge.vision.pixels import in_layout, normalize
+from edge.vision.point_rend import Points
 from edge.vision.preprocess import Preprocess
 
 Array = npt.NDArray[Any]
@@ -41,12 +45,14 @@ class Parent:
 
     Attributes:
         graph: makes its float graph, for the real weights.
+        points: its point head, where it has one.
     """
 
     name: str
     infos: tuple[TensorInfo, ...]
     predict: Callable[[Pixels], tuple[Array, ...]]
     graph: Callable[[], Graph]
+    points: Points | None = None
 
 
 def find_parent(artifact: Artifact, named: Path | None) -> Parent | None:
@@ -115,7 +121,7 @@ def _from_artifact(path: Path, preprocess: Preprocess, classes: int) -> Parent:
         return tuple(answers[place] for place in file.told)
 
     infos = tuple(file.outputs[place] for place in file.told)
-    return Parent(name=str(path), infos=infos, predict=predict, graph=graph)
+    return Parent(name=str(path), infos=infos, predict=predict, graph=graph, points=subject.points)
 
 
 def _from_onnx(path: Path, preprocess: Preprocess, artifact: Artifact) -> Parent:
@@ -150,7 +156,7 @@ def _from_checkpoint(path: Path, artifact: Artifact) -> Parent:
     if checkpoint.recipe.preprocess != preprocess:
         raise UsageError(f"{path}: preprocesses images otherwise than the artifact; accuracies cannot be compared")
     module = restore_module(checkpoint).eval()
-    told = _of_meanings(path, artifact)
+    told = _of_meanings(path, artifact, module)
 
     def predict(pixels: Pixels) -> tuple[Array, ...]:
         with torch.no_grad():
@@ -158,10 +164,12 @@ def _from_checkpoint(path: Path, artifact: Artifact) -> Parent:
         outputs = made if isinstance(made, tuple) else (made,)
         return tuple(outputs[place].numpy() for place in told)
 
-    blank = np.zeros((1, preprocess.height, preprocess.width, 3), np.uint8)
+    blank = predict(np.zeros((1, preprocess.height, preprocess.width, 3), np.uint8))
+    refining = point_network(module, blank, (preprocess.height, preprocess.width)) if len(blank) > 1 else None
     return Parent(
         name=str(path),
-        infos=_output_infos([output.shape for output in predict(blank)], artifact),
+        points=None if refining is None else refining[2],
+        infos=_output_infos([output.shape for output in blank], artifact),
         predict=predict,
         graph=lambda: float_graph(module, torch.zeros(1, 3, preprocess.height, preprocess.width)),
     )
@@ -192,12 +200,19 @@ def _named_or_alike(path: Path, graph: Graph, artifact: Artifact) -> tuple[int, 
     return tuple(places[0] for places in alike)
 
 
-def _of_meanings(path: Path, artifact: Artifact) -> tuple[int, ...]:
-    """Places of a network's outputs in the order in which the artifact tells them, by what they mean."""
+def _of_meanings(path: Path, artifact: Artifact, module: nn.Module) -> tuple[int, ...]:
+    """Places of a network's outputs in the order in which the artifact tells them, by what they mean.
+
+    A segmenter without a point head is compared by its logits alone.
+    """
     file = _written_from(artifact)
     if len(file.told) == 1:
         return (0,)
     ends = [meaning for meaning, _, _ in ENDS[artifact.manifest.task]]
+    if artifact.manifest.point_head is not None:
+        ends = list(MEANINGS)
+        if point_head_of(module) is None:
+            return (0,)
     own = [file.outputs[place].meaning for place in file.told]
     if sorted(own) != sorted(ends):
         raise UsageError(f"{path}: ends in {' and '.join(ends)}, the artifact in {' and '.join(own)}")
@@ -213,7 +228,7 @@ def _output_infos(
         UsageError: the parent has other outputs or classes than the artifact.
     """
     file = _written_from(artifact)
-    if artifact.manifest.detection is None:
+    if len(shapes) == 1 and artifact.manifest.detection is None:
         return (_output_info(shapes[0], artifact, proofs[0] if proofs else None),)
     own = [file.outputs[place] for place in file.told]
     if [info.shape for info in own] != list(shapes):

@@ -12,9 +12,11 @@ from edge.engines.table import DEVICE_ENGINES, ENGINES, PREFERRED
 from edge.errors import EngineError, UsageError
 from edge.evaluation.fidelity import Difference, RealDifference
 from edge.predictor.artifact_session import open_artifact_session
+from edge.predictor.point_session import open_point_session, points_by, run_of
 from edge.verification.checks.accuracy import Participant
 from edge.verification.checks.images import Images
 from edge.verification.checks.subject import Subject
+from edge.vision.point_rend import Points
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,12 +138,20 @@ def _kernel_sets(
     for kernels in asked:
         session = open_artifact_session(subject.artifact, file, engine, kernels=kernels, opener=place.open)
         if session.info.kernels not in found:
-            found[session.info.kernels] = _runtime(images, place, engine, file, session, kernels)
+            head = open_point_session(subject.artifact, file, engine, kernels=kernels, opener=place.open)
+            points = points_by(subject.artifact, file, None if head is None else run_of(head))
+            found[session.info.kernels] = _runtime(images, place, engine, file, session, kernels, points)
     return list(found.values())
 
 
 def _runtime(
-    images: Images, place: Place, engine: str, file: ModelFile, session: Session, kernels: str | None
+    images: Images,
+    place: Place,
+    engine: str,
+    file: ModelFile,
+    session: Session,
+    kernels: str | None,
+    points: Points | None,
 ) -> Runtime:
     words = [f"{file.path} in {engine}", *([kernels] if kernels else []), *([place.words] if place.words else [])]
     name = " ".join(words)
@@ -153,5 +163,5 @@ def _runtime(
         file=file,
         session=session,
         open=lambda path: place.open(engine, path, threads=1, kernels=alone),
-        participant=Participant(name, images),
+        participant=Participant(name, images, points),
     )

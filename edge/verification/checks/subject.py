@@ -19,8 +19,10 @@ from edge.graph.importers.onnx.reader import read_onnx
 from edge.graph.importers.tflite.reader import read_tflite
 from edge.graph.importers.told_shapes import with_told_shapes
 from edge.graph.passes.before_selection import before_selection
+from edge.predictor.point_session import head_file, points_by
 from edge.verification.checks.onnx_reference import OnnxReference
 from edge.verification.checks.own_answers import OwnAnswers
+from edge.vision.point_rend import Points
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,7 @@ class Subject:
             artifact stripped for a device has neither, nor has a file that was wrapped as it is; then the run file is
             executed as it reads.
         graphs: file name -> its graph; without those of wrapped files that are not read here.
+        points: the point head beside the source, executed alike; None of an artifact without one.
         reference: executes the source: the integer simulation, or float32. ONNX Runtime does for onnx2tf's artifacts,
             which may hold operators without a formula here; a wrapped file that holds one is its own reference.
     """
@@ -40,6 +43,7 @@ class Subject:
     source: ModelFile
     graphs: Mapping[str, Graph]
     reference: IntegerSimulation | FloatRun | OnnxReference | OwnAnswers
+    points: Points | None = None
 
     @property
     def is_integer(self) -> bool:
@@ -90,7 +94,25 @@ def open_subject(artifact: Artifact) -> Subject:
             artifact, source, "the file that it was written from is not there, and it selects boxes itself"
         )
         return Subject(artifact=artifact, source=source, graphs=graphs, reference=own)
-    return Subject(artifact=artifact, source=source, graphs=graphs, reference=_reference(artifact, source, graph))
+    return Subject(
+        artifact=artifact,
+        source=source,
+        graphs=graphs,
+        reference=_reference(artifact, source, graph),
+        points=_points(artifact, source),
+    )
+
+
+def _points(artifact: Artifact, source: ModelFile) -> Points | None:
+    """The point head's file beside the source, in the integer simulation or in float."""
+    head = head_file(artifact, source)
+    if head is None:
+        return None
+    data = artifact.read(head.path)
+    graph = read_onnx(data) if head.format == "onnx" else read_tflite(data)
+    _require_as_told(artifact, head, graph)
+    reference = FloatRun(graph) if artifact.manifest.precision == "float32" else IntegerSimulation(graph)
+    return points_by(artifact, source, lambda given: reference.run([given])[0])
 
 
 def _wrapped(artifact: Artifact, file: ModelFile) -> Subject:

@@ -1,0 +1,132 @@
+"""A segmenter with a point head as an artifact: two files, one answer, the same in the simulation and every runtime."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from converters.convert.calibration import Calibration
+from converters.convert.convert import convert_source
+from converters.convert.options import ConvertOptions
+from converters.convert.quantize import quantize_source
+from edge.artifact.manifest import MANIFEST_NAME, Artifact, open_artifact
+from edge.cli.bench import command as bench
+from edge.data.open_split import open_split
+from edge.errors import ArtifactError, UsageError
+from edge.predictor.predictor import Predictor
+from edge.tasks.segment import SegmentPrediction
+from edge.training.checkpoint import read_checkpoint, restore_module
+from edge.training.evaluate import module_predictions
+from edge.verification.checks.runtimes import RuntimeChoice
+from edge.verification.verify import Request, verify
+from tests.support.point_networks import NAMES, point_checkpoint
+
+pytestmark = pytest.mark.unhurried
+
+FRAME = open_split(split="generated:segment:val:3").image(1)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return point_checkpoint(tmp_path_factory.mktemp("points") / "float.safetensors")
+
+
+@pytest.fixture(scope="module")
+def real(checkpoint: Path) -> Artifact:
+    return convert_source(checkpoint, checkpoint.with_name("real"))
+
+
+@pytest.fixture(scope="module")
+def int8(checkpoint: Path) -> Artifact:
+    calibration = Calibration(split=open_split(split="generated:segment:train:8"), images=8)
+    return quantize_source(checkpoint, checkpoint.with_name("int8"), calibration)
+
+
+def class_map(artifact: Artifact, engine: str, steps: int | None = None) -> np.ndarray:
+    prediction = Predictor.load(artifact, engine=engine, point_steps=steps)(FRAME, colour_order="rgb")
+    assert isinstance(prediction, SegmentPrediction)
+    return prediction.class_map
+
+
+def test_the_head_is_a_file_of_its_own_that_the_manifest_lists(int8: Artifact, real: Artifact) -> None:
+    section = int8.manifest.point_head
+    assert section is not None and section.steps == 2
+    assert [file.path for file in section.files] == ["point_head.tflite", "point_head.onnx", "point_head_source.onnx"]
+    given = section.files[0].inputs[0]
+    assert (given.shape, given.dtype, given.scale, given.zero_point) == ((1, 64, 1, 48 + 3), "int8", 1 / 128, 0)
+    assert [output.meaning for output in int8.manifest.files[0].outputs] == ["logits", "features"]
+    assert int8.manifest.selftest.allowed["point_head.tflite"]["litert/xnnpack/x86_64"] == 0
+    float_section = real.manifest.point_head
+    assert float_section is not None and float_section.files[0].inputs[0].dtype == "float32"
+    assert open_artifact(int8.folder).manifest == int8.manifest
+
+
+def test_no_value_of_maps_features_and_refined_classes_differs(int8: Artifact) -> None:
+    split = open_split(split="generated:segment:val:3")
+    report = verify(int8, Request(split=split, runtimes=RuntimeChoice(), operator_samples=1))
+    failed = {finding.check for finding in report.verdict.findings if finding.passed is False}
+    assert not failed & {
+        "end to end",
+        "self-test",
+        "parameters",
+        "operators",
+    }  # weights that learned nothing are not at issue
+    found = {entry.subject: entry for entry in report.fidelity}
+    height, width = FRAME.shape[:2]
+    outputs = 8 * 12 * len(NAMES) + 16 * 24 * 48
+    assert found["model.tflite"].values == found["model.onnx"].values == 3 * (outputs + height * width)
+    assert found["model.tflite"].differing == 0
+
+
+def test_both_runtimes_give_one_map_and_steps_change_it(int8: Artifact) -> None:
+    refined = class_map(int8, "litert")
+    np.testing.assert_array_equal(refined, class_map(int8, "onnxruntime"))
+    assert (refined != class_map(int8, "litert", 0)).any()
+    np.testing.assert_array_equal(refined, class_map(int8, "litert", 2))
+
+
+def test_the_float_artifact_answers_as_the_checkpoint_in_memory(real: Artifact, checkpoint: Path) -> None:
+    opened = read_checkpoint(checkpoint)
+    predict = module_predictions(restore_module(opened), opened.recipe.preprocess, "segment")
+    assert (predict([FRAME])[0] == class_map(real, "litert")).mean() > 0.999
+
+
+def test_a_changed_head_is_refused(int8: Artifact, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in int8.folder.iterdir():
+        (copy / path.name).write_bytes(path.read_bytes())
+    manifest = json.loads((copy / MANIFEST_NAME).read_text())
+    data = bytearray((copy / "point_head.tflite").read_bytes())
+    data[len(data) // 2] ^= 1
+    (copy / "point_head.tflite").write_bytes(data)
+    with pytest.raises(ArtifactError, match=r"point_head.tflite: changed: sha256"):
+        open_artifact(copy)
+    del manifest["point_head"]
+    (copy / MANIFEST_NAME).write_text(json.dumps(manifest))
+    with pytest.raises(ArtifactError, match="no section 'point_head'"):
+        open_artifact(copy)
+
+
+def test_a_head_that_answers_otherwise_fails_its_self_test(int8: Artifact) -> None:
+    allowed = int8.manifest.selftest.allowed
+    assert set(allowed) == {"model.tflite", "model.onnx", "point_head.tflite", "point_head.onnx"}
+
+
+def test_bench_tells_the_parts_of_the_last_stage_apart(int8: Artifact) -> None:
+    asked = [str(int8.folder), "--engine", "litert", "--end-to-end", "--min-runs", "3", "--min-seconds", "0", "--json"]
+    found = CliRunner().invoke(bench, asked)
+    assert found.exit_code == 0, found.output
+    end = json.loads(found.stdout.splitlines()[0])["end_to_end"]
+    assert set(end["points"]) == {"points", "features", "head"}
+    parts = [sum(run) for run in zip(*end["points"].values(), strict=True)]
+    assert all(0 < part <= whole for part, whole in zip(parts, end["stages"]["postprocess"], strict=True))
+
+
+def test_what_a_head_cannot_go_with_is_refused(checkpoint: Path, real: Artifact, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--head class_map: a point head refines the network's own logits"):
+        convert_source(checkpoint, tmp_path / "x", ConvertOptions(head="class_map"))
+    with pytest.raises(UsageError, match="7 point steps; 0 to 4"):
+        Predictor.load(real, point_steps=7)
