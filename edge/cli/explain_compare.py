@@ -135,6 +135,7 @@ def _facts(image: str, reference: "Explained", found: "Drift") -> dict[str, Any]
         "correlation": found.correlation,
         "floor_correlation": found.floor,
         "elsewhere": found.elsewhere,
+        "undecided": found.undecided,
         "steps": [found.reference.steps, found.other.steps],
         "completeness_error": [found.reference.error, found.other.error],
         "complete": [found.reference.complete, found.other.complete],
@@ -169,6 +170,7 @@ def _missed(rows: list[dict[str, Any]], pair: "Pair", method: "Method") -> list[
 def _words(told: dict[str, Any], before: str = "") -> str:
     words = [
         *(["looks elsewhere"] if told["elsewhere"] else []),
+        *(["cannot be told: the sums are too far off"] if told["undecided"] else []),
         *([] if told["decides_alike"] else ["decides otherwise"]),
     ]
     return before * bool(words) + ", ".join(words)

@@ -67,7 +67,8 @@ def command(
             None if as_csv is None else partial(atomic.write_text, as_csv, csv_text(found)),
             partial(_say_groups, found) if as_json else None,
         )
-        tell(f"{store.records} records, {len(found)} groups")
+        files = "".join(f"; {path}" for path in (out, markdown, as_csv) if path is not None)
+        tell(f"{store.records} records, {len(found)} groups{files}")
         if store.damaged:
             tell(f"{store.damaged} damaged lines passed over, the first: {store.told[0]}")
 

@@ -53,12 +53,23 @@ class BoxPaths:
         self._found.update(others)
         return others
 
+    def _hint(self, name: str) -> str:
+        """Where a whole YOLO set was named, its two folders; else what a file of a similar name says."""
+        folders = PurePosixPath(name).parts[:-1]
+        if folders.count("labels") == 1:
+            labels = PurePosixPath(*folders)
+            images = PurePosixPath(*("images" if part == "labels" else part for part in folders))
+            root = self.listed.folder
+            if (root / images).is_dir():
+                return f"; the images of {root / labels} are in {root / images}: name these two folders"
+        return self.listed.hint(name)
+
     def refuse_missing(self) -> None:
         """Refuse (DataError) images that were asked for and are not there."""
         if not self.missing:
             return
         file, where, name = self.missing[0]
-        problem = f"{_at(where)}no such image in {self.listed.folder}: {name[:200]!r}{self.listed.hint(name)}"
+        problem = f"{_at(where)}no such image in {self.listed.folder}: {name[:200]!r}{self._hint(name)}"
         if len(self.missing) > 1:
             others = first_of([repr(name[:80]) for _, _, name in self.missing[1:]], most=5)
             problem += f"; of {self.asked} images {len(self.missing) - 1} more are missing: {others}"

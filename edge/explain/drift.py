@@ -24,6 +24,7 @@ NOISE = 1e-3
 """Standard deviation of the floor's noise, in units of the normalized input."""
 MOST_DRIFT = 0.2
 TIMES_FLOOR = 2.0
+MOST_OFF = 0.25
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,9 +47,17 @@ class Drift:
     decides_alike: bool
 
     @property
+    def undecided(self) -> bool:
+        """Whether a sum is off by more than MOST_OFF of the change of its score, so that nothing can be said."""
+        return max(self.reference.error, self.other.error) > MOST_OFF
+
+    @property
     def elsewhere(self) -> bool:
-        """Whether the other model looks elsewhere: 1 - correlation is over MOST_DRIFT and TIMES_FLOOR the floor's."""
-        return 1 - self.correlation > max(MOST_DRIFT, TIMES_FLOOR * (1 - self.floor))
+        """Whether the other model looks elsewhere: 1 - correlation is over MOST_DRIFT and TIMES_FLOOR the floor's.
+
+        Never where one of the sums is off by more than MOST_OFF: those attributions explain something else.
+        """
+        return not self.undecided and 1 - self.correlation > max(MOST_DRIFT, TIMES_FLOOR * (1 - self.floor))
 
 
 def drift(

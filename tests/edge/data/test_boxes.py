@@ -11,6 +11,7 @@ from edge.data.boxes import Box, BoxTarget
 from edge.data.class_counts import class_notes
 from edge.data.damaged import without_damaged
 from edge.data.hold_out import hold_out
+from edge.data.open_split import open_split
 from edge.data.split_file import read_split, write_split
 from edge.data.splits import Sample, Split
 from edge.errors import DataError
@@ -39,6 +40,17 @@ def test_boxes_come_back_as_arrays_also_none(tmp_path: Path) -> None:
     empty = split.boxes(1)
     assert (empty.boxes.shape, empty.labels.shape, empty.ignored.shape) == ((0, 4), (0,), (0,))
     assert split.subset([1]).boxes(0).boxes.shape == (0, 4)
+
+
+def test_a_whole_yolo_set_named_twice_is_shown_its_two_folders(tmp_path: Path) -> None:
+    for kind in ("images", "labels"):
+        (tmp_path / "train" / kind).mkdir(parents=True)
+    split_of(tmp_path / "train" / "images", (), ())
+    for name in ("000", "001"):
+        (tmp_path / "train" / "labels" / f"{name}.txt").write_text("0 0.5 0.5 0.5 0.5\n")
+    (tmp_path / "data.yaml").write_text("names: [cat, dog]\n")
+    with pytest.raises(DataError, match=r"the images of .*train/labels are in .*train/images: name these two folders"):
+        open_split(images=tmp_path, boxes=tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from edge.explain.drift import drift, on_grid_of, rank_correlation, windows
+from edge.explain.drift import Drift, drift, on_grid_of, rank_correlation, windows
 from edge.explain.explain_image import Method
 from edge.explain.explained import Explained
 from edge.explain.integrated_gradients import Attribution
@@ -85,6 +85,15 @@ def test_a_model_that_looks_at_the_other_half_is_found() -> None:
     found = drift(looking_at(left), looking_at(right), frame(), Method(), "yes")
     assert found.correlation < -0.5 and found.elsewhere
     assert not drift(looking_at(left), looking_at(left * 1.01), frame(), Method(), "yes").elsewhere
+
+
+def test_nothing_is_said_where_a_sum_is_far_off() -> None:
+    target = Target(index=0)
+    right = Attribution(values=np.ones((3, 32, 32)) / 3072, score=1.0, baseline_score=0.0, steps=8)
+    for off, decided in ((0.2, True), (0.3, False)):
+        other = Attribution(values=np.ones((3, 32, 32)) * (1 + off) / 3072, score=1.0, baseline_score=0.0, steps=8)
+        found = Drift(target=target, reference=right, other=other, correlation=-1.0, floor=1.0, decides_alike=True)
+        assert found.elsewhere is decided and found.undecided is not decided
 
 
 def test_a_region_of_one_grid_is_found_on_another() -> None:
