@@ -20,6 +20,7 @@ from typing import Any, Literal
 import cv2
 import torch
 
+from edge.data.boxes import BoxTarget
 from edge.data.class_counts import class_notes
 from edge.data.overlap import overlap_notes
 from edge.data.recipe_splits import recipe_splits
@@ -169,18 +170,19 @@ def _open_run(request: Request) -> Position:
 
 
 def _require_same_samples(position: Position, training: Split, val: Split | None, folder: Path) -> None:
-    """Refuse (UsageError) to go on with other images: some of those held out now may have been trained on."""
+    """Refuse (UsageError) to go on with other images, labels or boxes: some held out now may have been trained on."""
     digest = hashlib.sha256()
     for split in (training, val):
         for sample in () if split is None else split.samples:
-            label = sample.target if isinstance(sample.target, int | tuple) else ""
-            digest.update(f"{sample.name}\t{label}\n".encode(errors="surrogateescape"))
+            told: object = sample.target.sha256() if isinstance(sample.target, BoxTarget) else sample.target
+            told = told if isinstance(told, int | tuple | str) else ""
+            digest.update(f"{sample.name}\t{told}\n".encode(errors="surrogateescape"))
         digest.update(b"\n")
     found = digest.hexdigest()
     if position.samples_sha256 not in (None, found):
         raise UsageError(
-            f"{folder}: the images to train or validate on have changed since this run began; put them back, or choose "
-            "another folder"
+            f"{folder}: the images to train or validate on, or their labels or boxes, have changed since this run "
+            "began; put them back, or choose another folder"
         )
     position.samples_sha256 = found
 

@@ -7,6 +7,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edge.data.boxes import BoxTarget
+from edge.data.open_split import open_split
+from edge.data.splits import Split
+
 WIDTH, HEIGHT = 40, 20
 
 
@@ -58,3 +62,33 @@ def write_files(folder: Path, **texts: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return folder
+
+
+def boxes_of(split: Split) -> dict[str, list[tuple[str, tuple[float, float, float, float], bool]]]:
+    """By image: class name, edges and whether ignored, of every box."""
+    found = {}
+    for sample in split.samples:
+        assert isinstance(sample.target, BoxTarget)
+        found[sample.name] = [(split.classes[box.label], box[:4], box.ignored) for box in sample.target.boxes]
+    return found
+
+
+def coco(folder: Path, annotations: list[object], categories: object = None, **image: object) -> Split:
+    """Two images and a COCO file of these annotations; `image`: other keys of the first one."""
+    save_images(folder / "images", "a.png", "b.png")
+    rows = [coco_image(1, "a.png", **image), coco_image(2, "b.png")]
+    return open_split(images=folder / "images", boxes=write_coco(folder / "c.json", rows, annotations, categories))
+
+
+def voc(folder: Path, objects: str, **more: str) -> Split:
+    """An image and an XML file of these objects."""
+    save_images(folder / "images", "a.png")
+    boxes = write_files(folder / "xml", a_dot_xml=voc_text(objects, **more))
+    return open_split(images=folder / "images", boxes=boxes)
+
+
+def yolo(folder: Path, text: str, names: str = "cat\ndog\n") -> Split:
+    """An image, a text file, and the names of its classes."""
+    save_images(folder / "images", "a.png")
+    boxes = write_files(folder / "labels", a_dot_txt=text, classes_dot_txt=names)
+    return open_split(images=folder / "images", boxes=boxes)

@@ -57,6 +57,12 @@ def test_a_detector_is_trained_validated_and_converted_without_a_recipe(
     manifest = json.loads((tmp_path / "int8" / "manifest.json").read_text())
     assert manifest["task"] == "detect" and manifest["labels"]["names"] == ["red", "blue"]
     assert manifest["detection"]["anchors"]["count"] > 0
+    plain = json.loads(boxes.read_text())
+    plain["annotations"][0]["bbox"][2] -= 1
+    boxes.write_text(json.dumps(plain))
+    capsys.readouterr()
+    assert main(["train", "-o", str(run), "--resume"]) == 2
+    assert "or their labels or boxes, have changed since this run began" in capsys.readouterr().err
 
 
 def test_a_classifiers_weights_become_a_detectors_backbone(tmp_path: Path) -> None:

@@ -49,8 +49,8 @@ def test_labels_that_hold_in_no_image_in_every_one_and_in_few_are_noted(tmp_path
     samples = tuple(replace(sample, target=truth) for sample, truth in zip(split.samples, truths, strict=True))
     assert class_notes(replace(split, samples=samples, scores="independent")) == [
         "1 of 3 labels hold in no image to train on: 'dog'",
-        "1 of 3 labels hold wherever they are known: 'cat'",
         "1 labels hold in fewer than 5 images to train on: 'fox' 1",
+        "1 of 3 labels hold wherever they are known: 'cat'",
     ]
 
 
