@@ -67,7 +67,7 @@ class _Opened:
 @click.option("--threads", type=THREADS, default=1, show_default=True, help="Processor threads.")
 @click.option(
     "--point-steps",
-    type=click.IntRange(0, MAX_STEPS),
+    type=whole(0, MAX_STEPS),
     help="Of a segmenter with a point head, predict points again so often; its own number if omitted.",
 )
 @click.option(
