@@ -29,14 +29,15 @@ _SKY, _BUILDING, _ROAD, _PAVEMENT, _TREE, _CAR, _PERSON, _SIGN = range(8)
 _FAR_M = 60.0
 _NEAR_M = 2.0
 _PLACES = 12  # that are tried for what must be in view
-_APART = 0.08
 
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
     """What stands in a street: its class, heights and distances in metres (low, high), and how many at most.
 
-    `in_view`: its middle is in the image and not near that of another such thing; omitted where there is no such place.
+    `apart`: where given, its middle is in the image, and so many widths of the image to the left or right of those of
+    other such things; it is omitted where there is no such place.
+    `breadth`: how many times as wide as it is drawn.
     """
 
     class_index: int
@@ -44,7 +45,8 @@ class Standing:
     depth_m: tuple[float, float]
     most: int
     on_road: bool = False
-    in_view: bool = False
+    apart: float | None = None
+    breadth: float = 1.0
 
 
 STANDING = {
@@ -260,12 +262,12 @@ def street_things(
     middles: list[Points] = []
     for name, kind in standing.items():
         for _ in range(int(rng.integers(0, kind.most + 1))):
-            for _ in range(_PLACES if kind.in_view else 1):
+            for _ in range(1 if kind.apart is None else _PLACES):
                 depth, x, height_m = _placed(kind, widths_m, rng)
                 middle = camera.project(np.array([[x, height_m / 2, depth]]))[0]
-                if not kind.in_view or _is_free(middle, middles, shape_hw):
+                if kind.apart is None or _is_free(middle, middles, kind.apart, shape_hw):
                     placed.append((depth, x, name, height_m))
-                    middles += [middle] * kind.in_view
+                    middles += [middle] * (kind.apart is not None)
                     break
     things = []
     for depth, x, name, height_m in sorted(placed, reverse=True):
@@ -273,7 +275,7 @@ def street_things(
         scale = camera.focal * height_m / depth
         mirror = -1.0 if rng.random() < 0.5 else 1.0
         cos, sin = math.cos(camera.roll), math.sin(camera.roll)
-        linear = np.array([[cos, -sin], [sin, cos]]) @ np.diag([mirror * scale, scale])
+        linear = np.array([[cos, -sin], [sin, cos]]) @ np.diag([mirror * standing[name].breadth * scale, scale])
         things.append(
             Thing(
                 kind=name,
@@ -287,11 +289,11 @@ def street_things(
     return things
 
 
-def _is_free(middle: Points, others: Sequence[Points], shape_hw: tuple[int, int]) -> bool:
-    """Whether a pixel lies in the image, and to the left or right of all others by _APART of its width."""
+def _is_free(middle: Points, others: Sequence[Points], apart: float, shape_hw: tuple[int, int]) -> bool:
+    """Whether a pixel lies in the image, and to the left or right of all others by `apart` of its width."""
     height, width = shape_hw
     inside = 0 <= middle[0] < width and 0 <= middle[1] < height
-    return bool(inside and all(abs(middle[0] - other[0]) > _APART * width for other in others))
+    return bool(inside and all(abs(middle[0] - other[0]) > apart * width for other in others))
 
 
 def _placed(kind: Standing, widths_m: tuple[float, float], rng: np.random.Generator) -> tuple[float, float, float]:

@@ -17,23 +17,28 @@ SAME_PLACE = 0.5
 
 
 def other_half_precision(split: Split, count: int) -> float:
-    """AP .50:.95, in [0, 1], of answering the first `count` images by the commonest boxes of the half they are not in.
+    """AP .50:.95, in [0, 1], of `other_half_boxes`."""
+    found, truth = other_half_boxes(split, count)
+    value = mean_precision(found, truth, len(split.classes))(np.ones(len(found), np.int64))
+    return 0.0 if np.isnan(value) else value
+
+
+def other_half_boxes(split: Split, count: int) -> tuple[list[Rows], list[BoxArrays]]:
+    """Answers to the first `count` images by the commonest boxes of the half they are not in, and what is there.
 
     Boxes are shares of their images; those of a class that overlap most others come first (`common_boxes`). At most
     2 MOST_IMAGES images are asked, evenly spread. The only image of a split gets no answer.
     """
     half = len(split) // 2
     halves = [common_boxes(split, _spread(range(half, len(split)))), common_boxes(split, _spread(range(half)))]
-    asked = _spread(range(count), 2 * MOST_IMAGES)
     found, truth = [], []
-    for index in asked:
+    for index in _spread(range(count), 2 * MOST_IMAGES):
         height, width = split.image(index).shape[:2]
         rows = halves[index >= half].copy() if half else np.empty((0, 6))
         rows[:, :4] *= (width, height, width, height)
         found.append(rows)
         truth.append(split.boxes(index))
-    value = mean_precision(found, truth, len(split.classes))(np.ones(len(asked), np.int64))
-    return 0.0 if np.isnan(value) else value
+    return found, truth
 
 
 def common_boxes(split: Split, indices: list[int]) -> Rows:

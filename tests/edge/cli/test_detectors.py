@@ -15,6 +15,7 @@ from tests.support.detectors import detector_checkpoint
 
 pytestmark = pytest.mark.unhurried
 
+COMMITTED = Path(__file__).parents[3] / "calibration_data"
 SPLIT = "generated:detect:val:4"
 
 
@@ -49,12 +50,29 @@ def test_eval_counts_a_checkpoint_and_its_artifact(
     assert "ap50" in printed and "AP50 %" in printed and "car" in printed
 
 
+@pytest.fixture(scope="module")
+def alike(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Four streets that are all said to have a car and a sign at the same places: whoever looks at none is right."""
+    folder, split = tmp_path_factory.mktemp("alike"), open_split(split=SPLIT)
+    boxes: list[dict[str, Any]] = []
+    images = [{"id": index, "file_name": f"{index}.png", "width": 256, "height": 192} for index in range(len(split))]
+    for index in range(len(split)):
+        cv2.imwrite(str(folder / f"{index}.png"), split.image(index)[:, :, ::-1])
+        for label, bbox in ((0, [20, 90, 110, 47]), (3, [183, 30, 40, 41])):
+            one = {"id": len(boxes) + 1, "image_id": index, "category_id": label, "bbox": bbox, "iscrowd": 0}
+            boxes.append({**one, "area": bbox[2] * bbox[3]})
+    categories = [{"id": label, "name": name} for label, name in enumerate(split.classes)]
+    coco = {"images": images, "annotations": boxes, "categories": categories}
+    (folder / "boxes.json").write_text(json.dumps(coco))
+    return ["--images", str(folder), "--boxes", str(folder / "boxes.json")]
+
+
 def test_verify_compares_boxes_with_the_parent_and_judges_map(
-    artifact: Path, capsys: pytest.CaptureFixture[str]
+    artifact: Path, alike: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Random weights know nothing, so that it does not ship; their integers are exact, and decide nearly alike."""
-    asked = ["--split", SPLIT, "--operator-samples", "0", "--agreement-floor", "0.99", "--engine", "litert", "--json"]
-    assert main(["verify", str(artifact), *asked]) == 1
+    asked = ["--operator-samples", "0", "--agreement-floor", "0.99", "--engine", "litert", "--json"]
+    assert main(["verify", str(artifact), *alike, *asked]) == 1
     rows = told(capsys)
     by_check = {row["check"]: row for row in rows if row.get("check")}
     assert by_check["end to end"]["passed"] and by_check["end to end"]["differing"] == 0
@@ -113,9 +131,9 @@ def test_inspect_says_how_boxes_are_made(artifact: Path, capsys: pytest.CaptureF
 def test_explain_compares_what_a_detector_and_its_integers_look_at(
     checkpoint: Path, artifact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cv2.imwrite(str(tmp_path / "street.png"), open_split(split=SPLIT).image(2)[:, :, ::-1])
+    street = sorted((COMMITTED / "segment" / "images").iterdir())[0]
     asked = ["--compare", str(artifact), "--class", "car", "--max-steps", "8", "-o", str(tmp_path / "out"), "--json"]
-    assert main(["explain", str(checkpoint), str(tmp_path / "street.png"), *asked]) in (0, 1)
+    assert main(["explain", str(checkpoint), str(street), *asked]) in (0, 1)
     (row,) = told(capsys)
     assert row["class"] == "car" and 0 < row["score"] < 1 and abs(row["score"] - row["other_score"]) < 0.2
     assert -1 <= row["correlation"] <= 1

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from edge.data.attribute_image import ATTRIBUTES, attribute_image, attribute_truth
-from edge.data.box_scene import BOX_CLASSES, box_scene, boxed_street, scene_boxes
+from edge.data.box_scene import BOX_CLASSES, LEAST_SEEN, LEAST_SIDE, box_scene, boxed_street, scene_boxes, without_pole
 from edge.data.damaged import damaged
+from edge.data.drawing import draw_parts
 from edge.data.generated import generated_split
 from edge.data.object_image import OBJECT_CLASSES, object_image, object_label
 from edge.data.open_split import open_split
@@ -89,7 +90,8 @@ def test_boxes_are_around_what_the_things_change_in_the_empty_street() -> None:
         canvas = street_sky(shape, camera, np.random.default_rng(seed))
         draw_street(canvas, widths_m, np.random.default_rng(seed))
         before = canvas.image.copy()
-        draw_things(canvas, [replace(thing, shadow=None) for thing in things if thing.kind in BOX_CLASSES])
+        boxed_things = [without_pole(replace(thing, shadow=None)) for thing in things if thing.kind in BOX_CLASSES]
+        draw_things(canvas, boxed_things)
         changed = (canvas.image != before).any(axis=2)
         boxed = np.zeros(shape, dtype=np.bool_)
         for box in scene_boxes(seed, shape).boxes:
@@ -102,19 +104,28 @@ def test_boxes_are_around_what_the_things_change_in_the_empty_street() -> None:
 
 
 def test_a_thing_that_is_mostly_hidden_is_ignored() -> None:
-    """Where one box lies in a nearer one, less of its thing is seen; far more of such are ignored than of free ones."""
-    within: list[bool] = []
-    free: list[bool] = []
-    for seed in range(150):
-        boxes = scene_boxes(seed, (96, 128)).boxes
-        for index, box in enumerate(boxes):
-            covers = [
-                max(0.0, min(box.x1, near.x1) - max(box.x0, near.x0)) * max(0.0, min(box.y1, near.y1) - box.y0)
-                for near in boxes[index + 1 :]
-            ]
-            share = max(covers, default=0.0) / ((box.x1 - box.x0) * (box.y1 - box.y0))
-            (within if share > 0.75 else free).append(box.ignored)
-    assert len(within) >= 5 and np.mean(within) > 2 * np.mean(free)
+    """Counted by painting the things over each other, each in a number of its own."""
+    shape, hidden, free = (96, 128), [], []
+    for seed in range(250):
+        painted, alone = np.zeros(shape, dtype=np.uint8), []
+        things = boxed_street(seed, shape)[2]
+        for number, thing in enumerate(things, 1):
+            draw_parts(None, painted, thing.parts, thing.matrix, 255)  # a pole hides too
+            draw_parts(None, painted, without_pole(thing).parts, thing.matrix, number)
+            canvas = np.zeros(shape, dtype=np.uint8)
+            draw_parts(None, canvas, without_pole(thing).parts, thing.matrix, 1)
+            alone.append(int(canvas.sum()))
+        numbers = [number for number, thing in enumerate(things, 1) if thing.kind in BOX_CLASSES]
+        seen = {number: int((painted == number).sum()) for number in numbers}
+        told = scene_boxes(seed, shape).boxes  # of nothing seen at all there is none
+        for number, box in zip((number for number in numbers if seen[number] >= 6), told, strict=True):
+            touches = box.x0 == 0 or box.y0 == 0 or box.x1 == shape[1] or box.y1 == shape[0]
+            if seen[number] < LEAST_SEEN * alone[number - 1]:
+                hidden.append(box.ignored)
+            elif not touches and min(box.x1 - box.x0, box.y1 - box.y0) > LEAST_SIDE * shape[0]:
+                free.append(box.ignored)
+    assert len(hidden) >= 3 and all(hidden)
+    assert len(free) >= 200 and not any(free)
 
 
 def test_parts_share_no_sample() -> None:
