@@ -32,10 +32,19 @@ class MeasuredAccuracy(Strict):
     images: Count
 
 
+class PublishedAccuracy(Strict):
+    """What a float network of the same arguments reached where it was published; an untrained one reaches nothing."""
+
+    metric: str
+    value: Annotated[float, Field(ge=0, le=1)]
+    source: str
+
+
 class Measured(Strict):
     """What was measured. `manifest_sha256` pins every byte of the artifact, `file_sha256` the model file that ran.
 
-    A bare model file has no manifest: what the file itself does not say is None.
+    A bare model file has no manifest: what the file itself does not say is None. `candidate`: of `edge models --fit`,
+    an untrained network; `published` is then what is known of networks like it.
     """
 
     name: str
@@ -51,6 +60,8 @@ class Measured(Strict):
     peak_activation_bytes: Count | None = None
     unruled: tuple[str, ...] = ()
     accuracy: tuple[MeasuredAccuracy, ...] = ()
+    candidate: bool = False
+    published: PublishedAccuracy | None = None
 
 
 class InputFed(Strict):

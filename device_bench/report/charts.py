@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from device_bench.records.record_parts import STAGES
-from device_bench.report.axes import linear_axis, log_axis, number_text
+from device_bench.report.axes import Axis, linear_axis, log_axis, number_text
 from device_bench.report.groups import SHARES, Group, gain_text
 
 WIDTH = 400
@@ -115,23 +115,14 @@ def pareto(groups: Sequence[Group]) -> list[Chart]:
         axis = log_axis([point[0] for point in points], LEFT, RIGHT)
         upward = linear_axis([point[1] for point in points], 220, TOP)
         machines = list(dict.fromkeys(group.key["machine"] for _, _, group in points))
-        best, front = -1.0, []
-        for x, y, group in points:
-            if y > best:
-                best = y
-                front.append((x, y, group))
-        steps = [f"{axis.place(front[0][0]):.1f},220"]
-        for place, (x, y, _) in enumerate(front):
-            end = front[place + 1][0] if place + 1 < len(front) else None
-            right = axis.place(end) if end is not None else RIGHT
-            steps += [f"{axis.place(x):.1f},{upward.place(y):.1f}", f"{right:.1f},{upward.place(y):.1f}"]
+        front = front_of(points)
         charts.append(
             {
                 "metric": metric,
                 "x": axis.ticks,
                 "y": upward.ticks,
                 "floor": 220,
-                "front": " ".join(steps),
+                "front": steps(front, axis, upward),
                 "best": [(group.mark, group.what, group.how, x, y) for x, y, group in front],
                 "machines": list(enumerate(machines))[:COLORS],
                 "more_machines": max(len(machines) - COLORS, 0),
@@ -148,6 +139,29 @@ def pareto(groups: Sequence[Group]) -> list[Chart]:
             }
         )
     return charts
+
+
+Point = tuple[float, float, Group]
+
+
+def front_of(points: Sequence[Point]) -> list[Point]:
+    """Of points from left to right, equal ones the upper first: those that no other is left of and above."""
+    best, front = -1.0, []
+    for x, y, group in points:
+        if y > best:
+            best = y
+            front.append((x, y, group))
+    return front
+
+
+def steps(front: Sequence[Point], axis: Axis, upward: Axis, floor: int = 220) -> str:
+    """A front as the points of a stepped line, from the floor to the right edge."""
+    found = [f"{axis.place(front[0][0]):.1f},{floor}"]
+    for place, (x, y, _) in enumerate(front):
+        end = front[place + 1][0] if place + 1 < len(front) else None
+        right = axis.place(end) if end is not None else RIGHT
+        found += [f"{axis.place(x):.1f},{upward.place(y):.1f}", f"{right:.1f},{upward.place(y):.1f}"]
+    return " ".join(found)
 
 
 def stacks(groups: Sequence[Group], parts: Sequence[tuple[str, str]]) -> Chart | None:

@@ -17,6 +17,7 @@ from device_bench.report.charts import (
     strips,
 )
 from device_bench.report.explained import explained
+from device_bench.report.fronts import fronts
 from device_bench.report.groups import Group, gain_text, groups
 from device_bench.report.store import Store
 from edge.errors import printable
@@ -55,6 +56,7 @@ def content(store: Store, sources: list[Path], time_utc: str) -> dict[str, Any]:
         "strips": strips(real),
         "curves": curves(real),
         "pareto": pareto(real),
+        "fronts": fronts(found),
         "stages": stacks(real, STAGE_PARTS),
         "missing": sorted({group.missing for group in found if group.missing}),
         "cold": stacks(real, COLD_PARTS),

@@ -30,6 +30,7 @@ class Group:
             None.
         quantiles_ns: at SHARES, of all samples together.
         medians: MEANS -> the median over the records that state it, or None.
+        candidate: untrained, of `edge models --fit`; published: in [0, 1], of networks like it, by published_metric.
     """
 
     key: Mapping[str, Any]
@@ -47,6 +48,9 @@ class Group:
     medians: Mapping[str, int | None]
     missing: str | None
     emulated_cpu: str | None
+    candidate: bool = False
+    published_metric: str | None = None
+    published: float | None = None
 
     @property
     def mark(self) -> str:
@@ -117,7 +121,8 @@ def _query() -> str:
     grouped = (
         f"SELECT {keys}, count(*) AS n, count(DISTINCT target) AS devices, bool_or(emulated) AS emulated, "
         "max(version) AS version, max(metric) AS metric, max(accuracy) AS accuracy, median(per_s) AS per_s, "
-        "max(end_to_end_missing) AS missing, max(emulated_cpu) AS emulated_cpu, "
+        "max(end_to_end_missing) AS missing, max(emulated_cpu) AS emulated_cpu, bool_or(candidate) AS candidate, "
+        "max(published_metric) AS published_metric, max(published) AS published, "
         "list_sort(list_distinct(flatten(list(list_transform(taints, lambda t: t.kind))))) AS kinds, "
         f"{latency}, {means} FROM records GROUP BY {keys}"
     )
@@ -160,4 +165,7 @@ def _group(row: Mapping[str, Any], quantiles_ns: tuple[int, ...]) -> Group:
         medians=MappingProxyType({name: row[name] for name in MEANS}),
         missing=row["missing"],
         emulated_cpu=row["emulated_cpu"],
+        candidate=row["candidate"],
+        published_metric=row["published_metric"],
+        published=row["published"],
     )

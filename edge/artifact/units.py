@@ -1,4 +1,4 @@
-"""Durations and sizes as people write them, always with a unit: `30ms`, `4MB`."""
+"""Durations, sizes and counts as people write them, always with a unit: `30ms`, `4MB`, `50M`."""
 
 import re
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ DURATION_UNITS: Mapping[str, int] = MappingProxyType({"ns": 1, "us": 10**3, "ms"
 SIZE_UNITS: Mapping[str, int] = MappingProxyType(
     {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 )
+COUNT_UNITS: Mapping[str, int] = MappingProxyType({"k": 10**3, "M": 10**6, "G": 10**9})
 _QUANTITY = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)\s*([A-Za-zµ]*)", re.ASCII)
 
 
@@ -22,6 +23,11 @@ def duration_ns(text: str) -> int:
 def size_bytes(text: str) -> int:
     """Bytes of `4MB` (4,000,000), `4MiB` (4,194,304), rounded. Refuses (UsageError) zero and no or an unknown unit."""
     return _quantity(text, SIZE_UNITS, "size", "4MB")
+
+
+def count(text: str) -> int:
+    """The number behind `50M`, `1.2G`, rounded. Refuses (UsageError) zero and no or an unknown unit."""
+    return _quantity(text, COUNT_UNITS, "count", "50M")
 
 
 def duration_text(value_ns: int) -> str:

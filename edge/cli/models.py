@@ -7,6 +7,8 @@ import click
 from rich import box
 from rich.table import Table
 
+from edge.cli.fit_options import HEADINGS, asked_for, fit_options, refuse_without_fit
+from edge.cli.grouped_help import GroupedCommand, examples
 from edge.terminal import say, say_json, show
 
 ATTENTION = ("gct", "cbam", "involution")  # of `edge.models.attention`, which brings torch
@@ -43,18 +45,37 @@ GRID: tuple[tuple[str, dict[str, Any]], ...] = (
 """Published sizes, and those of the recipes."""
 
 
-@click.command(name="models")
+@click.command(
+    name="models",
+    cls=GroupedCommand,
+    headings=HEADINGS,
+    epilog=examples(
+        "edge models mobilenet_v2",
+        "edge models --fit --on ssh://pi@raspberrypi.local --latency-budget 20ms --size-budget 2MB",
+        "edge models --fit --task segment --classes 11 --latency-budget 10ms",
+    ),
+)
 @click.argument("names", nargs=-1, metavar="[MODEL]...")
+@fit_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
-def command(names: tuple[str, ...], as_json: bool) -> None:
-    """List the networks with parameters and multiply-adds.
+def command(names: tuple[str, ...], fit: bool, as_json: bool, **options: Any) -> int | None:
+    """List the networks with parameters and multiply-adds; with --fit, those that a device has room for.
 
     Parameters are counted with batch norm and without auxiliary heads; multiply-adds are those of one image.
 
-    \b
-    Example:
-      edge models mobilenet_v2
+    --fit makes untrained INT8 networks of the models named, or of the task's, measures them where --on says, and lists
+    what holds the budgets, the most capable first, with the line that trains it. Exit code 1: none does.
     """
+    if fit:
+        from edge.cli.fit_output import run_fit  # brings torch
+
+        return run_fit(names, asked_for(options), options, as_json=as_json)
+    refuse_without_fit()
+    _list(names, as_json=as_json)
+    return None
+
+
+def _list(names: tuple[str, ...], *, as_json: bool) -> None:
     from edge.models.listing import list_models  # brings torch
 
     entries = list_models(GRID, names)

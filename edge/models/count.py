@@ -18,6 +18,8 @@ UNCOUNTED = (
     nn.Identity,
 )
 """Layers that cost no multiply-adds by the convention of `edge.graph.analyses.cost`."""
+SAME_SHAPE = (nn.BatchNorm2d, nn.ReLU, nn.ReLU6, nn.Dropout, nn.Identity)
+"""Those of them that give the shape they get: a pass on shapes alone need not compute them, which takes most of it."""
 
 
 def count_module(model: nn.Module) -> Cost:
@@ -48,15 +50,20 @@ def count_module(model: nn.Module) -> Cost:
             unruled[f"{type(module).__name__} ({owners[id(module)]})"] = None
 
     training = {module: module.training for module in model.modules()}
+    passed_over = [module for module in model.modules() if isinstance(module, SAME_SHAPE)]
     hooks = [module.register_forward_hook(visit) for module in model.modules()]
     on_meta = {name: torch.empty_like(value, device="meta") for name, value in model.state_dict().items()}
     shape: tuple[int, ...] = model.input_shape  # type: ignore[assignment]  # an attribute of every model here
     try:
         model.eval()
+        for same in passed_over:
+            same.forward = lambda x: x  # type: ignore[method-assign,assignment]  # of this object, until deleted
         with torch.no_grad():
             torch.func.functional_call(model, on_meta, (torch.empty(shape, device="meta"),))
             sizes = [tuple(parameter.shape) for parameter in reached.values()]
     finally:
+        for same in passed_over:
+            same.__dict__.pop("forward", None)
         for hook in hooks:
             hook.remove()
         for module, flag in training.items():
