@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from converters.convert.build import build_artifact
-from converters.convert.convert import SCORES_OF_ANCHORS, selftest_images
+from converters.convert.convert import selftest_images
 from converters.convert.heads import TASK_HEADS, append_head
 from converters.packaging.output_meaning import Said
 from converters.packaging.package import Description
@@ -48,7 +49,7 @@ def untrained_artifact(model: str, arguments: Mapping[str, Any], folder: Path, *
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
-        network: Any = build(model, **arguments).eval()
+        network: Any = build(model, **arguments)
     heads: Sequence[str] = TASK_HEADS[network.task]
     if head is not None and head not in heads:
         raise UsageError(
@@ -57,8 +58,10 @@ def untrained_artifact(model: str, arguments: Mapping[str, Any], folder: Path, *
     chosen: Any = (head or heads[0]) if heads else None
     *_, height, width = network.input_shape
     preprocess = _preprocess(network.task, height, width)
-    images = selftest_images(preprocess)[:1]
+    images = selftest_images(preprocess)
     pixels = in_layout(normalize(images, preprocess), "nchw")
+    with torch.random.fork_rng(devices=[]):  # of dropout
+        _normalize(network, torch.from_numpy(pixels))
     graph = append_head(float_graph(network, torch.zeros(1, 3, height, width)), chosen or "logits")
     scheme = INT8_SCHEME
     quantized = calibrate(
@@ -80,10 +83,20 @@ def untrained_artifact(model: str, arguments: Mapping[str, Any], folder: Path, *
             notes=(UNTRAINED,),
         ),
         provenance=provenance(source=folder, folder=folder),
-        said=Said(values="logits", scores="exclusive" if anchors is None else SCORES_OF_ANCHORS),
+        said=Said(values="logits", scores="exclusive" if anchors is None else "independent"),
         detection=None if anchors is None else detection_of(anchors, BoxCoder(), Selection()),
     )
-    return build_artifact(quantized, description, folder, images=images)
+    return build_artifact(quantized, description, folder, images=images[:1])
+
+
+def _normalize(network: nn.Module, pixels: Tensor) -> None:
+    """Give batch norm the statistics of some images: random layers in a row otherwise grow beyond float32."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1.0
+    with torch.no_grad():
+        network.train()(pixels)
+    network.eval()
 
 
 def _preprocess(task: Any, height: int, width: int) -> Preprocess:

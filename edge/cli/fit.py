@@ -25,11 +25,12 @@ from edge.artifact.model_file import ModelFile
 from edge.cli.bench_targets import open_targets
 from edge.cli.fit_options import ALL, Asked
 from edge.engines.table import DEVICE_ENGINES, EngineSpec, engine_spec
-from edge.errors import EngineError, Interrupted, printable
+from edge.errors import EdgeError, EngineError, Interrupted, UsageError, printable
 from edge.files.atomic import make_folder
 from edge.files.bounded_file import exists, is_file
 from edge.models.attention import ATTENTION
 from edge.models.candidates import Candidate, candidates, most_capable_first
+from edge.percentile import nearest_rank
 from edge.predictor.choice import file_for
 from edge.terminal import Bars
 
@@ -38,6 +39,7 @@ AT_ONCE = 3
 """How many are measured in turn in one job: a job costs a device about as long as a short measurement."""
 FAR_TIMES, FAR_COUNTS = 1.5, 1.1
 """Over its budget by so much, a network's larger relatives are not measured: times differ more than counts."""
+FASTEST = 10
 SHORT = Plan(
     rounds=3, warmup_runs=3, warmup_duration_ns=200_000_000, max_warmup_duration_ns=1_500_000_000,
     min_runs=24, min_duration_ns=600_000_000,
@@ -124,7 +126,9 @@ class Fitter:
         limit = self.asked.size_bytes
         plan = COUNTED if self.counts else (LONG if longer else SHORT)
         plan = plan.model_copy(update={"threads": self.threads, "kernels": self.spec.kernels})
-        within = [one for one in batch if limit is None or self.file(one).size_bytes <= limit]
+        unmade = self._unmade(batch)
+        made = [one for one in batch if one.name not in unmade]
+        within = [one for one in made if limit is None or self.file(one).size_bytes <= limit]
         missing = [one for one in within if not self._known(one, plan)]
         problems: list[str] = []
         if missing:
@@ -135,7 +139,22 @@ class Fitter:
                 append_records(self.folder / RECORDS, fresh)
                 self.held += fresh
             problems = [str(error) for error in found.errors]
-        return {one.name: self._seen(one, plan, one in within, problems) for one in batch}
+        seen = {one.name: self._seen(one, plan, one in within, problems) for one in made}
+        return seen | {
+            one.name: Seen(size_bytes=one.weights, problem=unmade[one.name]) for one in batch if one not in made
+        }
+
+    def _unmade(self, batch: Sequence[Candidate]) -> dict[str, str]:
+        """Make the artifacts; of those that cannot be made, by name, why."""
+        problems = {}
+        for candidate in batch:
+            try:
+                self.artifact(candidate)
+            except UsageError:
+                raise  # an option that holds for no candidate
+            except EdgeError as error:
+                problems[candidate.name] = str(error)
+        return problems
 
     def _known(self, candidate: Candidate, plan: Plan) -> bool:
         """Whether the same file was measured like this, by the same code on the same machine; takes its record."""
@@ -168,23 +187,24 @@ class Fitter:
         if not self._known(candidate, plan):
             told = next((text for text in problems if candidate.name in text), problems[0] if problems else None)
             return Seen(size_bytes=size_bytes, problem=told or "was not measured")
-        cost, middle = costs(self.records[candidate.name], self.asked.percentile)
-        return Seen(size_bytes=size_bytes, cost=cost, middle=middle)
+        record = self.records[candidate.name]
+        return Seen(size_bytes=size_bytes, cost=cost_of(record, self.asked.percentile), least=least_of(record))
 
 
-def costs(record: Record, percentile: int) -> tuple[int, int]:
-    """What a record says for the budget, and the median: instructions, else nanoseconds.
-
-    A tool that keeps no samples has the mean for both.
-    """
+def cost_of(record: Record, percentile: int) -> int:
+    """What a record says for the budget: instructions, else nanoseconds; a tool that keeps no samples has the mean."""
     if record.instructions is not None:
-        return record.instructions.per_inference, record.instructions.per_inference
-    if record.latency_ns is not None:
-        latency = record.latency_ns
-        return {50: latency.p50_ns, 90: latency.p90_ns, 99: latency.p99_ns}[percentile], latency.p50_ns
-    mean_ns = record.mean_ns
-    assert mean_ns is not None  # a record without samples has aggregates
-    return mean_ns, mean_ns
+        return record.instructions.per_inference
+    if record.mean_ns is not None:
+        return record.mean_ns
+    return nearest_rank(sorted(record.samples_ns), percentile)
+
+
+def least_of(record: Record) -> int:
+    """Instructions, or what the fastest tenth of the runs took at most; of averages the best round's."""
+    if record.aggregates is not None:
+        return min(entry.mean_ns for entry in record.aggregates)
+    return cost_of(record, FASTEST)
 
 
 def limits_of(fitter: Fitter) -> Budgets:

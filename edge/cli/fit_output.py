@@ -7,11 +7,11 @@ from typing import Any
 from rich.table import Table
 
 from device_bench.bench.fitting import excess
-from device_bench.bench.remarks import remarks
 from device_bench.records.record import Record
+from device_bench.records.taints import ADVICE
 from device_bench.report.table import marked, milliseconds
 from edge.artifact.units import duration_text, size_text
-from edge.cli.fit import RECORDS, Decided, Fitter, costs, fit, limits_of
+from edge.cli.fit import RECORDS, Decided, Fitter, cost_of, fit, limits_of
 from edge.cli.fit_options import Asked
 from edge.models.candidates import Candidate
 from edge.terminal import say, say_json, show_wide, tell
@@ -67,7 +67,7 @@ def _title(candidate: Candidate) -> str:
 
 def _table(decisions: Sequence[Decided], fitter: Fitter) -> Table:
     titles = ["MAdds, M", "parameters, M", "KiB"]
-    titles += ["instructions, M"] if fitter.counts else ["p50, ms", f"p{fitter.asked.percentile}, ms"]
+    titles += ["instructions, M"] if fitter.counts else [f"p{place}, ms" for place in _percentiles(fitter)]
     table = Table()
     table.add_column("network", no_wrap=True)
     table.add_column("published", no_wrap=True)
@@ -90,10 +90,14 @@ def _table(decisions: Sequence[Decided], fitter: Fitter) -> Table:
 
 
 def _figures(record: Record, fitter: Fitter) -> list[str]:
-    cost, middle = costs(record, fitter.asked.percentile)
     if fitter.counts:
-        return [f"{cost / 1e6:,.2f}"]
-    return [marked(milliseconds(figure), record) for figure in (middle, cost)]
+        return [f"{cost_of(record, fitter.asked.percentile) / 1e6:,.2f}"]
+    return [marked(milliseconds(cost_of(record, percentile)), record) for percentile in _percentiles(fitter)]
+
+
+def _percentiles(fitter: Fitter) -> tuple[int, ...]:
+    """The median, and what the budget is for."""
+    return tuple(dict.fromkeys((50, fitter.asked.percentile)))
 
 
 def _cost_text(cost: int, fitter: Fitter) -> str:
@@ -124,13 +128,22 @@ def _tell_counts(decisions: Sequence[Decided], fitter: Fitter) -> None:
     tell(f"{len(decisions)} candidates in {fitter.spec.engine} on {fitter.target.name}: {told}")
     margin = fitter.asked.margin
     if "edge" in outcomes:
-        tell(f"at the edge: within {margin:.1%} of the budget, which two measurements of one file may differ by")
+        told = f"within {margin:.1%} of the budget, which two measurements of one file may differ by"
+        tell(f"at the edge: {told}; or over it in some runs and not in others")
     for decision in decisions:
         if decision.outcome == "failed" and decision.seen is not None:
             tell(f"{_title(decision.network)}: {decision.seen.problem}")
-    tell(*remarks([fitter.records[one.network.name] for one in decisions if one.network.name in fitter.records]))
+    _tell_taints(list(fitter.records.values()))
     if fitter.records:
         tell(f"the front as a picture: edge report {shlex.quote(str(fitter.folder / RECORDS))} -o front.html")
+
+
+def _tell_taints(records: Sequence[Record]) -> None:
+    """What casts doubt on the figures: each kind once, with how many it concerns and what to do."""
+    taints = [taint for record in records for taint in {taint.kind: taint for taint in record.taints}.values()]
+    for kind in (kind for kind in ADVICE if kind in {taint.kind for taint in taints}):
+        told = [taint.sentence for taint in taints if taint.kind == kind]
+        tell(f"~ {kind}: {len(told)} of {len(records)} measurements; such as: {told[0]}", f"  to do: {ADVICE[kind]}")
 
 
 def _entry(decision: Decided, fitter: Fitter, task: str) -> dict[str, Any]:

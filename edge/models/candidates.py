@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import torch
 
@@ -25,7 +25,9 @@ WIDTHS: Mapping[str, tuple[float, ...]] = {
 OTHER_WIDTHS = (0.35, 0.5, 0.75, 1.0, 1.4)
 """MobileNetV2's, and those of a model that has none of its own in WIDTHS."""
 OPTIONS: Mapping[str, tuple[Any, ...]] = {"pyramid": (False, True)}
-"""Other arguments that change what a network can do; one that is not here keeps its builder's default."""
+ALIKE = ("activation", "scores")
+"""Other arguments that change what a network can do, beside all that its builder says to be one of several values, but
+for those that change nothing a device sees. What is neither keeps its default."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +157,8 @@ def _grid(
     axes: dict[str, Sequence[Any]] = {
         "width": tuple(widths) or WIDTHS.get(model, OTHER_WIDTHS), "attention": attention, **OPTIONS
     }  # fmt: skip
+    hints = {name: hint for name, hint in get_type_hints(MODELS[model]).items() if name not in (*axes, *ALIKE)}
+    axes |= {name: get_args(hint) for name, hint in hints.items() if get_origin(hint) is Literal}
     axes = {name: values for name, values in axes.items() if name in known}
     for height, width in sizes_hw:
         if "resolution_hw" in known:
