@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from device_bench.bench.bench import measure_job, plan_job
 from device_bench.bench.fitting import Budgets, Decision, Seen, fitting
@@ -28,11 +28,12 @@ from edge.engines.table import DEVICE_ENGINES, EngineSpec, engine_spec
 from edge.errors import EdgeError, EngineError, Interrupted, UsageError, printable
 from edge.files.atomic import make_folder
 from edge.files.bounded_file import exists, is_file
-from edge.models.attention import ATTENTION
-from edge.models.candidates import Candidate, candidates, most_capable_first
 from edge.percentile import nearest_rank
 from edge.predictor.choice import file_for
 from edge.terminal import Bars
+
+if TYPE_CHECKING:
+    from edge.models.candidates import Candidate
 
 RECORDS = "records.jsonl"
 AT_ONCE = 3
@@ -47,7 +48,7 @@ SHORT = Plan(
 LONG = Plan(rounds=5, min_runs=50, min_duration_ns=2_000_000_000)
 COUNTED = Plan(rounds=1, warmup_runs=1, warmup_duration_ns=0, max_warmup_duration_ns=0, min_runs=3, min_duration_ns=0)
 
-Decided = Decision[Candidate]
+Decided = Decision["Candidate"]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -83,7 +84,7 @@ class Fitter:
         """Whether instructions are counted instead of time."""
         return self.target.kind == EMULATED
 
-    def artifact(self, candidate: Candidate) -> Artifact:
+    def artifact(self, candidate: "Candidate") -> Artifact:
         """The candidate's artifact, made unless this code made it before."""
         from converters.convert.code_hash import code_sha256
         from converters.convert.untrained import untrained_artifact
@@ -100,11 +101,11 @@ class Fitter:
                 )
             return self.artifacts[candidate.name]
 
-    def file(self, candidate: Candidate) -> ModelFile:
+    def file(self, candidate: "Candidate") -> ModelFile:
         """What runs of its artifact."""
         return file_for(self.artifact(candidate), self.spec.engine, self.spec.kernels)
 
-    def measure(self, batch: Sequence[Candidate], longer: bool) -> list[Seen]:
+    def measure(self, batch: "Sequence[Candidate]", longer: bool) -> list[Seen]:
         """Make candidates and measure those that are no larger than the budget; see `fitting`.
 
         Raises:
@@ -122,7 +123,7 @@ class Fitter:
         seen = {name: its for share in found for name, its in share.items()}
         return [seen[one.name] for one in batch]
 
-    def _measure_on(self, target: Target, batch: Sequence[Candidate], longer: bool) -> dict[str, Seen]:
+    def _measure_on(self, target: Target, batch: "Sequence[Candidate]", longer: bool) -> dict[str, Seen]:
         limit = self.asked.size_bytes
         plan = COUNTED if self.counts else (LONG if longer else SHORT)
         plan = plan.model_copy(update={"threads": self.threads, "kernels": self.spec.kernels})
@@ -144,7 +145,7 @@ class Fitter:
             one.name: Seen(size_bytes=one.weights, problem=unmade[one.name]) for one in batch if one not in made
         }
 
-    def _unmade(self, batch: Sequence[Candidate]) -> dict[str, str]:
+    def _unmade(self, batch: "Sequence[Candidate]") -> dict[str, str]:
         """Make the artifacts; of those that cannot be made, by name, why."""
         problems = {}
         for candidate in batch:
@@ -156,7 +157,7 @@ class Fitter:
                 problems[candidate.name] = str(error)
         return problems
 
-    def _known(self, candidate: Candidate, plan: Plan) -> bool:
+    def _known(self, candidate: "Candidate", plan: Plan) -> bool:
         """Whether the same file was measured like this, by the same code on the same machine; takes its record."""
         sha256 = self.file(candidate).sha256
         for record in reversed(self.held):
@@ -172,7 +173,7 @@ class Fitter:
                 return True
         return False
 
-    def _described(self, record: Record, batch: Sequence[Candidate]) -> Record:
+    def _described(self, record: Record, batch: "Sequence[Candidate]") -> Record:
         """A record with what was published of networks like its own."""
         candidate = next(one for one in batch if self.file(one).sha256 == record.measured.file_sha256)
         figure = candidate.published
@@ -180,7 +181,7 @@ class Fitter:
         measured = record.measured.model_copy(update={"candidate": True, "published": told})
         return record.model_copy(update={"measured": measured})
 
-    def _seen(self, candidate: Candidate, plan: Plan, within: bool, problems: Sequence[str]) -> Seen:
+    def _seen(self, candidate: "Candidate", plan: Plan, within: bool, problems: Sequence[str]) -> Seen:
         size_bytes = self.file(candidate).size_bytes
         if not within:
             return Seen(size_bytes=size_bytes)
@@ -220,6 +221,9 @@ def fit(names: Sequence[str], asked: Asked, options: Mapping[str, Any]) -> tuple
         UsageError: candidates or options that do not hold. EngineError: the target cannot be reached, or has no engine.
         Interrupted: by the user; the same command goes on.
     """
+    from edge.models.attention import ATTENTION  # bring torch
+    from edge.models.candidates import candidates, most_capable_first
+
     attention = tuple(ATTENTION) if ALL in options["attention"] else options["attention"]
     found = candidates(
         options["task"],
@@ -265,7 +269,7 @@ def _preferred(target: Target, installed: Sequence[str]) -> str:
     raise EngineError(f"{target.name}: no engine is installed there; see edge bench --prepare")
 
 
-def _decided(fitter: Fitter, found: Sequence[Candidate], options: Mapping[str, Any]) -> list[Decided]:
+def _decided(fitter: Fitter, found: "Sequence[Candidate]", options: Mapping[str, Any]) -> list[Decided]:
     with Bars() as progress:
         task = progress.add_task("candidates", total=len(found))
         open_ = {one.name for one in found}
@@ -274,7 +278,7 @@ def _decided(fitter: Fitter, found: Sequence[Candidate], options: Mapping[str, A
             open_.difference_update(decision.network.name for decision in decisions)
             progress.update(task, completed=len(found) - len(open_))
 
-        def measure(batch: Sequence[Candidate], longer: bool) -> list[Seen]:
+        def measure(batch: "Sequence[Candidate]", longer: bool) -> list[Seen]:
             progress.update(task, description=f"{fitter.target.name}: {batch[0].name}")
             return fitter.measure(batch, longer)
 

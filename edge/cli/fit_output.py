@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
@@ -13,8 +13,10 @@ from device_bench.report.table import marked, milliseconds
 from edge.artifact.units import duration_text, size_text
 from edge.cli.fit import RECORDS, Decided, Fitter, cost_of, fit, limits_of
 from edge.cli.fit_options import Asked
-from edge.models.candidates import Candidate
 from edge.terminal import say, say_json, show_wide, tell
+
+if TYPE_CHECKING:
+    from edge.models.candidates import Candidate
 
 NEAREST = 3
 OWN_DATA: Mapping[str, tuple[str, ...]] = {
@@ -45,7 +47,7 @@ def run_fit(names: Sequence[str], asked: Asked, options: Mapping[str, Any], *, a
     return 0 if fits else 1
 
 
-def train_line(candidate: Candidate, task: str) -> str:
+def train_line(candidate: "Candidate", task: str) -> str:
     """The command that trains a network on one's own images."""
     apart = ("classes",)
     settings = {f"model.{name}": value for name, value in candidate.arguments.items() if name not in apart}
@@ -61,7 +63,7 @@ def _toml(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _title(candidate: Candidate) -> str:
+def _title(candidate: "Candidate") -> str:
     return candidate.name.removesuffix(f"-{candidate.arguments['classes']}c")
 
 

@@ -67,7 +67,7 @@ def command(names: tuple[str, ...], fit: bool, as_json: bool, **options: Any) ->
     what holds the budgets, the most capable first, with the line that trains it. Exit code 1: none does.
     """
     if fit:
-        from edge.cli.fit_output import run_fit  # brings torch
+        from edge.cli.fit_output import run_fit
 
         return run_fit(names, asked_for(options), options, as_json=as_json)
     refuse_without_fit()
