@@ -49,7 +49,7 @@ def export_point_head(checkpoint: Checkpoint) -> PointHeadGraph | None:
 
 def float_head_graph(head: PointHead) -> Graph:
     """The float graph (nchw) of a point head for its number of points."""
-    return float_graph(head.eval(), torch.zeros(1, head.features + head.classes, head.points, 1))
+    return float_graph(head.eval(), torch.zeros(head.input_shape))
 
 
 def _only_logits(graph: Graph, head: str) -> Graph:

@@ -2,7 +2,7 @@
 
 The network's file gives coarse logits and fine features. A device without our code enlarges the logits twofold, takes
 the `points` places where the two best classes are nearest, gathers features and coarse logits there, runs this file on
-them, and puts its answer in their place, `steps` times; docs/pointrend.md walks through it.
+them, and puts its answer in their place, `steps` times; docs/pointrend.md has each step exactly.
 """
 
 from typing import Annotated

@@ -76,7 +76,7 @@ def print_artifact(artifact: Artifact, *, as_json: bool, transposes: Any = None)
                 "precision": manifest.precision,
                 **size_entries(artifact),
                 **detection_entries(artifact),
-                "files": {file.path: file.size_bytes for file in manifest.files},
+                "files": {file.path: file.size_bytes for file in manifest.every_file},
                 "multiply_adds": manifest.cost.multiply_adds,
                 "parameters": manifest.cost.parameters,
                 "weights_bytes": manifest.cost.weights_bytes,
@@ -90,7 +90,7 @@ def print_artifact(artifact: Artifact, *, as_json: bool, transposes: Any = None)
     table = Table(title=f"{artifact.folder} ({manifest.task}, {manifest.precision})", title_justify="left")
     for column, justify in (("file", "left"), ("KiB", "right"), ("input", "left"), ("output", "left")):
         table.add_column(column, justify="right" if justify == "right" else "left")
-    for file in manifest.files:
+    for file in manifest.every_file:
         given, told = file.inputs[0], [file.outputs[place] for place in file.told]
         table.add_row(
             file.path,

@@ -249,7 +249,9 @@ def _print_manifest(artifact: Artifact, *, as_json: bool) -> None:
         "name": manifest.name,
         "task": manifest.task if manifest.head is None else f"{manifest.task}, head: {manifest.head}",
         "precision": f"{manifest.precision}, quantized by: {manifest.quantization.method}",
-        "files": ", ".join(f"{file.path} ({file.role}, {file.size_bytes / 1024:,.0f} KiB)" for file in manifest.files),
+        "files": ", ".join(
+            f"{file.path} ({file.role}, {file.size_bytes / 1024:,.0f} KiB)" for file in manifest.every_file
+        ),
         "input": f"{preprocess.width}x{preprocess.height} {preprocess.colour_order}, "
         f"{preprocess.interpolation}, {preprocess.fit}{_trained_at(manifest)}",
         **_used_output(manifest.files[0]),

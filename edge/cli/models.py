@@ -29,10 +29,12 @@ GRID: tuple[tuple[str, dict[str, Any]], ...] = (
     ("fast_scnn", {"classes": 19, "resolution_hw": (256, 512)}),
     ("fast_scnn", {"classes": 11, "resolution_hw": (360, 480)}),
     *(("fast_scnn", {"classes": 11, "resolution_hw": (360, 480), "attention": name}) for name in ATTENTION),
+    ("fast_scnn", {"classes": 11, "resolution_hw": (360, 480), "point_head": 64, "point_steps": 1}),
     ("deeplab_mobilenet_v2", {"classes": 21, "resolution_hw": (513, 513)}),
     ("deeplab_mobilenet_v2", {"classes": 21, "resolution_hw": (513, 513), "pyramid": True}),
     ("deeplab_mobilenet_v2", {"classes": 21, "resolution_hw": (513, 513), "output_stride": 8}),
     ("deeplab_mobilenet_v2", {"classes": 11, "resolution_hw": (368, 480)}),
+    ("deeplab_mobilenet_v2", {"classes": 11, "resolution_hw": (368, 480), "point_head": 64}),
     *(("deeplab_mobilenet_v2", {"classes": 21, "resolution_hw": (513, 513), "attention": name}) for name in ATTENTION),
     ("deeplab_mobilenet_v1", {"classes": 21, "resolution_hw": (513, 513)}),
     ("deeplab_mobilenet_v1", {"classes": 21, "resolution_hw": (513, 513), "pyramid": True}),
@@ -61,7 +63,8 @@ GRID: tuple[tuple[str, dict[str, Any]], ...] = (
 def command(names: tuple[str, ...], fit: bool, as_json: bool, **options: Any) -> int | None:
     """List the networks with parameters and multiply-adds; with --fit, those that a device has room for.
 
-    Parameters are counted with batch norm and without auxiliary heads; multiply-adds are those of one image.
+    Parameters are counted with batch norm and without auxiliary heads; multiply-adds are those of one image. A point
+    head counts with all its steps.
 
     --fit makes untrained INT8 networks of the models named, or of the task's, measures them where --on says, and lists
     what holds the budgets, the most capable first, with the line that trains it. Exit code 1: none does.

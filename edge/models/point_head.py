@@ -28,12 +28,14 @@ class PointHead(nn.Module):
         features, classes: channels of the fine features and of the coarse logits in the input, in this order.
         points: how many of each image it is trained on in a step (section 5.1: 2048), and takes at once on a device.
         steps: how often a map is refined at inference.
+        input_shape: of one step.
     """
 
     def __init__(self, *, features: int, classes: int, hidden: int, points: int, steps: int) -> None:
         super().__init__()
         self.points = points
         self.steps = steps
+        self.input_shape = (1, features + classes, points, 1)
         self.features = features
         self.classes = classes
         self.hidden = hidden

@@ -46,7 +46,7 @@ def point_network(
         answered: Quantization = of_answer
     elif (head := point_head_of(model)) is not None:
         found, answered, count, own_steps = [None, None], None, head.points, head.steps
-        given = _port("points", (1, head.features + head.classes, head.points, 1), None)
+        given = _port("points", head.input_shape, None)
 
         def run(codes: Array) -> Array:
             with torch.inference_mode():

@@ -62,5 +62,5 @@ def prepare_point_rend(
 def prepared_head(head: PointHead, scheme: Scheme, options: QatOptions) -> QuantizedModel:
     """A head on integers, prepared for its number of points."""
     given = QatOptions(ranges=options.ranges, momentum=options.momentum, input_range=CODE_RANGE)
-    example = torch.zeros(1, head.features + head.classes, head.points, 1)
+    example = torch.zeros(head.input_shape)
     return prepare_qat(head.eval(), example, scheme, given)
