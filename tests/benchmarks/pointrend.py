@@ -1,8 +1,8 @@
 """Accuracy against cost of a segmenter with a point head: bilinear, one to four steps, and the head everywhere.
 
 `python -m tests.benchmarks.pointrend runs/pointrend_int8 --split camvid:FOLDER:val`: one row of Markdown each, on the
-artifact's TFLite file in LiteRT, times the least of all images. `--picture FILE.png` draws frame, mask, bilinear and refined of the image at which
-refining corrects most pixels.
+artifact's TFLite file in LiteRT; times are the least of all images. `--picture FILE.png` draws frame, mask, bilinear
+and refined of the image at which refining corrects most pixels.
 """
 
 import time
