@@ -9,6 +9,7 @@ from edge.artifact.units import size_text
 
 Check = Literal[
     "parameters",
+    "padding",
     "self-test",
     "end to end",
     "operators",

@@ -55,6 +55,12 @@ RANKED = ("accuracy", "agreement", "boundary")
     type=whole(0),
     help="Images for each operator alone; 0: omit this check.",
 )
+@click.option(
+    "--padding-check",
+    "padding",
+    is_flag=True,
+    help="Also ask the network, on 64 images, whether it was trained with TensorFlow's SAME padding or PyTorch's.",
+)
 @click.option("--record", "recorded", is_flag=True, help="Write figures and allowed differences into the manifest.")
 @click.option(
     "--rank/--no-rank", "rank", default=None, help="Rank layers by cost; if omitted: when one of their floors fails."
@@ -159,6 +165,7 @@ def _request(artifact: Artifact, recorded: bool, **options: Any) -> "Request":
         limits=limits,
         latency=latency,
         bounds=recorded,
+        padding=options["padding"],
     )
 
 

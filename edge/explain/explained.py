@@ -91,7 +91,7 @@ def _of_artifact(name: str, artifact: Artifact) -> Explained:
     manifest = artifact.manifest
     if manifest.task not in CLASSES_FIRST:
         raise UnsupportedError(f"{name}: a task '{manifest.task}' has no score of a class that could be explained")
-    file = _file(artifact)
+    file = readable_file(artifact)
     data = artifact.read(file.path)
     graph = read_onnx(data, batch=1) if file.format == "onnx" else read_tflite(data)
     background = None if manifest.detection is None else manifest.detection.background
@@ -99,7 +99,7 @@ def _of_artifact(name: str, artifact: Artifact) -> Explained:
     return _of_graph(name, cut, ending, manifest.labels.names, manifest.preprocess, file.inputs[0].layout)
 
 
-def _file(artifact: Artifact) -> ModelFile:
+def readable_file(artifact: Artifact) -> ModelFile:
     """The file that the others were written from; of onnx2tf's, whose source is float, the one that runs."""
     files = artifact.manifest.files
     if artifact.manifest.provenance.road == "onnx2tf":

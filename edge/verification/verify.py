@@ -27,6 +27,7 @@ from edge.verification.checks.findings import (
 from edge.verification.checks.images import Images, choose_images
 from edge.verification.checks.operator_kinds import OperatorResult
 from edge.verification.checks.operators import check_operators
+from edge.verification.checks.padding import padding_findings
 from edge.verification.checks.parameters import check_parameters
 from edge.verification.checks.parent import Parent, find_parent
 from edge.verification.checks.runtimes import Runtime, RuntimeChoice, open_runtimes
@@ -47,6 +48,7 @@ class Request:
         limits: what must be reached; see `edge.artifact.thresholds`.
         latency: findings about measurements, made where measurements are read or taken.
         bounds: also measure the self-test, for the differences that a manifest allows.
+        padding: ask the network on the images whether it was trained with its padding; else pads are compared alone.
     """
 
     split: Split | None = None
@@ -57,6 +59,7 @@ class Request:
     limits: Limits = field(default_factory=Limits)
     latency: tuple[Finding, ...] = ()
     bounds: bool = False
+    padding: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +101,7 @@ def verify(artifact: Artifact, request: Request, advance: Advance = lambda count
         runtimes = open_runtimes(subject, images, request.runtimes, stack)
         findings = self_test_findings(artifact, runtimes, recorded=request.bounds)
         findings += check_parameters(subject)
+        findings += padding_findings(subject, parent, images if request.padding else None)
         comparison = compare_on_images(subject, images, runtimes, parent, advance)
         findings += [end_to_end_finding(subject, runtime, images, request.limits) for runtime in runtimes]
         alone = _operators_alone(subject, images, runtimes, request.operator_samples, advance)

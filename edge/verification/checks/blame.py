@@ -18,6 +18,7 @@ def blame(
     """The operators at fault, in the order of the checks; accuracy is blamed by the ranking, which is its own step."""
     failed = [finding for finding in findings if finding.passed is False]
     found = [entry for finding in failed if finding.check == "parameters" for entry in _owner(finding, subject)]
+    found += [entry for finding in failed if finding.check == "padding" for entry in _padded(finding, subject)]
     for label, results in operators.items():
         if any(finding.check in FIDELITY and _about(finding, label) for finding in failed):
             found += _first_that_differs(label, results)
@@ -41,6 +42,15 @@ def _owner(finding: Finding, subject: Subject) -> list[AtFault]:
     owners = [operator for operator in graph.operators if tensor in (*operator.outputs, *operator.inputs)]
     reason = f"its tensor '{tensor}' differs: {finding.detail}"
     return [AtFault(check="parameters", operator=one.name, kind=one.kind, reason=reason) for one in owners[:1]]
+
+
+def _padded(finding: Finding, subject: Subject) -> list[AtFault]:
+    """Every window that pads otherwise than it should."""
+    kinds = {operator.name: operator.kind for operator in subject.graphs[subject.source.path].operators}
+    return [
+        AtFault(check="padding", operator=name, kind=kinds[name], reason=f"pads {here}, should {right}")
+        for name, (here, right) in finding.data["pads"].items()
+    ]
 
 
 def _first_that_differs(label: str, results: Sequence[OperatorResult]) -> list[AtFault]:
