@@ -41,7 +41,8 @@ def feature_maps(graph: Graph) -> tuple[str, ...]:
         if len(shape) != 4:
             continue
         size = (shape[axes[0]], shape[axes[1]])
-        if operator.kind in SHRINKS and size[0] < last[0] and size[1] < last[1]:
+        before = graph.tensors[operator.inputs[0]].shape
+        if operator.kind in SHRINKS and all(shape[axis] < before[axis] for axis in axes) and size < last:
             if len(levels) == COUNT:
                 break
             levels.append([])

@@ -15,6 +15,8 @@ from edge.explain.position_targets import SIDE, Map
 KERNEL = 3
 STEPS = 10
 RIDGE = 0.1
+LEAST_DEVIATION = 1e-3
+"""Of the mean one: a channel of integers that was the same on all images differs by a whole step on another."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,7 +51,8 @@ def fit(features: Tensor, targets: Sequence[Map], ridge: float = RIDGE, steps: i
     (the paper: 15 epochs of SGD), without a learning rate or chance.
     """
     mean = features.mean(dim=(0, 2, 3), keepdim=True)
-    deviation = features.std(dim=(0, 2, 3), keepdim=True).clamp_min(1e-6)
+    deviation = features.std(dim=(0, 2, 3), keepdim=True)
+    deviation = deviation.clamp_min(LEAST_DEVIATION * float(deviation.mean()) + 1e-12)
     readout = Readout(mean=mean, deviation=deviation, weight=torch.zeros(0))
     given = readout.normalized(features)
     border = KERNEL // 2

@@ -174,6 +174,10 @@ class _Rewriting:
         pairs = [(0, 0)] * 4
         height, width = (self.tensors[name].shape[axis] for axis in self.axes)
         pairs[self.axes[0]], pairs[self.axes[1]] = (pads[0], pads[2]), (pads[1], pads[3])
+        if max(pads[0], pads[2]) >= height or max(pads[1], pads[3]) >= width:
+            raise UnsupportedError(
+                f"'{name}': a map of {height}x{width} has too few positions to be mirrored {max(pads)} wide around it"
+            )
         size = (height + pads[0] + pads[2], width + pads[1] + pads[3])
         return self.moved(name, "ReflectPad", {"pads": tuple(pairs)}, size)
 
