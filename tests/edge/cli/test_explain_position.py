@@ -1,4 +1,4 @@
-"""`edge explain --position`: a table, an object and a picture, and what is refused."""
+"""`edge explain --position`: a table, an object and a picture, and what is refused (docs/position.md)."""
 
 import json
 from pathlib import Path
@@ -33,8 +33,7 @@ def test_positions_are_read_from_checkpoints_and_from_the_integers_of_artifacts(
     assert set(own["photographs"]) == {
         "horizontal", "vertical", "gaussian", "horizontal stripes", "vertical stripes",
     }  # fmt: skip
-    assert own["photographs"]["horizontal"]["mae"] < image["photographs"]["horizontal"]["mae"]
-    assert own["photographs"]["horizontal"]["spearman"] > 0.3
+    assert own["photographs"]["horizontal"]["spearman"] > image["photographs"]["horizontal"]["spearman"] + 0.2
     assert cv2.imread(found["picture"]).shape[1] > 600
 
 

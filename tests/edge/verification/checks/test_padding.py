@@ -1,4 +1,4 @@
-"""Padding that is not that of the weights' training is named by layer, and the right one is not."""
+"""Padding that is not that of the weights' training is named by layer, and the right one is not (docs/position.md)."""
 
 import json
 from dataclasses import replace
