@@ -46,7 +46,8 @@ class QuantizedPointRend(nn.Module):
         """Take a float head's weights, brought to the integers of the outputs' ranges as they stand."""
         coarse, fine = self.parameters_of_outputs()
         trained = on_codes(head, fine, coarse)
-        self.point_head = prepared_head(trained, self.network.scheme, self.network.options).to(next(self.parameters()))
+        fresh = prepared_head(trained, self.network.scheme, self.network.options)
+        self.point_head.load_state_dict(fresh.state_dict())  # into what is there: its memory format decides sums
 
 
 def prepare_point_rend(
