@@ -221,7 +221,8 @@ def _fault(named: str, suspects: Sequence[Suspect], as_what: str, data: Mapping[
     detail = f"{first.words}{more}, as {as_what}"
     if "spearman" in data:
         here, there = data["spearman"][JUDGED], data["spearman_otherwise"][JUDGED]
-        detail += f"; a readout of horizontal position fitted on maps so padded: {there:.2f}, on these {here:.2f}"
+        if here < there:
+            detail += f"; a readout of horizontal position fitted on maps so padded: {there:.2f}, on these {here:.2f}"
     cure = "pad with the integer that stands for zero" if first.border.value else CURES.get(first.border.convention)
     detail += f"; {cure or 'pad as the float parent does'}"
     layers = [suspect.border.operator.name for suspect in suspects]

@@ -132,7 +132,7 @@ def test_a_network_is_surer_with_the_padding_of_its_training(
     assert (found["standard_errors"] > 4) != passed
     if not passed:
         assert found["layers"] == STRIDED and found["pads"]["stem.conv"] == [[1, 1, 1, 1], [0, 0, 1, 1]]
-        assert found["spearman_otherwise"]["horizontal"] > found["spearman"]["horizontal"]
+        assert found["spearman_otherwise"]["horizontal"] > 0.5  # of the maps with the right pads, on other photographs
         assert [fault["operator"] for fault in rows[-1]["at_fault"]] == STRIDED
         assert rows[-1]["exit_code"] == 1 and "pad as the weights were trained" in found["detail"]
 
