@@ -14,7 +14,10 @@ from converters.convert.quantize import quantize_source
 from edge.artifact.manifest import MANIFEST_NAME, Artifact, open_artifact
 from edge.cli.bench import command as bench
 from edge.data.open_split import open_split
+from edge.engines.null_session import NullSession
 from edge.errors import ArtifactError, UsageError
+from edge.predictor.point_selftest import run_head_selftest
+from edge.predictor.point_session import open_point_session
 from edge.predictor.predictor import Predictor
 from edge.tasks.segment import SegmentPrediction
 from edge.training.checkpoint import read_checkpoint, restore_module
@@ -113,6 +116,11 @@ def test_a_changed_head_is_refused(int8: Artifact, tmp_path: Path) -> None:
 def test_a_head_that_answers_otherwise_fails_its_self_test(int8: Artifact) -> None:
     allowed = int8.manifest.selftest.allowed
     assert set(allowed) == {"model.tflite", "model.onnx", "point_head.tflite", "point_head.onnx"}
+    file = int8.model_file("model.tflite")
+    head = open_point_session(int8, file, "litert")
+    assert head is not None and run_head_selftest(int8, file, head).passed
+    ones = NullSession(inputs=head.inputs, outputs=head.outputs)
+    assert not run_head_selftest(int8, file, ones).passed
 
 
 def test_bench_tells_the_parts_of_the_last_stage_apart(int8: Artifact) -> None:
