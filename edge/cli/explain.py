@@ -6,6 +6,7 @@ import click
 
 from edge.cli.bounded_number import THREADS, whole
 from edge.cli.explain_gates import explain_gates
+from edge.cli.explain_kernels import explain_kernels
 from edge.cli.explain_options import method_options, region, region_options
 from edge.cli.explain_position import PADDINGS, explain_position
 from edge.cli.split_options import split_options
@@ -65,6 +66,7 @@ PHOTOGRAPH_NAMED = (".png", ".npy")
     type=click.Choice(PADDINGS),
     help="Of --position: the network's own, reflected maps, or none on larger images; repeatable, all if omitted.",
 )
+@click.option("--kernels", is_flag=True, help="What involutions do instead: the kernels that they make of IMAGE.")
 @click.option("--threads", type=THREADS, default=1, show_default=True, help="Processor threads.")
 @click.option("--json", "as_json", is_flag=True, help="JSON objects, one per line, instead of text.")
 def command(
@@ -88,6 +90,7 @@ def command(
     gates: bool,
     position: bool,
     paddings: tuple[str, ...],
+    kernels: bool,
     threads: int,
     as_json: bool,
 ) -> None:
@@ -114,6 +117,10 @@ def command(
         )
     if paddings and not position:
         raise UsageError("--padding is for --position")
+    if kernels and (image is None or other is not None or class_name is not None or part is not None or gates):
+        raise UsageError(
+            "--kernels is of the whole network on an IMAGE; omit --class, --pixel, --box, --compare, --gates"
+        )
     refuse_inputs("-o", out, images)
     if image is not None:
         for ending in PHOTOGRAPH_NAMED:
@@ -129,6 +136,9 @@ def command(
     frame = None if image is None else read_image(image)
     if gates and image is not None and frame is not None:
         explain_gates(subject, image, frame, out, as_json=as_json)
+        return
+    if kernels and image is not None and frame is not None:
+        explain_kernels(subject, image, frame, out, as_json=as_json)
         return
     explained = None if position else open_explained(subject)
     compared = None if other is None or explained is None else (explained, open_explained(other))

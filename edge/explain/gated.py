@@ -50,9 +50,9 @@ def open_gated(path: Path) -> Gated:
         file = next((file for file in files if file.format == "onnx"), None)
         if file is None:
             raise UsageError(
-                f"{path}: has no gates to read: they are those of a network of this product with attention, its "
-                "checkpoint or the artifact converted from it (`edge train --set model.attention=gct` or `cbam`); this "
-                "artifact has no ONNX file"
+                f"{path}: has no gates or kernels to read: they are those of a network of this product with attention, "
+                "its checkpoint or the artifact converted from it (`edge train --set model.attention=gct`, `cbam` or "
+                "`involution`); this artifact has no ONNX file"
             )
         return Gated(graph=read_onnx(artifact.read(file.path), batch=1), preprocess=artifact.manifest.preprocess)
     checkpoint = read_checkpoint(path)

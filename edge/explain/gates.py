@@ -60,7 +60,7 @@ def channel_gates(graph: Graph) -> tuple[ChannelGates, ...]:
             continue
         for gate in graph.consumers(operator.outputs[0]):
             if gate.kind == "Conv" and _feeds(graph, gate, "Sigmoid"):
-                weight = _real(graph.tensors[gate.inputs[1]])  # (C, 1, 1, 1): 2 gamma sqrt(C)
+                weight = real_values(graph.tensors[gate.inputs[1]])  # (C, 1, 1, 1): 2 gamma sqrt(C)
                 gamma = weight.reshape(-1) / np.float32(2 * math.sqrt(weight.shape[0]))
                 found.append(ChannelGates(layer=_layer(gate), gamma=gamma))
     return tuple(found)
@@ -78,7 +78,7 @@ def spatial_gates(graph: Graph, image: npt.NDArray[np.float32] | npt.NDArray[np.
     integer = graph.tensors[graph.inputs[0]].quantization is not None
     run = IntegerSimulation(graph) if integer else FloatRun(graph)
     return tuple(
-        SpatialGates(layer=wanted[name], values=_real(graph.tensors[name], value.numpy())[0, 0])
+        SpatialGates(layer=wanted[name], values=real_values(graph.tensors[name], value.numpy())[0, 0])
         for name, value in run.stream([image])
         if name in wanted
     )
@@ -108,7 +108,7 @@ def _layer(gate: Operator) -> str:
     return gate.name.rpartition(".")[0] or gate.name
 
 
-def _real(tensor: Tensor, data: npt.NDArray[np.generic] | None = None) -> Reals:
+def real_values(tensor: Tensor, data: npt.NDArray[np.generic] | None = None) -> Reals:
     """The real numbers of a tensor's own data, or of an activation's."""
     raw = tensor.data if data is None else data
     assert raw is not None  # weights are constants: `edge.graph.passes`

@@ -1,4 +1,4 @@
-"""What attention costs in INT8: MobileNetV2 0.35 at 96x96, plain, with GCT and with CBAM, run in turn.
+"""What attention costs in INT8: MobileNetV2 0.35 at 96x96, plain and with every attention module, run in turn.
 
 `python -m tests.benchmarks.attention_cost` prints thread CPU time in microseconds and its ratio to the plain network.
 Weights are random, gates are open and ranges calibrated: what the files answer means nothing, what they cost does.
@@ -14,6 +14,7 @@ from torch import nn
 
 from converters.passes.layout.nhwc import to_nhwc
 from converters.tflite.writer import tflite_bytes
+from edge.models.attention import ATTENTION
 from edge.models.gct import GatedChannelTransformation
 from edge.models.registry import build
 from edge.quantization.ptq.calibrate import calibrate
@@ -64,9 +65,9 @@ def measure(files: Mapping[str, bytes], runs: int) -> dict[str, int]:
 def main(runs: int) -> None:
     """Print a line per file."""
     torch.set_num_threads(1)
-    found = measure({name: model_file(name) for name in ("none", "gct", "cbam")}, runs)
+    found = measure({name: model_file(name) for name in ATTENTION}, runs)
     for name, smallest_ns in found.items():
-        click.echo(f"{name:5} {smallest_ns / 1000:8.1f} us  x{smallest_ns / found['none']:.2f}")
+        click.echo(f"{name:10} {smallest_ns / 1000:8.1f} us  x{smallest_ns / found['none']:.2f}")
 
 
 if __name__ == "__main__":

@@ -65,6 +65,13 @@ OWN: Mapping[str, tuple[str, str, str, tuple[int, int]]] = MappingProxyType(
         "scnn": ("fast_scnn", "resolution_hw = [64, 96]", "segment", (64, 96)),
         "v2_gct": ("mobilenet_v2", 'width = 0.25\nresolution = 32\nattention = "gct"', "classify", (32, 32)),
         "v2_cbam": ("mobilenet_v2", 'width = 0.25\nresolution = 32\nattention = "cbam"', "classify", (32, 32)),
+        "v2_involution": (
+            "mobilenet_v2",
+            'width = 0.25\nresolution = 32\nattention = "involution"',
+            "classify",
+            (32, 32),
+        ),
+        "rednet": ("rednet", "width = 0.25\nresolution = 33", "classify", (33, 33)),
         "deeplab_v1": (
             "deeplab_mobilenet_v1",
             "width = 0.25\nresolution_hw = [64, 96]\noutput_stride = 8",

@@ -86,6 +86,34 @@ def test_folded_weights_with_attention_train_and_ship(
     assert ("cooperate" if attention == "gct" else "least gate") in capsys.readouterr().out
 
 
+def test_involution_trains_from_plain_weights_ships_and_shows_its_kernels(
+    test_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = test_data / "models" / "mobilenet_v1_0.25_224.safetensors"
+    settings = [*SETTINGS, *words(train__init=weights, train__reset_head="true", model__attention="involution")]
+    assert main(["train", "mobilenet_v1_generated", "-o", str(tmp_path / "run"), "--threads", "1", *settings]) == 0
+    run = tmp_path / "run"
+    assert main(["convert", str(run / "qat.safetensors"), "-o", str(tmp_path / "int8"), "--no-verify"]) == 0
+    capsys.readouterr()
+    assert main(["verify", str(tmp_path / "int8"), "--engine", "litert", "--json"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    ran = [line for line in lines if line.get("check") in ("end to end", "operators")]
+    assert {line["check"] for line in ran} == {"end to end", "operators"} and all(line["passed"] for line in ran)
+    image = str(next(iter(sorted((test_data / "imagenet_samples" / "dev").iterdir()))))
+    found = []
+    for subject in (tmp_path / "int8", run / "qat.safetensors", run / "float.safetensors"):
+        assert main(["explain", str(subject), image, "--kernels", "-o", str(tmp_path / "out"), "--json"]) == 0
+        found.append(json.loads(capsys.readouterr().out))
+        (picture,) = found[-1]["pictures"]
+        assert cv2.imread(picture) is not None and len(found[-1]["kernels"]) == 13
+    assert [entry["kind"] for entry in found] == ["int8", "int8", "float"]
+    assert found[0]["kernels"] == found[1]["kernels"] and found[0]["kernels"][0]["kernel_size"] == 3
+    assert main(["explain", str(tmp_path / "int8"), image, "--kernels", "-o", str(tmp_path / "out")]) == 0
+    assert "variation" in capsys.readouterr().out
+    assert main(["explain", str(tmp_path / "int8"), image, "--kernels", "--gates", "-o", str(tmp_path / "out")]) == 2
+    assert main(["explain", str(tmp_path / "int8"), image, "--gates", "-o", str(tmp_path / "out")]) == 2
+
+
 def test_gates_of_a_network_without_any_are_refused(
     road: Path, test_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -93,4 +121,6 @@ def test_gates_of_a_network_without_any_are_refused(
     for subject in ("run/float.safetensors", "int8"):
         assert main(["explain", str(road / subject), image, "--gates", "-o", str(tmp_path)]) == 2
         assert "has no gates; `edge train --set model.attention=gct`" in capsys.readouterr().err
+    assert main(["explain", str(road / "int8"), image, "--kernels", "-o", str(tmp_path)]) == 2
+    assert "has no involutions; `edge train rednet_26_generated`" in capsys.readouterr().err
     assert main(["explain", str(road / "int8"), image, "--gates", "--class", "0", "-o", str(tmp_path)]) == 2

@@ -22,6 +22,8 @@ from edge.quantization.ptq.calibrate import calibrate
 from edge.quantization.qat.freeze import float_graph, freeze
 from edge.quantization.qat.phase import TRAIN, TRAIN_FOLDED
 from edge.quantization.qat.prepare import QatOptions, QuantizedModel, prepare_qat, set_phase
+from tests.benchmarks.involution_forms import FORMS as SUMS
+from tests.benchmarks.involution_forms import layer, signal_to_noise
 
 CHANNELS, GROUPS, SIZE = 32, 2, 12
 
@@ -192,3 +194,26 @@ def test_a_graph_counts_the_sum_as_the_module_does() -> None:
         operator.multiply_adds or 0 for operator in count_graph(graph).operators if ".scale" in operator.name
     )
     assert norms > 0 and count_graph(graph).multiply_adds - norms == count_module(model).multiply_adds
+
+
+def test_one_sum_keeps_what_a_chain_of_additions_loses() -> None:
+    decibels = {name: signal_to_noise(*layer(7, form)) for name, form in SUMS.items()}
+    assert decibels["product and sum"] > 23 and decibels["matrices"] > 25
+    assert decibels["chain"] < decibels["product and sum"] - 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("depth", [26, 38, 50])
+def test_rednet_of_every_depth_is_exact(depth: int, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = build("rednet", classes=10, depth=depth, resolution=64).train()
+    x = torch.randn(4, 3, 64, 64)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None  # the mean over all batches
+    with torch.no_grad():
+        model(x)
+    graph = calibrate(float_graph(model.eval(), x[:1]), [x.numpy()])
+    operators = exact(graph, tmp_path)
+    count = sum({26: (1, 2, 4, 1), 38: (2, 3, 5, 2), 50: (3, 4, 6, 3)}[depth]) + 1
+    assert operators["SUM"] == operators["MUL"] == operators["DEPTHWISE_CONV_2D"] == count
