@@ -87,7 +87,7 @@ def over_grey(frame: Pixels, share: npt.NDArray[np.float32], preprocess: Preproc
 
 
 def _tile_height(frame: Pixels) -> int:
-    return min(max(round(TILE_WIDTH * frame.shape[0] / frame.shape[1]), 1), HIGHEST_TILE)
+    return int(min(max(round(TILE_WIDTH * frame.shape[0] / frame.shape[1]), 1), HIGHEST_TILE))
 
 
 def write_label(drawn: Pixels, text: str, left: int, row: int, colour: np.ndarray | None = None) -> None:
