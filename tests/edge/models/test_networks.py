@@ -18,7 +18,7 @@ SMALL: dict[str, dict[str, object]] = {
     "fast_scnn": {"classes": 4, "resolution_hw": (72, 104)},
     "deeplab_mobilenet_v1": {"classes": 4, "width": 0.25, "resolution_hw": (72, 104), "output_stride": 8},
     "deeplab_mobilenet_v2": {"classes": 4, "width": 0.25, "resolution_hw": (72, 104), "pyramid": True},
-    "rednet": {"classes": 4, "width": 0.25, "resolution": 40},
+    "rednet": {"classes": 4, "width": 0.25, "resolution": 40, "activation": "relu6"},
     "mobilenet_v1_ssdlite": {"classes": 3, "width": 0.25, "resolution": 72},
     "mobilenet_v2_ssdlite": {"classes": 3, "width": 0.25, "resolution": 72},
 }
