@@ -143,7 +143,8 @@ def test_the_float_artifact_answers_as_the_network(checkpoint: Path, real: Artif
     found = Predictor.load(real, engine="litert").values(FRAME, colour_order="rgb")
     best, others = expected[expected[:, 4] > 0.35], found[found[:, 4] > 0.35]
     assert len(best) > 3 and best.shape == others.shape
-    assert np.abs(best - others).max() < 0.05
+    apart = np.abs(best[:, None] - others[None]).max(axis=2)  # of any two: nearly equal scores may change places
+    assert apart.min(axis=0).max() < 0.05 and apart.min(axis=1).max() < 0.05
 
 
 def test_another_head_is_refused(checkpoint: Path) -> None:

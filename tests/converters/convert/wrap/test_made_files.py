@@ -70,7 +70,7 @@ def test_of_several_outputs_the_named_one_is_used(
 
 def test_gates_of_a_wrapped_file_are_refused_with_where_they_are(without_batch: Path, card: MakeCard) -> None:
     artifact = wrapped(without_batch, card('values = "logits"\nscores = "exclusive"'))
-    with pytest.raises(UsageError, match=r"no gates to read: they are those of a network of this product with atten"):
+    with pytest.raises(UsageError, match=r"no gates or kernels to read: they are those of a network of this product"):
         open_gated(artifact.folder)
 
 
