@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+
+Scores = Literal["exclusive", "independent"]
+"""Of logits and probabilities: one class of all holds, or each is a question of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,6 +54,12 @@ def test_light_modules_import_in_an_environment_without_torch(light_python: str)
     assert heavy_of(light_modules(), light_python) == {}
 
 
+def test_networks_need_torch_and_numpy_alone() -> None:
+    """They are built in environments of other people's tools."""
+    found = brought_by(["edge.models.registry"], sys.executable)["edge.models.registry"]
+    assert not found & {"pydantic", "cv2", "click", "rich", "onnx", "safetensors"}
+
+
 def test_the_agent_imports_without_opencv() -> None:
     """A device needs numpy and one runtime; only the stages of a picture need OpenCV, and say so."""
     code = "import sys; sys.modules['cv2'] = None; import device_bench.agent.count_job, device_bench.agent.serve"

@@ -8,11 +8,10 @@ from pydantic import ValidationError
 from edge.artifact.card import Card
 from edge.artifact.card_detection import OUTPUTS, CardDetection
 from edge.artifact.detection import Anchors, Coder, Detection, anchors_of
-from edge.artifact.model_file import Scores
 from edge.errors import UsageError
 from edge.graph.analyses.output_meaning import Proof, proof_of
 from edge.graph.graph import Graph
-from edge.port import Port
+from edge.port import Port, Scores
 from edge.strict import first_problem
 from edge.vision.detections import Selection
 from edge.vision.detector import BOX_MEANINGS, CELLS_FIRST, COLUMNS_FIRST

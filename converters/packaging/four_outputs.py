@@ -8,9 +8,10 @@ from converters.passes.detection_ending import detection_ending
 from converters.passes.uint8_boundaries import uint8_boundaries
 from converters.tflite.detection_postprocess import with_detection_postprocess
 from edge.artifact.detection import Detection
-from edge.artifact.model_file import Scores, TensorInfo
+from edge.artifact.model_file import TensorInfo
 from edge.errors import UsageError
 from edge.graph.graph import Graph
+from edge.port import Scores
 from edge.vision.anchors import anchor_boxes
 from edge.vision.file_outputs import operator_options
 from edge.vision.preprocess import Preprocess

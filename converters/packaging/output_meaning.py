@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 from edge.artifact.card import CardValues
-from edge.artifact.model_file import Labels, Scores, TensorInfo
+from edge.artifact.model_file import Labels, TensorInfo
 from edge.artifact.output_form import OUTPUT_FORMS, score_count
 from edge.errors import UsageError
 from edge.graph.analyses.output_meaning import Proof, Values, proof_of
 from edge.graph.graph import Graph
+from edge.port import Scores
 
 WAY_OUT = "with -o NAME.tflite the model is converted without a task"
 

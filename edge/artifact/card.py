@@ -34,9 +34,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from edge.artifact.card_detection import CardDetection, Output
-from edge.artifact.model_file import Labels, Scores
+from edge.artifact.model_file import Labels
 from edge.errors import FileError, RecipeError
 from edge.files.bounded_file import read_text
+from edge.port import Scores
 from edge.strict import Strict, first_problem
 from edge.terminal import tell
 from edge.vision.pixel_scale import pixel_scale_doubt

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from edge.port import DescribedPort, Port
+from edge.port import DescribedPort, Port, Scores
 from edge.strict import Strict
 
 Meaning = Literal[
@@ -23,7 +23,6 @@ Meaning = Literal[
     "points",
     "other",
 ]
-Scores = Literal["exclusive", "independent"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FileSize = Annotated[int, Field(ge=1, le=2**31)]  # neither format's files hold more
 Scale = Annotated[float, Field(ge=2.0**-126, le=2.0**126)]  # normal float32

@@ -29,12 +29,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from edge.artifact.model_file import Scores
 from edge.data.boxes import Box, BoxTarget
 from edge.data.splits import Sample, Split, Target, Truth, content_hashes
 from edge.errors import DataError, UsageError
 from edge.files.atomic import write_text
 from edge.files.bounded_file import read_text
+from edge.port import Scores
 from edge.strict import Strict, first_problem
 
 SUFFIX = ".split.json"

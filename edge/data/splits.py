@@ -15,13 +15,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.artifact.model_file import Scores
 from edge.data.boxes import BoxArrays, BoxTarget, box_arrays
 from edge.data.class_table import Colour
 from edge.data.decode import check_image, decode_image, read_file, read_image
 from edge.data.mask_classes import MaskClasses
 from edge.data.mask_file import MaskPixels, read_mask
 from edge.errors import DataError
+from edge.port import Scores
 
 Pixels = NDArray[np.uint8]
 Truth = tuple[int, ...]  # by independent label: 1 it holds, 0 it does not, UNKNOWN

@@ -15,7 +15,6 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from edge.artifact.model_file import Scores
 from edge.errors import UsageError, unknown_name
 from edge.models.attention import Attention, require_attention
 from edge.models.blocks import (
@@ -32,6 +31,7 @@ from edge.models.blocks import (
 )
 from edge.models.mobilenet_v1 import separable_blocks
 from edge.models.mobilenet_v2 import HEAD_CHANNELS, inverted_residuals
+from edge.port import Scores
 from edge.vision.anchors import AnchorGrid, ssd_grid
 
 Backbone = Literal["mobilenet_v1", "mobilenet_v2"]

@@ -10,8 +10,9 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from edge.artifact.manifest import Task
-from edge.artifact.model_file import Labels, Scores
+from edge.artifact.model_file import Labels
 from edge.errors import CheckpointError, EdgeError, RecipeError
+from edge.port import Scores
 from edge.recipe.recipe import Recipe
 from edge.recipe.recipe_file import parse_recipe
 from edge.strict import first_problem

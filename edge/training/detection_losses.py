@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from edge.artifact.model_file import Scores
 from edge.errors import UsageError, unknown_name
+from edge.port import Scores
 from edge.recipe.recipe import ScoreLoss
 from edge.training.box_matching import BACKGROUND, IGNORED, BoxTargets
 from edge.training.independent_losses import binary_distillation_loss

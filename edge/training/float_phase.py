@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edge.artifact.model_file import Scores
 from edge.data.model_classes import labels_of
 from edge.data.splits import Split
 from edge.errors import UsageError
 from edge.models.point_head import point_head_of
 from edge.models.pretrained import LoadedWeights, load_pretrained
+from edge.port import Scores
 from edge.recipe.recipe import Recipe
 from edge.recipe.recipe_file import expand
 from edge.training.batch_norm import estimate_statistics, hold_still, norms, without_statistics

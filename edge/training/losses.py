@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from edge.artifact.model_file import Scores
 from edge.data.class_counts import class_shares
 from edge.data.splits import Split
 from edge.errors import UsageError
+from edge.port import Scores
 from edge.recipe.recipe import Phase
 from edge.training.independent_losses import binary_distillation_loss, binary_label_loss, positive_weights
 

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from edge.artifact.model_file import Scores
 from edge.artifact.scheme import input_range
 from edge.errors import EdgeError
 from edge.models.point_head import point_head_of
 from edge.models.registry import build
+from edge.port import Scores
 from edge.quantization.qat.phase import TRAIN_FROZEN
 from edge.quantization.qat.point_rend import QuantizedPointRend, prepare_point_rend
 from edge.quantization.qat.prepare import QatOptions, QuantizedModel, prepare_qat, set_phase

@@ -7,10 +7,10 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from edge.artifact.model_file import Scores
 from edge.data.splits import Split
 from edge.errors import UsageError
 from edge.models.point_head import point_head_of
+from edge.port import Scores
 from edge.recipe.recipe import Phase, Train
 from edge.training.box_matching import BoxBatch, box_targets
 from edge.training.detection_losses import detection_distillation_loss, detection_loss
