@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from edge.errors import UsageError
 from edge.models.blocks import require_count
-from edge.vision.point_rend import CODES, MAX_STEPS
+from edge.vision.point_rend import CODES, MAX_POINTS, MAX_STEPS
 
 LAYERS = 3
 """Hidden layers; the paper has 256 channels in each (section 4.2, semantic segmentation in 5.1)."""
@@ -115,7 +115,7 @@ def built_point_head(hidden: int, points: int, steps: int, *, features: int, cla
         UsageError: a number out of range, or fewer than two classes, between which no point is uncertain.
     """
     require_count("point_head", hidden, 0, 1024)
-    require_count("points", points, 4, 65536)
+    require_count("points", points, 4, MAX_POINTS)
     require_count("point_steps", steps, 0, MAX_STEPS)
     if hidden == 0:
         return None

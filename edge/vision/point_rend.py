@@ -20,6 +20,7 @@ Array = npt.NDArray[Any]
 CODES = 128
 """An integer q of features or coarse logits enters an INT8 head as q / 128, whatever its own scale."""
 MAX_STEPS = 4
+MAX_POINTS = 65536
 STAGES = ("points", "features", "head")
 """Enlarging and choosing (and putting the answer in its place), gathering, and the head itself."""
 MOST = 2000
