@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from converters.packaging.package import Contents, Description, ModelFiles, write_artifact, write_model_files
+from converters.packaging.description import Description
+from converters.packaging.package import Contents, ModelFiles, write_artifact, write_model_files
 from edge.artifact.manifest import Artifact
 from edge.artifact.model_file import ModelFile
 from edge.artifact.point_head import PointHeadFiles

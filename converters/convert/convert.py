@@ -15,9 +15,11 @@ from converters.convert.foreign import Foreign, read_foreign
 from converters.convert.heads import RAW, TASK_HEADS, append_head
 from converters.convert.opened_checkpoint import open_checkpoint
 from converters.convert.options import PLAIN, ConvertOptions, refuse_input_size
+from converters.packaging.described_files import checked_outputs
+from converters.packaging.description import Description
 from converters.packaging.finished_detector import detection_section, told_outputs
 from converters.packaging.output_meaning import Said, named_classes
-from converters.packaging.package import Description, checked_outputs, precision_of, refuse_other_folder
+from converters.packaging.package import precision_of, refuse_other_folder
 from converters.packaging.provenance import provenance
 from edge.artifact.card import Card, read_card
 from edge.artifact.card_detection import CardDetection

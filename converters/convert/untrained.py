@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from converters.convert.build import build_artifact
 from converters.convert.convert import selftest_images
 from converters.convert.heads import TASK_HEADS, append_head
+from converters.packaging.description import Description
 from converters.packaging.output_meaning import Said
-from converters.packaging.package import Description
 from converters.packaging.provenance import provenance
 from edge.artifact.detection import detection_of
 from edge.artifact.manifest import Artifact, QuantizationInfo

@@ -11,15 +11,9 @@ import numpy.typing as npt
 from converters.convert.build import measured_bounds
 from converters.convert.calibration import spread
 from converters.convert.convert import SELFTEST_SAMPLES, selftest_images
+from converters.packaging.description import Description
 from converters.packaging.finished_file import Finished, describe, input_notes
-from converters.packaging.package import (
-    Contents,
-    Description,
-    Precision,
-    precision_of,
-    refuse_other_folder,
-    write_artifact,
-)
+from converters.packaging.package import Contents, Precision, precision_of, refuse_other_folder, write_artifact
 from converters.packaging.provenance import provenance
 from edge.artifact.card import read_card
 from edge.artifact.manifest import Artifact, Cost, Head, QuantizationInfo

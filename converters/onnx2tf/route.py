@@ -18,17 +18,11 @@ from converters.onnx2tf.environment import find_python
 from converters.onnx2tf.isolated import Made, run_onnx2tf
 from converters.onnx2tf.outputs import in_order, output_places
 from converters.onnx2tf.source import FloatSource, float_source, of_graph
+from converters.packaging.described_files import checked_outputs, model_file
+from converters.packaging.description import Description
 from converters.packaging.integer_only import float_operators
 from converters.packaging.output_meaning import Said, named_classes
-from converters.packaging.package import (
-    Description,
-    ModelFiles,
-    checked_outputs,
-    described,
-    model_file,
-    refuse_other_folder,
-    write_artifact,
-)
+from converters.packaging.package import ModelFiles, described, refuse_other_folder, write_artifact
 from converters.packaging.provenance import provenance
 from edge.artifact.manifest import Artifact, QuantizationInfo
 from edge.engines.engine import Session, open_session

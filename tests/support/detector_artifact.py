@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from converters.convert.build import build_artifact
+from converters.packaging.description import Description
 from converters.packaging.output_meaning import Said
-from converters.packaging.package import Description
 from converters.packaging.provenance import provenance
 from edge.artifact.detection import detection_of
 from edge.artifact.manifest import Artifact, QuantizationInfo

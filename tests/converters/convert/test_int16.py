@@ -13,7 +13,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from converters.convert.build import build_artifact
 from converters.convert.heads import append_head
 from converters.onnx.file import onnx_bytes
-from converters.packaging.package import Description
+from converters.packaging.description import Description
 from converters.packaging.provenance import provenance
 from converters.passes.canonical import canonical
 from converters.passes.layout.nhwc import to_nhwc

@@ -15,7 +15,7 @@ import torch
 
 from converters.convert.build import build_artifact
 from converters.convert.heads import append_head
-from converters.packaging.package import Description
+from converters.packaging.description import Description
 from converters.packaging.provenance import provenance
 from edge.artifact.manifest import Artifact, QuantizationInfo, open_artifact
 from edge.artifact.model_file import Labels

@@ -12,8 +12,9 @@ import pytest
 from converters.convert.build import build_artifact
 from converters.convert.convert import load_source, selftest_images
 from converters.convert.options import ConvertOptions
+from converters.packaging.description import Description
 from converters.packaging.integer_only import float_operators, require_integer_only
-from converters.packaging.package import Description, precision_of, write_model_files, written_cost
+from converters.packaging.package import precision_of, write_model_files, written_cost
 from converters.passes.layout.nhwc import to_nhwc
 from converters.tflite.writer import tflite_bytes
 from edge.artifact.manifest import Artifact, open_artifact, parse_manifest

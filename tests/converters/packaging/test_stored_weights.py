@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from converters.convert.build import build_artifact
 from converters.onnx.file import onnx_bytes
-from converters.packaging.package import Description
+from converters.packaging.description import Description
 from converters.packaging.provenance import provenance
 from converters.packaging.stored_weights import Form, onnx_with_stored_weights, stored, tflite_with_stored_weights
 from converters.passes.layout.nhwc import to_nhwc

@@ -10,7 +10,7 @@ import torch
 
 from converters.convert.build import build_artifact
 from converters.onnx.file import onnx_bytes
-from converters.packaging.package import Description
+from converters.packaging.description import Description
 from converters.packaging.provenance import provenance
 from edge.artifact.manifest import Artifact, QuantizationInfo, file_sha256
 from edge.artifact.model_file import Labels
