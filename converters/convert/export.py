@@ -8,7 +8,7 @@ from edge.errors import UsageError
 from edge.graph.graph import Graph
 from edge.models.point_head import PointHead, point_head_of
 from edge.quantization.qat.freeze import float_graph, freeze
-from edge.quantization.qat.point_rend import QuantizedPointRend
+from edge.quantization.qat.point_rend import QuantizedPointRend, frozen_network
 from edge.training.checkpoint import Checkpoint, restore_module
 
 
@@ -29,7 +29,7 @@ def export_checkpoint(checkpoint: Checkpoint, *, head: str = "logits") -> Graph:
     module = restore_module(checkpoint)
     module.eval()
     if isinstance(module, QuantizedPointRend):
-        return _only_logits(freeze(module.network), head)
+        return _only_logits(frozen_network(module), head)
     if checkpoint.kind == "qat":
         return append_head(freeze(module), head)
     preprocess = checkpoint.recipe.preprocess

@@ -19,7 +19,7 @@ from edge.graph.graph import Graph
 from edge.graph.importers.onnx.reader import read_onnx
 from edge.graph.importers.tflite.reader import read_tflite
 from edge.graph.passes.rewrite import rebuild
-from edge.quantization.qat.freeze import freeze
+from edge.quantization.qat.point_rend import frozen_network
 from edge.training.checkpoint import Checkpoint, read_checkpoint, restore_module, scores_of
 from edge.vision.preprocess import Preprocess
 
@@ -70,7 +70,7 @@ def _of_checkpoint(name: str, checkpoint: Checkpoint) -> Explained:
         task=task, meaning="logits", scores=scores_of(checkpoint), class_axis=class_axis, background=background
     )
     if checkpoint.kind == "qat":
-        graph = freeze(module)
+        graph = frozen_network(module)
         graph = rebuild(graph, graph.operators, outputs=(graph.outputs[place],))
         return _of_graph(name, graph, ending, checkpoint.labels.names, preprocess, "nchw")
     return Explained(

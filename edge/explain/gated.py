@@ -14,7 +14,8 @@ from edge.explain.gates import ChannelGates, SpatialGates, channel_gates, spatia
 from edge.files.bounded_file import is_dir
 from edge.graph.graph import Graph
 from edge.graph.importers.onnx.reader import read_onnx
-from edge.quantization.qat.freeze import float_graph, freeze
+from edge.quantization.qat.freeze import float_graph
+from edge.quantization.qat.point_rend import frozen_network
 from edge.training.checkpoint import read_checkpoint, restore_module
 from edge.vision.pixels import Pixels, apply_table, normalize, quantize_table, resize
 from edge.vision.preprocess import Preprocess
@@ -58,7 +59,7 @@ def open_gated(path: Path) -> Gated:
     checkpoint = read_checkpoint(path)
     module, preprocess = restore_module(checkpoint), checkpoint.recipe.preprocess
     if checkpoint.kind == "qat":
-        return Gated(graph=freeze(module), preprocess=preprocess)
+        return Gated(graph=frozen_network(module), preprocess=preprocess)
     example = torch.zeros(1, 3, preprocess.height, preprocess.width)
     return Gated(graph=float_graph(module.eval(), example), preprocess=preprocess)
 

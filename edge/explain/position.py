@@ -28,7 +28,8 @@ from edge.graph.importers.onnx.reader import read_onnx
 from edge.graph.importers.tflite.reader import read_tflite
 from edge.graph.ops.padding import PairHw
 from edge.graph.passes.repad import Padding, repadded
-from edge.quantization.qat.freeze import float_graph, freeze
+from edge.quantization.qat.freeze import float_graph
+from edge.quantization.qat.point_rend import frozen_network
 from edge.training.checkpoint import read_checkpoint, restore_module
 from edge.vision.pixels import Pixels, apply_table, in_layout, normalize, quantize_table, resize
 from edge.vision.preprocess import Preprocess
@@ -95,7 +96,7 @@ def open_probed(path: Path) -> Probed:
     checkpoint = read_checkpoint(path)
     module, preprocess = restore_module(checkpoint), checkpoint.recipe.preprocess
     if checkpoint.kind == "qat":
-        return Probed(graph=backbone(freeze(module)), preprocess=preprocess)
+        return Probed(graph=backbone(frozen_network(module)), preprocess=preprocess)
     example = torch.zeros(1, 3, preprocess.height, preprocess.width)
     return Probed(graph=backbone(float_graph(module.eval(), example)), preprocess=preprocess)
 

@@ -12,6 +12,7 @@ from edge.artifact.thresholds import Limits
 from edge.artifact.verdict import Finding, Verdict, verdict
 from edge.data.splits import Split
 from edge.errors import UsageError
+from edge.predictor.selftest import model_input
 from edge.verification.checks.accuracy import measure_of
 from edge.verification.checks.blame import blame
 from edge.verification.checks.bounds import measured_bounds
@@ -24,6 +25,7 @@ from edge.verification.checks.findings import (
     self_test_findings,
     size_findings,
 )
+from edge.verification.checks.head import head_points, head_runtime
 from edge.verification.checks.images import Images, choose_images
 from edge.verification.checks.operator_kinds import OperatorResult
 from edge.verification.checks.operators import check_operators
@@ -101,6 +103,7 @@ def verify(artifact: Artifact, request: Request, advance: Advance = lambda count
         runtimes = open_runtimes(subject, images, request.runtimes, stack)
         findings = self_test_findings(artifact, runtimes, recorded=request.bounds)
         findings += check_parameters(subject)
+        findings += [] if subject.head is None else check_parameters(subject.head)
         findings += padding_findings(subject, parent, images if request.padding else None)
         comparison = compare_on_images(subject, images, runtimes, parent, advance)
         findings += [end_to_end_finding(subject, runtime, images, request.limits) for runtime in runtimes]
@@ -134,8 +137,16 @@ def _operators_alone(
     if not subject.is_integer or not samples:
         return []
     pixels = np.stack([images.pixels(index) for index in range(min(samples, images.count))])
+    preprocess = subject.artifact.manifest.preprocess
     alone = [runtime for runtime in runtimes if not _is_wrapped_onnx(subject, runtime)]
-    return [check_operators(subject, runtime, pixels, advance) for runtime in alone]
+    checked = [
+        check_operators(subject, runtime, lambda file: model_input(pixels, file, preprocess), advance)
+        for runtime in alone
+    ]
+    if subject.head is not None:
+        points = head_points(subject, model_input(pixels, subject.source, preprocess))
+        checked += [check_operators(subject.head, head_runtime(subject, runtime), points, advance) for runtime in alone]
+    return checked
 
 
 def _is_wrapped_onnx(subject: Subject, runtime: Runtime) -> bool:

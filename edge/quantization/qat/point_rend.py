@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from edge.artifact.scheme import Scheme
 from edge.errors import UnsupportedError
+from edge.graph.graph import Graph
 from edge.models.point_head import PointHead, on_codes
+from edge.quantization.qat.freeze import freeze
 from edge.quantization.qat.prepare import QatOptions, QuantizedModel, prepare_qat
 from edge.vision.point_rend import CODES
 
@@ -48,6 +50,11 @@ class QuantizedPointRend(nn.Module):
         trained = on_codes(head, fine, coarse)
         fresh = prepared_head(trained, self.network.scheme, self.network.options)
         self.point_head.load_state_dict(fresh.state_dict())  # into what is there: its memory format decides sums
+
+
+def frozen_network(prepared: nn.Module) -> Graph:
+    """The integer graph of a network, as `freeze` makes it; of one with a point head both outputs, without the head."""
+    return freeze(prepared.network if isinstance(prepared, QuantizedPointRend) else prepared)
 
 
 def prepare_point_rend(

@@ -38,7 +38,9 @@ def _about(finding: Finding, label: str) -> bool:
 def _owner(finding: Finding, subject: Subject) -> list[AtFault]:
     """The operator of the source that reads (a constant) or writes the tensor whose parameters differ."""
     tensor = finding.data.get("tensor")
-    graph = subject.graphs[subject.source.path]
+    head = subject.head
+    told = head if head is not None and finding.subject.endswith(f" and {head.source.path}") else subject
+    graph = told.graphs[told.source.path]
     owners = [operator for operator in graph.operators if tensor in (*operator.outputs, *operator.inputs)]
     reason = f"its tensor '{tensor}' differs: {finding.detail}"
     return [AtFault(check="parameters", operator=one.name, kind=one.kind, reason=reason) for one in owners[:1]]

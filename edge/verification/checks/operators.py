@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edge.artifact.model_file import ModelFile
 from edge.artifact.verdict import Finding
 from edge.engines.engine import Session
 from edge.engines.table import known_kernels
@@ -18,7 +19,6 @@ from edge.graph.graph import Graph, Operator
 from edge.graph.importers.onnx.extract import OnnxExtractor
 from edge.graph.importers.tflite.extract import TfliteExtractor
 from edge.graph.importers.tflite.file_operators import file_operators
-from edge.predictor.selftest import model_input
 from edge.verification.checks.operator_kinds import OperatorResult, by_kind
 from edge.verification.checks.parameters import INT8_TO_UINT8
 from edge.verification.checks.runtimes import Runtime
@@ -40,18 +40,19 @@ def allowed_quanta(runtime: Runtime) -> int:
 def check_operators(
     subject: Subject,
     runtime: Runtime,
-    pixels: npt.NDArray[np.uint8],
+    given: Callable[[ModelFile], Array],
     advance: Callable[[int], None],
 ) -> tuple[Finding, list[OperatorResult]]:
     """Run every operator of one file alone on the reference's activations for some images.
 
     Args:
-        pixels: uint8 (n, height, width, 3), at the model's size; n is small.
+        given: a few inputs (n, ...), raw as a file of the subject takes them.
     """
     graph = subject.graphs[runtime.file.path]
     results: list[OperatorResult] = []
     skipped: list[str] = []
-    each = [_activations(subject, runtime, graph, pixels[index : index + 1]) for index in range(len(pixels))]
+    raw = given(runtime.file if runtime.file.format == "tflite" else subject.source)
+    each = [_activations(subject, runtime, graph, raw[index : index + 1]) for index in range(len(raw))]
     for operator, session in _sessions(subject, runtime, graph, skipped):
         result = OperatorResult(operator=operator, kernels=session.info.kernels)
         for activations in each:
@@ -60,17 +61,15 @@ def check_operators(
                 result.difference += integer_difference(activations[name], found)
         results.append(result)
         advance(1)
-    return _finding(runtime, results, skipped, allowed_quanta(runtime), len(pixels)), results
+    return _finding(runtime, results, skipped, allowed_quanta(runtime), len(raw)), results
 
 
-def _activations(subject: Subject, runtime: Runtime, graph: Graph, pixels: npt.NDArray[np.uint8]) -> Activations:
+def _activations(subject: Subject, runtime: Runtime, graph: Graph, raw: Array) -> Activations:
     """What the simulation computes, in the file's own layout and integers, by tensor name."""
-    preprocess = subject.artifact.manifest.preprocess
     if runtime.file.format == "tflite":
-        raw = model_input(pixels, runtime.file, preprocess)
         return IntegerSimulation(graph).run_all([raw.reshape(graph.tensors[graph.inputs[0]].shape)])
     assert isinstance(subject.reference, IntegerSimulation)
-    values = subject.reference.run_all([model_input(pixels, subject.source, preprocess)])
+    values = subject.reference.run_all([raw])
     return {name: _in_dtype(value, graph, name) for name, value in values.items() if name in graph.tensors}
 
 

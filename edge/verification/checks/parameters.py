@@ -28,7 +28,7 @@ def check_parameters(subject: "Subject") -> list[Finding]:
     source = subject.graphs[subject.source.path]
     return [
         compared(file.path, subject.source.path, source, subject.graphs[file.path])
-        for file in subject.artifact.manifest.files
+        for file in subject.files
         if file.path != subject.source.path
     ]
 

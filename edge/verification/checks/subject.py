@@ -30,25 +30,35 @@ class Subject:
     """An artifact with the graph of every file.
 
     Attributes:
+        files: those of the network, or of its point head, as the manifest lists them.
         source: the manifest entry of the file that the others were written from: `source.onnx`, or the float ONNX. An
             artifact stripped for a device has neither, nor has a file that was wrapped as it is; then the run file is
             executed as it reads.
         graphs: file name -> its graph; without those of wrapped files that are not read here.
-        points: the point head beside the source, executed alike; None of an artifact without one.
         reference: executes the source: the integer simulation, or float32. ONNX Runtime does for onnx2tf's artifacts,
             which may hold operators without a formula here; a wrapped file that holds one is its own reference.
+        head: the files of the point head, a subject of their own; None of an artifact without one.
     """
 
     artifact: Artifact
+    files: tuple[ModelFile, ...]
     source: ModelFile
     graphs: Mapping[str, Graph]
     reference: IntegerSimulation | FloatRun | OnnxReference | OwnAnswers
-    points: Points | None = None
+    head: "Subject | None" = None
 
     @property
     def is_integer(self) -> bool:
         """Whether the files are held to the integer simulation; not so where another tool chose the integers."""
         return isinstance(self.reference, IntegerSimulation)
+
+    @property
+    def points(self) -> Points | None:
+        """The point head, executed as the source is; None of an artifact without one."""
+        head = self.head
+        if head is None:
+            return None
+        return points_by(self.artifact, self.source, lambda given: head.reference.run([given])[0])
 
     def answers(self, raw: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
         """What the reference makes of images (n, ...), stacked along the first axis, as the manifest tells shapes."""
@@ -68,7 +78,7 @@ class Subject:
     @property
     def run_files(self) -> tuple[ModelFile, ...]:
         """The files that devices run."""
-        return tuple(file for file in self.artifact.manifest.files if file.role == "run")
+        return tuple(file for file in self.files if file.role == "run")
 
 
 def open_subject(artifact: Artifact) -> Subject:
@@ -80,39 +90,41 @@ def open_subject(artifact: Artifact) -> Subject:
     files = artifact.manifest.files
     if artifact.manifest.provenance.road == "as is":
         return _wrapped(artifact, files[0])
-    sources = sorted(files, key=lambda file: (file.role != "source", file.format != "onnx"))
-    graphs = {}
-    for file in files:
-        data = artifact.read(file.path)
-        graph = read_onnx(data) if file.format == "onnx" else read_tflite(data)
-        _require_as_told(artifact, file, graph)
-        graphs[file.path] = before_selection(graph)
-    source = sources[0]
+    source = min(files, key=lambda file: (file.role != "source", file.format != "onnx"))
+    graphs = {path: before_selection(graph) for path, graph in _graphs(artifact, files).items()}
     graph = graphs[source.path]
     if len(graph.outputs) != len(source.outputs):
         own = OwnAnswers(
             artifact, source, "the file that it was written from is not there, and it selects boxes itself"
         )
-        return Subject(artifact=artifact, source=source, graphs=graphs, reference=own)
+        return Subject(artifact=artifact, files=files, source=source, graphs=graphs, reference=own)
     return Subject(
         artifact=artifact,
+        files=files,
         source=source,
         graphs=graphs,
         reference=_reference(artifact, source, graph),
-        points=_points(artifact, source),
+        head=_head(artifact, source),
     )
 
 
-def _points(artifact: Artifact, source: ModelFile) -> Points | None:
-    """The point head's file beside the source, in the integer simulation or in float."""
-    head = head_file(artifact, source)
-    if head is None:
+def _graphs(artifact: Artifact, files: tuple[ModelFile, ...]) -> dict[str, Graph]:
+    graphs = {}
+    for file in files:
+        data = artifact.read(file.path)
+        graphs[file.path] = read_onnx(data) if file.format == "onnx" else read_tflite(data)
+        _require_as_told(artifact, file, graphs[file.path])
+    return graphs
+
+
+def _head(artifact: Artifact, network: ModelFile) -> Subject | None:
+    """The point head's files, of which the one beside the network's source is executed."""
+    section, source = artifact.manifest.point_head, head_file(artifact, network)
+    if section is None or source is None:
         return None
-    data = artifact.read(head.path)
-    graph = read_onnx(data) if head.format == "onnx" else read_tflite(data)
-    _require_as_told(artifact, head, graph)
-    reference = FloatRun(graph) if artifact.manifest.precision == "float32" else IntegerSimulation(graph)
-    return points_by(artifact, source, lambda given: reference.run([given])[0])
+    graphs = _graphs(artifact, section.files)
+    reference = _reference(artifact, source, graphs[source.path])
+    return Subject(artifact=artifact, files=section.files, source=source, graphs=graphs, reference=reference)
 
 
 def _wrapped(artifact: Artifact, file: ModelFile) -> Subject:
@@ -128,7 +140,7 @@ def _wrapped(artifact: Artifact, file: ModelFile) -> Subject:
         reference = FloatRun(graph) if artifact.manifest.precision == "float32" else IntegerSimulation(graph)
     except (UnsupportedError, ModelFileError, UsageError, ArtifactError) as error:
         reference = OwnAnswers(artifact, file, str(error))
-    return Subject(artifact=artifact, source=file, graphs=graphs, reference=reference)
+    return Subject(artifact=artifact, files=(file,), source=file, graphs=graphs, reference=reference)
 
 
 def _require_as_told(artifact: Artifact, file: ModelFile, graph: Graph) -> None:

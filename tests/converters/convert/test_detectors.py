@@ -7,10 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from converters.convert.calibration import Calibration
 from converters.convert.convert import convert_source
 from converters.convert.options import ConvertOptions
-from converters.convert.quantize import quantize_source
 from edge.artifact.manifest import MANIFEST_NAME, Artifact, open_artifact
 from edge.data.open_split import open_split
 from edge.errors import ArtifactError, UsageError
@@ -40,17 +38,6 @@ FRAME = open_split(split="generated:detect:val:4").image(2)
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return detector_checkpoint(tmp_path_factory.mktemp("detector") / "float.safetensors")
-
-
-@pytest.fixture(scope="module")
-def real(checkpoint: Path) -> Artifact:
-    return convert_source(checkpoint, checkpoint.with_name("real"))
-
-
-@pytest.fixture(scope="module")
-def int8(checkpoint: Path) -> Artifact:
-    calibration = Calibration(split=open_split(split="generated:detect:train:8"), images=8)
-    return quantize_source(checkpoint, checkpoint.with_name("int8"), calibration)
 
 
 def test_both_end_in_raw_heads_that_the_manifest_explains(checkpoint: Path, real: Artifact, int8: Artifact) -> None:

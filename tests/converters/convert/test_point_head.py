@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from converters.convert.calibration import Calibration
 from converters.convert.convert import convert_source
 from converters.convert.options import ConvertOptions
-from converters.convert.quantize import quantize_source
+from converters.onnx.file import onnx_bytes
+from converters.packaging.package import refuse_other_folder
 from edge.artifact.manifest import MANIFEST_NAME, Artifact, open_artifact
 from edge.cli.bench import command as bench
 from edge.data.open_split import open_split
 from edge.engines.null_session import NullSession
 from edge.errors import ArtifactError, UsageError
+from edge.graph.importers.onnx.reader import read_onnx
 from edge.predictor.point_selftest import run_head_selftest
 from edge.predictor.point_session import open_point_session
 from edge.predictor.predictor import Predictor
@@ -25,6 +26,7 @@ from edge.training.evaluate import module_predictions
 from edge.verification.checks.runtimes import RuntimeChoice
 from edge.verification.verify import Request, verify
 from tests.support.point_networks import NAMES, point_checkpoint
+from tests.support.replaced_file import replaced, with_bias_moved
 
 pytestmark = pytest.mark.unhurried
 
@@ -34,17 +36,6 @@ FRAME = open_split(split="generated:segment:val:3").image(1)
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return point_checkpoint(tmp_path_factory.mktemp("points") / "float.safetensors")
-
-
-@pytest.fixture(scope="module")
-def real(checkpoint: Path) -> Artifact:
-    return convert_source(checkpoint, checkpoint.with_name("real"))
-
-
-@pytest.fixture(scope="module")
-def int8(checkpoint: Path) -> Artifact:
-    calibration = Calibration(split=open_split(split="generated:segment:train:8"), images=8)
-    return quantize_source(checkpoint, checkpoint.with_name("int8"), calibration)
 
 
 def class_map(artifact: Artifact, engine: str, steps: int | None = None) -> np.ndarray:
@@ -81,6 +72,31 @@ def test_no_value_of_maps_features_and_refined_classes_differs(int8: Artifact) -
     outputs = 8 * 12 * len(NAMES) + 16 * 24 * 48
     assert found["model.tflite"].values == found["model.onnx"].values == 3 * (outputs + height * width)
     assert found["model.tflite"].differing == 0
+    checked = {finding.subject for finding in report.verdict.findings if finding.check == "parameters"}
+    assert {"point_head.tflite and point_head_source.onnx", "point_head.onnx and point_head_source.onnx"} < checked
+    for name in ("point_head.tflite in litert", "point_head.onnx in onnxruntime"):
+        kinds = [result.operator.kind for result in report.operators[name]]
+        assert (kinds.count("Conv"), kinds.count("Add")) == (
+            7,
+            3,
+        )  # a convolution for each of two inputs, but the first
+    assert {"model.tflite in litert", "model.onnx in onnxruntime"} < set(report.operators)
+
+
+def test_a_head_of_other_integers_does_not_ship_and_its_layer_is_named(int8: Artifact, tmp_path: Path) -> None:
+    spoilt = onnx_bytes(with_bias_moved(read_onnx(int8.file("point_head_source.onnx")), 3000))
+    report = verify(replaced(int8, tmp_path / "spoilt", "point_head_source.onnx", spoilt), Request())
+    faults = [finding for finding in report.verdict.faults if finding.check in ("parameters", "operators")]
+    assert [(fault.check, fault.subject.split()[0]) for fault in faults] == [
+        ("parameters", "point_head.tflite"),
+        ("parameters", "point_head.onnx"),
+        ("operators", "point_head.onnx"),
+    ]
+    assert report.verdict.at_fault[0].kind == "Conv" and "bias" in report.verdict.at_fault[0].reason
+
+
+def test_an_artifact_with_a_head_can_be_written_again(int8: Artifact) -> None:
+    refuse_other_folder(int8.folder)
 
 
 def test_both_runtimes_give_one_map_and_steps_change_it(int8: Artifact) -> None:

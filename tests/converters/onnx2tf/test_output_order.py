@@ -10,9 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from converters.convert.calibration import Calibration
-from converters.convert.convert import convert_source
-from converters.convert.quantize import quantize_source
 from converters.onnx2tf.environment import VARIABLE
 from converters.onnx2tf.outputs import in_order, output_places
 from edge.artifact.manifest import Artifact, open_artifact
@@ -40,17 +37,6 @@ RESULT = {
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return detector_checkpoint(tmp_path_factory.mktemp("order") / "float.safetensors")
-
-
-@pytest.fixture(scope="module")
-def real(checkpoint: Path) -> Artifact:
-    return convert_source(checkpoint, checkpoint.with_name("real"))
-
-
-@pytest.fixture(scope="module")
-def int8(checkpoint: Path) -> Artifact:
-    calibration = Calibration(split=open_split(split=CALIBRATION), images=4)
-    return quantize_source(checkpoint, checkpoint.with_name("int8"), calibration)
 
 
 def changed(tflite: bytes, *, named: bool) -> bytes:

@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 
 from converters.convert.convert import convert_source
 from edge.errors import UsageError
+from edge.explain.explained import open_explained
 from edge.predictor.predictor import Predictor
 from edge.quantization.qat.point_rend import QuantizedPointRend
 from edge.recipe.recipe import Recipe
@@ -46,6 +47,8 @@ def test_both_phases_train_and_a_cut_run_goes_on_exactly_to_files_that_agree(seg
     for name in ("float.safetensors", "qat.safetensors"):
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert isinstance(restore_module(read_checkpoint(tmp_path / "whole/qat.safetensors")), QuantizedPointRend)
+    explained = open_explained(tmp_path / "whole/qat.safetensors")  # by the network's own map
+    assert explained.kind == "int8" and explained.probabilities(torch.zeros(1, 3, 64, 64)).shape[:2] == (1, 8)
     artifact = convert_source(tmp_path / "whole/qat.safetensors", tmp_path / "int8")
     assert artifact.manifest.selftest.allowed["point_head.tflite"]["litert/xnnpack/x86_64"] == 0
     Predictor.load(artifact, engine="litert").close()  # its self-test of both files holds

@@ -4,20 +4,19 @@ import json
 import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from converters.onnx.file import onnx_bytes
-from edge.artifact.manifest import MANIFEST_NAME, Artifact, file_sha256, open_artifact
+from edge.artifact.manifest import MANIFEST_NAME, Artifact, open_artifact
 from edge.artifact.thresholds import Limits
 from edge.artifact.verdict import Finding
 from edge.cli.main import main
 from edge.data.splits import Split
 from edge.errors import UsageError
-from edge.graph.graph import Graph, Tensor, per_tensor
+from edge.graph.graph import Tensor, per_tensor
 from edge.graph.importers.onnx.reader import read_onnx
 from edge.verification.checks.images import choose_images
 from edge.verification.checks.parameters import tensor_problems
@@ -25,6 +24,7 @@ from edge.verification.checks.runtimes import RuntimeChoice, open_runtimes
 from edge.verification.checks.subject import open_subject
 from edge.verification.record import record
 from edge.verification.verify import Report, Request, verify
+from tests.support.replaced_file import replaced, with_bias_moved
 
 pytestmark = pytest.mark.unhurried  # whole verifications
 
@@ -35,30 +35,9 @@ FLOAT_CHECKS = {
 }
 
 
-def replaced(artifact: Artifact, folder: Path, name: str, data: bytes) -> Artifact:
-    """A copy whose file `name` is another, with its manifest put right."""
-    shutil.copytree(artifact.folder, folder)
-    (folder / name).write_bytes(data)
-    manifest = json.loads((folder / MANIFEST_NAME).read_text())
-    for file in manifest["files"]:
-        if file["path"] == name:
-            file["sha256"], file["size_bytes"] = file_sha256(folder / name), len(data)
-    manifest["provenance"]["parent_path"] = None
-    (folder / MANIFEST_NAME).write_text(json.dumps(manifest))
-    return open_artifact(folder)
-
-
 def but_for_chance(report: Report) -> list[Finding]:
     """What casts doubt on shipping, but that these networks, which nobody trained, know nothing."""
     return [finding for finding in report.verdict.faults if finding.check != "chance"]
-
-
-def with_bias_moved(graph: Graph, amount: int) -> Graph:
-    """The first convolution's biases moved by some steps of the accumulator."""
-    operator = next(operator for operator in graph.operators if operator.kind == "Conv")
-    bias = graph.tensors[operator.inputs[2]]
-    assert bias.data is not None
-    return graph.with_tensors([replace(bias, data=(bias.data + amount).astype(np.int32))])
 
 
 @pytest.mark.parametrize("task", ["classify", "segment"])
