@@ -5,19 +5,25 @@ between two readings is counted too, around a query that does nothing.
 """
 
 import ctypes
+import os
+import signal
+import sys
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 from device_bench.agent.loop import Progress, block
 from device_bench.agent.run_job import run_job
 from device_bench.agent.serve import serve as serve_messages
+from edge.engines.framing import Ended, read_message, write_message
 from edge.errors import EngineError
 
 MARK = 0x65646765  # getpriority(MARK, tag): refused by the kernel, seen by instructions.c
 MOST_MARKS = 1 << 17
 HARNESS_RUNS = 9
+PR_SET_PDEATHSIG = 1
 
 
 class MarkingClock:
@@ -83,5 +89,48 @@ def _nothing() -> None:
 
 
 def serve(source: BinaryIO, sink: BinaryIO) -> None:
-    """Answer messages as `device_bench.agent.serve` does, but count what a job executes."""
-    serve_messages(source, sink, run=count_job)
+    """Answer messages as `device_bench.agent.serve` does, but count what a job executes, each in a process of its own.
+
+    `{"do": "fork"}` opens a conversation, which the new process answers until `{"do": "end"}`. All begin in the same
+    state, so that no count hangs on what was counted before; and what takes an emulator seconds, Python, numpy and this
+    code, is started once. A conversation that ends by a signal ends this process likewise.
+    """
+    while True:
+        try:
+            header, _ = read_message(source)
+        except Ended:
+            return
+        if header.get("do") != "fork":
+            raise EngineError(f"a request to {str(header.get('do'))[:80]!r} outside a conversation")
+        sink.flush()
+        if (child := os.fork()) == 0:
+            _converse(source, sink)
+        _wait(child)
+
+
+def _converse(source: BinaryIO, sink: BinaryIO) -> NoReturn:
+    """One conversation, in the process made for it, which it ends."""
+    status = 1
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a runtime heeds no interrupt
+    try:
+        write_message(sink, {"answer": True}, b"{}")
+        serve_messages(source, sink, run=count_job)
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _wait(child: int) -> None:
+    try:
+        _, status = os.waitpid(child, 0)
+    except BaseException:  # interrupted: nothing of ours runs on
+        os.kill(child, signal.SIGINT)
+        os.waitpid(child, 0)
+        raise
+    if os.WIFSIGNALED(status):
+        os.kill(os.getpid(), os.WTERMSIG(status))
+    if os.WEXITSTATUS(status):
+        sys.exit(os.WEXITSTATUS(status))

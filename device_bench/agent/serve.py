@@ -1,8 +1,9 @@
 """Answer messages on standard input: probe this machine, take files, run a job.
 
 A message is framed by `edge.engines.framing`. Requests: `{"do": "probe"}`, `{"do": "file", "name": ...}` with the
-file as payload, `{"do": "run"}` with the job's JSON as payload. Answers: `{"answer": true}` with JSON as payload,
-`{"progress": [done, total]}` and `{"subject": HASH.FORMAT}` before it, or `{"error": ..., "kind": ...}`.
+file as payload, `{"do": "run"}` with the job's JSON as payload, `{"do": "end"}`, the last. Answers: `{"answer": true}`
+with JSON as payload, `{"progress": [done, total]}` and `{"subject": HASH.FORMAT}` before it, or
+`{"error": ..., "kind": ...}`.
 """
 
 import hashlib
@@ -39,7 +40,7 @@ def keep_file(folder: Path, name: Any, data: bytes) -> None:
 
 
 def serve(source: BinaryIO, sink: BinaryIO, run: Callable[..., dict[str, Any]] = run_job) -> None:
-    """Answer messages until there are no more. What goes wrong is answered in one line, with the error's name.
+    """Answer messages until the last. What goes wrong is answered in one line, with the error's name.
 
     Args:
         run: called with a job's document, the folder of its files, `progress` and `begins`; `run_job` is ended when
@@ -69,7 +70,7 @@ def serve(source: BinaryIO, sink: BinaryIO, run: Callable[..., dict[str, Any]] =
                     told = run(json.loads(payload), folder, progress=tell, begins=begins)
                 elif header.get("do") == "probe":
                     told = probe()
-                else:
+                elif header.get("do") != "end":
                     raise EngineError(f"a request to {str(header.get('do'))[:80]!r}")
                 data = json.dumps(told).encode()
             except Exception as error:  # whatever a native runtime raises: the other side decides
@@ -77,6 +78,8 @@ def serve(source: BinaryIO, sink: BinaryIO, run: Callable[..., dict[str, Any]] =
                 write_message(sink, {"error": text or "no reason given", "kind": type(error).__name__})
             else:
                 write_message(sink, {"answer": True}, data)
+                if header.get("do") == "end":
+                    return
 
 
 def _end_with(source: BinaryIO, folder: Path) -> None:

@@ -28,7 +28,7 @@ COUNTING: Mapping[str, Any] = MappingProxyType(
         "warmup_runs": 1,
         "warmup_seconds": 0.0,
         "max_warmup_seconds": 0.0,
-        "min_runs": 7,
+        "min_runs": 3,
         "min_seconds": 0.0,
     }
 )

@@ -22,6 +22,7 @@ from device_bench.targets.replies import probed
 from device_bench.targets.target import Target
 from edge.artifact.manifest import MANIFEST_NAME, Artifact, open_artifact
 from edge.artifact.model_file import ModelFile
+from edge.cli.bench_counting import COUNTING
 from edge.cli.bench_targets import open_targets
 from edge.cli.fit_options import ALL, Asked
 from edge.engines.table import DEVICE_ENGINES, EngineSpec, engine_spec
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 RECORDS = "records.jsonl"
 AT_ONCE = 3
 """How many are measured in turn in one job: a job costs a device about as long as a short measurement."""
+COUNTED_AT_ONCE = 2
+"""How many each emulated processor counts, one after the other: while one is made for one, another is counted."""
 FAR_TIMES, FAR_COUNTS = 1.5, 1.1
 """Over its budget by so much, a network's larger relatives are not measured: times differ more than counts."""
 FASTEST = 10
@@ -46,7 +49,11 @@ SHORT = Plan(
     min_runs=24, min_duration_ns=600_000_000,
 )  # fmt: skip
 LONG = Plan(rounds=5, min_runs=50, min_duration_ns=2_000_000_000)
-COUNTED = Plan(rounds=1, warmup_runs=1, warmup_duration_ns=0, max_warmup_duration_ns=0, min_runs=3, min_duration_ns=0)
+COUNTED = Plan(
+    rounds=COUNTING["rounds"], warmup_runs=COUNTING["warmup_runs"], min_runs=COUNTING["min_runs"],
+    warmup_duration_ns=0, max_warmup_duration_ns=0, min_duration_ns=0,
+)  # fmt: skip
+"""As `edge bench` counts: what is listed is counted there to the same figure."""
 
 Decided = Decision["Candidate"]
 
@@ -282,5 +289,5 @@ def _decided(fitter: Fitter, found: "Sequence[Candidate]", options: Mapping[str,
             progress.update(task, description=f"{fitter.target.name}: {batch[0].name}")
             return fitter.measure(batch, longer)
 
-        at_once = len(fitter.targets) if fitter.counts else AT_ONCE
+        at_once = COUNTED_AT_ONCE * len(fitter.targets) if fitter.counts else AT_ONCE
         return fitting(found, limits_of(fitter), measure, at_once=at_once, everything=options["everything"], done=done)

@@ -117,6 +117,42 @@ def test_the_same_bytes_count_the_same_and_a_small_surplus_is_a_regression(
     assert "regression: small_mobilenet_v2" in capsys.readouterr().err
 
 
+def test_a_count_does_not_hang_on_what_was_counted_before(
+    small: Callable[..., Path], emulated_pi: str, tmp_path: Path
+) -> None:
+    """Each is counted in a fork of a process that counted none."""
+    folders = [small(name) for name in SMALL]
+    told = []
+    for place, order in enumerate((folders, folders[::-1])):
+        out = tmp_path / f"{place}.jsonl"
+        assert count(emulated_pi, *order, "--engine", "litert", "--cpu", "cortex-a76", "-o", out) == 0
+        told.append({record.measured.name: record.instructions for record in counts(out)})
+    assert len(told[0]) == 2
+    for name, found in told[0].items():
+        again = told[1][name]
+        assert found is not None and again is not None
+        assert found.per_inference == pytest.approx(again.per_inference, rel=1e-4)
+
+
+def test_what_fits_a_budget_of_instructions_is_counted_the_same_by_bench(
+    emulated_pi: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Listed is what holds the budget by the margin of two counts, 0.1 %; of two, the budget lies between them."""
+    there = ["--on", f"emulated-arm64:{Path(emulated_pi).parent}", "--cpu", "cortex-a76"]
+    grid = ["mobilenet_v1", "--width", "0.25", "--classes", "3", "--sizes", "32,64"]
+    main(["models", "--fit", *grid, *there, "--instruction-budget", "700k", "-o", str(tmp_path), "--json"])
+    entries = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [entry["outcome"] for entry in entries] == ["fits", "too slow"]
+    out = tmp_path / "again.jsonl"
+    assert count(emulated_pi, *(entry["artifact"] for entry in entries), "--cpu", "cortex-a76", "-o", out) == 0
+    again = {record.measured.name: record.instructions for record in counts(out)}
+    for entry in entries:
+        counted = again[entry["name"]]
+        assert counted is not None
+        assert counted.per_inference == pytest.approx(entry["instructions"], rel=1e-4)
+        assert (counted.per_inference <= 700_000) == (entry["outcome"] == "fits")
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -1,5 +1,6 @@
 """INT8 networks on an emulated aarch64 machine over a real sshd: every runtime proves itself, no time is a latency."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,22 @@ def test_there_is_nothing_to_explain_in_emulated_time(pi_ssh: Device, networks: 
     (record,) = read_records(out)
     assert record.explanation is None
     assert record.unexplained is not None and "emulated" in record.unexplained
+
+
+def test_what_fits_a_device_is_measured_there(
+    device: Device, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By `edge models --fit`, which measures nothing twice; what it lists, `edge bench` finds within the budget."""
+    there = ["--on", device.name, "--ssh-config", str(device.config)]
+    grid = ["mobilenet_v1", "--width", "0.25", "--classes", "3", "--sizes", "32,64"]
+    asked = ["models", "--fit", *grid, "--latency-budget", "60s", "-o", str(tmp_path), *there, "--json"]
+    assert main(asked) == 0
+    entries = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [entry["outcome"] for entry in entries] == ["fits", "fits"]
+    records = read_records(tmp_path / "records.jsonl")
+    assert {record.target.name for record in records} == {device.name} and device.jobs() == []
+    assert main(asked) == 0
+    assert read_records(tmp_path / "records.jsonl") == records
+    folders = [entry["artifact"] for entry in entries]
+    assert main(["bench", *folders, *there, *FEW, "-o", str(tmp_path / "again.jsonl")]) == 0
+    assert all(max(record.samples_ns) < 60e9 for record in read_records(tmp_path / "again.jsonl"))

@@ -5,12 +5,13 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from device_bench.jobs.job import Job
-from device_bench.targets.agent_archive import COUNT, SERVE, bench_archive, bench_archive_sha256, bench_start_arguments
+from device_bench.targets.agent_archive import COUNT, bench_archive, bench_archive_sha256, bench_start_arguments
 from device_bench.targets.agent_process import REPLY_SECONDS, AgentProcess
 from device_bench.targets.emulated_arm64.userland import CPUS, Userland, build_userland, open_userland
 from device_bench.targets.target import Progress, TargetOptions
@@ -35,6 +36,8 @@ PINNED: Mapping[str, str] = {
 class EmulatedArm64:
     """A userland under qemu-user as a target; every subject is counted in a process of its own.
 
+    They are forks of one that stays until `close`, so that all begin in the same state.
+
     Args:
         cpu: a key of CPUS.
     """
@@ -44,13 +47,15 @@ class EmulatedArm64:
     def __init__(self, userland: Userland, cpu: str = DEFAULT_CPU, *, reply_seconds: float = REPLY_SECONDS) -> None:
         self._userland, self._cpu, self._reply_seconds = userland, cpu, reply_seconds
         self._agent: AgentProcess | None = None
+        self._held = ExitStack()  # the folder of the marks
+        self._marks = Path()
         self._stopped = False
         self.name = f"{KIND}:{cpu}"
         self.agent_sha256: str | None = bench_archive_sha256()
 
     def probe(self) -> Mapping[str, Any]:
         """What the emulated machine is."""
-        with self._start(SERVE, {}) as agent:
+        with self._conversation() as agent:
             return agent.ask({"do": "probe"})
 
     def run(self, job: Job, progress: Progress | None = None) -> Mapping[str, Any]:
@@ -70,24 +75,27 @@ class EmulatedArm64:
     def stop(self) -> None:
         """End the emulator, and start no other."""
         self._stopped = True
-        if self._agent is not None:
-            self._agent.stop()
+        if (agent := self._agent) is not None:
+            agent.stop()
 
     def close(self) -> None:
-        """Nothing is held between jobs."""
+        """End the emulator; it starts again where it is needed."""
+        agent, self._agent = self._agent, None
+        if agent is not None:
+            agent.close()
+        self._held.close()
 
     def _count(self, job: Job, spec: Mapping[str, Any]) -> dict[str, Any]:
         """The answer to a job with this subject alone, its marks replaced by counts."""
         needed = {spec["file_sha256"], spec["inputs_sha256"]}
-        with temporary_folder() as folder:
-            out = Path(folder) / "marks"
-            with self._start(COUNT, {"QEMU_PLUGIN": f"file={self._userland.plugin},out={out}"}) as agent:
-                for name, data in job.contents():
-                    if name.split(".")[0] in needed:
-                        agent.ask({"do": "file", "name": name}, data)
-                reply = agent.ask({"do": "run"}, json.dumps({**job.document, "subjects": [spec]}).encode())
+        with self._conversation() as agent:
+            before = self._marks.stat().st_size
+            for name, data in job.contents():
+                if name.split(".")[0] in needed:
+                    agent.ask({"do": "file", "name": name}, data)
+            reply = agent.ask({"do": "run"}, json.dumps({**job.document, "subjects": [spec]}).encode())
             try:
-                marks = parse_marks(out.read_text())
+                marks = parse_marks(self._marks.read_bytes()[before:].decode())
                 subject = reply["subjects"][0]
                 told = subject.pop("marks")
                 runs = differences(marks, told["first"], told["runs"])
@@ -102,18 +110,33 @@ class EmulatedArm64:
         }
         return reply
 
-    def _start(self, module: str, more: Mapping[str, str]) -> AgentProcess:
+    @contextmanager
+    def _conversation(self) -> Iterator[AgentProcess]:
+        """A process in the emulator for this block alone; where the block fails, the whole emulator ends."""
+        try:
+            agent = self._started()
+            agent.ask({"do": "fork"})
+            yield agent
+            agent.ask({"do": "end"})
+        except BaseException:
+            self.close()
+            raise
+
+    def _started(self) -> AgentProcess:
         if self._stopped:
             raise EngineError(f"{self.name}: interrupted")
-        environment = {**PINNED, "QEMU_CPU": self._cpu, "TMPDIR": tempfile.gettempdir(), **more}
-        self._agent = AgentProcess(
-            [*fixed_addresses(), str(self._userland.python3), *bench_start_arguments(module)],
-            name=self.name,
-            before=bench_archive(),
-            environment=environment,
-            reply_seconds=self._reply_seconds,
-            folder=False,
-        )
+        if self._agent is None:
+            self._marks = Path(self._held.enter_context(temporary_folder())) / "marks"
+            plugin = f"file={self._userland.plugin},out={self._marks}"
+            environment = {**PINNED, "QEMU_CPU": self._cpu, "TMPDIR": tempfile.gettempdir(), "QEMU_PLUGIN": plugin}
+            self._agent = AgentProcess(
+                [*fixed_addresses(), str(self._userland.python3), *bench_start_arguments(COUNT)],
+                name=self.name,
+                before=bench_archive(),
+                environment=environment,
+                reply_seconds=self._reply_seconds,
+                folder=False,
+            )
         return self._agent
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from edge.models.candidates import candidates
 from edge.models.registry import build
 from edge.recipe.recipe import Data
 from edge.training.own_recipe import Images, own_recipe
+from tests.device_bench.targets.adb_server import serving
+from tests.device_bench.targets.test_adb import BINARY, SERIAL, device
+from tests.support.lacking import lacking
 
 SMALL = ["models", "--fit", "mobilenet_v1", "--width", "0.25", "--classes", "3", "--sizes", "32,64"]
 
@@ -93,3 +97,26 @@ def test_what_cannot_be_is_refused_in_one_line(
 def test_options_of_fit_are_refused_without_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "--size-budget", "2MB"]) == 2
     assert "--size-budget is for --fit" in capsys.readouterr().err
+
+
+@pytest.mark.unhurried
+@pytest.mark.parametrize(("budget", "outcome"), [("300ms", "fits"), ("270ms", "edge"), ("200ms", "too slow")])
+def test_a_phone_is_measured_by_the_tool_that_runs_there(
+    budget: str, outcome: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its mean of 266 ms stands in for a percentile, which it does not give."""
+    if shutil.which("adb") is None:
+        lacking("adb is not installed: Debian's package adb")
+    binary = tmp_path / "benchmark_model"
+    binary.write_text(BINARY)
+    phone = device(tmp_path / "phone")
+    asked = ["--latency-budget", budget, "-o", str(tmp_path / "fit"), "--on", "adb", "--benchmark-binary", str(binary)]
+    with serving({SERIAL: phone}) as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        assert main([*SMALL, *asked, "--json"]) == (0 if outcome == "fits" else 1)
+    entries = lines_of(capsys.readouterr().out)
+    assert {entry["outcome"] for entry in entries} == {outcome}
+    (target,) = {record.target.name for record in read_records(tmp_path / "fit" / "records.jsonl")}
+    assert target == f"adb:{SERIAL}"
+    assert len([name for name in phone.pushed if "model.tflite" in name]) == len(entries)
