@@ -19,13 +19,14 @@ def explain_kernels(subject: Path, image: Path, frame: "Pixels", out: Path, *, a
     Raises:
         UsageError: the network has no involutions.
     """
-    from edge.explain.gated import model_input, open_gated
+    from edge.explain.gated import open_gated
     from edge.explain.involutions import kernels_on
     from edge.explain.kernel_picture import draw_kernels
     from edge.explain.output import write_picture
+    from edge.vision.pixels import resize
 
     gated = open_gated(subject)
-    layers = kernels_on(gated.graph, model_input(gated, frame))
+    layers = kernels_on(gated.graph, gated.input(resize(frame, gated.preprocess)))
     if not layers:
         raise UsageError(
             f"{subject}: has no involutions; `edge train rednet_26_generated` or `--set model.attention=involution` "

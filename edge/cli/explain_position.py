@@ -13,7 +13,8 @@ from edge.errors import UsageError
 from edge.terminal import Bars, say, say_json, show_wide
 
 if TYPE_CHECKING:
-    from edge.explain.position import Probed, Read
+    from edge.explain.network import Network
+    from edge.explain.position import Read
 
 SAMPLES = 60
 FITTED = 2 / 3
@@ -70,7 +71,7 @@ def halves(split: Split, samples: int, *, skip: bool) -> tuple[Split, Split]:
 
 
 def positions(
-    probed: "Probed", fitted: Split, tested: Split, paddings: Sequence[str], advance: Callable[[int], None]
+    probed: "Network", fitted: Split, tested: Split, paddings: Sequence[str], advance: Callable[[int], None]
 ) -> "list[Read]":
     """Without a network, then by padding; where nothing is padded images are larger, and own padding stands beside."""
     from edge.explain.position import read_image_alone, read_positions, size_without_padding, with_padding
@@ -109,7 +110,7 @@ def _table(title: str, reads: "Sequence[Read]") -> Table:
 
 
 def _object(
-    subject: Path, probed: "Probed", fitted: Split, tested: Split, reads: "Sequence[Read]", picture: Path
+    subject: Path, probed: "Network", fitted: Split, tested: Split, reads: "Sequence[Read]", picture: Path
 ) -> dict[str, Any]:
     def figures(found: Any) -> dict[str, Any]:
         return {name: {"spearman": one.spearman, "mae": one.mae} for name, one in found.items()}

@@ -5,10 +5,9 @@
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +18,7 @@ from edge.artifact.manifest import open_artifact
 from edge.errors import FileError, UnsupportedError
 from edge.explain.explained import readable_file
 from edge.explain.feature_maps import backbone, maps_of
+from edge.explain.network import Network, network_of_checkpoint
 from edge.explain.position_readout import Score, fit, score, stacked
 from edge.explain.position_targets import position_targets
 from edge.files.bounded_file import is_dir, is_file
@@ -28,10 +28,7 @@ from edge.graph.importers.onnx.reader import read_onnx
 from edge.graph.importers.tflite.reader import read_tflite
 from edge.graph.ops.padding import PairHw
 from edge.graph.passes.repad import Padding, repadded
-from edge.quantization.qat.freeze import float_graph
-from edge.quantization.qat.point_rend import frozen_network
-from edge.training.checkpoint import read_checkpoint, restore_module
-from edge.vision.pixels import Pixels, apply_table, in_layout, normalize, quantize_table, resize
+from edge.vision.pixels import Pixels, resize
 from edge.vision.preprocess import Preprocess
 
 SEED = 0
@@ -40,25 +37,6 @@ SMALLEST_MAP = 4
 GRID = 32
 LARGEST_SIDE = 2048
 Advance = Callable[[int], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Probed:
-    """A backbone to read positions from: `graph` ends in its five maps, float or integer."""
-
-    graph: Graph
-    preprocess: Preprocess
-
-    @property
-    def kind(self) -> str:
-        """`float`, or the type of its integers."""
-        tensor = self.graph.tensors[self.graph.inputs[0]]
-        return "float" if tensor.quantization is None else tensor.dtype
-
-    @property
-    def size_hw(self) -> PairHw:
-        """Height and width of its images in pixels."""
-        return self.preprocess.height, self.preprocess.width
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -79,8 +57,8 @@ class Read:
     predicted: Mapping[str, npt.NDArray[np.float32]]
 
 
-def open_probed(path: Path) -> Probed:
-    """Open a checkpoint or an artifact.
+def open_probed(path: Path) -> Network:
+    """Open the backbone of a checkpoint or an artifact: a graph that ends in its five maps, float or integer.
 
     Raises:
         FileError: a model file alone, or one that cannot be read. UnsupportedError: no five feature maps.
@@ -90,25 +68,21 @@ def open_probed(path: Path) -> Probed:
         file = readable_file(artifact)
         data = artifact.read(file.path)
         graph = read_onnx(data, batch=1) if file.format == "onnx" else read_tflite(data)
-        return Probed(graph=backbone(graph), preprocess=artifact.manifest.preprocess)
+        return Network(graph=backbone(graph), preprocess=artifact.manifest.preprocess)
     if path.suffix.lower() in (".onnx", ".tflite") and is_file(path):
         raise FileError(path, "is a model file alone, which does not say its preprocessing; name an artifact")
-    checkpoint = read_checkpoint(path)
-    module, preprocess = restore_module(checkpoint), checkpoint.recipe.preprocess
-    if checkpoint.kind == "qat":
-        return Probed(graph=backbone(frozen_network(module)), preprocess=preprocess)
-    example = torch.zeros(1, 3, preprocess.height, preprocess.width)
-    return Probed(graph=backbone(float_graph(module.eval(), example)), preprocess=preprocess)
+    network = network_of_checkpoint(path)
+    return replace(network, graph=backbone(network.graph))
 
 
-def with_padding(probed: Probed, padding: Padding, size_hw: PairHw | None = None) -> Probed:
+def with_padding(probed: Network, padding: Padding, size_hw: PairHw | None = None) -> Network:
     """The same with another padding, for images of another size. Refuses (UnsupportedError) what `repadded` does."""
     height, width = size_hw or probed.size_hw
     preprocess = Preprocess.model_validate({**probed.preprocess.model_dump(), "height": height, "width": width})
-    return Probed(graph=repadded(probed.graph, padding, (height, width)), preprocess=preprocess)
+    return Network(graph=repadded(probed.graph, padding, (height, width)), preprocess=preprocess)
 
 
-def size_without_padding(probed: Probed) -> PairHw:
+def size_without_padding(probed: Network) -> PairHw:
     """The smallest size of images, in steps of GRID, that leaves SMALLEST_MAP positions where nothing is padded.
 
     Raises:
@@ -131,7 +105,7 @@ def size_without_padding(probed: Probed) -> PairHw:
 
 
 def read_positions(
-    probed: Probed,
+    probed: Network,
     padding: str,
     fitted: Iterable[Pixels],
     tested: Iterable[Pixels],
@@ -157,7 +131,7 @@ def read_positions(
 
 
 def read_image_alone(
-    probed: Probed, fitted: Iterable[Pixels], tested: Iterable[Pixels], advance: Advance = lambda count: None
+    probed: Network, fitted: Iterable[Pixels], tested: Iterable[Pixels], advance: Advance = lambda count: None
 ) -> Read:
     """The same of the image itself in place of maps: what photographs tell of position without a network."""
     image = probed.graph.inputs[0]
@@ -169,35 +143,23 @@ def read_image_alone(
         inputs=(image,),
         outputs=(image,),
     )
-    return read_positions(Probed(graph=graph, preprocess=probed.preprocess), "image", fitted, tested, advance)
+    return read_positions(replace(probed, graph=graph), "image", fitted, tested, advance)
 
 
-def features(probed: Probed, frames: Iterable[Pixels]) -> Tensor:
+def features(probed: Network, frames: Iterable[Pixels]) -> Tensor:
     """The resized maps of photographs, float32 (n, channels, SIDE, SIDE)."""
     return features_of(probed, (resize(frame, probed.preprocess) for frame in frames))
 
 
-def features_of(probed: Probed, images: Iterable[Pixels]) -> Tensor:
+def features_of(probed: Network, images: Iterable[Pixels]) -> Tensor:
     """The same of images at the model's size and in its colour order, uint8 (height, width, 3)."""
-    batches = (model_input(probed.graph, image, probed.preprocess) for image in images)
-    return torch.cat([stacked(maps) for maps in maps_of(probed.graph, batches)])
+    return torch.cat([stacked(maps) for maps in maps_of(probed.graph, map(probed.input, images))])
 
 
 def scores(predicted: Tensor) -> dict[str, Score]:
     """By target how well predictions (n, targets, h, w) are."""
     targets = position_targets()
     return {name: score(predicted[:, index], target) for index, (name, target) in enumerate(targets.items())}
-
-
-def model_input(graph: Graph, image: Pixels, preprocess: Preprocess) -> npt.NDArray[Any]:
-    """An image at the model's size as the graph's input, batch 1 in its layout: float32, or its integers."""
-    tensor = graph.tensors[graph.inputs[0]]
-    found = tensor.quantization
-    if found is None:
-        return in_layout(normalize(image, preprocess)[None], graph.layout)
-    dtype: Any = tensor.dtype
-    table = quantize_table(preprocess, float(found.scale[0]), int(found.zero_point[0]), dtype)
-    return in_layout(apply_table(image, table)[None], graph.layout)
 
 
 def plain_images(height: int, width: int) -> dict[str, Pixels]:

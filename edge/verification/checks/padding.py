@@ -19,7 +19,8 @@ from edge.errors import EdgeError, UnsupportedError, UsageError
 from edge.execution.float_run import FloatRun
 from edge.execution.integer import IntegerSimulation
 from edge.explain.feature_maps import backbone
-from edge.explain.position import Probed, features_of, model_input, scores
+from edge.explain.network import Network
+from edge.explain.position import features_of, scores
 from edge.explain.position_readout import fit
 from edge.explain.position_targets import position_targets
 from edge.explain.score_output import score_output
@@ -175,10 +176,11 @@ def entropies(subject: Subject, graph: Graph, images: Images) -> np.ndarray:
     background = None if manifest.detection is None else manifest.detection.background
     cut, ending = score_output(graph, manifest.task, subject.source.outputs, background)
     run = IntegerSimulation(cut) if _is_integer(cut) else FloatRun(cut)
+    network = Network(graph=cut, preprocess=manifest.preprocess)
     told = cut.tensors[cut.outputs[0]].quantization
     found = []
     for pixels in _pixels(images):
-        values = torch.from_numpy(run.run([model_input(cut, pixels, manifest.preprocess)])[0]).double()
+        values = torch.from_numpy(run.run([network.input(pixels)])[0]).double()
         if told is not None:
             values = (values - float(told.zero_point[0])) * float(told.scale[0])
         shares = ending.probabilities(values).clamp(1e-9, 1)
@@ -201,7 +203,7 @@ def _read_evidence(graph: Graph, suspects: Sequence[Suspect], images: Images) ->
     preprocess = images.artifact.manifest.preprocess
     try:
         right, here = (
-            Probed(graph=backbone(made), preprocess=preprocess) for made in (with_pads(graph, _pads(suspects)), graph)
+            Network(graph=backbone(made), preprocess=preprocess) for made in (with_pads(graph, _pads(suspects)), graph)
         )
         pixels = list(_pixels(images))
         cut = round(FITTED * len(pixels))
