@@ -15,8 +15,9 @@ V1 = (*CLASSIFY, "train.epochs=8", "train.batch_size=32", "qat.batch_size=32", "
 V2 = (*CLASSIFY, "train.epochs=5")
 SCNN = (*SEGMENT, "train.epochs=14", "qat.freeze_batch_norm_epoch=0")
 DEEPLAB = (*SEGMENT, "train.epochs=10", "qat.freeze_batch_norm_epoch=0")
+POINT_HEAD = ("model.point_head=32", "model.points=1024")
 # name of the row -> what is set in [model]; stride 8 with the pyramid would take as long as four other rows
-SHAPES = {"": (), " aspp": ("model.pyramid=true",), " os8": ("model.output_stride=8",)}
+SHAPES = {"": (), " aspp": ("model.pyramid=true",), " os8": ("model.output_stride=8",), " pointrend": POINT_HEAD}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +58,7 @@ def _named(network: str, attention: str) -> str:
 
 
 def _deeplab(backbone: str, width: float) -> list[Row]:
-    """Plain, with the pyramid, at output stride 8, then with the attention modules at output stride 16."""
+    """Plain, with the pyramid, at output stride 8, with PointRend, then with the attention modules at stride 16."""
     network = f"deeplab_{backbone}"
     base = (*DEEPLAB, f"model.name={network}", f"model.width={width}", "model.output_stride=16", "model.pyramid=false")
     shapes = [(shape, (*base, *changes)) for shape, changes in SHAPES.items()]
@@ -78,6 +79,7 @@ ROWS: tuple[Row, ...] = tuple(
             )
             for attention in ATTENTION
         ),
+        [_segmenter("fast_scnn", " pointrend", "fast_scnn_generated", (*SCNN, *POINT_HEAD))],
         _deeplab("mobilenet_v2", 0.35),
         _deeplab("mobilenet_v1", 0.25),
     )

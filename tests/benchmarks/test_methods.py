@@ -36,6 +36,12 @@ def test_every_network_but_detectors_stands_there_plain_and_with_every_attention
     assert len({row.folder for row in ROWS}) == len(ROWS)
 
 
+def test_every_segmenter_stands_there_with_a_point_head() -> None:
+    recipes = [read_recipe(find_recipe(row.recipe), overrides=row.changes) for row in ROWS]
+    found = {recipe.model.name for recipe in recipes if recipe.model.arguments.get("point_head")}
+    assert found == {"fast_scnn", "deeplab_mobilenet_v1", "deeplab_mobilenet_v2"}
+
+
 @pytest.mark.parametrize("network", [name for name in MODELS if name.startswith("deeplab")])
 def test_deeplab_stands_there_plain_with_its_pyramid_and_at_stride_8(network: str) -> None:
     shapes = set()

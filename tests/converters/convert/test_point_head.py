@@ -83,6 +83,17 @@ def test_no_value_of_maps_features_and_refined_classes_differs(int8: Artifact) -
     assert {"model.tflite in litert", "model.onnx in onnxruntime"} < set(report.operators)
 
 
+def test_arm_kernels_compute_maps_points_and_layers_of_the_head(int8: Artifact, emulated_pi: str) -> None:
+    choice = RuntimeChoice(engines=("litert",), pythons=(emulated_pi,))
+    report = verify(int8, Request(runtimes=choice, samples=1, operator_samples=1))
+    there = next(finding for finding in report.verdict.findings if finding.data.get("machine") == "aarch64")
+    assert (there.check, there.data["emulated"], there.data["differing"]) == ("end to end", "qemu-aarch64", 0)
+    outputs = 8 * 12 * len(NAMES) + 16 * 24 * 48
+    assert there.data["values"] == outputs + 64 * 96  # the self-test has images of the network's size
+    layers = report.operators["point_head.tflite in litert on aarch64 (qemu-aarch64)"]
+    assert len(layers) == 11 and sum(layer.difference.differing for layer in layers) == 0
+
+
 def test_a_head_of_other_integers_does_not_ship_and_its_layer_is_named(int8: Artifact, tmp_path: Path) -> None:
     spoilt = onnx_bytes(with_bias_moved(read_onnx(int8.file("point_head_source.onnx")), 3000))
     report = verify(replaced(int8, tmp_path / "spoilt", "point_head_source.onnx", spoilt), Request())
