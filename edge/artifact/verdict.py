@@ -82,6 +82,18 @@ class Verdict:
         return "there is no float parent to compare with" if without else "no labelled images were given"
 
     @property
+    def not_judged(self) -> dict[str, str]:
+        """What nothing is known of that a device needs: why not, by check."""
+        judged = {finding.check for finding in self.findings if finding.passed is not None}
+        told = {finding.check for finding in self.findings}
+        reasons = {
+            "accuracy": self._why_not_judged,
+            "latency": "no measurement that counts" if "latency" in told else "no --latency-budget was given",
+            "size": "no --size-budget was given",
+        }
+        return {check: reason for check, reason in reasons.items() if check not in judged}
+
+    @property
     def sentence(self) -> str:
         """The verdict in one line."""
         if self.ship:

@@ -47,6 +47,7 @@ def verdict_row(artifact: Artifact, report: Report) -> Row:
         "ship": report.verdict.ship,
         "exit_code": 0 if report.verdict.ship else 1,
         "verdict": report.verdict.sentence,
+        "not_judged": report.verdict.not_judged,
         "faults": len(report.verdict.faults),
         "at_fault": [
             {"check": fault.check, "operator": fault.operator, "kind": fault.kind, "reason": fault.reason}

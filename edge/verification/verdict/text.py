@@ -38,6 +38,8 @@ def print_verdict(artifact: Artifact, report: "Report", examination: "Examinatio
     for fault in report.verdict.at_fault:
         text = f"at fault ({fault.check}): {fault.kind} '{fault.operator}': {fault.reason}"
         say(text)
+    if report.verdict.not_judged:
+        say("not judged: " + "; ".join(f"{check} ({why})" for check, why in report.verdict.not_judged.items()))
     style = "bold green" if report.verdict.ship else "bold red"
     say(report.verdict.sentence, style=style)
 

@@ -70,6 +70,19 @@ def test_accuracy_without_a_parent_decides_nothing() -> None:
     assert accuracy_finding("model.tflite", "top1", 0.7, None, None, floor=0.99).passed is None
 
 
+def test_what_was_not_judged_is_told_with_the_reason() -> None:
+    """Of accuracy, latency and size; a fact that decides nothing is no judgement."""
+    assert verdict([GOOD]).not_judged == {
+        "accuracy": "no labelled images were given",
+        "latency": "no --latency-budget was given",
+        "size": "no --size-budget was given",
+    }
+    disturbed = Finding(check="latency", subject="this machine", passed=None, detail="not judged: emulated")
+    kept = accuracy_finding("model.tflite", "top1", 0.7, 0.7, None, floor=0.99)
+    found = verdict([GOOD, kept, disturbed, size_finding("model.tflite", 3, 2)])
+    assert found.not_judged == {"latency": "no measurement that counts"}
+
+
 def test_the_sentence_says_why_accuracy_was_not_judged() -> None:
     """No labels, or labels and no float parent."""
     good = Finding(check="end to end", subject="model.tflite", passed=True, detail="0 values differ")

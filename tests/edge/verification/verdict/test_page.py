@@ -46,6 +46,7 @@ def content(name: str = "street", *, ship: bool = False, layers: int = 3) -> dic
             "ship": ship,
             "looked_at": f"8 images of {name}",
             "parent": name,
+            "not_judged": {"latency": "no --latency-budget was given"},
             "at_fault": [] if ship else [fault],
         },
         "findings": [
@@ -96,6 +97,7 @@ def test_everything_that_was_found_stands_on_the_page() -> None:
         "0 of 80 values differ",
         "top1 50.00%, parent 60.00% street",
         "not judged: no measurement yet",
+        "Not judged: latency (no --latency-budget was given).",
         "street makes the noise",
         "accuracy at least 99.00% of the float parent's",
         "recipe",
