@@ -18,6 +18,7 @@ from edge.cli.split_options import split_options
 from edge.errors import UsageError, printable
 from edge.files.bounded_file import is_dir
 from edge.terminal import Screen, say, say_json, show
+from edge.vision.map_positions import size_text
 
 COLUMNS: dict[str, Literal["left", "right"]] = {
     "": "right",
@@ -231,9 +232,9 @@ def _used_output(file: ModelFile) -> dict[str, str]:
 
 
 def _trained_at(manifest: Manifest) -> str:
-    """The size of the training, width x height as the input's before it, where it is another one."""
+    """The size of the training, where it is another one."""
     trained = manifest.provenance.trained_resolution_hw
-    return "" if trained is None else f"; trained at {trained[1]}x{trained[0]}"
+    return "" if trained is None else f"; trained at {size_text(trained)}"
 
 
 def _print_manifest(artifact: Artifact, *, as_json: bool) -> None:
@@ -252,7 +253,7 @@ def _print_manifest(artifact: Artifact, *, as_json: bool) -> None:
         "files": ", ".join(
             f"{file.path} ({file.role}, {file.size_bytes / 1024:,.0f} KiB)" for file in manifest.every_file
         ),
-        "input": f"{preprocess.width}x{preprocess.height} {preprocess.colour_order}, "
+        "input": f"{preprocess.height}x{preprocess.width} (height x width), {preprocess.colour_order}, "
         f"{preprocess.interpolation}, {preprocess.fit}{_trained_at(manifest)}",
         **_used_output(manifest.files[0]),
         "classes": f"{len(manifest.labels.names)}{', independent' * has_independent_labels(manifest)}: "

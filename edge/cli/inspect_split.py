@@ -9,7 +9,14 @@ from edge.data.splits import Split
 from edge.files.bounded_file import exists
 from edge.terminal import say, say_json, show_wide
 
-COLUMNS = {"images": "images", "boxes": "boxes", "ignored": "ignored", "width": "width", "height": "height"}
+COLUMNS = {
+    "images": "images",
+    "boxes": "boxes",
+    "ignored": "ignored",
+    "height": "median height",
+    "width": "median width",
+    "share": "share",
+}
 
 
 def names_split(text: str) -> bool:
@@ -33,9 +40,9 @@ def print_split(split: Split, *, as_json: bool) -> None:
     if rows := summary.get("classes"):
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
         table.add_column("class", no_wrap=True)
-        columns = [name for name in (*COLUMNS, "share") if any(name in row for row in rows)]
+        columns = [name for name in COLUMNS if any(name in row for row in rows)]
         for name in columns:
-            table.add_column(name, justify="right")
+            table.add_column(COLUMNS[name], justify="right")
         for row in rows:
             table.add_row(row["name"], *(_cell(name, row.get(name)) for name in columns))
         show_wide(table)

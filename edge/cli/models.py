@@ -89,14 +89,14 @@ def _list(names: tuple[str, ...], *, as_json: bool) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
     table.add_column("model", no_wrap=True)
     table.add_column("arguments")
-    for column in ("input", "parameters", "MAdds"):
+    for column in ("input, h x w", "parameters", "MAdds"):
         table.add_column(column, justify="right", no_wrap=True)
     for entry in entries:
         width, height = entry.resolution_wh
         table.add_row(
             entry.model,
             " ".join(f"{name}={value}" for name, value in entry.arguments.items() if "resolution" not in name),
-            f"{width}x{height}",
+            f"{height}x{width}",
             f"{entry.parameters / 1e6:.3f} M",
             f"{entry.multiply_adds / 1e6:,.1f} M",
         )

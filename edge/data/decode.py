@@ -148,7 +148,7 @@ def check_container(path: Path, data: bytes) -> JpegFile | None:
 
 def _check_size(path: Path, width: int, height: int) -> None:
     if not 0 < width * height <= MOST_PIXELS or max(width, height) > MOST_PIXELS_A_SIDE:
-        raise DataError(path, f"{width}x{height} pixels; at most {MOST_PIXELS} are read")
+        raise DataError(path, f"{height}x{width} pixels (height x width); at most {MOST_PIXELS} are read")
 
 
 def png_chunks(path: Path, data: bytes) -> list[tuple[bytes, bytes, int]]:

@@ -76,7 +76,7 @@ def _attributes(part: str, seeds: range, shape_hw: tuple[int, int] | None) -> Sp
 def _square(task: str, shape_hw: tuple[int, int] | None) -> int:
     height, width = shape_hw or (OBJECT_SIZE, OBJECT_SIZE)
     if height != width or height < 16:
-        raise UsageError(f"generated:{task}: images are square and at least 16 wide, asked for {width}x{height}")
+        raise UsageError(f"generated:{task}: images are square and at least 16 wide, asked for {height}x{width}")
     return height
 
 
@@ -115,7 +115,7 @@ def _box_scenes(part: str, seeds: range, shape_hw: tuple[int, int] | None) -> Sp
 def _wide(task: str, shape_hw: tuple[int, int] | None) -> tuple[int, int]:
     height, width = shape_hw or SCENE_SHAPE_HW
     if min(height, width) < 32:
-        raise UsageError(f"generated:{task}: images are at least 32x32, asked for {width}x{height}")
+        raise UsageError(f"generated:{task}: images are at least 32x32, asked for {height}x{width}")
     return height, width
 
 

@@ -121,8 +121,8 @@ def _is_stored(image: GivenImage, size: ImageSize, found: _Found) -> bool:
     if image.size_wh not in said:
         raise DataError(
             image.file,
-            f"says that {name} is {_by(image.size_wh)}, but it is {_by(size.shown_wh)}: its boxes are of another "
-            "image, or of another size of it",
+            f"says that {name} is {_by(image.size_wh)} (height x width), but it is {_by(size.shown_wh)}: its "
+            "boxes are of another image, or of another size of it",
         )
     if size.orientation == 0:
         raise DataError(
@@ -151,7 +151,7 @@ def _target(image: GivenImage, size: ImageSize, stored: bool, found: _Found) -> 
             raise DataError(
                 image.file,
                 f"{given.where}: {_edges(given.edges)}: lies outside the image, {image.path.as_posix()} of "
-                f"{width}x{height} pixels{what}",
+                f"{height}x{width} pixels (height x width){what}",
             )
         beyond = max(-left, -top, right - width, bottom - height)
         if beyond > 0:
@@ -171,4 +171,4 @@ def _edges(edges: Edges) -> str:
 
 
 def _by(size_wh: tuple[int, int]) -> str:
-    return "x".join(f"{side:d}" if abs(side) < FARTHEST else f"{str(side)[:9]}..." for side in size_wh)
+    return "x".join(f"{side:d}" if abs(side) < FARTHEST else f"{str(side)[:9]}..." for side in size_wh[::-1])

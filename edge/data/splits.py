@@ -265,7 +265,7 @@ class Split:
         else:
             mask = MaskPixels(pixels=sample.target())
         if image is not None and mask.pixels.shape[:2] != image.shape[:2]:
-            size = f"mask is {_size(mask.pixels)}, its image {sample.where.name} is {_size(image)}"
+            size = f"mask is {_size(mask.pixels)} (height x width), its image {sample.where.name} is {_size(image)}"
             raise DataError(where, f"{size}: each pixel of the image has one of its mask")
         return self._mask_classes.class_map(where, mask)
 
@@ -309,4 +309,4 @@ def _content_hash(source: Path | Render) -> str:
 
 
 def _size(pixels: Pixels) -> str:
-    return f"{pixels.shape[1]}x{pixels.shape[0]}"
+    return f"{pixels.shape[0]}x{pixels.shape[1]}"

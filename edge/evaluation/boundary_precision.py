@@ -135,7 +135,7 @@ def _number(entry: Entry, key: str, path: Path) -> Any:
 def _size(image: Entry, path: Path) -> tuple[int, int]:
     height, width = (_number(image, key, path) for key in ("height", "width"))
     if type(height) is not int or type(width) is not int or not 0 < height * width <= MOST_PIXELS or height < 0:
-        raise DataError(path, f"image {image['id']}: a size of {width}x{height}")
+        raise DataError(path, f"image {image['id']}: a size of {height}x{width} (height x width)")
     return height, width
 
 

@@ -100,7 +100,7 @@ def cells_of(box: Box, explained: Explained, frame_hw: tuple[int, int], cells_hw
     preprocess, place = explained.preprocess, placement(frame_hw, explained.preprocess)
     told = f"region {box.left},{box.top},{box.width},{box.height}"
     if min(box.left, box.top) < 0 or box.left + box.width > frame_hw[1] or box.top + box.height > frame_hw[0]:
-        raise UsageError(f"{told}: reaches out of the image, which is {frame_hw[1]}x{frame_hw[0]}")
+        raise UsageError(f"{told}: reaches out of the image, {frame_hw[1]} pixels wide and {frame_hw[0]} high")
 
     def along(start: int, size: int, axis: int) -> np.ndarray:
         window = (

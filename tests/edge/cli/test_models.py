@@ -13,7 +13,16 @@ from edge.models.registry import build
 def test_table_lists_every_network_with_its_counts() -> None:
     result = CliRunner().invoke(command, [])
     assert result.exit_code == 0
-    for text in ("mobilenet_v1", "mobilenet_v2", "fast_scnn", "3.505 M", "300.8 M", "480x360", "1.138 M"):
+    for text in (
+        "mobilenet_v1",
+        "mobilenet_v2",
+        "fast_scnn",
+        "3.505 M",
+        "300.8 M",
+        "360x480",
+        "input, h x w",
+        "1.138 M",
+    ):
         assert text in result.output
 
 

@@ -49,7 +49,7 @@ def test_named_classes_decide_the_order_and_others_are_refused(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("row", "problem"),
     [
-        (annotation(1, 3, [50, 0, 5, 5]), "left 50, .* lies outside the image, a.png of 40x20 pixels"),
+        (annotation(1, 3, [50, 0, 5, 5]), "left 50, .* lies outside the image, a.png of 20x40 pixels"),
         (annotation(1, 3, [-9, 0, 5, 5]), "lies outside the image"),
         (annotation(1, 3, [9, 0, -5, 5]), "left 9, top 0, right 4, bottom 5: ends before it begins"),
         (annotation(1, 3, [float("nan"), 0, 5, 5]), "left nan, .* not all are numbers of pixels"),
@@ -119,7 +119,7 @@ def test_images_are_found_by_paths_of_another_machine_and_named_where_they_are_n
 
 
 def test_a_size_that_is_not_the_images_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"c\.json: says that a\.png is 80x40, but it is 40x20"):
+    with pytest.raises(DataError, match=r"c\.json: says that a\.png is 40x80 \(height x width\), but it is 20x40"):
         coco(tmp_path, [], width=80, height=40)
     assert coco(tmp_path, [], width=None, height=None).notes == ()
     with pytest.raises(DataError, match=r"width '80' and height 20; expected whole numbers"):
@@ -135,7 +135,7 @@ def test_names_and_sizes_without_measure_end_in_a_short_line(tmp_path: Path) -> 
     assert len(str(raised.value)) < 1000
     boxes = write_coco(tmp_path / "c.json", [coco_image(1, "a/" * 1000 + "a.png")], [])
     assert max(map(len, open_split(images=images, boxes=boxes).notes)) < 400
-    with pytest.raises(DataError, match=r"says that a\.png is 100000000\.\.\.x20, but it is 40x20"):
+    with pytest.raises(DataError, match=r"says that a\.png is 20x100000000\.\.\. \(height x width\), but it is 20x40"):
         coco(tmp_path, [], width=10**400)
 
 

@@ -61,5 +61,5 @@ def test_more_pixels_than_are_read_are_refused_before_decoding() -> None:
     data = bytearray(jpeg())
     frame = data.index(b"\xff\xc0")
     data[frame + 5 : frame + 9] = b"\xff\xff\xff\xff"
-    with pytest.raises(DataError, match="65535x65535 pixels; at most 268435456 are read"):
+    with pytest.raises(DataError, match=r"65535x65535 pixels \(height x width\); at most 268435456 are read"):
         decode_image(Path("a.jpg"), bytes(data))

@@ -82,13 +82,13 @@ def test_mask_table_maps_file_values_to_classes(tmp_path: Path) -> None:
 
 
 def test_check_refuses_a_mask_of_another_size(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"masks/a\.png: mask is 8x5, its image a\.png is 8x6"):
+    with pytest.raises(DataError, match=r"masks/a\.png: mask is 5x8 \(height x width\), its image a\.png is 6x8"):
         segment(tmp_path, np.zeros((5, 8), dtype=np.uint8)).check(0)
 
 
 def test_a_mask_read_with_its_image_has_the_image_s_size(tmp_path: Path) -> None:
     split = segment(tmp_path, np.zeros((3, 4), dtype=np.uint8))
-    with pytest.raises(DataError, match=r"masks/a\.png: mask is 4x3, its image a\.png is 8x6"):
+    with pytest.raises(DataError, match=r"masks/a\.png: mask is 3x4 \(height x width\), its image a\.png is 6x8"):
         split.mask(0, split.image(0))
 
 

@@ -57,7 +57,10 @@ def test_yolo_images_without_a_file_have_no_boxes_and_classes_without_names_are_
         ("0 0.5 0.5 0.5", "4 columns; a box has 5"),
         ("0 0.5 0.5 0.5 0.5 0.9", "6 columns: a box with its score is what a detector found"),
         ("0 .1 .1 .2 .2 .3 .3 .4", "8 columns; a box has 5"),
-        ("0 320 240 100 100", ".*lies outside the image, a.png of 40x20 pixels; these are shares of the image"),
+        (
+            "0 320 240 100 100",
+            r".*lies outside the image, a.png of 20x40 pixels \(height x width\); these are shares of the image",
+        ),
         ("0 0.5 0.5 -0.5 0.5", ".*ends before it begins"),
     ],
 )

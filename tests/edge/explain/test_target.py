@@ -93,7 +93,7 @@ def test_letterboxed_and_cropped_photographs_are_followed() -> None:
 
 @pytest.mark.parametrize("box", [Box(left=120, top=0, width=9), Box(left=0, top=64), Box(left=-1, top=0)])
 def test_a_region_outside_of_the_photograph_is_refused(box: Box) -> None:
-    with pytest.raises(UsageError, match="128x64"):
+    with pytest.raises(UsageError, match="128 pixels wide and 64 high"):
         find_target(segmenter(), ONES, (64, 128), box=box)
 
 
