@@ -1,5 +1,6 @@
 """`edge eval`: accuracy of a checkpoint or an artifact on a split."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,8 +28,10 @@ from edge.predictor.predictor import Predictor
 from edge.recipe.recipe import Data
 from edge.recipe.recipe_file import expand
 from edge.tasks.accuracy import Pixels, Predict, accuracy
+from edge.tasks.worst import MOST, SHOWN_FROM, Judged, Worst
 from edge.terminal import Bars, say, say_json, show, tell
 from edge.vision.map_positions import size_text
+from edge.vision.picture_file import write_side_by_side
 from edge.vision.point_rend import MAX_STEPS
 
 if TYPE_CHECKING:
@@ -44,7 +47,8 @@ OF_MAPS = ("miou", "boundary_miou", "boundary_miou_coco", "pixel_accuracy")
 class _Opened:
     """What is evaluated: how it answers, on what, for which task and classes.
 
-    `data`: of a checkpoint's recipe; `validated_on`: the hash of the split that it was validated on.
+    `data`: of a checkpoint's recipe; `validated_on`: the hash of the split that it was validated on; `shown_from`: of a
+    detector, the probability from which on a box is shown.
     """
 
     predict: Predict
@@ -54,6 +58,7 @@ class _Opened:
     independent: bool = False
     data: Data | None = None
     validated_on: str | None = None
+    shown_from: float = SHOWN_FROM
 
 
 @click.command()
@@ -76,6 +81,12 @@ class _Opened:
     type=click.Path(path_type=Path),
     help="Write a detector's boxes, and those of the split, in COCO's format: results.json, annotations.json.",
 )
+@click.option(
+    "--worst",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help=f"Draw the {MOST} images that come out worst: what is true beside what is predicted.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 def command(
     subject: Path,
@@ -94,6 +105,7 @@ def command(
     threads: int,
     point_steps: int | None,
     coco_results: Path | None,
+    worst: Path | None,
     as_json: bool,
 ) -> None:
     """Accuracy of a checkpoint (with torch) or an artifact (with an engine).
@@ -142,27 +154,31 @@ def command(
         )
     if chosen.task != opened.task:
         raise UsageError(f"{subject} is for '{opened.task}', {chosen.origin} for '{chosen.task}'")
-    if coco_results is not None:
-        if not chosen.has_boxes:
-            raise UsageError(f"--coco-results: {chosen.origin} has no boxes")
-        make_folder(coco_results)
+    if coco_results is not None and not chosen.has_boxes:
+        raise UsageError(f"--coco-results: {chosen.origin} has no boxes")
     require_model_classes(chosen, opened.classes.names, str(subject), independent=opened.independent)
     if samples is not None:
         chosen = chosen.subset(range(min(samples, len(chosen))))
     if opened.data is None or split is not None or images is not None:  # a recipe's split has been looked at
         chosen = without_damaged(chosen, skip=skip_damaged)
     found: list[Found] = []
+    seen = Worst(chosen, shown_from=opened.shown_from, independent=opened.independent)
+    for folder in filter(None, (coco_results, worst)):
+        make_folder(folder)
+    predict = opened.predict if coco_results is None else _kept(opened.predict, found)
     with Bars() as progress:
         task = progress.add_task("evaluate", total=len(chosen))
         metrics = accuracy(
             chosen,
-            opened.predict if coco_results is None else _kept(opened.predict, found),
+            predict if worst is None else _looked_at(predict, seen),
             batch_size=8,
             independent=opened.independent,
             advance=lambda count: progress.advance(task, count),
         )
     if coco_results is not None:
         _write_coco(coco_results, chosen, found)
+    if worst is not None:
+        _write_worst(worst, seen.judged)
     if as_json:
         say_json({"subject": str(subject), "runs_on": opened.runs_on, "split": chosen.origin, **metrics})
     else:
@@ -178,6 +194,27 @@ def _kept(predict: Predict, found: list[Found]) -> Predict:
         return values
 
     return kept
+
+
+def _looked_at(predict: Predict, seen: Worst) -> Predict:
+    """The same predictions, looked at on their way."""
+
+    def looked_at(frames: list[Pixels]) -> list[NDArray[Any]]:
+        values = predict(frames)
+        for one, frame in zip(values, frames, strict=True):
+            seen.add(one, frame)
+        return values
+
+    return looked_at
+
+
+def _write_worst(folder: Path, judged: Sequence[Judged]) -> None:
+    """One picture an image, the worst first, and a line for each on standard error."""
+    for place, image in enumerate(judged, start=1):
+        stem = Path(image.name).with_suffix("").as_posix().replace("/", "_")
+        path = folder / f"{place:02}_{stem}.png"
+        write_side_by_side(path, image.pictures)
+        tell(f"{path}: {image.words}")
 
 
 def _write_coco(folder: Path, split: Split, found: list[Found]) -> None:
@@ -201,6 +238,7 @@ def _artifact(folder: Path, engine: str | None, threads: int, point_steps: int |
         task=artifact.manifest.task,
         classes=model_classes(artifact.manifest.labels),
         independent=has_independent_labels(artifact.manifest),
+        shown_from=SHOWN_FROM if artifact.manifest.detection is None else artifact.manifest.detection.threshold,
     )
 
 

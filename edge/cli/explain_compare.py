@@ -200,8 +200,8 @@ def _print(rows: list[dict[str, Any]]) -> None:
 
 def _write_both(path: Path, frame: Pixels, reference: "Explained", other: "Explained", found: "Drift") -> None:
     from edge.explain.explain_image import summed
-    from edge.explain.output import write_side_by_side
     from edge.explain.picture import draw_attributions
+    from edge.vision.picture_file import write_side_by_side
 
     def drawn(attribution: "Attribution") -> Pixels:
         return draw_attributions(frame, summed(attribution), reference.preprocess)

@@ -38,7 +38,7 @@ def explain_gates(subject: Path, image: Path, frame: "Pixels", out: Path, *, as_
 
 def _pictures(gates: "Gates", frame: "Pixels", preprocess: "Preprocess", out: Path, stem: str) -> list[Path]:
     from edge.explain.gate_picture import draw_channel_gates, draw_spatial_gates
-    from edge.explain.output import write_picture
+    from edge.vision.picture_file import write_picture
 
     pictures = []
     if gates.channels:

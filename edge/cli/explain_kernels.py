@@ -22,7 +22,7 @@ def explain_kernels(subject: Path, image: Path, frame: "Pixels", out: Path, *, a
     from edge.explain.gated import open_gated
     from edge.explain.involutions import kernels_on
     from edge.explain.kernel_picture import draw_kernels
-    from edge.explain.output import write_picture
+    from edge.vision.picture_file import write_picture
     from edge.vision.pixels import resize
 
     gated = open_gated(subject)

@@ -11,6 +11,7 @@ from edge.data.damaged import without_damaged
 from edge.data.splits import Split
 from edge.errors import UsageError
 from edge.terminal import Bars, say, say_json, show_wide
+from edge.vision.map_positions import size_text
 
 if TYPE_CHECKING:
     from edge.explain.network import Network
@@ -32,9 +33,9 @@ def explain_position(
     Raises:
         UsageError: fewer than six images.
     """
-    from edge.explain.output import write_picture
     from edge.explain.position import open_probed
     from edge.explain.position_picture import draw_positions
+    from edge.vision.picture_file import write_picture
 
     probed = open_probed(subject)
     fitted, tested = halves(split, samples or SAMPLES, skip=skip)
@@ -91,13 +92,13 @@ def positions(
 
 
 def _size(read: "Read") -> str:
-    return f"{read.size_hw[1]}x{read.size_hw[0]}"
+    return size_text(read.size_hw)
 
 
 def _table(title: str, reads: "Sequence[Read]") -> Table:
     table = Table(title=title, title_justify="left")
     table.add_column("padding")
-    table.add_column("images")
+    table.add_column("images, h x w")
     for name in reads[0].photographs:
         table.add_column(name, justify="right")
     for name in OTHERS:

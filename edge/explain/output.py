@@ -1,20 +1,17 @@
 """What is written of attributions: the picture, and the raw arrays."""
 
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import FileError
 from edge.explain.explain_image import per_channel, summed
 from edge.explain.integrated_gradients import Attribution
 from edge.explain.picture import draw_attributions
 from edge.files.atomic import write_bytes
-from edge.vision.overlay import draw_line
+from edge.vision.picture_file import write_picture
 from edge.vision.pixels import Pixels
 from edge.vision.preprocess import Preprocess
 
@@ -40,19 +37,6 @@ def write_attributions(
     write_array(written.array, summed(attribution))
     write_array(written.channels, channels)
     return written
-
-
-def write_side_by_side(path: Path, pictures: Sequence[tuple[str, Pixels]]) -> None:
-    """Write pictures of the same size beside one another, each with its line of text."""
-    write_picture(path, np.concatenate([draw_line(picture, text) for text, picture in pictures], axis=1))
-
-
-def write_picture(path: Path, rgb: Pixels) -> None:
-    """Write RGB uint8 (h, w, 3) as PNG, whole. Refuses (FileError) what cannot be written."""
-    done, data = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
-    if not done:
-        raise FileError(path, f"a picture of {rgb.shape} cannot be encoded as PNG")
-    write_bytes(path, data.tobytes())
 
 
 def write_array(path: Path, values: NDArray[np.float32]) -> None:

@@ -105,7 +105,7 @@ def draw_class_map(
 def draw_boxes(
     frame: Pixels,
     boxes: NDArray[np.floating[Any]],
-    scores: NDArray[np.floating[Any]],
+    scores: NDArray[np.floating[Any]] | None,
     labels: NDArray[np.int64],
     names: tuple[str, ...],
     palette: tuple[Colour, ...] = (),
@@ -116,7 +116,8 @@ def draw_boxes(
 
     Args:
         frame: RGB uint8 (h, w, 3).
-        boxes: (n, 4), x0, y0, x1, y1 in pixels of the frame; scores: (n,), in [0, 1]; labels: (n,), the best first.
+        boxes: (n, 4), x0, y0, x1, y1 in pixels of the frame; scores: (n,), in [0, 1], None: of true boxes,
+            whose tags are their classes alone; labels: (n,), the best first.
         names: class names by index.
         palette: RGB per class; empty: `default_palette`.
 
@@ -131,7 +132,9 @@ def draw_boxes(
     corners = np.rint(boxes).astype(np.int64).reshape(-1, 4)
     line = min(max(10, frame.shape[0] // 32), 32)
     size = line / 28
-    texts = [f"{names[label]} {100 * score:.0f}" for score, label in zip(scores.tolist(), labels.tolist(), strict=True)]
+    texts = [names[label] for label in labels.tolist()]
+    if scores is not None:
+        texts = [f"{text} {100 * score:.0f}" for text, score in zip(texts, scores.tolist(), strict=True)]
     texts = [_shortened(text, size, frame.shape[1] - 4) for text in texts]
     widths = [_width(text, size) + 4 for text in texts]
     places = tag_places(corners - (pen // 2, 0, 0, 0), widths, line, (frame.shape[0], frame.shape[1])).tolist()

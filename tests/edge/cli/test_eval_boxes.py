@@ -112,6 +112,31 @@ def test_the_table_has_average_precision_by_size_and_by_class(
     assert all(word in out for word in ("map", "ap50", "ap75", "ap_small", "recall", "AP50 %", *CLASSES))
 
 
+def test_true_boxes_are_drawn_beside_those_that_were_found(
+    detector: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A picture an image, twice as wide as it, the worst first; the figures stay."""
+    assert main(["eval", detector, *SPLIT, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert main(["eval", detector, *SPLIT, "--json", "--worst", str(tmp_path / "worst")]) == 0
+    again = capsys.readouterr()
+    assert json.loads(again.out) == told
+    pictures = sorted((tmp_path / "worst").iterdir())
+    assert [path.name[:3] for path in pictures] == ["01_", "02_", "03_", "04_", "05_", "06_"]
+    for path in pictures:
+        picture = cv2.imread(str(path))
+        assert picture is not None and picture.shape == (192, 512, 3)
+        assert f"{path}: " in again.err
+
+
+def test_what_is_refused_leaves_no_folder_of_pictures(
+    detector: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["--split", "generated:classify:val:2", "--worst", str(tmp_path / "worst")]
+    assert main(["eval", detector, *asked]) == 2
+    assert not (tmp_path / "worst").exists()
+
+
 def test_cocos_format_is_for_boxes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     classifier = Recipe.model_validate(
         RECIPE
