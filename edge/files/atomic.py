@@ -12,6 +12,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from edge.errors import FileError
+from edge.files.bounded_file import exists
 from edge.files.exchange import stand_in, sync_file_system
 from edge.files.folder_lock import held
 from edge.files.interrupts import uncut
@@ -82,6 +83,23 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FileError(folder, f"cannot be made: {error.strerror}") from error
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[None]:
+    """Make a folder of results; where the block fails before anything stands in it, what was made is removed.
+
+    Refuses (FileError) a place where none can be.
+    """
+    missing = [place for place in (folder, *folder.parents) if not exists(place)]
+    make_folder(folder)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # something stands in it, of this block or of somebody else
+            for place in missing:
+                place.rmdir()
+        raise
 
 
 def put(path: Path, data: bytes) -> None:

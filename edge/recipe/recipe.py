@@ -219,7 +219,8 @@ class Qat(Phase):
         rounding: where the weights start: `nearest`, as the float network has them, or `least_squares`, on integers
             chosen layer by layer from `rounding_images` unlabelled training images (`edge.quantization.qat.rounding`),
             which needs `freeze_batch_norm_epoch = 0`.
-        freeze_ranges_epoch: the first epoch (0 is the first) with frozen ranges; None: half of the epochs.
+        freeze_ranges_epoch: the first epoch (0 is the first) with frozen ranges; None: half of the epochs, and never
+            the first one.
         label_weight: weight of the loss on labels; 0 needs no labels.
         distillation_weight: weight of the divergence from the float network's output, at `temperature`.
     """
@@ -241,6 +242,11 @@ class Qat(Phase):
         if self.rounding == "least_squares" and self.freeze_batch_norm_epoch != 0:
             raise ValueError('rounding = "least_squares" needs freeze_batch_norm_epoch = 0')
         return self
+
+    @property
+    def ranges_frozen_from(self) -> int:
+        """The first epoch (0 is the first) with frozen ranges."""
+        return max(1, self.epochs // 2) if self.freeze_ranges_epoch is None else self.freeze_ranges_epoch
 
 
 class Export(Strict):

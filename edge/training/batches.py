@@ -50,6 +50,12 @@ class Batch:
     targets: Tensor | BoxBatch | None
 
 
+def batches_per_epoch(images: int, phase: Phase) -> int:
+    """How many batches of an epoch these images make."""
+    whole = images // phase.batch_size
+    return whole if phase.drop_partial and whole else -(-images // phase.batch_size)
+
+
 class Batches:
     """The training batches of a split, epoch by epoch.
 
@@ -82,10 +88,7 @@ class Batches:
         self._cache: dict[int, tuple[Pixels, Target]] = {}
         most = _memory_bytes() * CACHE_SHARE if cache_bytes is None else cache_bytes
         self._room_bytes = int(most) if cache else 0
-        count = len(split) // phase.batch_size
-        if not phase.drop_partial or not count:
-            count = -(-len(split) // phase.batch_size)
-        self.per_epoch = count
+        self.per_epoch = batches_per_epoch(len(split), phase)
         if with_targets and not split.has_targets:
             raise UsageError(f"{split.origin}: has no labels to train on; give a split with labels or label_weight = 0")
 

@@ -216,8 +216,8 @@ def check_fit(recipe: Recipe, model: nn.Module, train: Split, val: Split | None,
     """
     height, width = input_size_hw(model)
     if (recipe.preprocess.height, recipe.preprocess.width) != (height, width):
-        size = f"{recipe.preprocess.width}x{recipe.preprocess.height}"
-        raise UsageError(f"[preprocess] is {size}, but {recipe.model.name} takes {width}x{height}")
+        size = f"{recipe.preprocess.height}x{recipe.preprocess.width} (height x width)"
+        raise UsageError(f"[preprocess] is {size}, but {recipe.model.name} takes {height}x{width}")
     if recipe.train.crop_hw is not None and train.has_boxes:
         raise UsageError("[train] crop_hw: boxes are trained at the model's input, whose anchors they match; omit it")
     if recipe.train.auxiliary_weight > 0 and not hasattr(model, "forward_with_auxiliary"):

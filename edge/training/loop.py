@@ -24,6 +24,7 @@ from edge.training.batches import Batch, Batches
 from edge.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from edge.training.optimizer import build_optimizer, set_learning_rate
 from edge.training.progress import Reporter, epoch_line
+from edge.training.remaining import NOTHING, Afterwards, Remaining
 from edge.training.result import best_of, evaluations, is_over
 from edge.training.schedule import learning_rate
 from edge.training.state import Position, load_state, write_state
@@ -44,6 +45,7 @@ class Job:
         begin_epoch: called before the first step of each epoch, and after a resume inside one, with its number.
         evaluate: the metrics of the tensors so far; called every `eval_epochs` epochs and after the last.
         checkpoint: the checkpoint of these tensors with these metrics.
+        afterwards: what follows the phase, for an estimate of the time.
     """
 
     phase: Phase
@@ -55,6 +57,7 @@ class Job:
     begin_epoch: Callable[[int], None]
     evaluate: Callable[[Mapping[str, Tensor]], Mapping[str, Any]]
     checkpoint: Callable[[Mapping[str, Tensor], Mapping[str, Any]], Checkpoint]
+    afterwards: Afterwards = NOTHING
 
 
 def run_phase(job: Job, position: Position, folder: Path, reporter: Reporter, *, resume: bool) -> None:
@@ -66,7 +69,7 @@ def run_phase(job: Job, position: Position, folder: Path, reporter: Reporter, *,
     Raises:
         EdgeError: the loss or a weight is no longer a finite number.
     """
-    phase = job.phase
+    phase, remaining = job.phase, Remaining(job.phase, job.batches.per_epoch, job.afterwards)
     if not resume:
         job.begin()
     optimizer = build_optimizer(job.model, phase)
@@ -81,13 +84,13 @@ def run_phase(job: Job, position: Position, folder: Path, reporter: Reporter, *,
 
     if (phase.keep == "best" or phase.epochs == 0) and not resume:
         start = {"phase": position.phase, "epoch": 0, "step": 0, "loss": None, "seconds": 0}
-        _finish(job, position, folder, job.model.state_dict(), start, reporter)
+        _finish(job, position, folder, job.model.state_dict(), start, reporter, remaining)
         write_history(folder, position)
         job.model.train()
     while position.epoch < phase.epochs and not is_over(phase, position.history, position.phase):
         started = time.monotonic()
         job.begin_epoch(position.epoch)
-        _train_epoch(job, position, optimizer, average, reporter, save)
+        _train_epoch(job, position, optimizer, average, reporter, save, remaining)
         seconds = time.monotonic() - started
         done = position.epoch + 1
         entry: dict[str, Any] = {
@@ -101,11 +104,11 @@ def run_phase(job: Job, position: Position, folder: Path, reporter: Reporter, *,
         if done % phase.eval_epochs == 0 or done == phase.epochs:
             tensors = average.tensors if average is not None else job.model.state_dict()
             _require_finite(tensors, done)
-            _finish(job, position, folder, tensors, entry, reporter)
+            _finish(job, position, folder, tensors, entry, reporter, remaining)
             job.model.train()
         else:
             position.history.append(entry)
-            reporter.say(epoch_line(entry))
+            reporter.say(epoch_line(entry, remaining.told(done, 0)))
         position.epoch, position.batch, position.loss_sum, position.loss_count = done, 0, 0.0, 0
         save()
         write_history(folder, position)
@@ -118,12 +121,15 @@ def _finish(
     tensors: Mapping[str, Tensor],
     entry: dict[str, Any],
     reporter: Reporter,
+    remaining: Remaining,
 ) -> None:
     """Evaluate, add the entry to the history, and write what is to be the phase's result if it ended here."""
+    remaining.begun()
     metrics: dict[str, Any] = {"epoch": entry["epoch"], "complete": False, **job.evaluate(tensors)}
+    remaining.evaluated()
     entry["val"] = metrics
     position.history.append(entry)
-    reporter.say(epoch_line(entry))
+    reporter.say(epoch_line(entry, remaining.told(entry["epoch"], 0)))
     over = metrics["complete"] = is_over(job.phase, position.history, position.phase)
     path = folder / job.result_name
     if job.phase.keep == "last":
@@ -172,9 +178,11 @@ def _train_epoch(
     average: Average | None,
     reporter: Reporter,
     save: Callable[[], None],
+    remaining: Remaining,
 ) -> None:
     phase, per_epoch = job.phase, job.batches.per_epoch
     reporter.start(f"{position.phase} epoch {position.epoch + 1}/{phase.epochs}", per_epoch, position.batch)
+    remaining.begun()
     for batch in job.batches.epoch(position.epoch, position.batch):
         step = position.epoch * per_epoch + position.batch
         seed_step(phase.seed, step)
@@ -193,6 +201,8 @@ def _train_epoch(
         position.batch += 1
         position.loss_sum += value
         position.loss_count += 1
-        reporter.advance(1, f"loss {position.loss_sum / position.loss_count:.4f}")
+        remaining.stepped()
+        told = (f"loss {position.loss_sum / position.loss_count:.4f}", remaining.told(position.epoch, position.batch))
+        reporter.advance(1, ", ".join(filter(None, told)))
         if (step + 1) % phase.state_steps == 0 and position.batch < per_epoch:
             save()

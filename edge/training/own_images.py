@@ -134,5 +134,7 @@ def _summary(recipe: Recipe) -> str:
     network = recipe.model
     size = size_text((recipe.preprocess.height, recipe.preprocess.width))
     start = "random weights" if recipe.train.init is None else recipe.train.init
-    epochs = f"{recipe.train.epochs} epochs" + (f", then {recipe.qat.epochs} quantization-aware" if recipe.qat else "")
+    epochs = f"{recipe.train.epochs} epoch{'s' * (recipe.train.epochs != 1)}" + (
+        f", then {recipe.qat.epochs} quantization-aware" if recipe.qat else ""
+    )
     return f"{network.name} at {size} for {network.arguments['classes']} classes, from {start}, {epochs}"

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 
 from edge import terminal
+from edge.training.remaining import time_text
 
 QUIET_S = 20.0
 SHARES = (
@@ -62,7 +63,8 @@ class Bars:
 
     def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
-        self.said_at = clock()
+        self.said_at = self.started_at = clock()
+        self.done = 0
         self.progress = terminal.Bars(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
@@ -87,7 +89,8 @@ class Bars:
         if self.task is not None:
             self.progress.remove_task(self.task)
         self.task = self.progress.add_task(what, total=total, completed=done, note="")
-        self.said_at = self.clock()
+        self.said_at = self.started_at = self.clock()
+        self.done = done
 
     def advance(self, count: int, note: str = "") -> None:
         """Move the bar, or say now and then how far it is."""
@@ -96,7 +99,10 @@ class Bars:
         self.progress.update(self.task, advance=count, note=note)
         if not self.progress.console.is_terminal and self.clock() - self.said_at >= QUIET_S:
             shown = next(task for task in self.progress.tasks if task.id == self.task)
-            self.say(" ".join(f"{shown.description} {shown.completed:.0f} of {shown.total:.0f} {note}".split()))
+            assert shown.total is not None  # said at the start
+            left_s = (self.clock() - self.started_at) / (shown.completed - self.done) * (shown.total - shown.completed)
+            left = f", about {time_text(left_s)} left" if left_s > 0 else ""
+            self.say(f"{shown.description} {shown.completed:.0f} of {shown.total:.0f}{left}{note and f'; {note}'}")
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""
@@ -111,10 +117,10 @@ def bars() -> Iterator[Bars]:
         yield shown
 
 
-def epoch_line(entry: dict[str, Any]) -> str:
-    """One epoch's entry of metrics.jsonl as a line for a person."""
+def epoch_line(entry: dict[str, Any], left: str | None = None) -> str:
+    """One epoch's entry of metrics.jsonl as a line for a person, and how long the run still takes."""
     begun = "before training" if entry["loss"] is None else f"loss {entry['loss']:.4f}, {entry['seconds']:.0f} s"
     parts = [f"{entry['phase']} epoch {entry['epoch']}: {begun}"]
     val = entry.get("val") or {}
     parts += [f"val {name} {val[name] * 100:.2f} %" for name in SHARES if name in val]
-    return ", ".join(parts)
+    return ", ".join(parts) + (f"; {left}" if left else "")

@@ -119,11 +119,21 @@ def qat_job(
     )
 
 
+def range_notes(qat: Qat | None) -> list[str]:
+    """What is to be said of ranges that the recipe calls learned, and that no step moves."""
+    if qat is None or qat.ranges != "learned" or qat.epochs == 0 or qat.ranges_frozen_from > 0:
+        return []
+    return [
+        '[qat] ranges = "learned" with freeze_ranges_epoch = 0: ranges stay as the first images set them; '
+        "omit freeze_ranges_epoch, or say 1 or more"
+    ]
+
+
 def begin_epoch(model: nn.Module, qat: Qat, epoch: int) -> None:
     """What moves in an epoch (0 is the first): batch norm statistics and ranges until their epochs of freezing."""
     half = qat.epochs // 2
     freeze_bn = epoch >= (half if qat.freeze_batch_norm_epoch is None else qat.freeze_batch_norm_epoch)
-    freeze_ranges = epoch >= (half if qat.freeze_ranges_epoch is None else qat.freeze_ranges_epoch)
+    freeze_ranges = epoch >= qat.ranges_frozen_from
     observe = qat.ranges == "moving_average" and not freeze_ranges
     set_phase(model, replace(TRAIN, observe=observe, live_norm=not freeze_bn, learn_ranges=not freeze_ranges))
 

@@ -35,7 +35,8 @@ from edge.training.checkpoint import Checkpoint, read_checkpoint, restore_module
 from edge.training.float_phase import FLOAT_NAME, check_fit, float_job
 from edge.training.loop import METRICS_NAME, STATE_NAME, last_name, run_phase
 from edge.training.progress import Reporter
-from edge.training.qat_phase import QAT_NAME, qat_job
+from edge.training.qat_phase import QAT_NAME, qat_job, range_notes
+from edge.training.remaining import afterwards_of
 from edge.training.result import kept_metrics, no_better_than_chance
 from edge.training.state import Position, read_position
 
@@ -49,7 +50,7 @@ class Request:
     """What is asked of a run.
 
     Attributes:
-        folder: made where it does not exist.
+        folder: made where it does not exist; not left behind by what is refused.
         phases: `all` of the recipe, or one of them.
         resume: go on with what is in the folder; without it, a folder that holds a run is refused.
         init: a float checkpoint that stands in for the float phase.
@@ -76,8 +77,9 @@ class _Run:
     reporter: Reporter
     notes: Sequence[str]
 
-    def say_notes(self) -> None:
-        """What is to be said once training begins: what is refused before is one line alone."""
+    def begin(self) -> None:
+        """What is written and said once training begins: of what is refused before, one line is all that is left."""
+        atomic.write_text(self.request.folder / RECIPE_NAME, recipe_toml(self.request.recipe))
         for note in self.notes:
             self.reporter.say(note)
 
@@ -94,8 +96,7 @@ def train(request: Request, reporter: Reporter) -> Position:
         raise UsageError(f"recipe {recipe.name} has no [qat]: --phase qat has nothing to do")
     if request.init is not None and (recipe.qat is None or request.phases == "float"):
         raise UsageError("--init stands in for the float phase, and no other phase was asked for")
-    atomic.make_folder(folder)
-    with held(folder):
+    with atomic.new_folder(folder), held(folder):
         return _run(request, reporter)
 
 
@@ -106,12 +107,12 @@ def _run(request: Request, reporter: Reporter) -> Position:
     cv2.setNumThreads(1)  # the loader's threads are the parallelism; more would take the cores from the network
     position.threads = request.threads or position.threads
     torch.set_num_threads(position.threads)
-    atomic.write_text(folder / RECIPE_NAME, recipe_toml(recipe))
     training, val = recipe_splits(recipe.data)
     _require_same_samples(position, training, val, folder)
     validated = "none" if val is None else _counted(val)
     lacking = [f"{training.origin}: {note}" for note in class_notes(training)]
     lacking += [f"{training.origin}: {note}" for note in overlap_notes(training, val)]
+    lacking += [] if request.phases == "float" else range_notes(recipe.qat)
     notes = [*request.notes, *lacking, f"{_counted(training)} to train on, {validated} to validate on"]
     run = _Run(request=request, training=training, val=val, reporter=reporter, notes=notes)
     resuming = request.resume and is_file(folder / STATE_NAME)
@@ -188,9 +189,12 @@ def _require_same_samples(position: Position, training: Split, val: Split | None
 
 
 def _float_phase(run: _Run, position: Position, *, resume: bool) -> None:
-    job = float_job(run.request.recipe, run.training, run.val, run.reporter)
-    run.say_notes()
-    run_phase(job, position, run.request.folder, run.reporter, resume=resume)
+    request = run.request
+    job = float_job(request.recipe, run.training, run.val, run.reporter)
+    if request.phases == "all":
+        job = replace(job, afterwards=afterwards_of(request.recipe, run.training))
+    run.begin()
+    run_phase(job, position, request.folder, run.reporter, resume=resume)
 
 
 def _qat_phase(run: _Run, position: Position, *, resume: bool) -> None:
@@ -203,7 +207,7 @@ def _qat_phase(run: _Run, position: Position, *, resume: bool) -> None:
     position.parent_sha256 = parent.sha256
     check_fit(recipe, restore_module(parent), run.training, run.val, parent.scores)
     job = qat_job(recipe, recipe.qat, parent, run.training, run.val, run.reporter, observe=not resume)
-    run.say_notes()
+    run.begin()
     run_phase(job, position, request.folder, run.reporter, resume=resume)
 
 

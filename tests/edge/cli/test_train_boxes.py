@@ -47,7 +47,7 @@ def test_a_detector_is_trained_validated_and_converted_without_a_recipe(
     words = ["train", "--images", str(pictures), "--boxes", str(boxes), "--holdout", "0.25", "-o", str(run), *SMALL]
     assert main([*words, "--json"]) == 0
     told = capsys.readouterr()
-    assert "mobilenet_v2_ssdlite at 64x64 for 2 classes, from random weights, 1 epochs, then 1" in told.err
+    assert "mobilenet_v2_ssdlite at 64x64 for 2 classes, from random weights, 1 epoch, then 1" in told.err
     metrics = json.loads(told.out)["metrics"]
     assert metrics["images"] == 3 and 0 <= metrics["map"] <= metrics["ap50"] <= 1
     assert main(["eval", str(run / "qat.safetensors"), "--json"]) == 0

@@ -46,7 +46,7 @@ def test_the_written_recipe_trains_the_same_again(
     assert main(["train", "--images", str(photos), "--holdout", "0.2", "-o", str(first), *SMALL]) == 0
     told = capsys.readouterr()
     assert told.out == f"{first / 'qat.safetensors'}\n"
-    assert "mobilenet_v2 at 32x32 for 2 classes, from random weights, 1 epochs" in told.err
+    assert "mobilenet_v2 at 32x32 for 2 classes, from random weights, 1 epoch" in told.err
     assert f"19 images of {photos} to train on, 5 images of {photos} (held out) to validate on" in told.err
     steps = [line for line in told.err.splitlines() if line.startswith(("next: ", "then: "))]
     assert steps == [

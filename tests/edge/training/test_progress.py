@@ -17,7 +17,19 @@ def test_a_long_epoch_says_how_far_it_is_where_there_is_no_terminal() -> None:
         for _ in range(10):
             shown.advance(1, "loss 1.50")
     lines = written.getvalue().splitlines()
-    assert lines == ["float epoch 1 4 of 10 loss 1.50", "float epoch 1 8 of 10 loss 1.50"]
+    assert lines[0].startswith("float epoch 1 4 of 10, about ") and lines[0].endswith(" left; loss 1.50")
+    assert lines[1].startswith("float epoch 1 8 of 10, about ")
+
+
+def test_an_epoch_says_how_long_it_still_takes_by_the_steps_of_this_process() -> None:
+    """Begun at step 60 of 100; 10 steps of 3 seconds, so 30 more take 90."""
+    written, now = io.StringIO(), 0.0
+    shown = Bars(Console(file=written, force_terminal=False), clock=lambda: now)
+    with shown:
+        shown.start("qat epoch 2/3", 100, done=60)
+        now = 30.0
+        shown.advance(10)
+    assert written.getvalue() == "qat epoch 2/3 70 of 100, about 2 min left\n"
 
 
 def test_a_short_epoch_says_nothing() -> None:

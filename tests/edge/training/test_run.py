@@ -22,6 +22,7 @@ from edge.recipe.recipe_file import read_recipe
 from edge.training.checkpoint import read_checkpoint, restore_module
 from edge.training.loop import METRICS_NAME, STATE_NAME
 from edge.training.progress import Silent
+from edge.training.qat_phase import range_notes
 from edge.training.run import Request, train
 from edge.training.state import read_position
 from tests.support.networks import with_statistics
@@ -78,6 +79,47 @@ def test_a_folder_is_held_while_it_is_trained_in(
         train(Request(recipe=classifier(), folder=tmp_path / "run"), Silent())
 
 
+@pytest.mark.parametrize(
+    "changes", [{"model__classes": 5}, {"train__auxiliary_weight": 0.4}, {"data__train": "generated:segment:train:8"}]
+)
+def test_what_is_refused_leaves_no_folder(classifier: Make, tmp_path: Path, changes: dict[str, Any]) -> None:
+    """Neither the run's nor those above it that were made for it; what was there before stays."""
+    (tmp_path / "runs").mkdir()
+    with pytest.raises(UsageError):
+        _train(classifier(**changes), tmp_path / "runs" / "new" / "run")
+    assert list((tmp_path / "runs").iterdir()) == []
+    with pytest.raises(UsageError):
+        _train(classifier(**changes), tmp_path / "runs")
+    assert (tmp_path / "runs").is_dir()
+
+
+def test_a_refused_training_leaves_what_stands_in_its_folder(classifier: Make, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError):
+        _train(classifier(model__classes=5), folder)
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "given", "from_epoch"), [(1, None, 1), (2, None, 1), (6, None, 3), (3, 0, 0), (3, 2, 2)]
+)
+def test_ranges_are_learned_for_an_epoch_at_least(
+    classifier: Make, epochs: int, given: int | None, from_epoch: int
+) -> None:
+    """The default is half of the epochs; of one epoch the half is none."""
+    qat = classifier(qat__epochs=epochs, **({} if given is None else {"qat__freeze_ranges_epoch": given})).qat
+    assert qat is not None and qat.ranges_frozen_from == from_epoch
+
+
+def test_learned_ranges_that_no_step_moves_are_told(classifier: Make) -> None:
+    assert range_notes(classifier().qat) == range_notes(None) == []
+    assert range_notes(classifier(qat__ranges="moving_average", qat__freeze_ranges_epoch=0).qat) == []
+    (note,) = range_notes(classifier(qat__freeze_ranges_epoch=0).qat)
+    assert "freeze_ranges_epoch = 0" in note
+
+
 def test_a_run_leaves_both_networks_and_its_history(finished: Path) -> None:
     folder = finished / "whole"
     parent, child = read_checkpoint(folder / "float.safetensors"), read_checkpoint(folder / "qat.safetensors")
@@ -103,6 +145,7 @@ from pathlib import Path
 from edge.recipe.recipe_file import read_recipe
 from edge.training.loop import STATE_NAME
 from edge.training.progress import Silent
+from edge.training.qat_phase import range_notes
 from edge.training.run import Request, train
 from edge.training.state import read_position
 
@@ -302,7 +345,11 @@ def test_a_head_starts_from_the_probe_whatever_was_loaded(classifier: Make, feat
 
 def test_what_does_not_fit_together_is_refused(classifier: Make, segmenter: Make, tmp_path: Path) -> None:
     cases: list[tuple[Recipe, type[EdgeError], str]] = [
-        (classifier(preprocess__height=64), UsageError, r"\[preprocess\] is 32x64, but mobilenet_v1 takes 32x32"),
+        (
+            classifier(preprocess__height=64),
+            UsageError,
+            r"\[preprocess\] is 64x32 \(height x width\), but mobilenet_v1 takes 32x32",
+        ),
         (classifier(model__classes=9), UsageError, r"has 8 classes, \[model\] classes = 9"),
         (segmenter(data__train="generated:classify:train:8"), UsageError, "is for 'classify', fast_scnn for 'segment'"),
         (classifier(train__auxiliary_weight=0.4), UsageError, "has no auxiliary heads"),
