@@ -24,7 +24,7 @@ from edge.models.blocks import (
     require_range,
     round_channels,
 )
-from edge.models.involution import NormalizedInvolution
+from edge.models.involution import NormalizedInvolution, start_kernels
 
 Depth = Literal[26, 38, 50]
 REPEATS: dict[int, tuple[int, int, int, int]] = {26: (1, 2, 4, 1), 38: (2, 3, 5, 2), 50: (3, 4, 6, 3)}
@@ -91,6 +91,7 @@ class RedNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
+        start_kernels(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map float images (n, 3, h, w) to logits (n, classes)."""
