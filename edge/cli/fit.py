@@ -20,15 +20,15 @@ from device_bench.records.record_parts import PublishedAccuracy
 from device_bench.targets.emulated_arm64.target import KIND as EMULATED
 from device_bench.targets.replies import probed
 from device_bench.targets.target import Target
-from edge.artifact.manifest import MANIFEST_NAME, Artifact, open_artifact
+from edge.artifact.manifest import Artifact, open_artifact
 from edge.artifact.model_file import ModelFile
 from edge.cli.bench_counting import COUNTING
 from edge.cli.bench_targets import open_targets
 from edge.cli.fit_options import ALL, Asked
 from edge.engines.table import DEVICE_ENGINES, EngineSpec, engine_spec
-from edge.errors import EdgeError, EngineError, Interrupted, UsageError, printable
+from edge.errors import EdgeError, EngineError, FileError, Interrupted, UsageError, printable
 from edge.files.atomic import make_folder
-from edge.files.bounded_file import exists, is_file
+from edge.files.bounded_file import exists
 from edge.percentile import nearest_rank
 from edge.predictor.choice import file_for
 from edge.terminal import Bars
@@ -102,8 +102,8 @@ class Fitter:
                 make_folder(made_by)
                 folder = made_by / candidate.name
                 self.artifacts[candidate.name] = (
-                    open_artifact(folder)
-                    if is_file(folder / MANIFEST_NAME)
+                    _kept(folder)
+                    if exists(folder)
                     else untrained_artifact(candidate.model, candidate.arguments, folder, head=candidate.head)
                 )
             return self.artifacts[candidate.name]
@@ -158,8 +158,8 @@ class Fitter:
         for candidate in batch:
             try:
                 self.artifact(candidate)
-            except UsageError:
-                raise  # an option that holds for no candidate
+            except (UsageError, FileError):
+                raise  # an option that holds for no candidate; a disk or a folder that takes no other one either
             except EdgeError as error:
                 problems[candidate.name] = str(error)
         return problems
@@ -197,6 +197,14 @@ class Fitter:
             return Seen(size_bytes=size_bytes, problem=told or "was not measured")
         record = self.records[candidate.name]
         return Seen(size_bytes=size_bytes, cost=cost_of(record, self.asked.percentile), least=least_of(record))
+
+
+def _kept(folder: Path) -> Artifact:
+    """An artifact that was made before. Refuses (FileError) a damaged one, which the same command would make again."""
+    try:
+        return open_artifact(folder)
+    except FileError as error:
+        raise FileError(error.path, f"{error.problem}; delete the folder {folder}, and it is made again") from error
 
 
 def cost_of(record: Record, percentile: int) -> int:

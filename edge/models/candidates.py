@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import torch
 
@@ -17,6 +17,7 @@ from edge.models.published import PUBLISHED, Published, published_for
 from edge.models.registry import MODELS, build, models_of, task_of
 
 SizeHw = tuple[int, int]
+Value = TypeVar("Value")
 WIDTHS: Mapping[str, tuple[float, ...]] = {
     "mobilenet_v1": (0.25, 0.5, 0.75, 1.0),
     "deeplab_mobilenet_v1": (0.25, 0.5, 0.75, 1.0),
@@ -134,14 +135,21 @@ def candidates(
     defaults = SIZES[task]  # type: ignore[index]  # one of its keys, checked above
     found = [
         counted(model, {"classes": classes or defaults.classes, **arguments}, head)
-        for model in models or models_of(task)
-        for arguments in _grid(model, widths, tuple(sizes_hw) or defaults.sizes_hw, attention, not sizes_hw)
-        for head in heads
+        for model in dict.fromkeys(models or models_of(task))
+        for arguments in _grid(
+            model, _once(widths), tuple(sizes_hw) or defaults.sizes_hw, _once(attention), not sizes_hw
+        )
+        for head in _once(heads)
     ]
     if not found:
         sizes = ", ".join("x".join(map(str, size)) for size in sizes_hw)
         raise UsageError(f"no model of '{task}' takes {sizes} with attention {', '.join(attention)}")
     return found
+
+
+def _once(said: Sequence[Value]) -> tuple[Value, ...]:
+    """What was said, in its order, without what was said again."""
+    return tuple(dict.fromkeys(said))
 
 
 def _grid(

@@ -44,6 +44,16 @@ def test_what_is_listed_was_measured_and_is_not_measured_again(
     assert main(asked) == 0
     assert lines_of(capsys.readouterr().out) == first
     assert records.read_bytes() == before
+    # what lies there damaged is named, and not told as a network that does not fit
+    file = Path(first[1]["artifact"]) / "model.tflite"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:100])
+    assert main(asked) == 1
+    told = capsys.readouterr().err
+    assert (
+        "model.tflite: changed: 100 bytes" in told and f"delete the folder {file.parent}, and it is made again" in told
+    )
+    file.write_bytes(whole)
     # nothing fits: the nearest are told, and the exit code is that of a verdict
     assert main([*SMALL, "--size-budget", "200kB", "-o", str(folder)]) == 1
     told = capsys.readouterr().err

@@ -83,3 +83,10 @@ def test_a_network_with_attention_has_none_of_the_plain_one_s_accuracy() -> None
 def test_what_cannot_be_is_refused(asked: dict[str, object], told: str) -> None:
     with pytest.raises(UsageError, match=told):
         candidates(**asked)  # type: ignore[arg-type]  # as a command line would
+
+
+def test_what_is_said_twice_is_one_candidate() -> None:
+    once = candidates("classify", models=["mobilenet_v1"], widths=[0.25], sizes_hw=[(32, 32)], classes=3)
+    said = {"models": ["mobilenet_v1"] * 2, "widths": [0.25] * 2, "attention": ["none"] * 2, "heads": [None] * 2}
+    again = candidates("classify", sizes_hw=[(32, 32)], classes=3, **said)  # type: ignore[arg-type]
+    assert [one.name for one in again] == [one.name for one in once] and len(once) == 1
