@@ -45,7 +45,7 @@ def box_folder(folder: Path, boxes: Path, classes: ClassNames | None = None) -> 
     images = BoxPaths(folder)
     notes: list[str] = []
     if not is_dir(boxes):
-        given, names = _of_file(boxes, images, classes)
+        given, names, notes = _of_file(boxes, images, classes)
     else:
         files = _files(boxes)
         kinds = sorted({path.suffix.lower() for _, path in files})
@@ -78,7 +78,7 @@ def box_folder(folder: Path, boxes: Path, classes: ClassNames | None = None) -> 
     )
 
 
-def _of_file(path: Path, images: BoxPaths, classes: ClassNames | None) -> tuple[list[GivenImage], list[str]]:
+def _of_file(path: Path, images: BoxPaths, classes: ClassNames | None) -> tuple[list[GivenImage], list[str], list[str]]:
     suffix = path.suffix.lower()
     if suffix == XML:
         raise UsageError(f"{path}: is of one image; name the folder of the XML files: {path.parent}")
@@ -90,7 +90,7 @@ def _of_file(path: Path, images: BoxPaths, classes: ClassNames | None) -> tuple[
     files = [(name, annotations / f"{name}{XML}") for name in listed_names(path)]
     if absent := next((file for _, file in files if not is_file(file)), None):
         raise DataError(absent, f"no such file; {path.name} lists '{absent.stem}'")
-    return read_voc(files, images, classes)
+    return (*read_voc(files, images, classes), [])
 
 
 def _files(folder: Path) -> Stems:

@@ -8,7 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from edge.data.box_paths import BoxPaths
 from edge.data.class_names import ClassNames
@@ -20,8 +20,10 @@ MAX_BYTES = 1 << 30
 Id = int | str
 
 
-def read_coco(path: Path, images: BoxPaths, classes: ClassNames | None = None) -> tuple[list[GivenImage], list[str]]:
-    """The images of a file in its order, those without annotations too, and the class names.
+def read_coco(
+    path: Path, images: BoxPaths, classes: ClassNames | None = None
+) -> tuple[list[GivenImage], list[str], list[str]]:
+    """The images of a file in its order, those without annotations too, the class names, and notes.
 
     Crowds (`iscrowd`) and what is marked `ignore` are ignored boxes.
 
@@ -41,14 +43,13 @@ def read_coco(path: Path, images: BoxPaths, classes: ClassNames | None = None) -
         twice = Counter(names).most_common(1)[0][0]
         raise DataError(path, f"two categories are named '{twice[:60]}'")
     boxes: dict[Id, list[GivenBox]] = {key: [] for key in _ids(path, tree, "images")}
+    scored = 0
     _refuse_twice(path, "images", list(_ids(path, tree, "images")))
     for where, row in _rows(path, tree, "annotations"):
-        image, category = row.get("image_id"), row.get("category_id")
         told = f"{where} (id {row['id']!r:.40})" if "id" in row else where
-        if not isinstance(image, Id) or image not in boxes:
-            raise DataError(path, f"{told}: image_id {image!r:.60} is not the id of an image")
-        if not isinstance(category, Id) or category not in categories:
-            raise DataError(path, f"{told}: category_id {category!r:.60} is not the id of a category")
+        image = _one_of(path, told, row, "image_id", boxes, "an image")
+        category = _one_of(path, told, row, "category_id", categories, "a category")
+        scored += row.get("score") is not None
         if categories[category] not in labels:
             raise DataError(path, f"{told}: {unknown_name('class', categories[category], names)}")
         left, top, width, height = _bbox(path, told, row)
@@ -70,7 +71,8 @@ def read_coco(path: Path, images: BoxPaths, classes: ClassNames | None = None) -
             given.append(GivenImage(file=path, path=found, size_wh=size, boxes=tuple(boxes[row["id"]])))
     if not given and not images.missing:
         raise DataError(path, "has no images")
-    return given, list(names)
+    notes = [f"{scored} boxes have a score, as what a detector found has; they are taken for what is there"]
+    return given, list(names), notes if scored else []
 
 
 def _tree(path: Path) -> Mapping[str, Any]:
@@ -105,8 +107,20 @@ def _ids(path: Path, tree: Mapping[str, Any], key: str) -> Iterator[Id]:
 
 def _id(path: Path, where: str, row: Mapping[str, Any]) -> Id:
     found = row.get("id")
-    if not isinstance(found, Id) or isinstance(found, bool):
+    if not _is_id(found):
         raise DataError(path, f"{where}: id {found!r:.60} is neither a whole number nor a text")
+    return found
+
+
+def _is_id(found: object) -> TypeGuard[Id]:
+    """Whether it may be an id: Python counts true among the numbers, and takes it for 1."""
+    return isinstance(found, Id) and not isinstance(found, bool)
+
+
+def _one_of(path: Path, where: str, row: Mapping[str, Any], key: str, known: Mapping[Id, Any], what: str) -> Id:
+    found = row.get(key)
+    if not _is_id(found) or found not in known:
+        raise DataError(path, f"{where}: {key} {found!r:.60} is not the id of {what}")
     return found
 
 

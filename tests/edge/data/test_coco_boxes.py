@@ -34,6 +34,21 @@ def test_coco_keeps_images_without_boxes_crowds_and_ids_with_gaps(tmp_path: Path
     assert boxes_of(split) == {"a.png": [dog, cat], "b.png": []}
 
 
+def test_boxes_with_a_score_are_taken_and_told(tmp_path: Path) -> None:
+    rows = [annotation(1, 7, [1, 2, 10, 4], score=0.9), annotation(1, 3, [0, 0, 4, 4], score=None)]
+    split = coco(tmp_path, rows)
+    assert split.notes == ("1 boxes have a score, as what a detector found has; they are taken for what is there",)
+    assert len(boxes_of(split)["a.png"]) == 2
+
+
+def test_true_is_no_id_of_a_category_numbered_1(tmp_path: Path) -> None:
+    save_images(tmp_path / "images", "a.png")
+    categories = [{"id": 1, "name": "x"}]
+    write_coco(tmp_path / "c.json", [coco_image(1, "a.png")], [annotation(1, True, [0, 0, 5, 5])], categories)
+    with pytest.raises(DataError, match="category_id True is not the id of a category"):
+        open_split(images=tmp_path / "images", boxes=tmp_path / "c.json")
+
+
 def test_named_classes_decide_the_order_and_others_are_refused(tmp_path: Path) -> None:
     coco(tmp_path, [annotation(1, 7, [1, 2, 10, 4])])
     (tmp_path / "names.txt").write_text("dog\nbird\n")
@@ -61,6 +76,8 @@ def test_named_classes_decide_the_order_and_others_are_refused(tmp_path: Path) -
         (annotation(1, 3, None), r"bbox None; expected \[left, top, width, height\]"),
         (annotation(1, 4, [0, 0, 5, 5]), "category_id 4 is not the id of a category"),
         (annotation(9, 3, [0, 0, 5, 5]), "image_id 9 is not the id of an image"),
+        (annotation(True, 3, [0, 0, 5, 5]), "image_id True is not the id of an image"),
+        (annotation(1.0, 3, [0, 0, 5, 5]), r"image_id 1\.0 is not the id of an image"),
         (annotation([1], 3, [0, 0, 5, 5]), r"image_id \[1\] is not the id of an image"),
         (annotation(1, 3, [0, 0, 5, 5], iscrowd="0"), "iscrowd '0'; expected 0 or 1"),
         (annotation(1, 3, [0, 0, 5, 5], ignore=[0]), r"ignore \[0\]; expected 0 or 1"),
