@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from edge.artifact.detection import Detection
-from edge.artifact.model_file import Labels, TensorInfo
+from edge.artifact.model_file import Labels, TensorInfo, name_problem
 from edge.artifact.output_form import score_count
 from edge.errors import UsageError
 from edge.graph.importers.tflite.metadata import BUFFER_NAME, FILE_TYPES, LABEL_FILE, SEGMENTER_NAME
@@ -102,12 +102,8 @@ def _one_name_a_column(labels: Labels, outputs: Sequence[TensorInfo]) -> Labels:
 
 def label_text(labels: Labels) -> bytes:
     """The label file: UTF-8, one name a line, in index order. Refuses (UsageError) a name that is not one line."""
-    for index, name in enumerate(labels.names):
-        if name != name.strip() or not name or not name.isprintable():
-            raise UsageError(
-                f"class name {index} is {name!r}; the label file in a TFLite file holds one name a line: "
-                "take out line breaks, other control characters and blanks around it"
-            )
+    if problem := name_problem(labels.names):
+        raise UsageError(problem)
     return "".join(f"{name}\n" for name in labels.names).encode()
 
 

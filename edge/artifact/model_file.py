@@ -1,5 +1,6 @@
 """What a manifest says of one model file: its hash, its inputs and outputs, and the labels they speak of."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import numpy as np
@@ -104,6 +105,17 @@ class ModelFile(Part):
     def answer(self) -> int:
         """Place of the output that a predictor reads: the first that is told."""
         return next(iter(self.told), 0)
+
+
+def name_problem(names: Sequence[str]) -> str | None:
+    """Why class names cannot stand in a label file, which has one name a line; None where they can."""
+    for index, name in enumerate(names):
+        if name != name.strip() or not name or not name.isprintable():
+            return (
+                f"class name {index} is {name!r:.100}; the label file in a TFLite file holds one name a line: "
+                "take out line breaks, other control characters and blanks around it"
+            )
+    return None
 
 
 class Labels(Part):

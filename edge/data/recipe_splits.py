@@ -3,12 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
+from edge.artifact.model_file import name_problem
 from edge.data.damaged import without_damaged
 from edge.data.hold_out import hold_out
 from edge.data.model_classes import labels_of, model_classes
 from edge.data.plain_split import open_plain_split
 from edge.data.splits import Split
-from edge.errors import UsageError, unknown_name
+from edge.errors import DataError, UsageError, unknown_name
 from edge.recipe.recipe import Data, SplitSource
 from edge.recipe.recipe_file import split_arguments
 
@@ -17,8 +18,13 @@ _TASKS = {"labels": "classify", "masks": "segment", "boxes": "detect"}
 
 
 def recipe_splits(data: Data) -> tuple[Split, Split | None]:
-    """What is trained on, and what is validated on: `val`, or what `holdout` takes from `train`, or nothing."""
+    """What is trained on, and what is validated on: `val`, or what `holdout` takes from `train`, or nothing.
+
+    Refuses (DataError) class names that no file for a device can hold: better before training than after it.
+    """
     train = _opened(data.train, data)
+    if problem := name_problem(train.classes):
+        raise DataError(train.origin, problem)
     if data.holdout is not None:
         kept, held = hold_out(_usable(train, data), data.holdout, data.holdout_seed)
         return kept, replace(held, origin=f"{held.origin} (held out)")

@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 
 from edge.data.open_split import open_split
+from edge.data.recipe_splits import recipe_splits
 from edge.errors import DataError, UsageError
+from edge.recipe.recipe import Data, SplitSource
+from tests.support.box_files import annotation, coco_image, save_images, write_coco
 from tests.support.preprocess_text import preprocess_text
 
 RECIPE = (
@@ -87,3 +90,13 @@ def test_masks_that_are_validated_on_mean_what_the_trained_ones_mean(tmp_path: P
     (tmp_path / "recipe.toml").write_text(text.replace("{more}", ""))
     with pytest.raises(DataError, match="255 is not a class where others are named"):
         open_split(split=f"recipe:{tmp_path}:val")
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "esc\x1b[31m", "cat "])
+def test_a_class_name_that_no_file_can_hold_is_refused_before_training(name: str, tmp_path: Path) -> None:
+    save_images(tmp_path / "images", "a.png")
+    categories = [{"id": 1, "name": name}]
+    boxes = write_coco(tmp_path / "c.json", [coco_image(1, "a.png")], [annotation(1, 1, [0, 0, 5, 5])], categories)
+    source = SplitSource(images=str(tmp_path / "images"), boxes=str(boxes))
+    with pytest.raises(DataError, match=r"c\.json: class name 0 is .*take out line breaks"):
+        recipe_splits(Data(train=source))
