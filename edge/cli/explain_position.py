@@ -62,11 +62,11 @@ def halves(split: Split, samples: int, *, skip: bool) -> tuple[Split, Split]:
     Neighbouring frames of a film do not come on both sides. Refuses (UsageError) fewer than six.
     """
     count = min(samples, len(split))
-    if count < 6:
-        raise UsageError(f"{split.origin}: {count} images; a readout of positions needs at least 6")
     chosen = without_damaged(
         split.subset(np.linspace(0, len(split) - 1, count).round().astype(int).tolist()), skip=skip
     )
+    if len(chosen) < 6:
+        raise UsageError(f"{split.origin}: {len(chosen)} images; a readout of positions needs at least 6")
     cut = round(FITTED * len(chosen))
     return chosen.subset(range(cut)), chosen.subset(range(cut, len(chosen)))
 

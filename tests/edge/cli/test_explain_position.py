@@ -41,10 +41,16 @@ def test_what_cannot_be_is_refused(
     road: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     subject, images = str(road / "run" / "float.safetensors"), ["--images", str(photos)]
+    (tmp_path / "damaged").mkdir()
+    for path in photos.iterdir():
+        data = path.read_bytes()
+        (tmp_path / "damaged" / path.name).write_bytes(data if path.stem == "0" else data[:100])
+    usable = ["--images", str(tmp_path / "damaged"), "--skip-damaged"]
     for words, status, told in (
         (["--position", *images, "--class", "1"], 2, "--position is of the whole network"),
         (["--padding", "own", str(photos / "0.png")], 2, "--padding is for --position"),
         (["--position", *images, "-n", "5"], 2, "a readout of positions needs at least 6"),
+        (["--position", *usable], 2, "damaged: 1 images; a readout of positions needs at least 6"),
         (["--position", *images, "--padding", "reflect"], 1, "too few positions to be mirrored"),
     ):
         assert main(["explain", subject, *words, "-o", str(tmp_path / "o")]) == status
