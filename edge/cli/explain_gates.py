@@ -103,7 +103,7 @@ def _tables(title: str, image: Path, gates: "Gates", pictures: list[Path]) -> No
 
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left")
-    table.add_column("layer")
+    table.add_column("layer", no_wrap=True)
     for column in columns:
         table.add_column(column, justify="right")
     return table

@@ -51,7 +51,7 @@ def explain_kernels(subject: Path, image: Path, frame: "Pixels", out: Path, *, a
         say_json({**named, "kernels": found, "pictures": [str(picture)]})
         return
     table = Table(title=f"{subject}, {gated.kind}; {image}", title_justify="left")
-    table.add_column("layer")
+    table.add_column("layer", no_wrap=True)
     for column in ("kernel", "groups", "positions", "weakest", "strongest", "variation"):
         table.add_column(column, justify="right")
     for layer in layers:

@@ -127,7 +127,8 @@ def _tell_counts(decisions: Sequence[Decided], fitter: Fitter) -> None:
     """How many candidates met which end, what casts doubt on the figures, and where all of it stands."""
     outcomes = [decision.outcome for decision in decisions]
     told = ", ".join(f"{outcomes.count(name)} {name}" for name in dict.fromkeys(outcomes))
-    tell(f"{len(decisions)} candidates in {fitter.spec.engine} on {fitter.target.name}: {told}")
+    plural = "s" * (len(decisions) != 1)
+    tell(f"{len(decisions)} candidate{plural} in {fitter.spec.engine} on {fitter.target.name}: {told}")
     margin = fitter.asked.margin
     if "edge" in outcomes:
         told = f"within {margin:.1%} of the budget, which two measurements of one file may differ by"

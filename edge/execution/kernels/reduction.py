@@ -61,7 +61,8 @@ def l2_norm(graph: Graph, operator: Operator) -> Kernel:
     """L2Norm along an axis; refuses other output parameters than 1 / 128 and 0."""
     source, target = (affine(graph, operator, name) for name in (operator.inputs[0], operator.outputs[0]))
     if target.scale != F32(1 / 128) or target.zero_point != 0:
-        raise refuse(operator, "the output's scale is not 1/128 with zero point 0, which the kernel is fixed to")
+        found = f"the output's scale is {target.scale:.6g} and its zero point {target.zero_point}"
+        raise refuse(operator, f"{found}, not 1/128 and 0, which the kernel is fixed to")
     axis = int(operator.attributes["axis"])
 
     def kernel(values: Sequence[torch.Tensor | None]) -> torch.Tensor:
@@ -77,7 +78,8 @@ def log_softmax(graph: Graph, operator: Operator) -> Kernel:
     """LogSoftmax along an axis; refuses other output parameters than 1 / 16 and 127."""
     source, target = (affine(graph, operator, name) for name in (operator.inputs[0], operator.outputs[0]))
     if target.scale != F32(1 / 16) or target.zero_point != 127:
-        raise refuse(operator, "the output's scale is not 1/16 with zero point 127, which the kernel is fixed to")
+        found = f"the output's scale is {target.scale:.6g} and its zero point {target.zero_point}"
+        raise refuse(operator, f"{found}, not 1/16 and 127, which the kernel is fixed to")
     axis = int(operator.attributes["axis"])
 
     def kernel(values: Sequence[torch.Tensor | None]) -> torch.Tensor:

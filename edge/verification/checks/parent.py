@@ -97,6 +97,17 @@ def _open(path: Path, artifact: Artifact) -> Parent:
     raise UsageError(f"{path}: a float parent is an artifact folder, a checkpoint or an .onnx file{wrap}")
 
 
+def _require_same_pixels(path: Path, own: Preprocess, artifacts: Preprocess) -> None:
+    """Refuse (UsageError) a parent that sees other pixels, with the first key that differs and both values."""
+    theirs = artifacts.model_dump(mode="json")
+    for key, value in own.model_dump(mode="json").items():
+        if value != theirs[key]:
+            raise UsageError(
+                f"{path}: preprocesses images otherwise than the artifact, {key} {value} and not {theirs[key]}; "
+                "accuracies cannot be compared"
+            )
+
+
 def _from_artifact(path: Path, preprocess: Preprocess, classes: int) -> Parent:
     """Executed as `edge verify` executes it, by its own mean and std: what images are cut to must be the artifact's."""
     other = open_artifact(path)
@@ -104,8 +115,7 @@ def _from_artifact(path: Path, preprocess: Preprocess, classes: int) -> Parent:
         raise UsageError(f"{path}: is an INT8 artifact; the parent must be float")
     own = other.manifest.preprocess
     numbers = {} if own.fit == "letterbox" else {"mean": own.mean, "std": own.std}  # a letterbox is filled with mean
-    if own != preprocess.model_copy(update=numbers):
-        raise UsageError(f"{path}: preprocesses images otherwise than the artifact; accuracies cannot be compared")
+    _require_same_pixels(path, own, preprocess.model_copy(update=numbers))
     if len(other.manifest.labels.names) != classes:
         raise UsageError(f"{path}: has {len(other.manifest.labels.names)} classes, the artifact {classes}")
     subject = open_subject(other)
@@ -153,8 +163,7 @@ def _from_checkpoint(path: Path, artifact: Artifact) -> Parent:
     preprocess = artifact.manifest.preprocess
     if artifact.manifest.provenance.trained_resolution_hw is not None:
         checkpoint = at_size(checkpoint, (preprocess.height, preprocess.width))
-    if checkpoint.recipe.preprocess != preprocess:
-        raise UsageError(f"{path}: preprocesses images otherwise than the artifact; accuracies cannot be compared")
+    _require_same_pixels(path, checkpoint.recipe.preprocess, preprocess)
     module = restore_module(checkpoint).eval()
     told = _of_meanings(path, artifact, module)
 

@@ -192,7 +192,11 @@ def test_a_parent_that_changed_is_refused(make: Make, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("parent", "problem"),
-    [("int8", "must be float"), ("segment", "preprocesses"), ("missing.txt", "artifact folder, a checkpoint")],
+    [
+        ("int8", "must be float"),
+        ("segment", "preprocesses images otherwise than the artifact, height .* and not "),
+        ("missing.txt", "artifact folder, a checkpoint"),
+    ],
 )
 def test_an_unfit_parent_is_refused(make: Make, parent: str, problem: str) -> None:
     """An INT8 artifact, another preprocessing, something else."""
