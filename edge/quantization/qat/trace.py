@@ -198,8 +198,8 @@ def same_view(one: Any, other: Any) -> bool:
 
 
 def line(error: BaseException) -> str:
-    """An error's message in one line."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    """An error's message in one line, without the node that torch.fx tells behind it."""
+    return " ".join(str(error).partition("\nWhile executing %")[0].split())[:200] or type(error).__name__
 
 
 def _memory(tensor: torch.Tensor) -> int:
