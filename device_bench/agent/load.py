@@ -77,6 +77,16 @@ def load(
     )
 
 
+def load_head(spec: Mapping[str, Any], plan: Mapping[str, Any], folder: Path, opener: Opener) -> Session:
+    """The point head beside a subject: of the manifest's ports, and its self-test passed, or EngineError as of that."""
+    session = _open(spec, {**plan, "batch": None, "input_shapes": {}}, folder, opener)
+    _check_ports(spec, session)
+    archive = _archive(spec, folder)
+    if plan["selftest"] and archive:
+        _selftest(spec, session, archive)
+    return session
+
+
 def samples_per_query(plan: Mapping[str, Any]) -> int:
     """Inferences of one query, by the plan's scenario."""
     return int({"single-stream": 1, "multi-stream": plan["streams"], "offline": plan["samples"]}[plan["scenario"]])

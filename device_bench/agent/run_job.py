@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from device_bench.agent.explain_parts import Part, explained
-from device_bench.agent.load import Loaded, load, model_path
+from device_bench.agent.load import Loaded, load, load_head, model_path
 from device_bench.agent.loop import Clock, Progress, Samples, Subject, loop_plan, measure
 from device_bench.agent.readers import READERS, Readers
 from device_bench.agent.versions import package_versions
@@ -223,7 +223,7 @@ def _with_stages(
         return entry.subject, {"frame_hw": None, "encoded_bytes": len(jpeg), "missing": told}
     head = None
     if (pointed := asked.get("point_head")) is not None:
-        head = opener(spec["engine"], folder / pointed["file"], threads=plan["threads"], kernels=spec["kernels"])
+        head = load_head(pointed, plan, folder, opener)
     prepared = stages(asked, jpeg, entry.session, clock, head)
     described = {"frame_hw": list(prepared.frame_hw), "encoded_bytes": len(jpeg), "missing": None}
     return replace(entry.subject, stages=prepared.run), described

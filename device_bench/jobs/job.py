@@ -22,6 +22,7 @@ from edge.artifact.manifest import Artifact
 from edge.artifact.model_file import ModelFile, TensorInfo
 from edge.engines.table import COMPUTE_NOTHING
 from edge.errors import FileError, printable
+from edge.predictor.point_selftest import head_inputs
 from edge.predictor.point_session import head_file
 from edge.predictor.selftest import expected_outputs, model_input, selftest_images
 from edge.predictor.selftest_archive import read_selftest
@@ -118,11 +119,16 @@ def _spec(subject: Subject) -> dict[str, Any]:
         "explain": None,
     }
     artifact, file = subject.artifact, subject.file
-    if artifact is not None and file is not None:
-        spec["allowed"] = dict(artifact.manifest.selftest.allowed.get(file.path, {}))
-        spec["meanings"] = [output.meaning for output in file.outputs]
-        spec["ports"] = [[tensor.port.plain for tensor in ports] for ports in (file.inputs, file.outputs)]
-    return spec
+    return spec if artifact is None or file is None else {**spec, **_told(artifact, file)}
+
+
+def _told(artifact: Artifact, file: ModelFile) -> dict[str, Any]:
+    """What a device holds a file of an artifact to."""
+    return {
+        "allowed": dict(artifact.manifest.selftest.allowed.get(file.path, {})),
+        "meanings": [output.meaning for output in file.outputs],
+        "ports": [[tensor.port.plain for tensor in ports] for ports in (file.inputs, file.outputs)],
+    }
 
 
 def _explain(subject: Subject, spec: ExplainSpec, files: dict[str, Path | bytes]) -> dict[str, Any]:
@@ -169,6 +175,33 @@ def pack_archive(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
     return buffer.getvalue()
 
 
+def _point_head(
+    subject: Subject, artifact: Artifact, file: ModelFile, head: ModelFile, files: dict[str, Path | bytes]
+) -> dict[str, Any]:
+    """The head beside a subject's file: a subject of its own, with how points are chosen."""
+    section = artifact.manifest.point_head
+    assert section is not None  # of an artifact with a head
+    rule = section.rule((artifact.manifest.preprocess.height, artifact.manifest.preprocess.width))
+    tests = None
+    if subject.engine not in COMPUTE_NOTHING:
+        arrays = read_selftest(artifact)
+        network = [file.outputs[place] for place in file.told]
+        given = head_inputs(expected_outputs(artifact, file, arrays), network, head.inputs[0], rule)
+        held = {"input_0": given, "expected_0": expected_outputs(artifact, head, arrays)[0]}
+        tests = _add(files, pack_archive(held), "npz")
+    return {
+        **_spec(subject),
+        **_told(artifact, head),
+        "file": head.path,
+        "file_sha256": _add(files, artifact.read(head.path), head.format),
+        "format": head.format,
+        "inputs_sha256": tests,
+        "rule": {**vars(rule), "size_hw": list(rule.size_hw)},
+        "given": _tensor(head.inputs[0]),
+        "answer": _tensor(head.outputs[0]),
+    }
+
+
 def _end_to_end(subject: Subject, jpeg: bytes | None, files: dict[str, Path | bytes]) -> dict[str, Any]:
     """What the stages need, or why there are none."""
     artifact, file = subject.artifact, subject.file
@@ -178,16 +211,9 @@ def _end_to_end(subject: Subject, jpeg: bytes | None, files: dict[str, Path | by
         return {"missing": f"a {artifact.manifest.task} model has no stages yet"}
     detection = artifact.manifest.detection
     picture = _own_picture(artifact) if jpeg is None else jpeg
-    head, section = head_file(artifact, file), artifact.manifest.point_head
-    pointed: dict[str, Any] = {}
-    if head is not None and section is not None:
-        name = f"{head.sha256}.{head.format}"
-        files[name] = artifact.read(head.path)
-        rule = section.rule((artifact.manifest.preprocess.height, artifact.manifest.preprocess.width))
-        told = {"given": _tensor(head.inputs[0]), "answer": _tensor(head.outputs[0])}
-        pointed = {"point_head": {"file": name, "rule": {**vars(rule), "size_hw": list(rule.size_hw)}, **told}}
+    head = head_file(artifact, file)
     return {
-        **pointed,
+        **({} if head is None else {"point_head": _point_head(subject, artifact, file, head, files)}),
         "jpeg_sha256": _add(files, picture, "jpg"),
         "preprocess": artifact.manifest.preprocess.model_dump(mode="json"),
         "input": _tensor(file.inputs[0]),

@@ -1,6 +1,7 @@
 """A segmenter with a point head as an artifact: two files, one answer, the same in the simulation and every runtime."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,11 @@ from converters.convert.convert import convert_source
 from converters.convert.options import ConvertOptions
 from converters.onnx.file import onnx_bytes
 from converters.packaging.package import refuse_other_folder
-from edge.artifact.manifest import MANIFEST_NAME, Artifact, open_artifact
+from edge.artifact.manifest import MANIFEST_NAME, SELFTEST_NAME, Artifact, file_sha256, open_artifact
 from edge.cli.bench import command as bench
 from edge.data.open_split import open_split
 from edge.engines.null_session import NullSession
-from edge.errors import ArtifactError, UsageError
+from edge.errors import ArtifactError, EngineError, UsageError
 from edge.graph.importers.onnx.reader import read_onnx
 from edge.predictor.point_selftest import run_head_selftest
 from edge.predictor.point_session import open_point_session
@@ -158,6 +159,24 @@ def test_bench_tells_the_parts_of_the_last_stage_apart(int8: Artifact) -> None:
     assert set(end["points"]) == {"points", "features", "head"}
     parts = [sum(run) for run in zip(*end["points"].values(), strict=True)]
     assert all(0 < part <= whole for part, whole in zip(parts, end["stages"]["postprocess"], strict=True))
+
+
+def test_bench_holds_the_head_to_its_self_test_too(int8: Artifact, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(int8.folder, copy)
+    with np.load(copy / SELFTEST_NAME) as archive:
+        arrays = dict(archive)
+    arrays["output_point_head.tflite_0"] = arrays["output_point_head.tflite_0"] ^ 1
+    np.savez(copy / SELFTEST_NAME, **arrays)
+    manifest = json.loads((copy / MANIFEST_NAME).read_text())
+    manifest["selftest"]["sha256"] = file_sha256(copy / SELFTEST_NAME)
+    (copy / MANIFEST_NAME).write_text(json.dumps(manifest))
+    asked = ["--end-to-end", "--min-runs", "3", "--min-seconds", "0", "--json", "--engine"]
+    found = CliRunner().invoke(bench, [str(copy), *asked, "litert"])
+    assert isinstance(found.exception, EngineError)
+    assert "self-test of point_head.tflite: differs by 1, 0 is allowed" in str(found.exception)
+    computes_nothing = CliRunner().invoke(bench, [str(copy), *asked, "null"])
+    assert computes_nothing.exit_code == 0, computes_nothing.output
 
 
 def test_what_a_head_cannot_go_with_is_refused(checkpoint: Path, real: Artifact, tmp_path: Path) -> None:
