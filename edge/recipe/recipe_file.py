@@ -20,6 +20,7 @@ from edge.vision.pixel_scale import pixel_scale_doubt
 
 MAX_RECIPE_BYTES = 1024 * 1024
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_BARE = re.compile(r"[A-Za-z_][\w:./-]*")
 
 
 def read_recipe(path: str | Path, *, overrides: Sequence[str] = (), data_root: str | None = None) -> Recipe:
@@ -55,6 +56,14 @@ def apply_overrides(tree: dict[str, Any], overrides: Sequence[str]) -> None:
     """Change a recipe's tree in place by `section.key=value` each; refuses (UsageError) what is none."""
     for override in overrides:
         _apply_override(tree, override)
+
+
+def overrides_between(base: Recipe, wanted: Recipe) -> list[str]:
+    """What `--set` says to make the wanted recipe of another; where the data lie (`data.root`) is left out."""
+    told: list[str] = []
+    old, new = (recipe.model_dump(mode="json", exclude_none=True) for recipe in (base, wanted))
+    _add_differences(old, new, "", told)
+    return [override for override in told if not override.startswith("data.root=")]
 
 
 def parse_recipe(tree: Mapping[str, Any], where: str) -> Recipe:
@@ -127,6 +136,27 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
         table.pop(parts[-1], None)
     else:
         table[parts[-1]] = value
+
+
+def _add_differences(base: Mapping[str, Any], wanted: Mapping[str, Any], path: str, told: list[str]) -> None:
+    for key in dict.fromkeys([*wanted, *base]):
+        old, new = base.get(key), wanted.get(key)
+        if isinstance(new, dict) and path != "data.":  # a split stands there whole: a name, or a table
+            _add_differences(old if isinstance(old, dict) else {}, new, f"{path}{key}.", told)
+        elif old != new:
+            told.append(f"{path}{key}={'none' if new is None else _override_value(new)}")
+
+
+def _override_value(value: Any) -> str:
+    """A bare word where that is enough, and a list of numbers without spaces; a split is its name where it has one."""
+    if isinstance(value, dict):
+        if value.keys() == {"split"}:
+            return _override_value(value["split"])
+        return f"{{{', '.join(f'{key} = {_toml_value(one)}' for key, one in value.items())}}}"
+    if isinstance(value, str) and _BARE.fullmatch(value) and value not in ("true", "false", "inf", "nan", "none"):
+        return value
+    text = _toml_value(value)
+    return text if '"' in text else text.replace(", ", ",")
 
 
 def _table(tree: dict[str, Any], name: str, option: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Fast-SCNN's paper evaluates its network so ("subsampled inputs, without any netw
 1704.04861, section 3.4).
 """
 
+import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
@@ -21,7 +22,8 @@ from edge.quantization.qat.freeze import trained_graph
 from edge.quantization.qat.point_rend import QuantizedPointRend
 from edge.quantization.qat.prepare import QuantizedModel
 from edge.recipe.recipe import Model
-from edge.recipe.shipped_recipes import shipped_recipes
+from edge.recipe.recipe_file import overrides_between, read_recipe
+from edge.recipe.shipped_recipes import find_recipe, shipped_recipes
 from edge.training.checkpoint import Checkpoint, restore_module
 from edge.training.network import float_module
 from edge.vision.map_positions import displaced, size_text
@@ -127,17 +129,16 @@ def size_note(checkpoint: Checkpoint) -> str | None:
 
 
 def recipe_line(checkpoint: Checkpoint, size_hw: tuple[int, int]) -> str:
-    """The command that trains the checkpoint's recipe at a size: its input, and training images in proportion."""
-    recipe, (height, width) = checkpoint.recipe, size_hw
-    trained = (recipe.preprocess.height, recipe.preprocess.width)
+    """The command that trains the checkpoint's recipe at a size: its input, and training images in proportion.
+
+    What the checkpoint was trained with beside the shipped recipe (`--set model.attention=gct`) stands in it.
+    """
+    recipe, wanted = checkpoint.recipe, sized(checkpoint, size_hw).recipe
+    if recipe.train.crop_hw is not None and size_hw != (recipe.preprocess.height, recipe.preprocess.width):
+        sides = zip(recipe.train.crop_hw, size_hw, (recipe.preprocess.height, recipe.preprocess.width), strict=True)
+        crop = [max(8, 8 * round(side * now / before / 8)) for side, now, before in sides]
+        wanted = wanted.model_copy(update={"train": recipe.train.model_copy(update={"crop_hw": tuple(crop)})})
     shipped = recipe.name in {known.name for known in shipped_recipes()}
-    words = [f"edge train {recipe.name if shipped else 'RECIPE.toml'}"]
-    if size_hw != trained:
-        whole = "resolution_hw" in at_resolution(recipe.model.name, recipe.model.arguments, size_hw)
-        words.append(f"--set model.resolution_hw=[{height},{width}]" if whole else f"--set model.resolution={height}")
-        words += [f"--set preprocess.height={height}", f"--set preprocess.width={width}"]
-        if recipe.train.crop_hw is not None:
-            sides = zip(recipe.train.crop_hw, size_hw, trained, strict=True)
-            crop = [max(8, 8 * round(side * now / before / 8)) for side, now, before in sides]
-            words.append(f"--set train.crop_hw=[{crop[0]},{crop[1]}]")
-    return " ".join(words)
+    base = read_recipe(find_recipe(recipe.name)) if shipped else recipe
+    changes = (f"--set {shlex.quote(override)}" for override in overrides_between(base, wanted))
+    return " ".join([f"edge train {recipe.name if shipped else 'RECIPE.toml'}", *changes])

@@ -1,5 +1,6 @@
 """Another input size leaves every weight; windows and preprocessing follow, a QAT checkpoint's ranges are observed."""
 
+import shlex
 from collections.abc import Iterator
 from typing import Any
 
@@ -168,9 +169,20 @@ def test_the_line_that_trains_at_a_size_is_one_that_a_recipe_takes() -> None:
     recipe = read_recipe(find_recipe("fast_scnn_camvid"))
     checkpoint = Checkpoint(kind="float", recipe=recipe, tensors={}, labels=LABELS, metrics={})
     assert recipe_line(checkpoint, (360, 480)) == "edge train fast_scnn_camvid"
-    words = recipe_line(checkpoint, (184, 240)).split()
+    words = shlex.split(recipe_line(checkpoint, (184, 240)))
     assert words[:3] == ["edge", "train", "fast_scnn_camvid"]
     trained = read_recipe(find_recipe("fast_scnn_camvid"), overrides=words[4::2])
     wanted = sized(checkpoint, (184, 240)).recipe
     assert trained.model.arguments == wanted.model.arguments and trained.preprocess == wanted.preprocess
     assert trained.train.crop_hw == (144, 192)
+
+
+def test_the_line_trains_the_network_that_the_checkpoint_is() -> None:
+    """What `--set` made of a shipped recipe is said again, or another network would be trained at the size."""
+    changes = ["model.attention=gct", "data.train=generated:classify:train:320", "train.epochs=2", "qat=none"]
+    recipe = read_recipe(find_recipe("mobilenet_v2_generated"), overrides=changes)
+    checkpoint = Checkpoint(kind="float", recipe=recipe, tensors={}, labels=LABELS, metrics={})
+    words = shlex.split(recipe_line(checkpoint, (64, 64)))
+    again = read_recipe(find_recipe("mobilenet_v2_generated"), overrides=words[4::2])
+    assert again == sized(checkpoint, (64, 64)).recipe
+    assert "model.attention=gct" in words and "model.resolution=64" in words and "qat=none" in words
