@@ -108,10 +108,8 @@ class VideoSink:
             code = cv2.VideoWriter.fourcc(*CODECS[suffix])
             writer = cv2.VideoWriter(str(self._path), cv2.CAP_FFMPEG, code, self._rate, size_wh)
         if not writer.isOpened():
-            size = f"{size_wh[1]}x{size_wh[0]} (height x width)"
-            raise FileError(
-                self._target, f"this OpenCV cannot write {suffix} video of {size} pixels; write to a folder"
-            )
+            size = f"{size_wh[1]}x{size_wh[0]} pixels (height x width)"
+            raise FileError(self._target, f"this OpenCV cannot write {suffix} video of {size}; write to a folder")
         self._size_wh = size_wh
         return writer
 

@@ -138,7 +138,7 @@ def test_a_full_disk_ends_a_film_at_the_frame(tmp_path: Path, monkeypatch: pytes
 
 @pytest.mark.parametrize(("name", "shape"), [("x.mp4", (1, 4000, 3)), ("x.avi", (8, 70000, 3))])
 def test_a_size_that_no_codec_takes_is_named(tmp_path: Path, name: str, shape: tuple[int, int, int]) -> None:
-    size = f"{shape[1]}x{shape[0]} pixels"
+    size = rf"{shape[0]}x{shape[1]} pixels \(height x width\)"
     with pytest.raises(FileError, match=size), open_file_sink(tmp_path / name, None) as sink:
         sink.write(np.zeros(shape, np.uint8), "a")
     assert list(tmp_path.iterdir()) == []
