@@ -59,7 +59,7 @@ RANKED = ("accuracy", "agreement", "boundary")
     "--padding-check",
     "padding",
     is_flag=True,
-    help="Also ask the network, on 64 images, whether it was trained with TensorFlow's SAME padding or PyTorch's.",
+    help="Also ask the network, on 128 images, whether it was trained with TensorFlow's SAME padding or PyTorch's.",
 )
 @click.option("--record", "recorded", is_flag=True, help="Write figures and allowed differences into the manifest.")
 @click.option(

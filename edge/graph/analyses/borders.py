@@ -40,8 +40,11 @@ class Border:
 
     @property
     def symmetric(self) -> PadsHw:
-        """PyTorch's: as many after as before, (kernel - 1) / 2 times the dilation."""
-        top, left = ((size - 1) * dilation // 2 for size, dilation in zip(self.kernel, self.dilations, strict=True))
+        """PyTorch's: as many after as before, (kernel - 1) / 2 times the dilation; none of windows side by side."""
+        top, left = (
+            (size - 1) * dilation // 2 if size > stride else 0
+            for size, stride, dilation in zip(self.kernel, self.strides, self.dilations, strict=True)
+        )
         return top, left, top, left
 
     @property

@@ -41,6 +41,13 @@ def test_on_an_odd_size_and_at_stride_1_they_are_one() -> None:
     assert [(one.convention, one.other) for one in (odd, dense)] == [("either", None)] * 2
 
 
+def test_windows_side_by_side_pad_nothing_by_either() -> None:
+    """Patches and pools: nobody pads them in PyTorch, and the SAME rule does not where they fit."""
+    for module in (nn.Conv2d(3, 4, 4, stride=4), nn.MaxPool2d(2), nn.AvgPool2d(4)):
+        (found,) = borders(graph_of(nn.Sequential(module)))
+        assert (found.convention, found.other) == ("either", None)
+
+
 def test_a_pad_before_a_window_is_part_of_its_border() -> None:
     graph = graph_of(PaddedBefore())
     pad = next(operator for operator in graph.operators if operator.kind == "Pad")
