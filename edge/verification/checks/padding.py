@@ -198,7 +198,8 @@ def informations(subject: Subject, graph: Graph, images: Images) -> np.ndarray:
         own.append(float((shares * shares.log()).sum(dim=0).mean()))
         means.append(shares.mean(dim=1).numpy())
     seen = np.array(means)
-    return np.array(own) - (seen * np.log(seen.mean(axis=0))).sum(axis=1)
+    found: np.ndarray = np.array(own) - (seen * np.log(seen.mean(axis=0))).sum(axis=1)
+    return found
 
 
 def standard_errors(differences: np.ndarray) -> float:
