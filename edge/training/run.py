@@ -12,6 +12,7 @@ RUN/
 """
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any, Literal
 
 import cv2
 import torch
+from pydantic import ValidationError
 
 from edge.data.boxes import BoxTarget
 from edge.data.class_counts import class_notes
@@ -156,7 +158,7 @@ def _open_run(request: Request) -> Position:
     if request.resume:
         if request.init is not None:
             raise UsageError("--resume goes on with the run in the folder; omit --init")
-        if changed := _changed(position.recipe, plain, ""):
+        if changed := _changed(_in_todays_keys(position.recipe), plain, ""):
             raise UsageError(f"{folder}: the recipe has changed since this run began: {changed}; choose another folder")
         return position
     if request.phases == "qat" and position.phase == "float" and request.init is None:
@@ -223,6 +225,14 @@ def _check_parent(request: Request, parent: Checkpoint) -> None:
 
 def _counted(split: Split) -> str:
     return f"{len(split)} images of {split.origin}"
+
+
+def _in_todays_keys(recipe: dict[str, Any]) -> dict[str, Any]:
+    """A saved recipe with the defaults of the keys that are newer than it; as it is where today's would refuse it."""
+    try:
+        return Recipe.model_validate_json(json.dumps(recipe)).model_dump(mode="json", exclude_none=True)
+    except ValidationError:
+        return recipe
 
 
 def _changed(old: Any, new: Any, path: str) -> str | None:

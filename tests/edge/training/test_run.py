@@ -200,6 +200,14 @@ def test_a_changed_recipe_is_refused_by_its_key(finished: Path) -> None:
     _train(moved, folder, resume=True)
 
 
+def test_a_run_goes_on_after_recipes_gained_a_key(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    position = read_position(finished / "whole" / STATE_NAME)
+    del position.recipe["train"]["point_head_only"]
+    monkeypatch.setattr("edge.training.run.read_position", lambda path: position)
+    recipe = read_recipe(finished / "whole" / "recipe.toml")
+    _train(recipe, finished / "whole", resume=True)
+
+
 def test_a_damaged_state_is_refused_and_kept(finished: Path, tmp_path: Path) -> None:
     recipe = read_recipe(finished / "whole" / "recipe.toml")
     data = bytearray((finished / "whole" / STATE_NAME).read_bytes())
