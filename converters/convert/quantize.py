@@ -1,5 +1,6 @@
 """From a float checkpoint or ONNX file and calibration images to an integer artifact: the steps of `edge quantize`."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,11 +10,13 @@ from converters.convert.convert import load_source, selftest_images, with_quanti
 from converters.convert.opened_checkpoint import open_checkpoint
 from converters.convert.options import PLAIN, ConvertOptions
 from converters.convert.quantized_head import quantized_head
+from converters.convert.steps import NEAREST, Plan, SplitImages, by_steps
 from converters.packaging.package import precision_of
 from edge.artifact.manifest import Artifact, QuantizationInfo
 from edge.artifact.scheme import INT8_SCHEME, Scheme, input_range
 from edge.errors import UsageError
 from edge.quantization.ptq.calibrate import calibrate
+from edge.quantization.ptq.improve import FEWEST_IMAGES, Improved, Progress
 from edge.training.checkpoint import restore_module
 from edge.vision.pixels import normalize_table
 
@@ -25,6 +28,9 @@ def quantize_source(
     options: ConvertOptions = PLAIN,
     *,
     scheme: Scheme = INT8_SCHEME,
+    plan: Plan = NEAREST,
+    progress: Progress = lambda step, done, of: None,
+    report: Callable[[Improved], None] = lambda made: None,
 ) -> Artifact:
     """Quantize a float model after training and write it as an artifact folder.
 
@@ -32,6 +38,8 @@ def quantize_source(
         source: a float `.safetensors` checkpoint or a float `.onnx` file (with a card).
         options: `head`, `card`, `name`, `allow_float`, `io`, `shapes` and `input_size_hw`.
         scheme: int8 or int16 activations.
+        plan: the steps that are taken; none rounds everything to the nearest.
+        progress, report: are told how far a step is, and what the steps brought.
 
     Raises:
         FileError: a source, card or image that is missing, damaged or of another kind.
@@ -43,13 +51,17 @@ def quantize_source(
         raise UsageError(f"{source} is quantized already; turn it into an artifact with `edge convert`")
     preprocess = description.preprocess
     split = calibration.chosen()
-    quantized = calibrate(
-        graph,
-        calibration_batches(split, preprocess),
-        estimator=calibration.ranges,
-        scheme=scheme,
-        input_range=input_range(normalize_table(preprocess), scheme),
-    )
+    known = input_range(normalize_table(preprocess), scheme)
+    steps = None
+    if plan.steps and (plan.asked or len(split) >= FEWEST_IMAGES):
+        images = SplitImages(split=split, preprocess=preprocess)
+        quantized, steps = by_steps(
+            graph, images, plan, task=description.task, estimator=calibration.ranges, scheme=scheme, input_range=known,
+            progress=progress, report=report,
+        )  # fmt: skip
+    else:
+        batches = calibration_batches(split, preprocess)
+        quantized = calibrate(graph, batches, estimator=calibration.ranges, scheme=scheme, input_range=known)
     if precision_of(quantized) == "float32":
         raise UsageError(f"{source} has nothing to quantize: no operator computes its outputs from its input")
     facts = QuantizationInfo(
@@ -58,6 +70,7 @@ def quantize_source(
         calibration_sha256=split.sha256,
         calibration_images=len(split),
         ranges=calibration.ranges,
+        steps=steps,
         notes=description.quantization.notes,
     )
     description = replace(with_quantization(description, facts), io=options.io)

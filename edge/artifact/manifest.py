@@ -23,6 +23,7 @@ from edge.artifact.detection import Detection
 from edge.artifact.model_file import Labels, ModelFile, Part, Scale, Sha256, Text
 from edge.artifact.output_form import OUTPUT_FORMS, form_problem, score_count
 from edge.artifact.point_head import PointHeadFiles, point_head_problem
+from edge.artifact.quantization_steps import QuantizationSteps
 from edge.errors import ArtifactError
 from edge.files.bounded_file import check_file, exists, is_dir, is_file, read_bytes
 from edge.strict import first_problem
@@ -55,6 +56,7 @@ class QuantizationInfo(Part):
 
     `ptq (onnx2tf)`: onnx2tf chose them, so they are not held to the integer simulation.
     `weights` says how a file that computes in float stores its weights, where that is not float32.
+    `steps` tells what was done after training beside ranges and rounding to the nearest.
     For a foreign file `derived` lists the parameters that it left open, and `notes` what else a person should know.
     """
 
@@ -64,6 +66,7 @@ class QuantizationInfo(Part):
     calibration_images: Count | None = None
     ranges: Text | None = None
     weights: Literal["int8", "float16"] | None = None
+    steps: QuantizationSteps | None = None
     derived: tuple[DerivedRange, ...] = ()
     notes: tuple[Text, ...] = ()
 

@@ -83,6 +83,7 @@ def print_artifact(artifact: Artifact, *, as_json: bool, transposes: Any = None)
                 "peak_activation_bytes": manifest.cost.peak_activation_bytes,
                 "derived": [entry.model_dump() for entry in manifest.quantization.derived],
                 "notes": list(manifest.quantization.notes),
+                **({} if (steps := manifest.quantization.steps) is None else {"steps": steps.model_dump(mode="json")}),
                 **({} if transposes is None else {"transposes": transpose_entries(transposes)}),
             }
         )

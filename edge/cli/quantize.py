@@ -6,7 +6,7 @@ from typing import Any, Literal
 import click
 
 from edge.cli.artifact_options import afterwards, described, open_sizes, written_to
-from edge.cli.bounded_number import whole
+from edge.cli.bounded_number import Number, whole
 from edge.cli.input_size import input_size
 from edge.cli.split_options import skip_damaged
 
@@ -34,6 +34,19 @@ from edge.cli.split_options import skip_damaged
     show_default=True,
     help="Range of an activation: mse (least squared error), percentile (99.99) or minmax.",
 )
+@click.option(
+    "--effort",
+    default="default",
+    show_default=True,
+    help="plain (ranges, nearest integers), fast, default or best: which steps are tried, and how long.",
+)
+@click.option("--steps", help="These steps instead: any of ranges,equalize,bias,least_squares,distil.")
+@click.option(
+    "--agreement-floor",
+    type=Number(0, 1),
+    help="Below this share of decisions as the float network's, the steps of best are taken; exit code 1 below it.",
+)
+@click.option("--seed", default=0, show_default=True, type=whole(0), help="Of what steps draw.")
 @click.option(
     "--activations",
     type=click.Choice(["int8", "int16"]),
@@ -67,18 +80,26 @@ def command(
     as_json: bool,
     ranges: Any,
     activations: str,
+    effort: str,
+    steps: str | None,
+    agreement_floor: float | None,
+    seed: int,
 ) -> int:
     """Quantize SOURCE (a float checkpoint, or a float ONNX file with its card) after training.
 
-    Ranges come from the calibration images; weights are rounded per output channel. The artifact is verified unless
-    --no-verify is given.
+    No labels are needed. Ranges come from the calibration images; then every step of the effort is tried and judged
+    on a fifth of them that it has not seen, by how near the integers' answers come to the float network's. What helps
+    is kept, and the table of gains printed. Fewer than ten images leave none to judge by: ranges and nearest integers
+    alone. The artifact is verified unless --no-verify is given.
     """
     from converters.convert.calibration import calibration_of
     from converters.convert.options import ConvertOptions
     from converters.convert.quantize import quantize_source
+    from converters.convert.steps import plan_of
     from edge.artifact.scheme import Scheme
     from edge.cli.artifact_summary import print_and_verify
     from edge.cli.input_shape import parse_shape
+    from edge.cli.quantize_steps import StepBars, met_floor
     from edge.data.open_split import open_split
     from edge.errors import UsageError, unknown_name
     from edge.quantization.ptq.estimators import ESTIMATORS
@@ -90,19 +111,26 @@ def command(
     split = open_split(
         images=images, labels=labels, boxes=boxes, split=calibration, option="--calibration", skip_damaged=skip_damaged
     )
-    artifact = quantize_source(
-        source,
-        output,
-        calibration_of(split, samples, ranges, skip_damaged=skip_damaged),
-        ConvertOptions(
-            head=head,
-            card=card,
-            name=name,
-            allow_float=frozenset(kind for kind in allow_float.split(",") if kind),
-            io=io,
-            shapes=dict(parse_shape(text) for text in input_shapes),
-            input_size_hw=input_size_hw,
-        ),
-        scheme=Scheme(activation_bits=16 if activations == "int16" else 8),
-    )
-    return print_and_verify(artifact, as_json=as_json, no_verify=no_verify)
+    plan = plan_of(effort, None if steps is None else steps.split(","), agreement_floor, seed)
+    with StepBars() as bars:
+        artifact = quantize_source(
+            source,
+            output,
+            calibration_of(split, samples, ranges, skip_damaged=skip_damaged),
+            ConvertOptions(
+                head=head,
+                card=card,
+                name=name,
+                allow_float=frozenset(kind for kind in allow_float.split(",") if kind),
+                io=io,
+                shapes=dict(parse_shape(text) for text in input_shapes),
+                input_size_hw=input_size_hw,
+            ),
+            scheme=Scheme(activation_bits=16 if activations == "int16" else 8),
+            plan=plan,
+            progress=bars.advance_step,
+            report=bars.report,
+        )
+    bars.show(effort, as_json=as_json)
+    code = print_and_verify(artifact, as_json=as_json, no_verify=no_verify)
+    return code or (0 if met_floor(artifact, agreement_floor) else 1)

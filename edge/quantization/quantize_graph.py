@@ -38,6 +38,7 @@ def quantize_graph(
         EdgeError: an activation has no parameters, a weight is not constant, or a weight feeds two layers that would
             need different integers.
     """
+    graph = with_biases(graph)
     tensors = dict(graph.tensors)
     for name in activations(graph):
         if name not in parameters:
@@ -46,21 +47,28 @@ def quantize_graph(
         tensors[name] = replace(
             tensors[name], dtype=scheme.activation_dtype, quantization=per_tensor(scale, zero_point)
         )
-    operators = []
     for operator in graph.operators:
         if operator.kind == "BatchNorm":
             raise UnsupportedError(f"BatchNorm ({operator.name}) is not folded; fold it before quantizing")
         if operator.kind in LAYERS:
-            operator = _with_bias(graph, operator, tensors)
             _quantize_layer(graph, operator, tensors, float(parameters[operator.inputs[0]][0]))
         else:
             _quantize_operands(graph, operator, tensors, scheme)
-        operators.append(operator)
+    return replace(graph, tensors=tensors)
+
+
+def with_biases(graph: Graph) -> Graph:
+    """The same network with a bias of zeros for every layer without one: every integer kernel takes one.
+
+    Raises:
+        EdgeError: another tensor has the name of the new bias.
+    """
+    tensors = dict(graph.tensors)
+    operators = [_with_bias(graph, entry, tensors) if entry.kind in LAYERS else entry for entry in graph.operators]
     return replace(graph, operators=tuple(operators), tensors=tensors)
 
 
 def _with_bias(graph: Graph, operator: Operator, tensors: dict[str, Tensor]) -> Operator:
-    """Give a layer without a bias one of zeros: every integer kernel takes one."""
     data, weight, *rest = operator.inputs
     if rest and rest[0]:
         return operator
@@ -75,7 +83,7 @@ def _with_bias(graph: Graph, operator: Operator, tensors: dict[str, Tensor]) -> 
 def _quantize_layer(graph: Graph, operator: Operator, tensors: dict[str, Tensor], input_scale: float) -> None:
     _, weight_name, bias_name = operator.inputs
     weight = np.asarray(graph.constant(weight_name), np.float32)
-    bias_tensor = graph.tensors.get(bias_name, tensors[bias_name])
+    bias_tensor = graph.tensors[bias_name]
     if bias_tensor.data is None:
         raise EdgeError(f"operator '{operator.name}': the bias '{bias_name}' is not a constant")
     bias = np.asarray(bias_tensor.data, np.float32).reshape(-1)

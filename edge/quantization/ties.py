@@ -24,6 +24,7 @@ class RangeGroup:
         fixed: the scale and zero point that every producing kernel demands, or None. Where only some demand them, the
             group has a range of its own, and what those write is requantized to it when the file is written.
         opens: a gate reads it (Sigmoid, Tanh), which may start from zeros and move either way.
+        of_input: the model's input is a member.
     """
 
     name: str
@@ -33,6 +34,7 @@ class RangeGroup:
     ceiling: float | None
     fixed: tuple[float, int] | None
     opens: bool = False
+    of_input: bool = False
 
 
 def range_groups(graph: Graph, scheme: Scheme = INT8_SCHEME) -> tuple[RangeGroup, ...]:
@@ -62,7 +64,14 @@ def range_groups(graph: Graph, scheme: Scheme = INT8_SCHEME) -> tuple[RangeGroup
     bounds = _bounds(graph, producers, order)
     opening = {operator.inputs[0] for operator in graph.operators if operator.kind in ("Sigmoid", "Tanh")}
     groups = (_group(first, names, producers, bounds, scheme) for first, names in members.items())
-    return tuple(replace(group, opens=not opening.isdisjoint(group.tensors)) for group in groups)
+    return tuple(
+        replace(
+            group,
+            opens=not opening.isdisjoint(group.tensors),
+            of_input=not set(graph.inputs).isdisjoint(group.tensors),
+        )
+        for group in groups
+    )
 
 
 def activations(graph: Graph) -> tuple[str, ...]:

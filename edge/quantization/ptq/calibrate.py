@@ -3,7 +3,7 @@
 One pass over the images; of every activation only a histogram is kept.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +12,10 @@ from edge.artifact.scheme import INT8_SCHEME, Scheme, activation_parameters
 from edge.errors import EdgeError, UnsupportedError, UsageError, unknown_name
 from edge.execution.float_run import FloatRun
 from edge.graph.graph import Graph
-from edge.graph.ops.kernel_limits import operator_floor
 from edge.graph.passes.fuse_activations import fuse_activations
 from edge.quantization.ptq.estimators import ESTIMATORS, Estimator, Range, estimate
 from edge.quantization.ptq.histogram import Histogram
-from edge.quantization.quantize_graph import quantize_graph
+from edge.quantization.ptq.within_limits import within_limits
 from edge.quantization.ties import RangeGroup, range_groups
 
 Batches = Iterable[npt.NDArray[np.float32]]
@@ -49,58 +48,60 @@ def calibrate(
     """
     if estimator not in ESTIMATORS:
         raise UsageError(unknown_name("estimator", estimator, ESTIMATORS))
+    graph = prepared(graph)
+    groups = range_groups(graph, scheme)
+    histograms = collect(graph, groups, batches, bounds_only=estimator == "minmax")
+    return within_limits(graph, groups, parameters_of(groups, histograms, estimator, scheme, input_range), scheme)
+
+
+def prepared(graph: Graph) -> Graph:
+    """The graph with its rectifiers fused. Refuses (UnsupportedError) a quantized one, or one with batch norm."""
     if any(tensor.quantization is not None for tensor in graph.tensors.values()):
         raise UnsupportedError(f"graph '{graph.name}' is quantized already; a float one is needed")
     unfolded = next((operator.name for operator in graph.operators if operator.kind == "BatchNorm"), None)
     if unfolded is not None:
         raise UnsupportedError(f"BatchNorm ({unfolded}) is not folded; fold it before calibration")
-    graph = fuse_activations(graph)
-    groups = range_groups(graph, scheme)
-    histograms = collect(graph, groups, batches, bounds_only=estimator == "minmax")
+    return fuse_activations(graph)
+
+
+def parameters_of(
+    groups: Iterable[RangeGroup],
+    histograms: Mapping[str, Histogram],
+    estimator: Estimator,
+    scheme: Scheme,
+    input_range: Range | None,
+) -> dict[str, tuple[np.float32 | float, int]]:
+    """Scale and zero point of every activation, from what `collect` counted.
+
+    Args:
+        input_range: of the model's input; None estimates it.
+    """
     parameters: dict[str, tuple[np.float32 | float, int]] = {}
     for group in groups:
         found: tuple[np.float32 | float, int]
         if group.fixed is not None:
             found = group.fixed
-        elif input_range is not None and set(group.tensors) & set(graph.inputs):
+        elif input_range is not None and group.of_input:
             found = activation_parameters(*input_range, scheme)
         else:
             found = activation_parameters(*bounded(group, estimate(estimator, histograms[group.name], scheme)), scheme)
         parameters.update(dict.fromkeys(group.tensors, found))
-    return within_limits(graph, groups, parameters, scheme)
-
-
-def within_limits(
-    graph: Graph,
-    groups: Collection[RangeGroup],
-    parameters: Mapping[str, tuple[np.float32 | float, int]],
-    scheme: Scheme = INT8_SCHEME,
-) -> Graph:
-    """The integer graph, its ranges widened where an operator would otherwise leave `edge.graph.ops.kernel_limits`.
-
-    An activation that hardly moves on the images would have a scale so small that LiteRT refuses the whole file.
-    A wider range of the same shape holds the same values; the zero point stays.
-    """
-    group_of = {name: group for group in groups if group.fixed is None for name in group.tensors}
-    chosen = dict(parameters)
-    for _ in range(len(groups) + 1):
-        quantized = quantize_graph(graph, chosen, scheme)
-        widened = False
-        for operator in quantized.operators:
-            group = group_of.get(operator.outputs[0])
-            floor = operator_floor(operator, quantized.tensors)
-            if group is not None and chosen[group.name][0] < floor:
-                chosen.update(dict.fromkeys(group.tensors, (np.float32(floor), chosen[group.name][1])))
-                widened = True
-        if not widened:
-            break
-    return quantized
+    return parameters
 
 
 def collect(
-    graph: Graph, groups: Iterable[RangeGroup], batches: Batches, *, bounds_only: bool = False
+    graph: Graph,
+    groups: Iterable[RangeGroup],
+    batches: Batches,
+    *,
+    bounds_only: bool = False,
+    most_values: int | None = None,
 ) -> Mapping[str, Histogram]:
     """Run images through a float graph and count the values of every group's sources: group name -> histogram.
+
+    Args:
+        most_values: of an activation of one image that are counted, at even distances; None counts all. Bounds are
+            those of all.
 
     Raises:
         UsageError: no images.
@@ -113,7 +114,7 @@ def collect(
         images += len(batch)
         for name, value in run.stream([batch]):
             if name in group_of:
-                histograms[group_of[name]].add(value.numpy(), name)
+                histograms[group_of[name]].add(value.numpy(), name, most_values and most_values * len(batch))
     if not images:
         raise UsageError("no calibration images")
     return histograms

@@ -14,6 +14,7 @@ from edge.execution.integer import IntegerSimulation
 from edge.graph.analyses.batch_axis import batch_axis_user
 from edge.graph.analyses.output_meaning import proof_of
 from edge.graph.graph import Graph
+from edge.graph.passes.ending_in_scores import ending_in_scores
 from edge.graph.passes.rewrite import rebuild
 from edge.port import dequantize
 from edge.predictor.selftest import model_input
@@ -110,7 +111,7 @@ def rank_layers(
         UnsupportedError: an operator without a float formula, by name.
     """
     start = clock()
-    graph = _ending_in_scores(_told(subject))
+    graph = ending_in_scores(_told(subject))
     weights = real_weights(graph, parent)
     network = MixedNetwork(graph, weights.values)
     bench = _Bench(subject, images, graph, network)
@@ -294,15 +295,3 @@ def _rectified(graph: Graph) -> Graph:
                 )
         operators.append(operator)
     return rebuild(graph, operators)
-
-
-def _ending_in_scores(graph: Graph) -> Graph:
-    """Cut an ArgMax or a Softmax off the first output; other outputs are dropped when it is cut, else they stay.
-
-    A class map has no fine measure of error, and a softmax hides all but the largest scores; the activations before
-    them have.
-    """
-    producer = graph.producer(graph.outputs[0])
-    if producer is None or producer.kind not in ("ArgMax", "Softmax", "LogSoftmax"):
-        return graph
-    return rebuild(graph, graph.operators, outputs=(producer.inputs[0],))

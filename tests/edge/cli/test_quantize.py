@@ -82,11 +82,14 @@ def test_the_same_images_give_the_same_file(work: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (["--ranges", "mean"], 2, "unknown estimator 'mean'; known: minmax, mse, percentile"),
+        (["--ranges", "mean"], 2, "unknown estimator 'mean'; known: entropy, minmax, mse, octav, percentile"),
         (["-n", "0"], 2, "0 is not in the range 1<=x"),
         (["--calibration", "generatd:classify:val:4"], 2, "did you mean 'generated'?"),
         (["--images", "nowhere"], 2, "nowhere: no such folder"),
         (["--head", "full"], 2, "only a segmenter has one"),
+        (["--effort", "defualt"], 2, "unknown effort 'defualt'; did you mean 'default'?"),
+        (["--steps", "bias,rounding"], 2, "unknown step 'rounding'"),
+        (["--steps", "bias"], 2, "6 calibration images: steps need at least 10, to judge by a fifth"),
     ],
 )
 def test_a_mistake_is_one_line(
@@ -96,6 +99,46 @@ def test_a_mistake_is_one_line(
     error = capsys.readouterr().err
     assert message in error and error.startswith("edge quantize: ") and error.count("\n") == 1
     assert not (work / "int8").exists()
+
+
+SPLIT = ("--calibration", "generated:classify:train:20")
+
+
+def test_steps_are_taken_and_told(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert quantize(work, *SPLIT, "--steps", "bias,least_squares") == 0
+    printed = capsys.readouterr().out
+    assert "4 held-out calibration images" in printed and "8-bit activations alone" in printed
+    steps = open_artifact(work / "int8").manifest.quantization.steps
+    assert steps is not None and steps.judged_images == 4
+    assert [entry.step for entry in steps.steps] == ["bias", "least_squares"]
+    assert steps.total.sqnr_db is not None and steps.plain.sqnr_db is not None
+    assert steps.total.sqnr_db >= steps.plain.sqnr_db
+
+
+def test_json_has_the_steps(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert quantize(work, *SPLIT, "--effort", "fast", "--no-verify", "--json") == 0
+    told = json.loads(capsys.readouterr().out)["steps"]
+    assert [entry["step"] for entry in told["steps"]] == ["equalize", "bias"]
+    assert {"plain", "total", "activations", "seed"} <= told.keys()
+
+
+def test_few_images_are_rounded_to_the_nearest(work: Path) -> None:
+    files = []
+    for words in ((), ("--effort", "plain")):
+        assert quantize(work, *words, "--no-verify") == 0
+        files.append((work / "int8" / "model.tflite").read_bytes())
+        assert open_artifact(work / "int8").manifest.quantization.steps is None
+    assert files[0] == files[1]
+
+
+def test_a_floor_that_is_not_held_is_told(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = (*SPLIT, "--steps", "bias", "--no-verify", "--agreement-floor")
+    assert quantize(work, *words, "0") == 0
+    assert quantize(work, *words, "1") in (0, 1)
+    facts = open_artifact(work / "int8").manifest.quantization.steps
+    assert facts is not None and facts.total.agreement is not None
+    told = "agreement floor 100.0% not held on 4 held-out images" in capsys.readouterr().err
+    assert told == (facts.total.agreement < 1)
 
 
 def test_no_calibration_images_is_a_mistake(work: Path, capsys: pytest.CaptureFixture[str]) -> None:

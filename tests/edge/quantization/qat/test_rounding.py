@@ -9,9 +9,10 @@ from edge.artifact.scheme import WEIGHT_MAX
 from edge.errors import UsageError
 from edge.quantization.qat.freeze import freeze
 from edge.quantization.qat.layers import FoldedLayer
+from edge.quantization.qat.least_squares import choose_weights, descend
 from edge.quantization.qat.phase import CALIBRATE, TRAIN_FOLDED
 from edge.quantization.qat.prepare import QuantizedModel, prepare_qat, set_phase
-from edge.quantization.qat.rounding import _choose, _descend, round_by_least_squares
+from edge.quantization.qat.rounding import round_by_least_squares
 
 
 class Differences(nn.Module):
@@ -115,10 +116,10 @@ def test_the_descent_never_ends_above_the_nearest_integers() -> None:
             return (torch.bmm(error, covariance) * error).sum(dim=2)
 
         nearest = torch.round(weight / scale) * scale
-        integers = _descend(weight, covariance, scale)
+        integers = descend(weight, covariance, scale)
         assert (integers.abs() <= WEIGHT_MAX).all()
         assert (cost(integers * scale) <= cost(nearest) + 1e-12).all()
-        assert (cost(_choose(weight, covariance)) <= cost(integers * scale) + 1e-12).all()
+        assert (cost(choose_weights(weight, covariance)) <= cost(integers * scale) + 1e-12).all()
 
 
 def test_without_images_it_is_refused() -> None:

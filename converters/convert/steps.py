@@ -1,0 +1,150 @@
+"""Post-training quantization of a source by steps: its images, its plan, and what the manifest says of it."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.artifact.quantization_steps import QuantizationSteps, StepFacts, StepScore
+from edge.artifact.scheme import Scheme
+from edge.data.splits import Split
+from edge.errors import UsageError, unknown_name
+from edge.graph.graph import Graph
+from edge.quantization.ptq.estimators import Estimator, Range
+from edge.quantization.ptq.improve import Improved, Outcome, Progress, improve
+from edge.quantization.ptq.judge import Score
+from edge.quantization.ptq.steps import EFFORTS, STEPS
+from edge.vision.pixels import in_layout, normalize, resize
+from edge.vision.preprocess import Preprocess
+
+KEPT_BYTES = 1 << 28
+"""Of pixels that are kept once they were read; images beyond are read again."""
+DECIDE_BY_SCORES: Mapping[str, bool] = MappingProxyType({"classify": True, "segment": True, "detect": False})
+"""Task -> whether the largest score along axis 1 is a decision."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is done beside rounding to the nearest.
+
+    Attributes:
+        steps: names of `edge.quantization.ptq.steps.STEPS`; none: ranges by the estimator, everything rounded.
+        multiply_adds: that training may cost.
+        agreement_floor: below this share of equal decisions the steps of the best effort are taken as well.
+        asked: with too few images to judge by the steps are refused rather than left out.
+        seed: of everything that is drawn.
+    """
+
+    steps: tuple[str, ...] = ()
+    multiply_adds: float = 0.0
+    agreement_floor: float | None = None
+    asked: bool = False
+    seed: int = 0
+
+
+NEAREST = Plan()
+
+
+def plan_of(effort: str, steps: Sequence[str] | None, agreement_floor: float | None, seed: int) -> Plan:
+    """The plan that a command line names. Refuses (UsageError) an unknown effort or step."""
+    if effort not in EFFORTS:
+        raise UsageError(f"--effort: {unknown_name('effort', effort, EFFORTS)}")
+    for name in steps or ():
+        if name not in STEPS:
+            raise UsageError(f"--steps: {unknown_name('step', name, STEPS)}")
+    chosen = EFFORTS[effort]
+    least = 0.0 if steps is None else EFFORTS["default"].multiply_adds
+    return Plan(
+        steps=tuple(chosen.steps if steps is None else steps),
+        multiply_adds=max(chosen.multiply_adds, least),
+        agreement_floor=agreement_floor,
+        asked=steps is not None or agreement_floor is not None or effort == "best",
+        seed=seed,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitImages:
+    """The images of a split as a network takes them; pixels are kept where they fit in KEPT_BYTES."""
+
+    split: Split
+    preprocess: Preprocess
+    _pixels: dict[int, npt.NDArray[np.uint8]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self.split)
+
+    def batch(self, indices: Sequence[int]) -> npt.NDArray[np.float32]:
+        """Some of them, normalized: float32 (n, 3, h, w). Refuses (DataError) an image that cannot be read."""
+        pixels = np.stack([self._read(index) for index in indices])
+        return np.ascontiguousarray(in_layout(normalize(pixels, self.preprocess), "nchw"))
+
+    def _read(self, index: int) -> npt.NDArray[np.uint8]:
+        if index in self._pixels:
+            return self._pixels[index]
+        pixels = resize(self.split.image(index), self.preprocess)
+        if (len(self._pixels) + 1) * pixels.nbytes <= KEPT_BYTES:
+            self._pixels[index] = pixels
+        return pixels
+
+
+def by_steps(
+    graph: Graph,
+    images: SplitImages,
+    plan: Plan,
+    *,
+    task: str,
+    estimator: Estimator,
+    scheme: Scheme,
+    input_range: Range | None,
+    progress: Progress,
+    report: Callable[[Improved], None],
+) -> tuple[Graph, QuantizationSteps]:
+    """The integer graph, and what the manifest says of how it came to be; `report` is told in full.
+
+    Raises:
+        UsageError, UnsupportedError: as `improve`.
+    """
+
+    def take(steps: Sequence[str], multiply_adds: float) -> Improved:
+        made = improve(
+            graph, images, steps=steps, multiply_adds=multiply_adds, decides=DECIDE_BY_SCORES[task],
+            estimator=estimator, scheme=scheme, input_range=input_range, seed=plan.seed, progress=progress,
+        )  # fmt: skip
+        report(made)
+        return made
+
+    made = take(plan.steps, plan.multiply_adds)
+    best = EFFORTS["best"]
+    if _below(made.total, plan.agreement_floor) and plan.multiply_adds < best.multiply_adds:
+        made = take(tuple(dict.fromkeys((*plan.steps, *best.steps))), best.multiply_adds)
+    return made.state.quantized, facts_of(made, plan.seed)
+
+
+def _below(score: Score, floor: float | None) -> bool:
+    return floor is not None and score.agreement is not None and score.agreement < floor
+
+
+def facts_of(made: Improved, seed: int) -> QuantizationSteps:
+    """What a manifest keeps: everything but seconds."""
+    return QuantizationSteps(
+        steps=tuple(_facts(outcome) for outcome in made.outcomes),
+        plain=_score(made.plain),
+        total=_score(made.total),
+        activations=_score(made.activations),
+        judged_images=made.judged_on,
+        seed=seed,
+    )
+
+
+def _facts(outcome: Outcome) -> StepFacts:
+    before, after = (None if score is None else _score(score) for score in (outcome.before, outcome.after))
+    return StepFacts(step=outcome.step, kept=outcome.kept, before=before, after=after, refused=outcome.refused)
+
+
+def _score(score: Score) -> StepScore:
+    return StepScore(sqnr_db=score.sqnr_db if math.isfinite(score.sqnr_db) else None, agreement=score.agreement)

@@ -1,0 +1,107 @@
+"""How far the steps of `edge quantize` are, and the table of what each brought."""
+
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from edge.artifact.manifest import Artifact
+from edge.terminal import Bars, say, show_wide, tell
+
+if TYPE_CHECKING:
+    from edge.quantization.ptq.improve import Improved, Outcome
+    from edge.quantization.ptq.judge import Score
+
+WORTH_MORE_DB = 0.1
+"""A gain of the last step from which on more effort is likely to pay."""
+
+
+class StepBars:
+    """A bar per step on standard error, and what was reported."""
+
+    def __init__(self) -> None:
+        self._bars = Bars()
+        self._tasks: dict[str, Any] = {}
+        self.reported: list[Improved] = []
+
+    def __enter__(self) -> "StepBars":
+        """Show the bars."""
+        self._bars.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        """Take the bars away."""
+        self._bars.__exit__(*error)
+
+    def advance_step(self, step: str, done: int, of: int) -> None:
+        """A step did `done` of `of` parts."""
+        if step not in self._tasks:
+            self._tasks[step] = self._bars.add_task(step, total=of)
+        self._bars.update(self._tasks[step], completed=done, total=of)
+
+    def report(self, made: "Improved") -> None:
+        """Keep what was made, to be shown."""
+        self.reported.append(made)
+
+    def show(self, effort: str, *, as_json: bool) -> None:
+        """Print the tables, and lines on them: on standard error where standard output is JSON's."""
+        for made in self.reported:
+            if not as_json:
+                show_wide(table_of(made))
+            for line in lines_of(made, effort):
+                (tell if as_json else say)(line)
+
+
+def table_of(made: "Improved") -> Table:
+    """A row per step."""
+    table = Table(title=f"{made.judged_on} held-out calibration images", title_justify="left")
+    for column in ("step", "seconds", "SQNR dB", "agreement", "kept"):
+        table.add_column(column, justify="left" if column in ("step", "kept") else "right")
+    table.add_row("nearest", "", *_cells(None, made.plain), "")
+    for outcome in made.outcomes:
+        table.add_row(outcome.step, f"{outcome.seconds:.1f}", *_cells(outcome.before, outcome.after), _kept(outcome))
+    table.add_row("result", "", *_cells(None, made.total), "")
+    return table
+
+
+def lines_of(made: "Improved", effort: str) -> list[str]:
+    """What the table is to be held against, and whether more would pay."""
+    bound = made.activations
+    lines = [
+        "8-bit activations alone, weights in float: "
+        f"{bound.sqnr_db:.1f} dB{'' if bound.agreement is None else f', agreement {bound.agreement:.1%}'}; ranges and "
+        "equalize are judged so, the other steps by the integers' answers"
+    ]
+    last = made.outcomes[-1] if made.outcomes else None
+    if (
+        effort != "best" and last is not None and last.kept and last.before is not None and last.after is not None
+        and last.after.sqnr_db - last.before.sqnr_db > WORTH_MORE_DB
+    ):  # fmt: skip
+        lines.append(f"{last.step} still helped: --effort best is likely to bring more")
+    return lines
+
+
+def _cells(before: "Score | None", after: "Score | None") -> tuple[str, str]:
+    sqnr = [f"{score.sqnr_db:.2f}" for score in (before, after) if score is not None]
+    agreement = [
+        f"{score.agreement:.1%}" for score in (before, after) if score is not None and score.agreement is not None
+    ]
+    return " -> ".join(sqnr), " -> ".join(agreement)
+
+
+def _kept(outcome: "Outcome") -> str:
+    if outcome.refused is not None:
+        return f"no: {outcome.refused}"
+    return "yes" if outcome.kept else "no"
+
+
+def met_floor(artifact: Artifact, floor: float | None) -> bool:
+    """Whether the decisions of an artifact hold a floor on the held-out images; says so where they do not."""
+    steps = artifact.manifest.quantization.steps
+    if floor is None or steps is None:
+        return True
+    agreement = steps.total.agreement
+    if agreement is not None and agreement >= floor:
+        return True
+    told = "nothing decides by its largest score" if agreement is None else f"{agreement:.1%} of decisions agree"
+    tell(f"agreement floor {floor:.1%} not held on {steps.judged_images} held-out images: {told}")
+    return False

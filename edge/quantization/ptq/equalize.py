@@ -1,0 +1,94 @@
+"""Rescale channels so that small ones use more of their tensor's integers: equalization for activations.
+
+A tensor's channels share one scale, so that a channel of a tenth of the range has a tenth of the integers. Positive
+factors per channel pass through rectifiers, pools and sums: the layer before is multiplied by them, the layer behind
+divided (Nagel et al., arXiv 1906.04721, section 4.1, where the ranges of *weights* are equalized; here weights have a
+scale per output channel, and what is evened out are activations). A ReLU6 stays one where no factor lifts a channel
+above 6 on the images; on others it may cut a channel where it did not before, which the judge measures. Where a layer
+that mixes channels reads them, its weights lose what its input gains, so that half of the way is gone (in logarithms).
+"""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import torch
+
+from edge.execution.float_run import FloatRun
+from edge.graph.graph import Graph
+from edge.quantization.ptq.channels import Domain, domains, is_depthwise
+from edge.quantization.ptq.state import Float32Array, Images, with_constants
+
+SHARE_WHERE_MIXED = 0.5
+LARGEST_FACTOR = 64.0
+MARGINS = (1.0, 2.0, 4.0)
+"""Room that a channel keeps below the ceiling of a ReLU6, as a multiple of what the images showed: with few positions
+or rarely active channels other images go beyond."""
+CEILING = 6.0
+BATCH_IMAGES = 4
+
+
+def equalized(graph: Graph, images: Images) -> Iterator[Graph]:
+    """The same network, up to rectifiers at 6, with evened-out channels, in several ways.
+
+    First without touching what ends in a ReLU6, where there is anything else, then everything with each of MARGINS.
+    Nothing where no activation stands between layers alone.
+
+    Args:
+        graph: float, NCHW, rectifiers fused. images: that the largest magnitude of a channel is taken from.
+    """
+    found = domains(graph)
+    if not found:
+        return
+    largest = _largest(graph, {name for domain in found for name in domain.tensors}, images)
+    unbounded = tuple(domain for domain in found if not domain.bounded)
+    if unbounded:
+        yield _rescaled(graph, unbounded, largest, 1.0)
+    if len(unbounded) < len(found):
+        yield from (_rescaled(graph, found, largest, margin) for margin in MARGINS)
+
+
+def _rescaled(graph: Graph, found: tuple[Domain, ...], largest: Mapping[str, torch.Tensor], margin: float) -> Graph:
+    constants: dict[str, Float32Array] = {}
+
+    def constant(name: str) -> Float32Array:
+        return constants[name] if name in constants else np.asarray(graph.constant(name), np.float32)
+
+    for domain in found:
+        factors = _factors(domain, largest, margin)
+        for layer in domain.producers:
+            weight = constant(layer.inputs[1])
+            constants[layer.inputs[1]] = weight * factors.reshape(-1, *(1,) * (weight.ndim - 1))
+            for bias in filter(None, layer.inputs[2:]):
+                constants[bias] = constant(bias) * factors
+        for layer in domain.consumers:
+            weight = constant(layer.inputs[1])
+            axis = 0 if is_depthwise(layer) else 1
+            shape = [1] * weight.ndim
+            shape[axis] = -1
+            constants[layer.inputs[1]] = weight / factors.reshape(shape)
+    return with_constants(graph, constants)
+
+
+def _factors(domain: Domain, largest: Mapping[str, torch.Tensor], margin: float) -> Float32Array:
+    """A factor per channel, 1 for the largest: float32 (channels,)."""
+    share = torch.zeros(domain.channels)
+    for name in domain.tensors:
+        if name in domain.bounded:
+            share = torch.maximum(share, largest[name] * margin / CEILING)
+        elif bool(largest[name].any()):
+            share = torch.maximum(share, largest[name] / largest[name].max())
+    share = torch.where(share > 0, share, 1.0).clamp(min=1 / LARGEST_FACTOR, max=1.0)
+    return (share ** (-1.0 if domain.read_by_channel else -SHARE_WHERE_MIXED)).numpy()
+
+
+def _largest(graph: Graph, names: set[str], images: Images) -> dict[str, torch.Tensor]:
+    """The largest magnitude of every channel of some activations: name -> (channels,)."""
+    run = FloatRun(graph)
+    found: dict[str, torch.Tensor] = {}
+    for start in range(0, len(images), BATCH_IMAGES):
+        batch = images.batch(range(start, min(start + BATCH_IMAGES, len(images))))
+        for name, value in run.stream([batch]):
+            if name in names:
+                seen = value.abs().transpose(0, 1).flatten(1).amax(dim=1)
+                found[name] = torch.maximum(found[name], seen) if name in found else seen
+    return found

@@ -1,0 +1,137 @@
+"""Post-training quantization by measured gain: each step is tried and judged on images it has not seen."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from edge.artifact.scheme import INT8_SCHEME, Scheme
+from edge.errors import EdgeError, UsageError, unknown_name
+from edge.graph.graph import Graph
+from edge.quantization.ptq.calibrate import prepared
+from edge.quantization.ptq.estimators import Estimator, Range
+from edge.quantization.ptq.judge import Judge, Score
+from edge.quantization.ptq.state import Chosen, Images, State
+from edge.quantization.ptq.steps import STEPS, Work
+from edge.quantization.quantize_graph import with_biases
+
+HELD_OUT = 5
+"""Every so many-th image is held out, to judge by."""
+MOST_HELD_OUT = 40
+FEWEST_IMAGES = 10
+"""With fewer there are none to judge by."""
+LEAST_GAIN_DB = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a step brought.
+
+    Attributes:
+        before, after: by what the step is judged by; None where it could not be taken.
+        refused: why it could not.
+        seconds: that it took, judging left out.
+    """
+
+    step: str
+    before: Score | None
+    after: Score | None
+    kept: bool
+    refused: str | None
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Improved:
+    """A quantized network, and how it came to be.
+
+    Attributes:
+        plain, total: scores of nearest rounding and of what was made, by the integers' answers.
+        activations: the score of 8-bit activations alone with the float network's weights.
+        judged_on: images, which no step has seen.
+    """
+
+    state: State
+    outcomes: tuple[Outcome, ...]
+    plain: Score
+    total: Score
+    activations: Score
+    judged_on: int
+
+
+Progress = Callable[[str, int, int], None]
+
+
+def improve(
+    graph: Graph,
+    images: Images,
+    *,
+    steps: Sequence[str],
+    multiply_adds: float,
+    decides: bool,
+    estimator: Estimator = "mse",
+    scheme: Scheme = INT8_SCHEME,
+    input_range: Range | None = None,
+    seed: int = 0,
+    progress: Progress = lambda step, done, of: None,
+) -> Improved:
+    """Quantize a float graph after training, step by step.
+
+    Args:
+        graph: float32, NCHW, one input, batch norm folded.
+        images: without labels, ten or more. Every fifth judges, or fewer of very many.
+        steps: names of `steps.STEPS`, taken in that table's order.
+        multiply_adds: that training may cost, over all images.
+        decides: axis 1 of the first output holds scores of classes.
+        estimator: of the ranges that the first step finds.
+        seed: the same seed and images give the same integers (on one thread count of torch).
+
+    Raises:
+        UsageError: an unknown step, or fewer than FEWEST_IMAGES images.
+        UnsupportedError: as `calibrate`.
+    """
+    for name in steps:
+        if name not in STEPS:
+            raise UsageError(unknown_name("step", name, STEPS))
+    if len(images) < FEWEST_IMAGES:
+        raise UsageError(f"{len(images)} calibration images: steps need at least {FEWEST_IMAGES}, to judge by a fifth")
+    real = with_biases(prepared(graph))
+    judging = tuple(range(0, len(images), max(HELD_OUT, len(images) // MOST_HELD_OUT)))
+    choosing = tuple(index for index in range(len(images)) if index not in set(judging))
+    judge = Judge(real, Chosen(images=images, indices=judging), decides=decides)
+    work = Work(
+        reference=real, images=Chosen(images=images, indices=choosing), judge=judge, estimator=estimator, scheme=scheme,
+        input_range=input_range, decides=decides, multiply_adds=multiply_adds, seed=seed,
+        advance=lambda done, of: None,
+    )  # fmt: skip
+    state = work.observed(State(real=real, graph=real, parameters={}, scheme=scheme), estimator)
+    plain = judge.total(state)
+    outcomes = []
+    for name in (name for name in STEPS if name in steps):
+        state, outcome = _taken(name, state, replace(work, advance=partial(progress, name)))
+        outcomes.append(outcome)
+    return Improved(
+        state=state,
+        outcomes=tuple(outcomes),
+        plain=plain,
+        total=judge.total(state),
+        activations=judge.activations(replace(state, graph=state.real)),
+        judged_on=len(judging),
+    )
+
+
+def _taken(name: str, state: State, work: Work) -> tuple[State, Outcome]:
+    """The state after a step, or as it was where the step does not help or cannot be taken."""
+    step = STEPS[name]
+    before = step.score(work.judge, state)
+    started = time.monotonic()
+    try:
+        after_state = step.run(state, work)
+    except EdgeError as error:
+        seconds = time.monotonic() - started
+        return state, Outcome(step=name, before=before, after=None, kept=False, refused=str(error), seconds=seconds)
+    seconds = time.monotonic() - started
+    after = step.score(work.judge, after_state)
+    kept = after.sqnr_db > before.sqnr_db + LEAST_GAIN_DB
+    outcome = Outcome(step=name, before=before, after=after, kept=kept, refused=None, seconds=seconds)
+    return after_state if kept else state, outcome

@@ -1,0 +1,113 @@
+"""How near a state comes to the float network, on images that no step has seen."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from edge.execution.float_run import FloatRun
+from edge.execution.integer import IntegerSimulation
+from edge.graph.graph import Graph, Tensor
+from edge.graph.passes.ending_in_scores import ending_in_scores
+from edge.port import dequantize
+from edge.quantization.ptq.rounded import RoundedNetwork
+from edge.quantization.ptq.state import Float32Array, Images, State
+
+BATCH_IMAGES = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """Nearness to the float network.
+
+    Attributes:
+        sqnr_db: signal to quantization noise of the scores, in decibel; noise and signal summed over the images, the
+            mean over the outputs of noise / signal. Infinite without noise.
+        agreement: share of decisions (the largest score of an image or a pixel) that are the float network's; None
+            where scores decide otherwise.
+    """
+
+    sqnr_db: float
+    agreement: float | None
+
+
+class Judge:
+    """Compares states with one float network on the same images."""
+
+    def __init__(self, reference: Graph, images: Images, *, decides: bool) -> None:
+        """Run the float network.
+
+        Args:
+            reference: float, rectifiers fused.
+            decides: the largest score along axis 1 of the first output is the network's decision.
+        """
+        self.images = images
+        self._decides = decides
+        self._wanted = self._answers(FloatRun(ending_in_scores(reference)).run)
+
+    def total(self, state: State) -> Score:
+        """The score of the integers: the simulation's answers, which are those of the file."""
+        graph = ending_in_scores(state.quantized)
+        simulation = IntegerSimulation(graph)
+        tensors = [graph.tensors[name] for name in (*graph.inputs, *graph.outputs)]
+
+        def run(inputs: Sequence[Float32Array]) -> list[npt.NDArray[Any]]:
+            raw = simulation.run([_raw(tensors[0], inputs[0])])
+            return [_real(tensor, value) for tensor, value in zip(tensors[1:], raw, strict=True)]
+
+        return self._score(run)
+
+    def activations(self, state: State) -> Score:
+        """The score with weights in float: what the 8 bits of activations alone cost, by float sums."""
+        network = RoundedNetwork(state, round_weights=False)
+        cut = ending_in_scores(network.graph).outputs
+
+        def run(inputs: Sequence[Float32Array]) -> list[npt.NDArray[Any]]:
+            values = network.begin(torch.from_numpy(inputs[0]))
+            with torch.no_grad():
+                for operator in network.graph.operators:
+                    values[operator.outputs[0]] = network.run(operator, values)
+            return [values[name].numpy() for name in cut]
+
+        return self._score(run)
+
+    def _answers(self, run: Callable[[Sequence[Float32Array]], list[npt.NDArray[Any]]]) -> list[list[npt.NDArray[Any]]]:
+        indices = range(len(self.images))
+        batches = [indices[start : start + BATCH_IMAGES] for start in indices[::BATCH_IMAGES]]
+        return [run([self.images.batch(batch)]) for batch in batches]
+
+    def _score(self, run: Callable[[Sequence[Float32Array]], list[npt.NDArray[Any]]]) -> Score:
+        noise, signal = np.zeros(len(self._wanted[0])), np.zeros(len(self._wanted[0]))
+        alike = decisions = 0
+        for wanted, found in zip(self._wanted, self._answers(run), strict=True):
+            for place, (one, other) in enumerate(zip(wanted, found, strict=True)):
+                noise[place] += float(np.square(one.astype(np.float64) - other).sum())
+                signal[place] += float(np.square(one.astype(np.float64)).sum())
+            if self._decides:
+                same = wanted[0].argmax(axis=1) == found[0].argmax(axis=1)
+                alike, decisions = alike + int(same.sum()), decisions + same.size
+        ratio = float(np.mean(noise / np.maximum(signal, np.finfo(np.float64).tiny)))
+        return Score(
+            sqnr_db=-10 * math.log10(ratio) if ratio > 0 else math.inf,
+            agreement=alike / decisions if self._decides else None,
+        )
+
+
+def _raw(tensor: Tensor, values: Float32Array) -> npt.NDArray[Any]:
+    """Real numbers as a tensor's integers; as they are where it is float."""
+    if tensor.quantization is None:
+        return values
+    scale, zero_point = tensor.quantization.scale[0], int(tensor.quantization.zero_point[0])
+    kind = np.dtype(tensor.dtype)
+    limits = np.iinfo(kind)
+    raw: npt.NDArray[Any] = np.clip(np.rint(values / scale) + zero_point, limits.min, limits.max).astype(kind)
+    return raw
+
+
+def _real(tensor: Tensor, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    found = tensor.quantization
+    return values if found is None else dequantize(values, found.scale[0], int(found.zero_point[0]))

@@ -1,0 +1,165 @@
+"""The steps of post-training quantization, in the order in which they are taken: every one a value of one table."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Literal
+
+from edge.artifact.scheme import Scheme
+from edge.errors import UnsupportedError
+from edge.graph.analyses.counts import cost_of
+from edge.graph.graph import Graph
+from edge.quantization.ptq.calibrate import collect, parameters_of
+from edge.quantization.ptq.distil import distilled
+from edge.quantization.ptq.equalize import equalized
+from edge.quantization.ptq.estimators import ESTIMATORS, Estimator, Range
+from edge.quantization.ptq.histogram import Histogram
+from edge.quantization.ptq.judge import Judge, Score
+from edge.quantization.ptq.layer_rows import layer_by_layer
+from edge.quantization.ptq.rounded import Network
+from edge.quantization.ptq.state import Images, State
+from edge.quantization.ptq.weights import by_least_squares, corrected_bias
+
+BATCH_IMAGES = 8
+MOST_VALUES = 1 << 15
+"""Of an activation of one image that are counted; the bounds are those of all."""
+Advance = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What every step is given beside the state.
+
+    Attributes:
+        reference: the float network as it was given.
+        images: to choose by; the judge's are others.
+        estimator, input_range: of the ranges, where a step estimates them again.
+        decides: axis 1 of the first output holds scores of classes.
+        multiply_adds: what training may cost. seed: of everything that is drawn.
+        advance: is told how much of how much of a step is done.
+    """
+
+    reference: Graph
+    images: Images
+    judge: Judge
+    estimator: Estimator
+    scheme: Scheme
+    input_range: Range | None
+    decides: bool
+    multiply_adds: float
+    seed: int
+    advance: Advance
+
+    def histograms(self, state: State, *, bounds_only: bool) -> Mapping[str, Histogram]:
+        """What the activations of the float network are on the images."""
+        starts = range(0, len(self.images), BATCH_IMAGES)
+        batches = (self.images.batch(range(start, min(start + BATCH_IMAGES, len(self.images)))) for start in starts)
+        return collect(state.real, state.groups, batches, bounds_only=bounds_only, most_values=MOST_VALUES)
+
+    def observed(self, state: State, estimator: Estimator) -> State:
+        """The state with ranges observed anew."""
+        found = self.histograms(state, bounds_only=estimator == "minmax")
+        parameters = parameters_of(state.groups, found, estimator, self.scheme, self.input_range)
+        return replace(state, parameters=parameters)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One step.
+
+    Attributes:
+        does: what it does, in a line.
+        run: makes another state. Raises UnsupportedError where it has nothing to work on, with the reason.
+        judged_by: the integers' answers, or those of rounded activations with weights in float, for a step that
+            the rounding of weights would hide.
+    """
+
+    does: str
+    run: Callable[[State, Work], State]
+    judged_by: Literal["total", "activations"]
+
+    def score(self, judge: Judge, state: State) -> Score:
+        """A state's score by what the step is judged by."""
+        return judge.total(state) if self.judged_by == "total" else judge.activations(state)
+
+
+def _ranges(state: State, work: Work) -> State:
+    """Every estimator of a range tried; the one of the least noise is taken."""
+    found = work.histograms(state, bounds_only=False)
+    return _best(
+        [
+            replace(state, parameters=parameters_of(state.groups, found, estimator, work.scheme, work.input_range))
+            for estimator in ESTIMATORS
+        ],
+        work,
+    )
+
+
+def _equalize(state: State, work: Work) -> State:
+    candidates = [
+        work.observed(replace(state, real=graph, graph=graph), work.estimator)
+        for graph in equalized(state.real, work.images)
+    ]
+    if not candidates:
+        raise UnsupportedError("no activation stands between layers alone")
+    return _best(candidates, work)
+
+
+def _best(candidates: Sequence[State], work: Work) -> State:
+    """The one whose rounded activations, with weights in float, are nearest to the float network."""
+    scores = []
+    for number, candidate in enumerate(candidates):
+        scores.append(work.judge.activations(candidate).sqnr_db)
+        work.advance(number + 1, len(candidates))
+    return candidates[scores.index(max(scores))]
+
+
+def _bias(state: State, work: Work) -> State:
+    return layer_by_layer(state, work.images, corrected_bias, seed=work.seed, advance=work.advance)
+
+
+def _least_squares(state: State, work: Work) -> State:
+    return layer_by_layer(state, work.images, by_least_squares, seed=work.seed, advance=work.advance)
+
+
+def _distil(state: State, work: Work) -> State:
+    if Network(state.real).singly:
+        raise UnsupportedError("an operator mixes the images of a batch")
+    epochs = int(work.multiply_adds / (4 * len(work.images) * max(1, cost_of(state.real).multiply_adds)))
+    if epochs < 1:
+        raise UnsupportedError("the network is too large for the effort: not one pass over the images")
+    return distilled(
+        state, work.reference, work.images, epochs=min(epochs, MOST_EPOCHS), decides=work.decides, seed=work.seed,
+        advance=work.advance,
+    )  # fmt: skip
+
+
+MOST_EPOCHS = 100
+
+STEPS: Mapping[str, Step] = MappingProxyType(
+    {
+        "ranges": Step(does="tries every estimator of ranges", run=_ranges, judged_by="activations"),
+        "equalize": Step(does="evens out the channels of activations", run=_equalize, judged_by="activations"),
+        "bias": Step(does="corrects the mean of every layer by its bias", run=_bias, judged_by="total"),
+        "least_squares": Step(does="chooses the integers of a layer together", run=_least_squares, judged_by="total"),
+        "distil": Step(does="trains all layers for the float network's answers", run=_distil, judged_by="total"),
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """Steps, and what training may cost in multiply-adds."""
+
+    steps: Sequence[str]
+    multiply_adds: float
+
+
+EFFORTS: Mapping[str, Effort] = MappingProxyType(
+    {
+        "plain": Effort(steps=(), multiply_adds=0),
+        "fast": Effort(steps=("equalize", "bias"), multiply_adds=0),
+        "default": Effort(steps=("ranges", "equalize", "least_squares", "distil"), multiply_adds=3e11),
+        "best": Effort(steps=("ranges", "equalize", "least_squares", "distil"), multiply_adds=2e12),
+    }
+)
