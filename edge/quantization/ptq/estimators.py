@@ -106,16 +106,18 @@ def _clipped(values: Float64Array, counts: npt.NDArray[np.int64], rounding: floa
 
 OCTAV_ITERATIONS = 50
 ENTROPY_BINS = 2048
+ENTROPY_VALUES = 16 * ENTROPY_BINS
 
 
 def entropy(histogram: Histogram, scheme: Scheme = INT8_SCHEME) -> Range:
     """The range whose integers tell most of the distribution (Migacz, 8-bit inference with TensorRT, GTC 2017).
 
     The least Kullback-Leibler divergence of the clipped values, in ENTROPY_BINS bins, from what 2^bits levels keep of
-    them; one magnitude is the limit on either side.
+    them; one magnitude is the limit on either side. Of fewer than ENTROPY_VALUES values the shape is not known well
+    enough: their smallest to largest.
     """
     low, high = minmax(histogram)
-    if low == high:
+    if low == high or histogram.values < ENTROPY_VALUES:
         return low, high
     centres, counts = histogram.filled()
     levels = min(ENTROPY_BINS, 2**scheme.activation_bits)
