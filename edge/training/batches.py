@@ -56,6 +56,25 @@ def batches_per_epoch(images: int, phase: Phase) -> int:
     return whole if phase.drop_partial and whole else -(-images // phase.batch_size)
 
 
+class KeptSamples:
+    """Decoded samples of one split and preprocessing, as many as fit into `room_bytes` (CACHE_SHARE of the memory)."""
+
+    def __init__(self, room_bytes: int | None = None) -> None:
+        self.room_bytes = int(_memory_bytes() * CACHE_SHARE) if room_bytes is None else room_bytes
+        self._samples: dict[tuple[int, bool], tuple[Pixels, Target]] = {}
+
+    def get(self, index: int, *, with_target: bool) -> tuple[Pixels, Target] | None:
+        """A sample that was kept, with or without its target."""
+        return self._samples.get((index, with_target))
+
+    def keep(self, index: int, image: Pixels, target: Target, *, with_target: bool) -> None:
+        """Keep a sample where it fits; samples of an epoch differ, so threads never meet at one index."""
+        size_bytes = image.nbytes + (target.nbytes if isinstance(target, np.ndarray) else 0)
+        if size_bytes <= self.room_bytes:
+            self.room_bytes -= size_bytes
+            self._samples[index, with_target] = (image, target)
+
+
 class Batches:
     """The training batches of a split, epoch by epoch.
 
@@ -64,7 +83,7 @@ class Batches:
     the pixels of the original.
 
     Args:
-        cache: keep decoded images in memory, as many as fit into `cache_bytes` (None: CACHE_SHARE of the machine's).
+        kept: where decoded samples are kept; None: as many as fit, for these batches alone.
     """
 
     def __init__(
@@ -74,10 +93,9 @@ class Batches:
         phase: Phase,
         *,
         size_hw: tuple[int, int],
-        cache: bool = True,
+        kept: KeptSamples | None = None,
         workers: int = 1,
         with_targets: bool = True,
-        cache_bytes: int | None = None,
     ) -> None:
         self.split = split
         self.preprocess = preprocess
@@ -85,9 +103,7 @@ class Batches:
         self.size_hw = size_hw
         self.workers = workers
         self.with_targets = with_targets
-        self._cache: dict[int, tuple[Pixels, Target]] = {}
-        most = _memory_bytes() * CACHE_SHARE if cache_bytes is None else cache_bytes
-        self._room_bytes = int(most) if cache else 0
+        self.kept = KeptSamples() if kept is None else kept
         self.per_epoch = batches_per_epoch(len(split), phase)
         if with_targets and not split.has_targets:
             raise UsageError(f"{split.origin}: has no labels to train on; give a split with labels or label_weight = 0")
@@ -133,8 +149,9 @@ class Batches:
         return augment_classification(image, self.size_hw, _classification(augment), rng), target
 
     def _decoded(self, index: int) -> tuple[Pixels, Target]:
-        if index in self._cache:
-            return self._cache[index]
+        known = self.kept.get(index, with_target=self.with_targets)
+        if known is not None:
+            return known
         image = self.split.image(index)
         target: Target
         if self.with_targets and self.split.has_masks:
@@ -146,10 +163,7 @@ class Batches:
             target = self.split.target(index) if self.with_targets or self.split.has_boxes else None
         if isinstance(target, BoxArrays):
             image, target = fitted(image, target, self.preprocess, _grey(self.preprocess))
-        size_bytes = image.nbytes + (target.nbytes if isinstance(target, np.ndarray) else 0)
-        if size_bytes <= self._room_bytes:  # samples of an epoch differ, so threads never meet at one index
-            self._room_bytes -= size_bytes
-            self._cache[index] = (image, target)
+        self.kept.keep(index, image, target, with_target=self.with_targets)
         return image, target
 
     def _mask(self, mask: Pixels) -> Pixels:

@@ -17,7 +17,7 @@ from edge.port import Scores
 from edge.recipe.recipe import Recipe
 from edge.recipe.recipe_file import expand
 from edge.training.batch_norm import estimate_statistics, hold_still, norms, without_statistics
-from edge.training.batches import Batch, Batches, Normalizer
+from edge.training.batches import Batch, Batches, KeptSamples, Normalizer
 from edge.training.box_prior import start_from_prior
 from edge.training.checkpoint import Checkpoint
 from edge.training.evaluate import evaluate
@@ -34,8 +34,13 @@ FLOAT_NAME = "float.safetensors"
 STATISTICS_BATCHES = 32
 
 
-def float_job(recipe: Recipe, train: Split, val: Split | None, reporter: Reporter) -> Job:
+def float_job(
+    recipe: Recipe, train: Split, val: Split | None, reporter: Reporter, kept: KeptSamples | None = None
+) -> Job:
     """Everything the loop needs for the float phase.
+
+    Args:
+        kept: the training samples that other phases decoded (`Batches`).
 
     Raises:
         UsageError: recipe, network and splits do not fit together.
@@ -59,7 +64,7 @@ def float_job(recipe: Recipe, train: Split, val: Split | None, reporter: Reporte
         recipe.preprocess,
         phase,
         size_hw=phase.crop_hw or (recipe.preprocess.height, recipe.preprocess.width),
-        cache=recipe.data.cache,
+        kept=kept,
         workers=recipe.data.workers,
         with_targets=phase.epochs > 0,
     )

@@ -15,7 +15,7 @@ from edge.data.splits import Sample, Split
 from edge.errors import UsageError
 from edge.recipe.recipe import Phase, Recipe
 from edge.recipe.recipe_file import parse_recipe
-from edge.training.batches import Batches, Normalizer
+from edge.training.batches import Batches, KeptSamples, Normalizer
 from edge.training.box_matching import BoxBatch
 from edge.training.losses import NO_CLASS
 from edge.vision.detections import Detections, in_frame
@@ -48,7 +48,7 @@ def test_a_partial_batch_is_left_out_or_kept(classifier: Callable[..., Recipe]) 
 
 def test_starting_in_the_middle_gives_the_same_rest(classifier: Callable[..., Recipe]) -> None:
     whole = list(_batches(classifier(), workers=3).epoch(4))
-    rest = list(_batches(classifier(), cache=False).epoch(4, start=1))
+    rest = list(_batches(classifier(), kept=KeptSamples(0)).epoch(4, start=1))
     assert len(rest) == 1
     assert torch.equal(whole[1].images, rest[0].images)
     assert isinstance(whole[1].targets, torch.Tensor) and isinstance(rest[0].targets, torch.Tensor)
@@ -116,11 +116,28 @@ def test_the_cache_keeps_what_fits_and_decodes_the_rest_anew(classifier: Callabl
 
     samples = tuple(Sample(name=str(index), image=partial(image, index), target=index % 3) for index in range(8))
     split = Split(samples=samples, task="classify", classes=("a", "b", "c"))
-    bounded = _batches(classifier(), split, cache_bytes=3 * 40 * 40 * 3)
+    bounded = _batches(classifier(), split, kept=KeptSamples(3 * 40 * 40 * 3))
     first = [bounded.sample(0, index)[0] for index in range(8)]
     again = [bounded.sample(0, index)[0] for index in range(8)]
     assert decoded == [*range(8), *range(3, 8)]
     assert all(np.array_equal(*pair) for pair in zip(first, again, strict=True))
+
+
+def test_what_one_phase_decoded_another_does_not_decode_again(classifier: Callable[..., Recipe]) -> None:
+    decoded: list[int] = []
+
+    def image(index: int) -> np.ndarray:
+        decoded.append(index)
+        return np.full((40, 40, 3), index, np.uint8)
+
+    samples = tuple(Sample(name=str(index), image=partial(image, index), target=index % 3) for index in range(4))
+    split = Split(samples=samples, task="classify", classes=("a", "b", "c"))
+    kept = KeptSamples()
+    pairs = [_batches(classifier(), split, kept=kept).sample(0, index) for index in range(4)]
+    again = [_batches(classifier(), split, kept=kept).sample(0, index) for index in range(4)]
+    assert decoded == [0, 1, 2, 3]
+    assert all(np.array_equal(one[0], other[0]) and one[1] == other[1] for one, other in zip(pairs, again, strict=True))
+    assert _batches(classifier(), split, kept=kept, with_targets=False).sample(0, 2)[1] is None
 
 
 def _detector(fit: str = "stretch", **augment: Any) -> tuple[Preprocess, Phase]:
@@ -140,7 +157,7 @@ def test_boxes_of_any_number_go_on_exactly_where_an_epoch_stopped() -> None:
     strong: dict[str, Any] = {"flip": 0.5, "expand": 2.0, "crop_overlaps": [0.0, 0.5], "brightness": 0.3}
     preprocess, phase = _detector(**strong)
     whole = list(_box_batches(box_split(9), preprocess, phase, workers=3).epoch(2))
-    rest = list(_box_batches(box_split(9), preprocess, phase, cache=False).epoch(2, start=1))
+    rest = list(_box_batches(box_split(9), preprocess, phase, kept=KeptSamples(0)).epoch(2, start=1))
     assert len(whole) == 2 and len(rest) == 1
     assert torch.equal(whole[1].images, rest[0].images)
     for first, second in ((whole[1], rest[0]),):
