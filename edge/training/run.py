@@ -33,6 +33,8 @@ from edge.files.bounded_file import exists, is_file
 from edge.files.folder_lock import held
 from edge.recipe.recipe import Phase, Recipe
 from edge.recipe.recipe_file import recipe_toml
+from edge.training.allocator import keep_freed_memory
+from edge.training.batches import KeptSamples
 from edge.training.checkpoint import Checkpoint, read_checkpoint, restore_module
 from edge.training.float_phase import FLOAT_NAME, check_fit, float_job
 from edge.training.loop import METRICS_NAME, STATE_NAME, last_name, run_phase
@@ -71,13 +73,14 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class _Run:
-    """What the phases of a run share; `notes` are said once training begins."""
+    """What the phases of a run share; `notes` are said once training begins, `kept` is decoded once for all phases."""
 
     request: Request
     training: Split
     val: Split | None
     reporter: Reporter
     notes: Sequence[str]
+    kept: KeptSamples
 
     def begin(self) -> None:
         """What is written and said once training begins: of what is refused before, one line is all that is left."""
@@ -109,6 +112,7 @@ def _run(request: Request, reporter: Reporter) -> Position:
     cv2.setNumThreads(1)  # the loader's threads are the parallelism; more would take the cores from the network
     position.threads = request.threads or position.threads
     torch.set_num_threads(position.threads)
+    keep_freed_memory()
     training, val = recipe_splits(recipe.data)
     _require_same_samples(position, training, val, folder)
     validated = "none" if val is None else _counted(val)
@@ -116,7 +120,8 @@ def _run(request: Request, reporter: Reporter) -> Position:
     lacking += [f"{training.origin}: {note}" for note in overlap_notes(training, val)]
     lacking += [] if request.phases == "float" else range_notes(recipe.qat)
     notes = [*request.notes, *lacking, f"{_counted(training)} to train on, {validated} to validate on"]
-    run = _Run(request=request, training=training, val=val, reporter=reporter, notes=notes)
+    kept = KeptSamples() if recipe.data.cache else KeptSamples(0)
+    run = _Run(request=request, training=training, val=val, reporter=reporter, notes=notes, kept=kept)
     resuming = request.resume and is_file(folder / STATE_NAME)
     if position.phase == "float":
         _float_phase(run, position, resume=resuming)
@@ -192,7 +197,7 @@ def _require_same_samples(position: Position, training: Split, val: Split | None
 
 def _float_phase(run: _Run, position: Position, *, resume: bool) -> None:
     request = run.request
-    job = float_job(request.recipe, run.training, run.val, run.reporter)
+    job = float_job(request.recipe, run.training, run.val, run.reporter, run.kept)
     if request.phases == "all":
         job = replace(job, afterwards=afterwards_of(request.recipe, run.training))
     run.begin()
@@ -208,7 +213,7 @@ def _qat_phase(run: _Run, position: Position, *, resume: bool) -> None:
         raise CheckpointError(request.folder / FLOAT_NAME, "is not the network that this run's QAT phase started from")
     position.parent_sha256 = parent.sha256
     check_fit(recipe, restore_module(parent), run.training, run.val, parent.scores)
-    job = qat_job(recipe, recipe.qat, parent, run.training, run.val, run.reporter, observe=not resume)
+    job = qat_job(recipe, recipe.qat, parent, run.training, run.val, run.reporter, run.kept, observe=not resume)
     run.begin()
     run_phase(job, position, request.folder, run.reporter, resume=resume)
 
