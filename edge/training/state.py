@@ -128,6 +128,8 @@ def _optimizer_state(
             raise CheckpointError(
                 path, f"its optimizer state does not fit parameter {place}: {', '.join(sorted(kept))}"
             )
+        for key in kept.keys() - {"step"}:  # in memory as the parameter is: fused optimizers go through both at once
+            kept[key] = torch.empty_like(parameters[place], requires_grad=False).copy_(kept[key])
     return saved
 
 
