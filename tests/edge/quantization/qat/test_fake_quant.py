@@ -6,6 +6,7 @@ from edge.artifact import scheme
 from edge.artifact.scheme import activation_parameters
 from edge.execution.kernels.integer_rounding import average_pool, resize
 from edge.quantization.qat.fake_quant import (
+    PIECE,
     FakeQuantize,
     LearnedFakeQuantize,
     fake_quantize_bias,
@@ -104,3 +105,18 @@ def test_pool_and_resize_keep_the_float_gradient() -> None:
     x = torch.randn(1, 2, 6, 6, requires_grad=True)
     average_pool(x, (2, 2), (2, 2), (0, 0, 0, 0), (0.1, 0)).sum().backward()
     assert x.grad is not None and torch.allclose(x.grad, torch.full_like(x, 0.25))
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last", "a view with gaps"])
+def test_large_tensors_are_rounded_as_small_ones(layout: str) -> None:
+    torch.manual_seed(4)
+    x = torch.randn(3, 40, 41, 43) * 4
+    if layout == "channels_last":
+        x = x.to(memory_format=torch.channels_last)
+    elif layout == "a view with gaps":
+        x = x[:, :, :, 1:]
+    found = round_to_grid(x, 0.03, -7)
+    rows = torch.stack([torch.stack([round_to_grid(row, 0.03, -7) for row in image]) for image in x])
+    assert x.numel() > 2 * PIECE > rows[0, 0].numel()
+    assert torch.equal(found, rows)
+    assert found.stride() == x.stride() or layout == "a view with gaps"
