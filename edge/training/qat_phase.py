@@ -18,9 +18,10 @@ from edge.quantization.qat.prepare import set_phase
 from edge.quantization.qat.rounding import round_by_least_squares
 from edge.recipe.recipe import Qat, Recipe
 from edge.training.batch_norm import without_statistics
-from edge.training.batches import Batch, Batches, Normalizer
+from edge.training.batches import Batch, Batches, KeptSamples, Normalizer
 from edge.training.checkpoint import Checkpoint, restore_module
 from edge.training.float_phase import give_statistics, training_device, validated
+from edge.training.folded_norms import fold_norms
 from edge.training.loop import Job
 from edge.training.network import load_tensors, prepared_module
 from edge.training.objectives import Objective, Trained, objective, outputs_of
@@ -40,6 +41,7 @@ def qat_job(
     train: Split,
     val: Split | None,
     reporter: Reporter,
+    kept: KeptSamples | None = None,
     *,
     observe: bool,
 ) -> Job:
@@ -47,6 +49,7 @@ def qat_job(
 
     Args:
         parent: the float checkpoint: where the weights start, and the teacher.
+        kept: the training samples that other phases decoded (`Batches`).
         observe: set the first ranges from `observe_batches` batches; False where a saved state brings them.
     """
     device = training_device()
@@ -58,7 +61,7 @@ def qat_job(
         recipe.preprocess,
         qat,
         size_hw=(recipe.preprocess.height, recipe.preprocess.width),
-        cache=recipe.data.cache,
+        kept=kept,
         workers=recipe.data.workers,
         with_targets=qat.label_weight > 0,
     )
@@ -88,6 +91,8 @@ def qat_job(
         elif qat.rounding == "least_squares":
             images = plain_images(train, recipe.preprocess, qat.rounding_images, qat.seed)
             round_by_least_squares(model, normalize(images.to(device)), seed=qat.seed)
+    fold_norms(teacher)  # from here on it only answers
+    teacher.requires_grad_(False)
 
     def evaluated(tensors: Mapping[str, Tensor]) -> Mapping[str, Any]:
         load_tensors(result, tensors, "QAT phase")
