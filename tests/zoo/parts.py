@@ -174,7 +174,16 @@ def own(name: str) -> None:
     _convert(Path(name, "float.safetensors"), f"{name}_float")
     _convert(Path(name, "qat.safetensors"), f"{name}_qat")
     calibration = ("--calibration", f"generated:{task}:train:8")
-    _edge(f"{name}_ptq", "quantize", Path(name, "float.safetensors"), *calibration, "-o", f"{name}_ptq")
+    _edge(
+        f"{name}_ptq",
+        "quantize",
+        "--effort",
+        "plain",
+        Path(name, "float.safetensors"),
+        *calibration,
+        "-o",
+        f"{name}_ptq",
+    )
     for made in (f"{name}_float", f"{name}_qat", f"{name}_ptq"):
         _looked_at(made, f"generated:{task}:val:8")
     if task == "segment":
@@ -194,7 +203,19 @@ def published(test_data: Path) -> None:
         described.write_text(text.replace("width = 32", f"width = {width}"))
         folder = test_data / ("camvid/val" if task == "segment" else "imagenet_samples/dev")
         images = ("--images", folder, "-n", IMAGES)
-        _edge(f"{name}_int8", "quantize", source, "--card", described, *images, "--no-verify", "-o", f"{name}_int8")
+        _edge(
+            f"{name}_int8",
+            "quantize",
+            source,
+            "--effort",
+            "plain",
+            "--card",
+            described,
+            *images,
+            "--no-verify",
+            "-o",
+            f"{name}_int8",
+        )
     for path in sorted((test_data / "models").glob("*.tflite")):
         _told(f"{path.stem}.inspect.jsonl", "inspect", path, "--json")
         graph = read_model(path)
@@ -230,7 +251,7 @@ def _convert(source: Path, out: str, described: Path | None = None, *words: str)
 
 def _quantize(source: Path, out: str, described: Path, task: str, *words: str) -> None:
     images = ("--calibration", f"generated:{task}:train:8")
-    _edge(out, "quantize", source, "--card", described, *images, *words, "--no-verify", "-o", out)
+    _edge(out, "quantize", source, "--effort", "plain", "--card", described, *images, *words, "--no-verify", "-o", out)
 
 
 def _looked_at(artifact: str, split: str) -> None:
