@@ -137,7 +137,10 @@ def test_fast_scnn_is_asked_about_streets(test_data: Path, tmp_path: Path, paddi
     (tmp_path / "street.onnx").write_bytes(onnx_bytes(symmetric(graph) if padding == "symmetric" else graph))
     images = test_data / "camvid" / "val"
     words = ["--card", str(card), "--images", str(images), "-n", "8", "--no-verify"]
-    assert main(["quantize", str(tmp_path / "street.onnx"), "--effort", "plain", *words, "-o", str(tmp_path / "int8")]) == 0
+    assert (
+        main(["quantize", str(tmp_path / "street.onnx"), "--effort", "plain", *words, "-o", str(tmp_path / "int8")])
+        == 0
+    )
     found = asked(tmp_path / "int8", images, 16)
     assert found.passed is (padding == "right")
     assert found.passed or "features.0.depthwise.conv" in found.data["layers"]
