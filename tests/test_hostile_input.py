@@ -65,6 +65,10 @@ PLACES: dict[str, str] = {
     "camera source": "camera int8 --source {it}",
     "convert finished card": "convert float/model.onnx --as-is --card {it} -o {out}",
     "convert finished images": "convert float/model.onnx --as-is --card card.toml --selftest {it} -o {out}",
+    "doctor model": "doctor {it}",
+    "doctor card": "doctor float/model.onnx --card {it}",
+    "doctor parent": "doctor int8 --parent {it}",
+    "doctor calibration": "doctor float/model.onnx --calibration {it}",
     "inspect begun card": "inspect {it} --starter-card",
     "sizes": "sizes {it} --sizes 32x32 --split generated:classify:val:2 --no-latency",
 }

@@ -29,6 +29,7 @@ VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "convert": ("edge.cli.convert", "Turn a checkpoint or an ONNX file into an artifact."),
         "sizes": ("edge.cli.sizes", "Accuracy, cost and latency of a checkpoint over input sizes, float and INT8."),
         "verify": ("edge.cli.verify", "Prove that an artifact computes what was trained; exit code 0 is: ship."),
+        "doctor": ("edge.cli.doctor", "Why a model does not survive quantization: diseases, evidence, cures."),
         "explain": ("edge.cli.explain", "What a model looks at: attributions of its scores, on an image."),
         "inspect": ("edge.cli.inspect", "Operators, shapes, quantization and counts of a model file."),
         "probe": ("edge.cli.probe", "What a machine is, how it stands, and what would taint a measurement."),

@@ -99,9 +99,14 @@ def unlike_parent(graph: Graph, parent: Parent | None) -> list[Suspect]:
     if parent is None:
         return []
     try:
-        theirs = [border for border in borders(parent.graph()) if border.outputs]
+        return pads_apart(graph, parent.graph())
     except EdgeError:  # a parent that only ONNX Runtime can run
         return []
+
+
+def pads_apart(graph: Graph, parent: Graph) -> list[Suspect]:
+    """The same of the parent's graph."""
+    theirs = [border for border in borders(parent) if border.outputs]
     mine = [border for border in borders(graph) if border.outputs]
     if [_window(border) for border in mine] != [_window(border) for border in theirs]:
         return []
@@ -136,7 +141,7 @@ def _window(border: Border) -> tuple[Any, ...]:
 
 def _by_answers(subject: Subject, graph: Graph, images: Images) -> Finding:
     """Whether the network's answers tell more where windows have the pads of the other convention."""
-    named, groups = subject.source.path, _by_convention(other_conventions(graph))
+    named, groups = subject.source.path, by_convention(other_conventions(graph))
     if not groups:
         return _unjudged(subject, "no window pads otherwise by TensorFlow's rule than by PyTorch's")
     told: list[tuple[float, str, dict[str, Any]]] = []
@@ -164,7 +169,7 @@ def _by_answers(subject: Subject, graph: Graph, images: Images) -> Finding:
     return Finding(check="padding", subject=named, passed=True, detail=detail, data=data)
 
 
-def _by_convention(suspects: Sequence[Suspect]) -> list[list[Suspect]]:
+def by_convention(suspects: Sequence[Suspect]) -> list[list[Suspect]]:
     """The suspects of each convention that is there."""
     groups = ([one for one in suspects if one.border.convention == name] for name in NAMES)
     return [group for group in groups if group]

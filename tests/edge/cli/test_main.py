@@ -75,6 +75,7 @@ TAKES_A_PATH = {
     "quantize": ["--calibration", "generated:classify:train", "-n", "4", "-o", "{out}"],
     "convert": ["-o", "{out}"],
     "verify": [],
+    "doctor": [],
     "inspect": [],
     "bench": [],
     "report": [],

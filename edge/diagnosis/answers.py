@@ -1,0 +1,100 @@
+"""What a network answers to images, and how much its answers tell of which image it was.
+
+Labels are not needed. A network that is fed as it was trained tells images apart: the information of an answer about
+its image (the divergence of one image's probabilities from the mean over all) is large. Fed otherwise, it falls towards
+the same answer to everything.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from edge.diagnosis.patient import Patient
+from edge.execution.float_run import FloatRun
+from edge.execution.integer import IntegerSimulation
+from edge.explain.score_output import Ending
+from edge.graph.graph import Graph
+from edge.vision.pixels import Pixels, apply_table, in_layout, normalize, quantize_table
+from edge.vision.preprocess import Preprocess
+
+BATCH = 8
+CELLS = 1024
+"""Of a map at most so many cells, evenly spread."""
+Array = npt.NDArray[np.float64]
+
+
+def network_input(graph: Graph, pixels: Pixels, preprocess: Preprocess) -> npt.NDArray[np.generic]:
+    """Images (n, height, width, 3) at the model's size as the graph's input: float32, or its integers."""
+    tensor = graph.tensors[graph.inputs[0]]
+    if tensor.quantization is None and tensor.dtype != "uint8":
+        return in_layout(normalize(pixels, preprocess), graph.layout)
+    if tensor.quantization is None:
+        return in_layout(pixels, graph.layout)
+    found = tensor.quantization
+    dtype: Any = tensor.dtype
+    table = quantize_table(preprocess, float(found.scale[0]), int(found.zero_point[0]), dtype)
+    return in_layout(apply_table(pixels, table), graph.layout)
+
+
+def probabilities(scored: tuple[Graph, Ending], pixels: Pixels, preprocess: Preprocess) -> Array:
+    """What it answers to images: float64 (n, cells, classes), one cell of an image's classes.
+
+    Raises:
+        UnsupportedError: an operator without a formula, by name.
+    """
+    graph, ending = scored
+    integer = any(tensor.quantization is not None for tensor in graph.tensors.values())
+    run = IntegerSimulation(graph) if integer else FloatRun(graph)
+    told = graph.tensors[graph.outputs[0]].quantization
+    found = []
+    for start in range(0, len(pixels), BATCH):
+        given = network_input(graph, pixels[start : start + BATCH], preprocess)
+        values = torch.from_numpy(run.run([given])[0]).double()
+        if told is not None:
+            values = (values - float(told.zero_point[0])) * float(told.scale[0])
+        shares = (
+            ending.probabilities(values).flatten(2) if values.dim() > 2 else ending.probabilities(values)[..., None]
+        )
+        kept = shares[..., :: max(1, shares.shape[2] // CELLS)]
+        found.append(kept.movedim(1, 2).numpy())
+    return np.concatenate(found)
+
+
+def information(answers: Array, ending: Ending) -> Array:
+    """By image what its answer tells of which image it was, in nats: float64 (n,), mean over cells.
+
+    Of independent scores the sum over classes, each yes or no.
+    """
+    mean = answers.mean(axis=0, keepdims=True)
+    told = _divergence(answers, mean)
+    if ending.scores == "independent":
+        told = told + _divergence(1 - answers, 1 - mean)
+    return np.asarray(told.sum(axis=-1).mean(axis=-1), np.float64)
+
+
+def confidence(answers: Array) -> Array:
+    """By image the largest probability, mean over cells: float64 (n,)."""
+    return np.asarray(answers.max(axis=-1).mean(axis=-1), np.float64)
+
+
+def decisions(answers: Array) -> npt.NDArray[np.int64]:
+    """The likeliest class of every cell: int64 (n, cells)."""
+    return np.asarray(answers.argmax(axis=-1), np.int64)
+
+
+def right(patient: Patient, answers: Array) -> Array | None:
+    """By image 1 where the class is the label's, else 0: float64 (n,); None without labels of one class an image."""
+    photographs = patient.evaluation
+    if photographs is None or photographs.split.task != "classify" or patient.task != "classify":
+        return None
+    targets = photographs.targets()
+    if not all(isinstance(target, int) for target in targets):
+        return None
+    labels = np.array([target for target in targets if isinstance(target, int)])
+    return np.asarray(decisions(answers)[:, 0] == labels, np.float64)
+
+
+def _divergence(answers: Array, mean: Array) -> Array:
+    return np.asarray(answers * (np.log(answers.clip(1e-9)) - np.log(mean.clip(1e-9))))

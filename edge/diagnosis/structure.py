@@ -1,0 +1,239 @@
+"""Diseases of the operators: floats between integers, layouts turned over, scales that no kernel computes with."""
+
+from collections.abc import Sequence
+
+from edge.diagnosis.disease import Found, healthy, not_judged, sick
+from edge.diagnosis.patient import Moved, Patient
+from edge.execution.kernels.int8_table import BUILDERS
+from edge.graph.graph import Graph, Operator
+from edge.graph.ops.kernel_limits import LAYERS, limit_fault
+
+CHANGES = frozenset({"Quantize", "Dequantize"})
+ORDERS = frozenset({(0, 2, 3, 1), (0, 3, 1, 2)})
+"""NCHW to NHWC and back."""
+SPATIAL = frozenset({"Conv", "ConvTranspose", "AveragePool", "MaxPool", "Resize"})
+KEEPS_ORDER = frozenset(
+    {*CHANGES, "Add", "Sub", "Mul", "Relu", "Relu6", "Clip", "Pad", "Concat", "BatchNorm", "HardSwish", "Sigmoid"}
+)
+
+
+def islands(graph: Graph) -> tuple[Operator, ...]:
+    """Operators of an integer graph that compute in float: layers anywhere, others where integers follow them.
+
+    What is float from there to the outputs (a Softmax, the selection of boxes) costs no change of type and back.
+    """
+    integer = {name for name, tensor in graph.tensors.items() if tensor.quantization is not None}
+    leads: set[str] = set()  # tensors that an integer activation follows
+    for operator in reversed(graph.operators):
+        if any(name in integer or name in leads for name in operator.outputs):
+            leads.update(name for name in operator.inputs if name)
+    after = {name for name in graph.inputs if name in integer}  # tensors that an integer activation comes before
+    found = []
+    for operator in graph.operators:
+        given = [name for name in operator.inputs if name and graph.tensors[name].data is None]
+        if any(name in integer or name in after for name in given):
+            after.update(operator.outputs)
+        is_float = any(graph.tensors[name].dtype.startswith("float") for name in (*given, *operator.outputs))
+        if operator.kind in CHANGES or not is_float:
+            continue
+        between = any(name in after for name in given) and any(name in leads for name in operator.outputs)
+        if operator.kind in LAYERS or between:
+            found.append(operator)
+    return tuple(found)
+
+
+def without_integer_form(graph: Graph) -> tuple[Operator, ...]:
+    """Operators of a float graph that no integer kernel computes: quantized, they would stay in float."""
+    return tuple(
+        operator
+        for operator in graph.operators
+        if operator.kind not in BUILDERS
+        and operator.kind != "BatchNorm"  # which folds
+        and any(graph.tensors[name].dtype.startswith("float") for name in operator.outputs)
+    )
+
+
+def float_islands(patient: Patient) -> Found:
+    """Whether operators compute in float between integers."""
+    floats, total = patient.floats, len(patient.graph.operators)
+    data = {"float_operators": len(floats), "operators": total}
+    if not floats:
+        kept = "computes in float between integers" if patient.is_integer else "lacks an integer form"
+        return healthy(f"none of {total} operators {kept}", **data)
+    named = ", ".join(f"{operator.kind} '{operator.name}'" for operator in floats[:5]) + ", ..." * (len(floats) > 5)
+    if patient.is_integer:
+        words = (
+            f"{len(floats)} operators compute in float between integers: {named}; at each the values change type twice"
+        )
+        cure = "quantize the float model whole: edge quantize FLOAT_MODEL --calibration SPLIT -o ARTIFACT"
+        return sick(words, layer=floats[0].name, cure=cure, **data)
+    kinds = ",".join(dict.fromkeys(operator.kind for operator in floats))
+    return sick(
+        f"{len(floats)} operators have no integer form: {named}; quantized, they stay in float",
+        layer=floats[0].name,
+        cure=f"replace them in the network, or keep them: edge quantize {patient.command} --allow-float {kinds} "
+        "--calibration SPLIT -o ARTIFACT",
+        **data,
+    )
+
+
+def turned_over(graph: Graph) -> tuple[Moved, ...]:
+    """Transposes of maps between NCHW and NHWC inside a graph, next to what works on maps; not at inputs or outputs."""
+    makers = {name: operator for operator in graph.operators for name in operator.outputs}
+    readers: dict[str, list[Operator]] = {}
+    for operator in graph.operators:
+        for name in operator.inputs:
+            readers.setdefault(name, []).append(operator)
+    found = []
+    for operator in graph.operators:
+        if operator.kind != "Transpose" or tuple(operator.attributes["perm"]) not in ORDERS:
+            continue
+        source, target = operator.inputs[0], operator.outputs[0]
+        before, after = _next(source, makers), _following(target, readers)
+        inside = source not in graph.inputs and target not in graph.outputs
+        if inside and (_is_spatial(before) or any(_is_spatial(one) for one in after)):
+            near = next(one for one in (before, *after) if _is_spatial(one))
+            reason = f"{near.kind} '{near.name}'" if near is not None else ""
+            found.append(Moved(name=operator.name, size_bytes=graph.tensors[target].size_bytes, reason=reason))
+    return tuple(found)
+
+
+def _is_spatial(operator: Operator | None) -> bool:
+    return operator is not None and operator.kind in SPATIAL
+
+
+def _next(name: str, makers: dict[str, Operator]) -> Operator | None:
+    operator = makers.get(name)
+    while operator is not None and operator.kind in KEEPS_ORDER:
+        operator = makers.get(operator.inputs[0])
+    return operator
+
+
+def _following(name: str, readers: dict[str, list[Operator]]) -> Sequence[Operator]:
+    waiting, found, seen = list(readers.get(name, [])), [], set()
+    while waiting:
+        operator = waiting.pop()
+        if operator.name in seen:
+            continue
+        seen.add(operator.name)
+        if operator.kind in KEEPS_ORDER:
+            waiting += readers.get(operator.outputs[0], [])
+        else:
+            found.append(operator)
+    return found
+
+
+def layout_transposes(patient: Patient) -> Found:
+    """Whether maps are turned from one layout to the other between operators that work on maps."""
+    found = patient.transposes
+    data = {"transposes": len(found), "transposed_bytes": sum(one.size_bytes for one in found)}
+    if not found:
+        return healthy("no map is turned over between its operators", **data)
+    first = found[0]
+    cure = f"edge convert {patient.command} -o ARTIFACT, which lays the graph out as NHWC and omits them"
+    if patient.form in ("tflite", "artifact"):
+        cure = "convert the ONNX file or checkpoint that it came from: edge convert SOURCE -o ARTIFACT"
+    return sick(
+        f"{len(found)} Transposes turn maps from one layout to the other, {data['transposed_bytes']:,} bytes an image; "
+        f"the first, '{first.name}', stands next to {first.reason}",
+        layer=first.name,
+        cure=cure,
+        **data,
+    )
+
+
+def scales_beyond_limits(patient: Patient) -> Found:
+    """Whether operators have scales that LiteRT's kernels refuse or overflow with."""
+    if not patient.is_integer:
+        return healthy("float: `edge quantize` keeps ranges within the limits")
+    graph = patient.graph
+    faults = [(operator, fault) for operator in graph.operators if (fault := limit_fault(operator, graph.tensors))]
+    data = {"operators": len(graph.operators), "beyond_limits": len(faults)}
+    if not faults:
+        return healthy(f"the scales of all {len(graph.operators)} operators are within the kernels' limits", **data)
+    operator, fault = faults[0]
+    more = f" (and {len(faults) - 1} more operators)" if len(faults) > 1 else ""
+    return sick(
+        f"{operator.kind} '{operator.name}': {fault}{more}",
+        layer=operator.name,
+        cure="quantize the float model again, which keeps ranges within the limits: edge quantize FLOAT_MODEL "
+        "--calibration SPLIT -o ARTIFACT",
+        **data,
+    )
+
+
+def relu6_lost(patient: Patient) -> Found:
+    """Whether layers end without the clamp at 6 that the float parent, or their own range, says they had."""
+    parent = patient.parent
+    if parent is not None:
+        return _against_parent(patient, parent)
+    if not patient.is_integer:
+        return not_judged("needs the float parent (--parent), or a quantized model")
+    graph = patient.graph
+    rectified = [operator for operator in graph.operators if operator.kind in LAYERS and _from_zero(graph, operator)]
+    clamped = [operator for operator in rectified if _held_below_six(graph, operator)]
+    lost = [operator for operator in rectified if operator not in clamped and not _has_activation(graph, operator)]
+    data = {"rectified_layers": len(rectified), "held_below_6": len(clamped), "without_clamp": len(lost)}
+    if not lost or 2 * len(clamped) < len(rectified):
+        return healthy(f"{len(clamped)} of {len(rectified)} layers whose range begins at 0 are held below 6", **data)
+    return sick(
+        f"{len(lost)} layers reach beyond 6 by their range alone, without an activation, and {len(clamped)} others of "
+        "the same kind end at 6: calibration chose a range where a clamp stood",
+        layer=lost[0].name,
+        cure="quantize the float model, which holds its ReLU6: edge quantize FLOAT_MODEL --calibration SPLIT -o OUT",
+        **data,
+    )
+
+
+def _from_zero(graph: Graph, operator: Operator) -> bool:
+    """Whether a layer's integers stand for no number below 0."""
+    tensor = graph.tensors[operator.outputs[0]]
+    return tensor.quantization is not None and tensor.quantization.limits(tensor.dtype)[0] == 0
+
+
+def _has_activation(graph: Graph, operator: Operator) -> bool:
+    after = graph.consumers(operator.outputs[0])
+    return operator.attributes["activation"] != "none" or any(reader.kind in ("Relu", "Clip") for reader in after)
+
+
+def _held_below_six(graph: Graph, operator: Operator) -> bool:
+    """Whether a layer clamps at 6, what reads it does, or its integers hold no more."""
+    readers = graph.consumers(operator.outputs[0])
+    if _ends_at_six(operator) or (readers and all(_clamps_at_six(reader) for reader in readers)):
+        return True
+    tensor = graph.tensors[operator.outputs[0]]
+    if tensor.quantization is None:
+        return False
+    return tensor.quantization.limits(tensor.dtype)[1] <= 6 + float(tensor.quantization.scale.max())
+
+
+def _ends_at_six(operator: Operator) -> bool:
+    return operator.attributes.get("activation", "none") == "relu6" or _clamps_at_six(operator)
+
+
+def _clamps_at_six(operator: Operator) -> bool:
+    """Whether an operator does nothing but clamp, at 6."""
+    given = operator.attributes
+    return operator.kind == "Relu6" or (operator.kind == "Clip" and (given["min"], given["max"]) == (0.0, 6.0))
+
+
+def _against_parent(patient: Patient, parent: Graph) -> Found:
+    mine, theirs = _clamps(patient.graph), _clamps(parent)
+    data = {"layers": len(mine), "relu6_of_parent": sum(one for _, one in theirs), "relu6": sum(one for _, one in mine)}
+    if len(mine) != len(theirs):
+        return not_judged(f"the float parent has {len(theirs)} layers, the model {len(mine)}", **data)
+    lost = [operator for (operator, here), (_, there) in zip(mine, theirs, strict=True) if there and not here]
+    if not lost:
+        return healthy(f"every one of the float parent's {data['relu6_of_parent']} clamps at 6 is there", **data)
+    return sick(
+        f"{len(lost)} layers end without the ReLU6 of the float parent's",
+        layer=lost[0].name,
+        cure="convert or quantize the float parent again, and keep its ReLU6",
+        **data,
+    )
+
+
+def _clamps(graph: Graph) -> list[tuple[Operator, bool]]:
+    """Every layer with whether it is held below 6."""
+    layers = (operator for operator in graph.operators if operator.kind in LAYERS)
+    return [(operator, _held_below_six(graph, operator)) for operator in layers]

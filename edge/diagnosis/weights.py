@@ -1,0 +1,211 @@
+"""Diseases that the weights show alone: integers in disguise, channels of unequal size, channels that do nothing."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.diagnosis.disease import Found, healthy, not_judged, sick
+from edge.diagnosis.patient import Patient
+from edge.graph.graph import Graph, Operator, Tensor
+from edge.graph.passes.rewrite import real_values
+
+LAYERS = ("Conv", "ConvTranspose", "Gemm")
+FEWEST_CHANNELS = 4
+Array = npt.NDArray[np.float64]
+
+STEPS = np.arange(1, 256, dtype=np.float64)
+"""How many quanta the largest weight of a channel may be: 127 of a symmetric grid, 255 of one with a zero point."""
+MOST_VALUES, MOST_CHANNELS = 64, 32
+"""Looked at of one channel, and of one layer: 64 random numbers lie on a grid of 255 steps by chance 1 in 10^40."""
+FEWEST_MAGNITUDES = 6
+"""Different ones that a channel has at least: few numbers lie on some grid always (an average, a bilinear kernel)."""
+OFF_GRID = {False: 0.01, True: 0.06}
+"""Farthest from the grid, in quanta, that rounding to float32 (False) or float16 (True) leaves a value."""
+ON_GRID_SHARE = 0.9
+SHARE_OF_WEIGHTS = 0.1
+
+HUGE_RATIO = 100.0
+NEARLY_NONE = 1
+NEARLY_NONE_SHARE = 0.5
+DEAD_SHARE = 0.05
+NEVER_ALIVE = 1e-6
+"""Of the largest channel of a layer: what weight decay leaves of a channel that it gave up."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Weight:
+    """The weight of one layer as real numbers (channels, values), and how it is stored."""
+
+    operator: Operator
+    tensor: Tensor
+    values: npt.NDArray[np.float32]
+
+    @property
+    def largest(self) -> Array:
+        """By output channel the largest magnitude: float64 (channels,)."""
+        return np.asarray(np.abs(self.values).max(axis=1), np.float64)
+
+
+def weights(graph: Graph) -> Iterator[Weight]:
+    """The constant weights of the layers, in the graph's order; a weight that two layers share comes once."""
+    seen: set[str] = set()
+    for operator in graph.operators:
+        if operator.kind not in LAYERS or len(operator.inputs) < 2 or operator.inputs[1] in seen:
+            continue
+        tensor = graph.tensors[operator.inputs[1]]
+        if tensor.data is None or not tensor.data.size:
+            continue
+        seen.add(tensor.name)
+        yield Weight(operator=operator, tensor=tensor, values=real_values(tensor).reshape(tensor.shape[0], -1))
+
+
+def double_quantization(patient: Patient) -> Found:
+    """Whether float weights lie on a grid of 8 bits: they were integers once, and will be rounded a second time."""
+    if patient.is_integer:
+        return not_judged("needs float weights; these are integers by name")
+    judged = [(weight, share) for weight in weights(patient.graph) if (share := on_grid_share(weight)) is not None]
+    if not judged:
+        return not_judged("needs a layer whose channels have at least 6 different weights")
+    total = sum(weight.values.size for weight, _ in judged)
+    found = [weight for weight, share in judged if share >= ON_GRID_SHARE]
+    held = sum(weight.values.size for weight in found) / total
+    data = {"layers": len(judged), "layers_on_grid": len(found), "weights_on_grid_share": held}
+    if held < SHARE_OF_WEIGHTS:
+        return healthy(f"{held:.1%} of the weights lie on a grid of 8 bits", **data)
+    first = found[0].operator
+    return sick(
+        f"{held:.1%} of the weights, in {len(found)} of {len(judged)} layers, lie on a grid of 8 bits: they were "
+        "quantized and written back as float. Rounding them again on another grid adds its error to the first one's, "
+        "and looks better than it is where the grid happens to be the same",
+        layer=first.name,
+        cure="start from the weights before they were quantized; where they are lost, train with quantization in the "
+        "loop from these: edge train RECIPE.toml --phase qat",
+        **data,
+    )
+
+
+def on_grid_share(weight: Weight) -> float | None:
+    """Share of a layer's channels that lie on a grid of 8 bits each; None where no channel can be judged."""
+    half = bool(np.array_equal(weight.values, weight.values.astype(np.float16).astype(np.float32)))
+    rows = np.unique(np.linspace(0, len(weight.values) - 1, MOST_CHANNELS).round().astype(int))
+    found = [on_grid(np.abs(weight.values[row]).astype(np.float64), OFF_GRID[half]) for row in rows]
+    known = [entry for entry in found if entry is not None]
+    return float(np.mean(known)) if len(known) >= min(FEWEST_CHANNELS, len(rows)) else None
+
+
+def on_grid(magnitudes: Array, tolerance: float) -> bool | None:
+    """Whether magnitudes (n,) are multiples of their largest over a whole number up to 255; None: too few differ."""
+    different = np.unique(magnitudes[magnitudes > 0])
+    if len(different) < FEWEST_MAGNITUDES:
+        return None
+    if len(different) > STEPS[-1]:
+        return False
+    kept = different[np.linspace(0, len(different) - 1, min(len(different), MOST_VALUES)).round().astype(int)]
+    quanta = kept[None] / kept[-1] * STEPS[:, None]  # (255, n)
+    return bool((np.abs(quanta - quanta.round()).max(axis=1) < tolerance).any())
+
+
+def quantized_already(patient: Patient) -> Found:
+    """Whether a file that is to be quantized holds integers."""
+    stored = list(weights(patient.graph))
+    integer = [weight for weight in stored if weight.tensor.quantization is not None]
+    data = {"layers": len(stored), "integer_layers": len(integer), "float_operators": len(patient.floats)}
+    if not patient.is_integer:
+        return healthy("its weights and activations are float", **data)
+    if patient.calibration is None or patient.form == "artifact":
+        return healthy(
+            f"{len(integer)} of {len(stored)} layers hold integers, and nobody asks to quantize them again", **data
+        )
+    first = integer[0].operator.name if integer else ""
+    return sick(
+        f"{len(integer)} of {len(stored)} layers hold integers already: calibration images cannot choose their ranges "
+        "again, and `edge quantize` refuses the file",
+        layer=first,
+        cure=f"edge convert {patient.command} -o ARTIFACT, or quantize the float model that it came from",
+        **data,
+    )
+
+
+def huge_channel_ratios(patient: Patient) -> Found:
+    """Whether one channel of a layer is so much larger than the others that they share its grid with few levels."""
+    found: list[tuple[float, Weight, str]] = []
+    for weight in weights(patient.graph):
+        largest = weight.largest
+        if len(largest) < 2 * FEWEST_CHANNELS or not largest.any():
+            continue
+        live = largest[largest > NEVER_ALIVE * largest.max()]
+        ratio = float(largest.max() / np.median(live))
+        quanta = _quanta(weight)
+        if quanta is not None and quanta[quanta > 0].size:
+            few = float((quanta <= NEARLY_NONE).mean())
+            if few >= NEARLY_NONE_SHARE and np.median(quanta[quanta > 0]) < 16:
+                words = f"{few:.0%} of its {len(quanta)} channels have at most {NEARLY_NONE} quantum of one scale"
+                found.append((max(ratio, HUGE_RATIO), weight, words))
+                continue
+        channel = int(largest.argmax())
+        words = f"channel {channel} of {len(largest)} holds weights up to {largest.max():.4g}, the median channel "
+        found.append((ratio, weight, words + f"{np.median(live):.4g}"))
+    if not found:
+        return not_judged("needs a layer of at least 8 channels")
+    ratio, worst, words = max(found, key=lambda entry: entry[0])
+    data = {"largest_ratio": ratio, "limit": HUGE_RATIO, "layers_beyond": sum(one[0] >= HUGE_RATIO for one in found)}
+    if ratio < HUGE_RATIO:
+        return healthy(f"the largest channel is {ratio:.1f} times the median one, in '{worst.operator.name}'", **data)
+    cure = (
+        f"edge quantize {patient.command} --calibration SPLIT -o ARTIFACT after dividing the channel and multiplying "
+        "the weights that read it by as much (equalization), or edge train RECIPE.toml --phase qat"
+    )
+    if worst.tensor.quantization is not None and worst.tensor.quantization.scale.size == 1:
+        cure = "quantize the float model with a scale per channel: edge quantize FLOAT_MODEL --calibration SPLIT -o OUT"
+    return sick(f"{words}: {ratio:.0f} times", layer=worst.operator.name, cure=cure, **data)
+
+
+def _quanta(weight: Weight) -> Array | None:
+    """By channel the largest magnitude in quanta, of integers with one scale for all; None of others."""
+    found = weight.tensor.quantization
+    if found is None or found.scale.size != 1:
+        return None
+    return np.asarray(weight.largest / float(found.scale[0]), np.float64).round()
+
+
+def dead_channels(patient: Patient) -> Found:
+    """Whether output channels of a layer are constant: every weight of theirs is 0.
+
+    Rounding makes zeros of small channels, so those of integers are held against the float parent's.
+    """
+    given = list(weights(patient.graph))
+    if patient.is_integer:
+        if patient.parent is None:
+            return not_judged(
+                "needs float weights, or the float parent (--parent): rounding makes zeros of small channels"
+            )
+        parents = list(weights(patient.parent))
+        if [weight.values.shape for weight in given] != [weight.values.shape for weight in parents]:
+            return not_judged("the float parent has other layers")
+        dead = [(mine.largest == 0) & _alive(real) for mine, real in zip(given, parents, strict=True)]
+    else:
+        dead = [weight.largest == 0 for weight in given]
+    found = [
+        (float(zero.mean()), weight) for zero, weight in zip(dead, given, strict=True) if zero.size >= FEWEST_CHANNELS
+    ]
+    if not found:
+        return not_judged("needs a layer of at least 4 channels")
+    share, worst = max(found, key=lambda entry: entry[0])
+    channels, count = len(worst.values), round(share * len(worst.values))
+    data = {"largest_dead_share": share, "limit": DEAD_SHARE, "dead_channels": int(sum(zero.sum() for zero in dead))}
+    if share < DEAD_SHARE or count < 2:
+        return healthy(f"at most {share:.0%} of a layer's channels have no weight but 0", **data)
+    return sick(
+        f"{count} of {channels} output channels have no weight but 0: they answer the same to every image, and cost "
+        "what live ones do",
+        layer=worst.operator.name,
+        cure="look for the step that zeroed them (pruning, a checkpoint that was not loaded whole, one scale for all "
+        "channels), and load the weights again; or train on: edge train RECIPE.toml --init CHECKPOINT",
+        **data,
+    )
+
+
+def _alive(weight: Weight) -> npt.NDArray[np.bool_]:
+    return np.asarray(weight.largest > 1e-2 * np.median(weight.largest), np.bool_)
