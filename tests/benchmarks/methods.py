@@ -11,10 +11,11 @@ import json
 import multiprocessing
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -79,40 +80,57 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def chosen(names: Sequence[str]) -> list[Row]:
+def chosen(rows: Sequence[Row], names: Sequence[str]) -> list[Row]:
     """Rows by name, in the table's order; none means all. Refuses (UsageError) an unknown one."""
-    known = [row.name for row in ROWS]
+    known = [row.name for row in rows]
     for name in names:
         if name not in known:
             raise UsageError(unknown_name("row", name, known))
-    return [row for row in ROWS if not names or row.name in names]
+    return [row for row in rows if not names or row.name in names]
+
+
+def end(found: Sequence[Mapping[str, Any]], folder: Path, lines: Sequence[str], failed: Sequence[str]) -> NoReturn:
+    """Keep the figures, print the table and leave: with 1 where a row failed or differs."""
+    atomic.write_text(folder / "table.json", json.dumps(found, indent=1) + "\n")
+    click.echo("\n".join(lines))
+    say(f"{sum(row['cpu_seconds'] for row in found) / 60:.1f} minutes of one core in {len(found)} rows")
+    sys.exit(int(bool(failed) or any(row["differing"] for row in found)))
+
+
+OPTIONS: tuple[Callable[[Any], Any], ...] = (
+    click.option("--only", multiple=True, metavar="ROW", help="This row; repeatable. All if omitted."),
+    click.option("--processes", default=2, show_default=True, help="Rows at a time, one thread each."),
+    click.option(
+        "--cpu", type=click.Choice(list(CPUS)), default="cortex-a76", show_default=True, help="Emulated core."
+    ),
+    click.option("--userland", type=click.Path(path_type=Path), help="Where the emulated userland was built."),
+    click.option("--no-instructions", is_flag=True, help="Count no instructions: without the emulated userland."),
+)
+
+
+def with_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command OPTIONS."""
+    return reduce(lambda given, option: option(given), reversed(OPTIONS), function)
 
 
 @click.command()
 @click.option(
     "-o", "--out", "folder", type=click.Path(path_type=Path), required=True, help="Rows that are done stay here."
 )
-@click.option("--only", multiple=True, metavar="ROW", help="This row; repeatable. All if omitted.")
-@click.option("--processes", default=2, show_default=True, help="Rows at a time, one thread each.")
-@click.option("--cpu", type=click.Choice(list(CPUS)), default="cortex-a76", show_default=True, help="Emulated core.")
-@click.option("--userland", type=click.Path(path_type=Path), help="Where the emulated userland was built.")
-@click.option("--no-instructions", is_flag=True, help="Count no instructions: without the emulated userland.")
+@with_options
 def command(
     folder: Path, only: tuple[str, ...], processes: int, cpu: str, userland: Path | None, no_instructions: bool
 ) -> None:
     """Print the table as Markdown; FOLDER/table.json has all figures. Exit code 1: a row failed or differs."""
     try:
-        rows = chosen(only)
+        rows = chosen(ROWS, only)
         folder.mkdir(parents=True, exist_ok=True)
         failed = measure_all(rows, folder, processes, None if no_instructions else cpu, userland)
         done = [row for row in rows if (folder / row.folder / RESULT).is_file()]
         found = table(done, folder, time_all(done, folder) if done else {})
     except EdgeError as error:
         sys.exit(str(error))
-    atomic.write_text(folder / "table.json", json.dumps(found, indent=1) + "\n")
-    click.echo("\n".join(markdown(found)))
-    say(f"{sum(row['cpu_seconds'] for row in found) / 60:.1f} minutes of one core in {len(found)} rows")
-    sys.exit(int(bool(failed) or any(row["differing"] for row in found)))
+    end(found, folder, markdown(found), failed)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One row of `tests.benchmarks.methods`: train both phases, convert, verify, count; by the verbs that a user types."""
+"""One row of `tests.benchmarks.methods` or `attention`: train both phases, convert, verify, count; by verbs."""
 
 import io
 import json
@@ -95,7 +95,7 @@ def _judged(row: Row, folder: Path) -> dict[str, Any]:
     if any(finding.get("check") == "boundary" for finding in findings):
         boundary = _finding(findings, "boundary")
         found |= {"boundary_float": boundary["parent_value"], "boundary_int8": boundary["value"]}
-    if found["float"] - found["int8"] > LARGEST_DROP:
+    if row.ranked and found["float"] - found["int8"] > LARGEST_DROP:
         ranked = edge(*judge[:-2], "--rank", "-n", str(RANKED_IMAGES), "--json", allowed=(0, 1))
         layers = sorted((line for line in ranked if line["row"] == "layer"), key=lambda line: line["alone_rank"])
         suggestions = {line["layer"]: line for line in ranked if line["row"] == "suggestion"}

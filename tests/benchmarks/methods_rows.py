@@ -26,13 +26,15 @@ class Row:
 
     Attributes:
         name: of the table; `folder` is its folder. split: what float and INT8 are judged on.
-        recipe: a shipped one; `changes` are its `--set`.
+        recipe: a shipped one, or a file; `changes` are its `--set`.
+        ranked: whether its layers are ranked where INT8 is too far below float.
     """
 
     name: str
     recipe: str
     split: str
     changes: tuple[str, ...]
+    ranked: bool = True
 
     @property
     def folder(self) -> str:

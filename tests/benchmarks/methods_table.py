@@ -28,22 +28,28 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
     return [
         row["name"],
         row["metric"],
-        _percent(row["float"]),
-        _percent(row["int8"]),
-        _percent(row.get("boundary_float")),
-        _percent(row.get("boundary_int8")),
+        percent(row["float"]),
+        percent(row["int8"]),
+        percent(row.get("boundary_float")),
+        percent(row.get("boundary_int8")),
         f"{row['differing']} of {row['values']:,}",
         f"{row['multiply_adds'] / 1e6:.1f}" + ("*" if row["unruled"] else ""),
         f"{row['parameters']:,}",
         *("" if file is None else f"{file['size_bytes'] / 1024:.0f}" for file in files),
-        *("" if file is None else f"{'' if file['clean'] else '~'}{file['p50_ns'] / 1e6:.2f}" for file in files),
+        *(milliseconds(file) for file in files),
         "" if instructions is None else f"{instructions / 1e6:.1f}",
         f"{row['cpu_seconds']:.0f}",
     ]
 
 
-def _percent(share: float | None) -> str:
+def percent(share: float | None) -> str:
+    """A share in percent; empty where there is none."""
     return "" if share is None else f"{100 * share:.1f}"
+
+
+def milliseconds(file: Mapping[str, Any] | None) -> str:
+    """The median time of a file, `~` before it where the machine was not quiet; empty where it was not timed."""
+    return "" if file is None else f"{'' if file['clean'] else '~'}{file['p50_ns'] / 1e6:.2f}"
 
 
 def _at_fault(row: Mapping[str, Any]) -> str:

@@ -78,37 +78,43 @@ def folds(images: list[tuple[str, str]]) -> list[list[tuple[str, str]]]:
     return [dealt[number::FOLDS] for number in range(FOLDS)]
 
 
+def write_lists(root: Path, fold: int, folder: Path) -> tuple[str, str, str]:
+    """Write which images are given, which are tested, and the classes; the paths of the three files."""
+    parts = folds(grouped((root / "imagenet_samples" / "dev_labels.txt").read_text(encoding="utf-8")))
+    given = sorted(image for number, part in enumerate(parts) if number != fold for image in part)
+    texts = {
+        f"fold{fold}_train.tsv": "".join(f"{image}\t{cls}\n" for image, cls in given),
+        f"fold{fold}_test.tsv": "".join(f"{image}\t{cls}\n" for image, cls in parts[fold]),
+        "classes.txt": "".join(f"{name}\n" for name in CLASSES),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        atomic.write_text(folder / name, text)
+    labels, tested, classes = (str(folder / name) for name in texts)
+    return labels, tested, classes
+
+
 def measure(root: Path, fold: int, folder: Path, overrides: tuple[str, ...]) -> Row:
     """Train on four folds and test on the fifth.
 
     Args:
         root: the folder of the test data. folder: of the run and of the two lists of images.
     """
-    parts = folds(grouped((root / "imagenet_samples" / "dev_labels.txt").read_text(encoding="utf-8")))
-    given = sorted(image for number, part in enumerate(parts) if number != fold for image in part)
+    labels, tested, classes = write_lists(root, fold, folder)
     images = str(root / "imagenet_samples" / "dev")
-    folder.mkdir(parents=True, exist_ok=True)
-    lists = {"train": given, "test": parts[fold]}
-    for name, part in lists.items():
-        atomic.write_text(folder / f"fold{fold}_{name}.tsv", "".join(f"{image}\t{cls}\n" for image, cls in part))
-    classes = folder / "classes.txt"
-    atomic.write_text(classes, "".join(f"{name}\n" for name in CLASSES))
-    labels, tested = (str(folder / f"fold{fold}_{name}.tsv") for name in lists)
     weights = str(root / "models" / "mobilenet_v2_1.0_224.safetensors")
     started = time.monotonic()
-    recipe, notes = recipe_for(
-        OwnImages(images=images, labels=labels, classes=str(classes), init=weights), list(overrides)
-    )
+    recipe, notes = recipe_for(OwnImages(images=images, labels=labels, classes=classes, init=weights), list(overrides))
     run = folder / f"fold{fold}"
     with bars() as reporter:
         train(Request(recipe=recipe, folder=run, notes=notes, threads=torch.get_num_threads()), reporter)
     seconds = time.monotonic() - started
-    test = open_split(images=images, labels=tested, classes=str(classes))
+    test = open_split(images=images, labels=tested, classes=classes)
     truth = np.array([test.label(index) for index in range(len(test))])
     pixels = np.stack([resize(test.image(index), recipe.preprocess) for index in range(len(test))])
     exact = run_float(run / FLOAT_NAME, recipe, pixels).argmax(1)
     integers = run_file(freeze(restore_module(read_checkpoint(run / QAT_NAME))), recipe, pixels).argmax(1)
-    probe = probe_predictions(recipe, weights, open_split(images=images, labels=labels, classes=str(classes)), test)
+    probe = probe_predictions(recipe, weights, open_split(images=images, labels=labels, classes=classes), test)
     return Row(
         fold=fold,
         images=len(test),
