@@ -38,8 +38,11 @@ def network_input(graph: Graph, pixels: Pixels, preprocess: Preprocess) -> npt.N
     return in_layout(apply_table(pixels, table), graph.layout)
 
 
-def probabilities(scored: tuple[Graph, Ending], pixels: Pixels, preprocess: Preprocess) -> Array:
+def probabilities(scored: tuple[Graph, Ending], pixels: Pixels, preprocess: Preprocess, *, cells: int = CELLS) -> Array:
     """What it answers to images: float64 (n, cells, classes), one cell of an image's classes.
+
+    Args:
+        cells: of a map at most about so many, evenly spread.
 
     Raises:
         UnsupportedError: an operator without a formula, by name.
@@ -57,7 +60,7 @@ def probabilities(scored: tuple[Graph, Ending], pixels: Pixels, preprocess: Prep
         shares = (
             ending.probabilities(values).flatten(2) if values.dim() > 2 else ending.probabilities(values)[..., None]
         )
-        kept = shares[..., :: max(1, shares.shape[2] // CELLS)]
+        kept = shares[..., :: max(1, shares.shape[2] // cells)]
         found.append(kept.movedim(1, 2).numpy())
     return np.concatenate(found)
 

@@ -19,10 +19,11 @@ STEPS = np.arange(1, 256, dtype=np.float64)
 """How many quanta the largest weight of a channel may be: 127 of a symmetric grid, 255 of one with a zero point."""
 MOST_VALUES, MOST_CHANNELS = 64, 32
 """Looked at of one channel, and of one layer: 64 random numbers lie on a grid of 255 steps by chance 1 in 10^40."""
-FEWEST_MAGNITUDES = 6
-"""Different ones that a channel has at least: few numbers lie on some grid always (an average, a bilinear kernel)."""
-OFF_GRID = {False: 0.01, True: 0.06}
-"""Farthest from the grid, in quanta, that rounding to float32 (False) or float16 (True) leaves a value."""
+FEWEST_MAGNITUDES = {False: 6, True: 24}
+"""Different ones that a channel of float32 (False) or float16 (True) numbers has at least: few numbers lie on some grid
+always (an average, a bilinear kernel)."""
+OFF_GRID = {False: 0.01 + 0 * STEPS, True: STEPS / 1024}
+"""Farthest from a grid of so many steps, in quanta, that rounding to float32 or float16 leaves a value."""
 ON_GRID_SHARE = 0.9
 SHARE_OF_WEIGHTS = 0.1
 
@@ -90,21 +91,21 @@ def on_grid_share(weight: Weight) -> float | None:
     """Share of a layer's channels that lie on a grid of 8 bits each; None where no channel can be judged."""
     half = bool(np.array_equal(weight.values, weight.values.astype(np.float16).astype(np.float32)))
     rows = np.unique(np.linspace(0, len(weight.values) - 1, MOST_CHANNELS).round().astype(int))
-    found = [on_grid(np.abs(weight.values[row]).astype(np.float64), OFF_GRID[half]) for row in rows]
+    found = [on_grid(np.abs(weight.values[row]).astype(np.float64), half=half) for row in rows]
     known = [entry for entry in found if entry is not None]
     return float(np.mean(known)) if len(known) >= min(FEWEST_CHANNELS, len(rows)) else None
 
 
-def on_grid(magnitudes: Array, tolerance: float) -> bool | None:
+def on_grid(magnitudes: Array, *, half: bool) -> bool | None:
     """Whether magnitudes (n,) are multiples of their largest over a whole number up to 255; None: too few differ."""
     different = np.unique(magnitudes[magnitudes > 0])
-    if len(different) < FEWEST_MAGNITUDES:
+    if len(different) < FEWEST_MAGNITUDES[half]:
         return None
     if len(different) > STEPS[-1]:
         return False
     kept = different[np.linspace(0, len(different) - 1, min(len(different), MOST_VALUES)).round().astype(int)]
     quanta = kept[None] / kept[-1] * STEPS[:, None]  # (255, n)
-    return bool((np.abs(quanta - quanta.round()).max(axis=1) < tolerance).any())
+    return bool((np.abs(quanta - quanta.round()).max(axis=1) < OFF_GRID[half]).any())
 
 
 def quantized_already(patient: Patient) -> Found:
@@ -114,7 +115,7 @@ def quantized_already(patient: Patient) -> Found:
     data = {"layers": len(stored), "integer_layers": len(integer), "float_operators": len(patient.floats)}
     if not patient.is_integer:
         return healthy("its weights and activations are float", **data)
-    if patient.calibration is None or patient.form == "artifact":
+    if patient.calibration is None or patient.form not in ("onnx", "tflite"):
         return healthy(
             f"{len(integer)} of {len(stored)} layers hold integers, and nobody asks to quantize them again", **data
         )

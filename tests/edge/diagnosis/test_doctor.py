@@ -1,0 +1,150 @@
+"""`edge doctor` as a user meets it: what it refuses, what it writes, and what photographs or a training show."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.cli.doctor_patient import Given, open_patient
+from edge.data.open_split import open_split
+from edge.diagnosis.comparison import compare
+from edge.diagnosis.patient import MOST_IMAGES, Photographs
+from edge.graph.analyses.borders import borders
+from edge.graph.passes.repad import with_pads
+from tests.cases.ended import edge
+from tests.support.sick_models import card, integers, network, onnx_file, tflite_file
+
+IMAGENET = Path("imagenet_samples/dev")
+OFFICIAL = "mobilenet_v1_0.25_224_1_default_1.tflite"
+CARD = """task = "classify"
+scores = "exclusive"
+[preprocess]
+colour_order = "{colours}"
+height = 224
+width = 224
+interpolation = "bilinear"
+fit = "crop"
+crop_fraction = 0.875
+mean = {mean}
+std = {std}
+[labels]
+file = "labels.txt"
+"""
+
+
+def sick(*words: str | Path) -> list[str]:
+    """The diseases that are found."""
+    rows = [json.loads(line) for line in edge("doctor", *words, "--json").out.splitlines()]
+    assert rows[-1]["row"] == "diagnosis", rows
+    return list(rows[-1]["sick"])
+
+
+def official(folder: Path, colours: str = "rgb", mean: float = 127.5, std: float = 127.5) -> list[str]:
+    """The words for an official float classifier, fed in some way, on photographs without labels."""
+    (folder / "labels.txt").write_text("".join(f"class {k}\n" for k in range(1001)))
+    path = folder / "card.toml"
+    path.write_text(CARD.format(colours=colours, mean=[mean] * 3, std=[std] * 3))
+    return ["--card", str(path)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fed", "disease"),
+    [
+        ({}, None),
+        ({"colours": "bgr"}, "wrong colour order"),
+        ({"mean": 0.0, "std": 255.0}, "wrong mean or std"),
+        ({"mean": 123.7, "std": 58.4}, "wrong mean or std"),
+    ],
+)
+def test_photographs_without_labels_tell_how_a_classifier_was_trained_to_be_fed(
+    fed: dict[str, object], disease: str | None, test_data: Path, tmp_path: Path
+) -> None:
+    words = official(tmp_path, **fed)  # type: ignore[arg-type]
+    found = sick(test_data / "models" / OFFICIAL, *words, "--images", test_data / IMAGENET)
+    assert found == ([] if disease is None else [disease])
+
+
+@pytest.mark.slow
+def test_no_official_file_is_called_sick(test_data: Path) -> None:
+    files = sorted((test_data / "models").glob("*.tflite"))
+    assert len(files) > 10
+    assert {path.name: found for path in files if (found := sick(path))} == {}
+
+
+def test_a_checkpoint_fed_otherwise_than_trained_is_told_by_its_fields(road: Path, tmp_path: Path) -> None:
+    words = ["--card", card(tmp_path, colour_order='"bgr"')]
+    found = sick(road / "run" / "float.safetensors", *words)
+    assert found == ["evaluation unlike training"]
+
+
+def test_pads_are_held_against_the_parents(tmp_path: Path) -> None:
+    graph = network()
+    other = {one.operator.name: one.other for one in borders(graph) if one.other is not None}
+    (tmp_path / "parent").mkdir()
+    parent = onnx_file(graph, tmp_path / "parent")
+    assert other
+    path = onnx_file(with_pads(graph, {name: pads for name, pads in other.items() if pads is not None}), tmp_path)
+    assert sick(path, "--parent", parent) == ["asymmetric padding"]
+
+
+def test_outliers_of_an_activation_without_a_bound_are_told(tmp_path: Path) -> None:
+    graph = network()
+    first = next(one for one in graph.operators if one.kind == "Conv")
+    plain = replace(first, attributes={**first.attributes, "activation": "none"})
+    weight = graph.tensors[first.inputs[1]]
+    kernel = np.array(weight.data)
+    kernel[0] = 0  # answers to single pixels far from their neighbours alone
+    kernel[0, :, 1, 1] = 8 * np.abs(weight.data).max()
+    kernel[0, :, 0, 1] = -kernel[0, :, 1, 1]
+    changed = replace(graph, operators=tuple(plain if one is first else one for one in graph.operators))
+    path = onnx_file(changed.with_tensors([replace(weight, data=kernel)]), tmp_path)
+    (tmp_path / "images").mkdir()
+    for index in range(8):
+        image = np.full((32, 32, 3), 100 + index, np.uint8)
+        image[:, 16:] += np.arange(16, dtype=np.uint8)[None, :, None]
+        image[5:7, 5:7] = 255
+        cv2.imwrite(str(tmp_path / "images" / f"{index}.png"), image)
+    found = sick(path, "--card", card(tmp_path), "--calibration", tmp_path / "images")
+    assert found == ["unbounded or signed activations"]
+
+
+def test_what_lacks_is_said(tmp_path: Path) -> None:
+    ended = edge("doctor", onnx_file(network(), tmp_path), "--json")
+    rows = {row["disease"]: row for row in map(json.loads, ended.done().splitlines()[:-1])}
+    assert rows["wrong mean or std"]["state"] == "not judged"
+    assert rows["wrong mean or std"]["evidence"] == "cannot be judged: needs a preprocessing (--card)"
+    assert "--calibration" in rows["foreign calibration images"]["evidence"]
+
+
+def test_what_is_no_model_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "model.txt"
+    path.write_text("")
+    assert "is no checkpoint" in edge("doctor", path).said()
+    model = tflite_file(network(), tmp_path)
+    assert "--input-shape is for ONNX files" in edge("doctor", model, "--input-shape", "x=1x3x32x32").said()
+    quantized = onnx_file(integers(), tmp_path)
+    assert "the parent must be float" in edge("doctor", model, "--parent", quantized).said()
+
+
+def test_the_page_holds_float_against_int8(road: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    checkpoint = road / "run" / "float.safetensors"
+    edge("doctor", checkpoint, "--calibration", "generated:classify:train:8", "--html", page)
+    text = page.read_text()
+    assert "Float against INT8" in text and "wrong colour order" in text and "<script" not in text
+    split = open_split(split="generated:classify:train:8")
+    patient = open_patient(checkpoint, Given(calibration=Photographs(split=split, most=MOST_IMAGES)))
+    held = compare(patient, bound_db=200.0)
+    assert held.first_beyond is not None and held.first_beyond.name in text
+    assert compare(patient, bound_db=-100.0).first_beyond is None
+    assert len(held.tensors) > 10 and all(one.float_low <= one.float_high for one in held.tensors)
+
+
+def test_the_page_of_an_artifact_takes_its_parents_weights(road: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    edge("doctor", road / "int8", "--split", "generated:classify:val:8", "--html", page)
+    assert "the float parent&#39;s weights" in page.read_text()
