@@ -196,7 +196,7 @@ def test_a_segmentation_that_does_not_hold_is_refused(segmentation: Any, problem
         ('{"images": 3}', "expected a list of objects"),
         ("[]", "is not a COCO ground-truth file"),
         ("{", "is not JSON"),
-        ('{"images": [{"id": 7, "height": 0, "width": 4}], "categories": [], "annotations": []}', "size of 4x0"),
+        ('{"images": [{"id": 7, "height": 0, "width": 4}], "categories": [], "annotations": []}', "size of 0x4"),
         ('{"images": [{"id": 1' + "0" * 400 + '}], "categories": [], "annotations": []}', "no number `id`"),
         ('{"images": [], "categories": [], "annotations": []}', "image 7, which the ground truth does not have"),
     ],
