@@ -32,7 +32,7 @@ class Plan:
 
     Attributes:
         steps: names of `edge.quantization.ptq.steps.STEPS`; none: ranges by the estimator, everything rounded.
-        multiply_adds: that training may cost.
+        multiply_adds, epochs: that training may cost, and passes over the images that it takes at most.
         agreement_floor: below this share of equal decisions the steps of the best effort are taken as well.
         asked: with too few images to judge by the steps are refused rather than left out.
         seed: of everything that is drawn.
@@ -40,6 +40,7 @@ class Plan:
 
     steps: tuple[str, ...] = ()
     multiply_adds: float = 0.0
+    epochs: int = 0
     agreement_floor: float | None = None
     asked: bool = False
     seed: int = 0
@@ -56,10 +57,11 @@ def plan_of(effort: str, steps: Sequence[str] | None, agreement_floor: float | N
         if name not in STEPS:
             raise UsageError(f"--steps: {unknown_name('step', name, STEPS)}")
     chosen = EFFORTS[effort]
-    least = 0.0 if steps is None else EFFORTS["default"].multiply_adds
+    trained = chosen if steps is None or chosen.epochs else EFFORTS["default"]
     return Plan(
         steps=tuple(chosen.steps if steps is None else steps),
-        multiply_adds=max(chosen.multiply_adds, least),
+        multiply_adds=trained.multiply_adds,
+        epochs=trained.epochs,
         agreement_floor=agreement_floor,
         asked=steps is not None or agreement_floor is not None or effort == "best",
         seed=seed,
@@ -110,18 +112,18 @@ def by_steps(
         UsageError, UnsupportedError: as `improve`.
     """
 
-    def take(steps: Sequence[str], multiply_adds: float) -> Improved:
+    def take(steps: Sequence[str], multiply_adds: float, epochs: int) -> Improved:
         made = improve(
-            graph, images, steps=steps, multiply_adds=multiply_adds, decides=DECIDE_BY_SCORES[task],
+            graph, images, steps=steps, multiply_adds=multiply_adds, epochs=epochs, decides=DECIDE_BY_SCORES[task],
             estimator=estimator, scheme=scheme, input_range=input_range, seed=plan.seed, progress=progress,
         )  # fmt: skip
         report(made)
         return made
 
-    made = take(plan.steps, plan.multiply_adds)
+    made = take(plan.steps, plan.multiply_adds, plan.epochs)
     best = EFFORTS["best"]
     if _below(made.total, plan.agreement_floor) and plan.multiply_adds < best.multiply_adds:
-        made = take(tuple(dict.fromkeys((*plan.steps, *best.steps))), best.multiply_adds)
+        made = take(tuple(dict.fromkeys((*plan.steps, *best.steps))), best.multiply_adds, best.epochs)
     return made.state.quantized, facts_of(made, plan.seed)
 
 

@@ -105,7 +105,7 @@ def main(data: Path, network: str, effort: str, draws: int, threads: int) -> Non
         started = time.process_time()
         made = improve(
             graph, Chosen(images=photographs, indices=tuple(order[:CALIBRATION])), steps=chosen.steps,
-            multiply_adds=chosen.multiply_adds, decides=True,
+            multiply_adds=chosen.multiply_adds, epochs=chosen.epochs, decides=True,
             input_range=input_range(normalize_table(preprocess), INT8_SCHEME), seed=seed,
         )  # fmt: skip
         seconds = time.process_time() - started

@@ -68,6 +68,7 @@ def improve(
     *,
     steps: Sequence[str],
     multiply_adds: float,
+    epochs: int,
     decides: bool,
     estimator: Estimator = "mse",
     scheme: Scheme = INT8_SCHEME,
@@ -81,7 +82,7 @@ def improve(
         graph: float32, NCHW, one input, batch norm folded.
         images: without labels, ten or more. Every fifth judges, or fewer of very many.
         steps: names of `steps.STEPS`, taken in that table's order.
-        multiply_adds: that training may cost, over all images.
+        multiply_adds, epochs: that training may cost, and passes over the images that it takes at most.
         decides: axis 1 of the first output holds scores of classes.
         estimator: of the ranges that the first step finds.
         seed: the same seed and images give the same integers (on one thread count of torch).
@@ -101,7 +102,7 @@ def improve(
     judge = Judge(real, Chosen(images=images, indices=judging), decides=decides)
     work = Work(
         reference=real, images=Chosen(images=images, indices=choosing), judge=judge, estimator=estimator, scheme=scheme,
-        input_range=input_range, decides=decides, multiply_adds=multiply_adds, seed=seed,
+        input_range=input_range, decides=decides, multiply_adds=multiply_adds, epochs=epochs, seed=seed,
         advance=lambda done, of: None,
     )  # fmt: skip
     state = work.observed(State(real=real, graph=real, parameters={}, scheme=scheme), estimator)

@@ -35,7 +35,8 @@ class Work:
         images: to choose by; the judge's are others.
         estimator, input_range: of the ranges, where a step estimates them again.
         decides: axis 1 of the first output holds scores of classes.
-        multiply_adds: what training may cost. seed: of everything that is drawn.
+        multiply_adds, epochs: what training may cost, and passes over the images that it takes at most.
+        seed: of everything that is drawn.
         advance: is told how much of how much of a step is done.
     """
 
@@ -47,6 +48,7 @@ class Work:
     input_range: Range | None
     decides: bool
     multiply_adds: float
+    epochs: int
     seed: int
     advance: Advance
 
@@ -129,12 +131,10 @@ def _distil(state: State, work: Work) -> State:
     if epochs < 1:
         raise UnsupportedError("the network is too large for the effort: not one pass over the images")
     return distilled(
-        state, work.reference, work.images, epochs=min(epochs, MOST_EPOCHS), decides=work.decides, seed=work.seed,
+        state, work.reference, work.images, epochs=min(epochs, work.epochs), decides=work.decides, seed=work.seed,
         advance=work.advance,
     )  # fmt: skip
 
-
-MOST_EPOCHS = 100
 
 STEPS: Mapping[str, Step] = MappingProxyType(
     {
@@ -149,17 +149,18 @@ STEPS: Mapping[str, Step] = MappingProxyType(
 
 @dataclass(frozen=True, kw_only=True)
 class Effort:
-    """Steps, and what training may cost in multiply-adds."""
+    """Steps, what training may cost in multiply-adds, and passes over the images that it takes at most."""
 
     steps: Sequence[str]
-    multiply_adds: float
+    multiply_adds: float = 0.0
+    epochs: int = 0
 
 
 EFFORTS: Mapping[str, Effort] = MappingProxyType(
     {
-        "plain": Effort(steps=(), multiply_adds=0),
-        "fast": Effort(steps=("equalize", "bias"), multiply_adds=0),
-        "default": Effort(steps=("ranges", "equalize", "least_squares", "distil"), multiply_adds=3e11),
-        "best": Effort(steps=("ranges", "equalize", "least_squares", "distil"), multiply_adds=2e12),
+        "plain": Effort(steps=()),
+        "fast": Effort(steps=("equalize", "bias")),
+        "default": Effort(steps=("ranges", "equalize", "least_squares", "distil"), multiply_adds=3e11, epochs=16),
+        "best": Effort(steps=("ranges", "equalize", "least_squares", "distil"), multiply_adds=2e12, epochs=100),
     }
 )

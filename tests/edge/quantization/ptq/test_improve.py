@@ -30,7 +30,8 @@ def one_thread() -> None:
 
 def improved(steps: tuple[str, ...], images: SmoothImages | None = None, scheme: Scheme = INT8_SCHEME) -> Improved:
     return improve(
-        uneven_graph(), images or SmoothImages(30), steps=steps, multiply_adds=1e8, decides=True, scheme=scheme,
+        uneven_graph(), images or SmoothImages(30), steps=steps, multiply_adds=1e8, epochs=20, decides=True,
+        scheme=scheme,
         input_range=(-1.0, 1.0), seed=3,
     )  # fmt: skip
 
@@ -64,6 +65,7 @@ def test_a_step_that_does_not_help_is_not_kept() -> None:
         SmoothImages(30),
         steps=("bias",),
         multiply_adds=0,
+        epochs=0,
         decides=True,
         input_range=(-1.0, 1.0),
         seed=3,
