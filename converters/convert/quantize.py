@@ -10,7 +10,7 @@ from converters.convert.convert import load_source, selftest_images, with_quanti
 from converters.convert.opened_checkpoint import open_checkpoint
 from converters.convert.options import PLAIN, ConvertOptions
 from converters.convert.quantized_head import quantized_head
-from converters.convert.steps import NEAREST, Plan, SplitImages, by_steps
+from converters.convert.steps import NEAREST, Plan, SplitImages, by_steps, decides
 from converters.packaging.package import precision_of
 from edge.artifact.manifest import Artifact, QuantizationInfo
 from edge.artifact.scheme import INT8_SCHEME, Scheme, input_range
@@ -56,7 +56,8 @@ def quantize_source(
     if plan.steps and (plan.asked or len(split) >= FEWEST_IMAGES):
         images = SplitImages(split=split, preprocess=preprocess)
         quantized, steps = by_steps(
-            graph, images, plan, task=description.task, estimator=calibration.ranges, scheme=scheme, input_range=known,
+            graph, images, plan, decides=decides(description), estimator=calibration.ranges, scheme=scheme,
+            input_range=known,
             progress=progress, report=report,
         )  # fmt: skip
     else:

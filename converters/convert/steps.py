@@ -8,6 +8,7 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
+from converters.packaging.description import Description
 from edge.artifact.quantization_steps import QuantizationSteps, StepFacts, StepScore
 from edge.artifact.scheme import Scheme
 from edge.data.splits import Split
@@ -23,7 +24,12 @@ from edge.vision.preprocess import Preprocess
 KEPT_BYTES = 1 << 28
 """Of pixels that are kept once they were read; images beyond are read again."""
 DECIDE_BY_SCORES: Mapping[str, bool] = MappingProxyType({"classify": True, "segment": True, "detect": False})
-"""Task -> whether the largest score along axis 1 is a decision."""
+"""Task -> whether the largest score along axis 1 is a decision, where scores exclude each other."""
+
+
+def decides(description: Description) -> bool:
+    """Whether the largest score along axis 1 of a network's first output is its decision."""
+    return DECIDE_BY_SCORES[description.task] and description.said.scores != "independent"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +105,7 @@ def by_steps(
     images: SplitImages,
     plan: Plan,
     *,
-    task: str,
+    decides: bool,
     estimator: Estimator,
     scheme: Scheme,
     input_range: Range | None,
@@ -114,7 +120,7 @@ def by_steps(
 
     def take(steps: Sequence[str], multiply_adds: float, epochs: int) -> Improved:
         made = improve(
-            graph, images, steps=steps, multiply_adds=multiply_adds, epochs=epochs, decides=DECIDE_BY_SCORES[task],
+            graph, images, steps=steps, multiply_adds=multiply_adds, epochs=epochs, decides=decides,
             estimator=estimator, scheme=scheme, input_range=input_range, seed=plan.seed, progress=progress,
         )  # fmt: skip
         report(made)

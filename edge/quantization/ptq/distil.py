@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from edge.artifact.scheme import WEIGHT_MAX
-from edge.errors import EdgeError
+from edge.errors import UnsupportedError
 from edge.graph.graph import Graph
 from edge.graph.passes.ending_in_scores import ending_in_scores
 from edge.quantization.ptq.layer_rows import layers_of
@@ -47,7 +47,7 @@ def distilled(
         advance: is told how many batches of how many are done.
 
     Raises:
-        EdgeError: the error is not finite.
+        UnsupportedError: the error is not finite.
     """
     teacher = Network(ending_in_scores(reference))
     student = RoundedNetwork(State(
@@ -65,7 +65,7 @@ def distilled(
             wanted = teacher.outputs(x)
         error = _error(student.outputs(x, trained.constants()), wanted, decides=decides)
         if not bool(error.isfinite()):
-            raise EdgeError("training towards the float network's answers: the error is not finite")
+            raise UnsupportedError("training towards the float network's answers: the error is not finite")
         optimizer.zero_grad(set_to_none=True)
         error.backward()  # type: ignore[no-untyped-call]  # torch's stub
         trained.hold_largest()

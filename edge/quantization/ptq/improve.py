@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from edge.artifact.scheme import INT8_SCHEME, Scheme
-from edge.errors import EdgeError, UsageError, unknown_name
+from edge.errors import UnsupportedError, UsageError, unknown_name
 from edge.graph.graph import Graph
 from edge.quantization.ptq.calibrate import prepared
 from edge.quantization.ptq.estimators import Estimator, Range
@@ -101,11 +101,11 @@ def improve(
     choosing = tuple(index for index in range(len(images)) if index not in set(judging))
     judge = Judge(real, Chosen(images=images, indices=judging), decides=decides)
     work = Work(
-        reference=real, images=Chosen(images=images, indices=choosing), judge=judge, estimator=estimator, scheme=scheme,
+        reference=real, images=Chosen(images=images, indices=choosing), judge=judge,
         input_range=input_range, decides=decides, multiply_adds=multiply_adds, epochs=epochs, seed=seed,
         advance=lambda done, of: None,
     )  # fmt: skip
-    state = work.observed(State(real=real, graph=real, parameters={}, scheme=scheme), estimator)
+    state = work.observed(State(real=real, graph=real, parameters={}, scheme=scheme, estimator=estimator))
     plain = judge.total(state)
     outcomes = []
     for name in (name for name in STEPS if name in steps):
@@ -128,7 +128,7 @@ def _taken(name: str, state: State, work: Work) -> tuple[State, Outcome]:
     started = time.monotonic()
     try:
         after_state = step.run(state, work)
-    except EdgeError as error:
+    except UnsupportedError as error:
         seconds = time.monotonic() - started
         return state, Outcome(step=name, before=before, after=None, kept=False, refused=str(error), seconds=seconds)
     seconds = time.monotonic() - started

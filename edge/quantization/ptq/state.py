@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from edge.artifact.scheme import Scheme
 from edge.graph.graph import Graph
+from edge.quantization.ptq.estimators import Estimator
 from edge.quantization.ptq.within_limits import within_limits
 from edge.quantization.ties import RangeGroup, range_groups
 
@@ -51,13 +52,14 @@ class State:
         real: the float network: NCHW, one input, batch norm folded, rectifiers fused, a bias in every layer.
         graph: the same with the weights and biases that steps have chosen; chosen weights lie on the grid that
             rounding to the nearest integer gives back.
-        parameters: scale and zero point of every activation; tied ones equal.
+        parameters: scale and zero point of every activation; tied ones equal. estimator: that found the ranges.
     """
 
     real: Graph
     graph: Graph
     parameters: Parameters
     scheme: Scheme
+    estimator: Estimator = "mse"
 
     @cached_property
     def groups(self) -> tuple[RangeGroup, ...]:

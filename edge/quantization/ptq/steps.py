@@ -5,14 +5,13 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
-from edge.artifact.scheme import Scheme
 from edge.errors import UnsupportedError
 from edge.graph.analyses.counts import cost_of
 from edge.graph.graph import Graph
 from edge.quantization.ptq.calibrate import collect, parameters_of
 from edge.quantization.ptq.distil import distilled
 from edge.quantization.ptq.equalize import equalized
-from edge.quantization.ptq.estimators import ESTIMATORS, Estimator, Range
+from edge.quantization.ptq.estimators import ESTIMATORS, Range
 from edge.quantization.ptq.histogram import Histogram
 from edge.quantization.ptq.judge import Judge, Score
 from edge.quantization.ptq.layer_rows import layer_by_layer
@@ -33,7 +32,7 @@ class Work:
     Attributes:
         reference: the float network as it was given.
         images: to choose by; the judge's are others.
-        estimator, input_range: of the ranges, where a step estimates them again.
+        input_range: of the model's input, where ranges are observed again.
         decides: axis 1 of the first output holds scores of classes.
         multiply_adds, epochs: what training may cost, and passes over the images that it takes at most.
         seed: of everything that is drawn.
@@ -43,8 +42,6 @@ class Work:
     reference: Graph
     images: Images
     judge: Judge
-    estimator: Estimator
-    scheme: Scheme
     input_range: Range | None
     decides: bool
     multiply_adds: float
@@ -58,10 +55,10 @@ class Work:
         batches = (self.images.batch(range(start, min(start + BATCH_IMAGES, len(self.images)))) for start in starts)
         return collect(state.real, state.groups, batches, bounds_only=bounds_only, most_values=MOST_VALUES)
 
-    def observed(self, state: State, estimator: Estimator) -> State:
-        """The state with ranges observed anew."""
-        found = self.histograms(state, bounds_only=estimator == "minmax")
-        parameters = parameters_of(state.groups, found, estimator, self.scheme, self.input_range)
+    def observed(self, state: State) -> State:
+        """The state with ranges observed anew, by its own estimator."""
+        found = self.histograms(state, bounds_only=state.estimator == "minmax")
+        parameters = parameters_of(state.groups, found, state.estimator, state.scheme, self.input_range)
         return replace(state, parameters=parameters)
 
 
@@ -90,7 +87,11 @@ def _ranges(state: State, work: Work) -> State:
     found = work.histograms(state, bounds_only=False)
     return _best(
         [
-            replace(state, parameters=parameters_of(state.groups, found, estimator, work.scheme, work.input_range))
+            replace(
+                state,
+                parameters=parameters_of(state.groups, found, estimator, state.scheme, work.input_range),
+                estimator=estimator,
+            )
             for estimator in ESTIMATORS
         ],
         work,
@@ -99,8 +100,7 @@ def _ranges(state: State, work: Work) -> State:
 
 def _equalize(state: State, work: Work) -> State:
     candidates = [
-        work.observed(replace(state, real=graph, graph=graph), work.estimator)
-        for graph in equalized(state.real, work.images)
+        work.observed(replace(state, real=graph, graph=graph)) for graph in equalized(state.real, work.images)
     ]
     if not candidates:
         raise UnsupportedError("no activation stands between layers alone")

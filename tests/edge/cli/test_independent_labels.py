@@ -140,9 +140,11 @@ def test_validation_without_a_label_that_holds_is_refused(run_folder: Path, caps
 
 def test_quantizing_after_training_keeps_the_meaning(run_folder: Path) -> None:
     source = str(run_folder / "run" / "float.safetensors")
-    words = ["--calibration", "generated:attributes:calibration:8", "--no-verify"]
+    words = ["--calibration", "generated:attributes:calibration:16", "--effort", "fast", "--no-verify"]
     assert main(["quantize", source, "-o", str(run_folder / "ptq"), *words]) == 0
     manifest = open_artifact(run_folder / "ptq").manifest
+    steps = manifest.quantization.steps
+    assert steps is not None and steps.total.agreement is None  # the largest of independent scores decides nothing
     assert {output.scores for file in manifest.files for output in file.outputs} == {"independent"}
 
 

@@ -205,7 +205,8 @@ def test_a_run_goes_on_after_recipes_gained_a_key(finished: Path, monkeypatch: p
     del position.recipe["train"]["point_head_only"]
     monkeypatch.setattr("edge.training.run.read_position", lambda path: position)
     recipe = read_recipe(finished / "whole" / "recipe.toml")
-    _train(recipe, finished / "whole", resume=True)
+    before = _history(finished / "whole")
+    assert _train(recipe, finished / "whole", resume=True) == before
 
 
 def test_a_damaged_state_is_refused_and_kept(finished: Path, tmp_path: Path) -> None:

@@ -1,20 +1,22 @@
 """Steps are tried, judged on images they have not seen, and kept where they help."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
 from edge.artifact.scheme import INT8_SCHEME, WEIGHT_MAX, Scheme
-from edge.errors import UsageError
+from edge.errors import DataError, UsageError
 from edge.execution.float_run import FloatRun
 from edge.execution.integer import IntegerSimulation
 from edge.graph.graph import Graph
 from edge.quantization.ptq.distil import distilled
 from edge.quantization.ptq.improve import Improved, improve
-from edge.quantization.ptq.judge import Judge
+from edge.quantization.ptq.judge import Judge, Score
 from edge.quantization.ptq.layer_rows import layer_by_layer, layers_of, most_images
 from edge.quantization.ptq.rounded import RoundedNetwork
 from edge.quantization.ptq.state import State
@@ -177,3 +179,34 @@ def test_memory_does_not_grow_with_the_images() -> None:
              and tensor.data is None]  # fmt: skip
     assert most_images(graph, 100) == 100
     assert most_images(graph.with_tensors(large), 100) == 1
+
+
+def test_what_was_found_of_ranges_is_kept_when_they_are_observed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    scored = Judge.activations
+
+    def octav_is_best(judge: Judge, state: State) -> Score:
+        return replace(scored(judge, state), sqnr_db=100.0 if state.estimator == "octav" else 1.0)
+
+    monkeypatch.setattr(Judge, "activations", octav_is_best)
+    monkeypatch.setattr("edge.quantization.ptq.improve.LEAST_GAIN_DB", -1.0)
+    state = improved(("ranges", "equalize")).state
+    assert state.real is not uneven_graph() and state.estimator == "octav"
+    work_again = improve(
+        state.real, SmoothImages(30), steps=(), multiply_adds=0, epochs=0, decides=True, estimator="octav",
+        input_range=(-1.0, 1.0), seed=3,
+    )  # fmt: skip
+    assert state.parameters == work_again.state.parameters
+
+
+class Damaged(SmoothImages):
+    """Images of which one cannot be read any more once the judge has seen its own."""
+
+    def batch(self, indices: Sequence[int]) -> npt.NDArray[np.float32]:
+        if len(self.asked) > 60:
+            raise DataError("7.png", "cannot be read")
+        return super().batch(indices)
+
+
+def test_an_image_that_cannot_be_read_is_no_step_that_does_not_help() -> None:
+    with pytest.raises(DataError, match="cannot be read"):
+        improved(tuple(STEPS), Damaged(30))
