@@ -63,18 +63,21 @@ INT16_FIXED: dict[str, tuple[float, int]] = dict.fromkeys(("Softmax", "Sigmoid",
 """The same for the int16 kernels."""
 
 Float32Array = npt.NDArray[np.float32]
+Granularity = Literal["per_channel", "per_tensor"]
+"""What a weight's scale belongs to: one of its output channels, or all of it."""
 
 
 class Scheme(Strict):
     """Bits, symmetry and granularity: what TFLite's int8 kernels run, or its 16x8 kernels (`activation_bits` 16).
 
-    Weights: int8, symmetric, one scale per output channel, in [-127, 127]. Activations: int8, asymmetric, per tensor,
-    float zero exactly representable; or int16, symmetric, in [-32767, 32767]. Bias: int32, scale = input scale *
-    weight scale, zero point 0, no clipping. `activation_symmetric` follows from the bits where it is omitted.
+    Weights: int8, symmetric, in [-127, 127], one scale per output channel, or one per tensor where a device takes
+    nothing else (after training alone). Activations: int8, asymmetric, per tensor, float zero exactly representable;
+    or int16, symmetric, in [-32767, 32767]. Bias: int32, scale = input scale * weight scale, zero point 0, no
+    clipping. `activation_symmetric` follows from the bits where it is omitted.
     """
 
     weight_bits: Literal[8] = 8
-    weight_granularity: Literal["per_channel"] = "per_channel"
+    weight_granularity: Granularity = "per_channel"
     weight_symmetric: Literal[True] = True
     activation_bits: Literal[8, 16] = 8
     activation_granularity: Literal["per_tensor"] = "per_tensor"
@@ -136,9 +139,12 @@ def activation_parameters(low: float, high: float, scheme: Scheme = INT8_SCHEME)
 
 
 def weight_scales(
-    weight: npt.NDArray[Any], bias: npt.NDArray[Any] | None = None, input_scale: float | np.float32 | None = None
+    weight: npt.NDArray[Any],
+    bias: npt.NDArray[Any] | None = None,
+    input_scale: float | np.float32 | None = None,
+    granularity: Granularity = "per_channel",
 ) -> Float32Array:
-    """Scale per output channel: the largest magnitude over 127, float32 (O,).
+    """Scale per output channel: the largest magnitude over 127, float32 (O,); per tensor O times the largest of them.
 
     Two floors, which only a channel with (almost) no weight meets: SMALLEST_WEIGHT / 127, and with a bias the scale
     at which the int32 bias is BIAS_LIMIT.
@@ -158,6 +164,8 @@ def weight_scales(
     if bias is not None and input_scale is not None:
         limit = np.float32(BIAS_LIMIT) * np.float32(input_scale)
         scale = np.maximum(scale, np.abs(np.asarray(bias, np.float32)) / limit)
+    if granularity == "per_tensor":
+        scale = np.full_like(scale, scale.max())
     return np.asarray(scale, np.float32)
 
 

@@ -54,6 +54,13 @@ from edge.cli.split_options import skip_damaged
     show_default=True,
     help="int16: 16x8, nearly float's accuracy, about 58 times slower (x86).",
 )
+@click.option(
+    "--weight-scales",
+    type=click.Choice(["channel", "tensor"]),
+    default="channel",
+    show_default=True,
+    help="tensor: one scale per weight, for a device whose kernels take nothing else; costs accuracy.",
+)
 @described
 @click.option("--allow-float", default="", help="Operator kinds that may stay in float in the file: Softmax,...")
 @click.option("--io", type=click.Choice(["uint8"]), help="Pixels in, uint8 out: what task libraries load.")
@@ -80,6 +87,7 @@ def command(
     as_json: bool,
     ranges: Any,
     activations: str,
+    weight_scales: str,
     effort: str,
     steps: str | None,
     agreement_floor: float | None,
@@ -126,7 +134,10 @@ def command(
                 shapes=dict(parse_shape(text) for text in input_shapes),
                 input_size_hw=input_size_hw,
             ),
-            scheme=Scheme(activation_bits=16 if activations == "int16" else 8),
+            scheme=Scheme(
+                activation_bits=16 if activations == "int16" else 8,
+                weight_granularity="per_tensor" if weight_scales == "tensor" else "per_channel",
+            ),
             plan=plan,
             progress=bars.advance_step,
             report=bars.report,

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from edge.artifact.scheme import (
     INT8_SCHEME,
     TIED,
+    Granularity,
     Scheme,
     activation_parameters,
     quantize_bias,
@@ -27,7 +28,7 @@ def quantize_graph(
 ) -> Graph:
     """Quantize a float graph by given scales and zero points.
 
-    Weights become int8 per output channel, biases int32 (a missing bias becomes zeros), activations and other
+    Weights become int8 per output channel or tensor, biases int32 (a missing bias becomes zeros), activations and other
     float constants (an operand of Add, say) int8 or int16 per tensor; integer tensors stay.
 
     Args:
@@ -51,7 +52,9 @@ def quantize_graph(
         if operator.kind == "BatchNorm":
             raise UnsupportedError(f"BatchNorm ({operator.name}) is not folded; fold it before quantizing")
         if operator.kind in LAYERS:
-            _quantize_layer(graph, operator, tensors, float(parameters[operator.inputs[0]][0]))
+            _quantize_layer(
+                graph, operator, tensors, float(parameters[operator.inputs[0]][0]), scheme.weight_granularity
+            )
         else:
             _quantize_operands(graph, operator, tensors, scheme)
     return replace(graph, tensors=tensors)
@@ -80,7 +83,9 @@ def _with_bias(graph: Graph, operator: Operator, tensors: dict[str, Tensor]) -> 
     return replace(operator, inputs=(data, weight, name))
 
 
-def _quantize_layer(graph: Graph, operator: Operator, tensors: dict[str, Tensor], input_scale: float) -> None:
+def _quantize_layer(
+    graph: Graph, operator: Operator, tensors: dict[str, Tensor], input_scale: float, granularity: Granularity
+) -> None:
     _, weight_name, bias_name = operator.inputs
     weight = np.asarray(graph.constant(weight_name), np.float32)
     bias_tensor = graph.tensors[bias_name]
@@ -88,7 +93,7 @@ def _quantize_layer(graph: Graph, operator: Operator, tensors: dict[str, Tensor]
         raise EdgeError(f"operator '{operator.name}': the bias '{bias_name}' is not a constant")
     bias = np.asarray(bias_tensor.data, np.float32).reshape(-1)
     try:
-        scale = weight_scales(weight, bias, input_scale)
+        scale = weight_scales(weight, bias, input_scale, granularity)
     except EdgeError as error:
         raise EdgeError(f"{operator.kind} '{operator.name}': {error}") from error
     _set(
@@ -99,7 +104,7 @@ def _quantize_layer(graph: Graph, operator: Operator, tensors: dict[str, Tensor]
             shape=weight.shape,
             dtype="int8",
             data=quantize_weight(weight, scale),
-            quantization=Quantization(scale=scale, zero_point=np.zeros(scale.size, np.int64), axis=0),
+            quantization=_symmetric(scale, granularity),
         ),
     )
     bias_scale = np.float32(input_scale) * scale
@@ -111,9 +116,16 @@ def _quantize_layer(graph: Graph, operator: Operator, tensors: dict[str, Tensor]
             shape=bias.shape,
             dtype="int32",
             data=quantize_bias(bias, input_scale, scale),
-            quantization=Quantization(scale=bias_scale, zero_point=np.zeros(scale.size, np.int64), axis=0),
+            quantization=_symmetric(bias_scale, granularity),
         ),
     )
+
+
+def _symmetric(scale: npt.NDArray[np.float32], granularity: Granularity) -> Quantization:
+    """Of a scale per output channel, which per tensor are all equal: one."""
+    if granularity == "per_tensor":
+        return per_tensor(scale[0], 0)
+    return Quantization(scale=scale, zero_point=np.zeros(scale.size, np.int64), axis=0)
 
 
 def _set(tensors: dict[str, Tensor], operator: Operator, tensor: Tensor) -> None:

@@ -274,4 +274,6 @@ class Recipe(Strict):
             compares = phase is not None and (phase.keep == "best" or phase.patience is not None)
             if compares and self.data.val is None and self.data.holdout is None:
                 raise ValueError(f'[{name}] keep = "best" and patience compare by [data] val or holdout: give one')
+        if self.scheme.weight_granularity == "per_tensor":
+            raise ValueError('[scheme] weight_granularity = "per_tensor" is for `edge quantize --weight-scales tensor`')
         return self

@@ -85,11 +85,11 @@ class _Trained:
         for layer in layers_of(state.real):
             weight_name, bias_name = layer.inputs[1:3]
             weight, bias = (torch.from_numpy(state.graph.constant(name).copy()) for name in (weight_name, bias_name))
-            scale = weight_scales(weight, bias, student.grids[layer.inputs[0]][0])
+            scale = weight_scales(weight, bias, student.grids[layer.inputs[0]][0], state.scheme.weight_granularity)
             self._quanta[weight_name] = scale.reshape(-1, *(1,) * (weight.dim() - 1))
             self._quanta[bias_name] = torch.tensor(student.grids[layer.outputs[0]][0])
-            flat = weight.flatten(1).abs()
-            self._pinned[weight_name] = (flat == flat.amax(dim=1, keepdim=True)).reshape(weight.shape)
+            places = (1, 2, 3)[: weight.dim() - 1] if state.scheme.weight_granularity == "per_channel" else ()
+            self._pinned[weight_name] = weight.abs() == weight.abs().amax(dim=places, keepdim=True)
             for name, value in ((weight_name, weight), (bias_name, bias)):
                 self._counts[name] = (value / self._quanta[name]).requires_grad_()
 

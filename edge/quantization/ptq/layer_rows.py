@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from edge.artifact.scheme import Granularity
 from edge.execution.kernels.qat_operators import rectify
 from edge.graph.graph import Graph, Operator
 from edge.quantization.ptq.rounded import Network, RoundedNetwork
@@ -29,7 +30,7 @@ class Layer:
         weight, bias: of the float network: (O, ...), (O,).
         rounded: the weight on its grid, as the state has it now.
         rows: inputs as they will be, rounded, and the outputs that are wanted.
-        input_scale: of the input's grid.
+        input_scale: of the input's grid. granularity: of the weight's scale.
     """
 
     weight: Tensor
@@ -37,6 +38,7 @@ class Layer:
     rounded: Tensor
     rows: Rows
     input_scale: float
+    granularity: Granularity
 
 
 Choose = Callable[[Layer], tuple[Tensor | None, Tensor]]
@@ -85,6 +87,7 @@ def layer_by_layer(
                 rounded=rounded.constants[weight_name],
                 rows=_rows(operator, real.constants[weight_name], given[operator.inputs[0]], wanted[output], generator),
                 input_scale=rounded.grids[operator.inputs[0]][0],
+                granularity=state.scheme.weight_granularity,
             )
             weight, bias = choose(layer)
             now = torch.from_numpy(np.array(state.graph.constant(weight_name)))

@@ -71,6 +71,7 @@ class RoundedNetwork(Network):
             if tensor.data is not None and tensor.dtype == "float32"
         }
         super().__init__(in_real_numbers(quantized, {} if round_weights else real))
+        self._granularity = state.scheme.weight_granularity
         low, high = state.scheme.activation_limits
         self.limits = (low, high)
         self.grids = {
@@ -86,7 +87,7 @@ class RoundedNetwork(Network):
     def take(self, operator: Operator, weight: Tensor, bias: Tensor) -> None:
         """Use another weight (O, ...) and bias (O,) of a layer, on their grids from now on."""
         scale = self.grids[operator.inputs[0]][0]
-        scales = weight_scales(weight, bias, scale)
+        scales = weight_scales(weight, bias, scale, self._granularity)
         self.constants[operator.inputs[1]] = fake_quantize_weight(weight, scales)
         self.constants[operator.inputs[2]] = fake_quantize_bias(bias, scale, scales)
 

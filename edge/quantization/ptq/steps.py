@@ -70,7 +70,7 @@ class Step:
         does: what it does, in a line.
         run: makes another state. Raises UnsupportedError where it has nothing to work on, with the reason.
         judged_by: the integers' answers, or those of rounded activations with weights in float, for a step that
-            the rounding of weights would hide.
+            the rounding of weights would hide (where a weight has one scale, that rounding decides: `nearness`).
     """
 
     does: str
@@ -79,7 +79,12 @@ class Step:
 
     def score(self, judge: Judge, state: State) -> Score:
         """A state's score by what the step is judged by."""
-        return judge.total(state) if self.judged_by == "total" else judge.activations(state)
+        return judge.total(state) if self.judged_by == "total" else nearness(judge, state)
+
+
+def nearness(judge: Judge, state: State) -> Score:
+    """The score of a step that rescales: of activations alone, or of everything where weights have one scale each."""
+    return judge.activations(state) if state.scheme.weight_granularity == "per_channel" else judge.total(state)
 
 
 def _ranges(state: State, work: Work) -> State:
@@ -108,10 +113,10 @@ def _equalize(state: State, work: Work) -> State:
 
 
 def _best(candidates: Sequence[State], work: Work) -> State:
-    """The one whose rounded activations, with weights in float, are nearest to the float network."""
+    """The one that is nearest to the float network."""
     scores = []
     for number, candidate in enumerate(candidates):
-        scores.append(work.judge.activations(candidate).sqnr_db)
+        scores.append(nearness(work.judge, candidate).sqnr_db)
         work.advance(number + 1, len(candidates))
     return candidates[scores.index(max(scores))]
 

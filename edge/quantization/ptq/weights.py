@@ -10,7 +10,7 @@ DAMPING = 0.05
 
 def by_least_squares(layer: Layer) -> tuple[Tensor | None, Tensor]:
     """Integers chosen together for the least error of the output, and the bias of the mean error that is left."""
-    return round_layer(layer.weight, layer.bias, layer.rows, layer.input_scale, DAMPING)
+    return round_layer(layer.weight, layer.bias, layer.rows, layer.input_scale, DAMPING, layer.granularity)
 
 
 def corrected_bias(layer: Layer) -> tuple[Tensor | None, Tensor]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
-from edge.artifact.scheme import BIAS_LIMIT, INT8_SCHEME, SMALLEST_WEIGHT, WEIGHT_MAX
+from edge.artifact.scheme import BIAS_LIMIT, INT8_SCHEME, SMALLEST_WEIGHT, WEIGHT_MAX, Granularity
 from edge.quantization.qat.ranks import mean_over_ranks
 
 Limits = tuple[int, int]
@@ -113,7 +113,9 @@ class RoundThrough(torch.autograd.Function):
         return gradient
 
 
-def weight_scales(weight: Tensor, bias: Tensor | None, input_scale: float | None) -> Tensor:
+def weight_scales(
+    weight: Tensor, bias: Tensor | None, input_scale: float | None, granularity: Granularity = "per_channel"
+) -> Tensor:
     """`edge.artifact.scheme.weight_scales` in torch, bit for bit: float32 (O,), no gradient."""
     with torch.no_grad():
         largest = weight.reshape(weight.shape[0], -1).abs().amax(dim=1)
@@ -121,6 +123,8 @@ def weight_scales(weight: Tensor, bias: Tensor | None, input_scale: float | None
         if bias is not None and input_scale is not None:
             limit = torch.tensor(input_scale, dtype=torch.float32, device=weight.device) * float(BIAS_LIMIT)
             scale = torch.maximum(scale, bias.abs() / limit)
+        if granularity == "per_tensor":
+            scale = torch.full_like(scale, float(scale.max()))
     return scale
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from edge.artifact.scheme import WEIGHT_MAX
+from edge.artifact.scheme import WEIGHT_MAX, Granularity
 from edge.quantization.qat.fake_quant import fake_quantize_weight, weight_scales
 
 SWEEPS = 20
@@ -45,7 +45,12 @@ def visibility(outputs: Tensor, activation: str) -> Tensor:
 
 
 def round_layer(
-    weight: Tensor, bias: Tensor, rows: Rows, input_scale: float, damping: float = 0.01
+    weight: Tensor,
+    bias: Tensor,
+    rows: Rows,
+    input_scale: float,
+    damping: float = 0.01,
+    granularity: Granularity = "per_channel",
 ) -> tuple[Tensor, Tensor]:
     """A layer's weight (O, ...) on the integers' grid, and the bias (O,) that goes with it, float32.
 
@@ -56,11 +61,13 @@ def round_layer(
     """
     groups = rows.inputs.shape[1]
     flat = weight.reshape(groups, -1, rows.inputs.shape[2])  # (groups, O / groups, kernel)
-    rounded = choose_weights(flat.double(), _covariance(rows, groups, damping)).float().reshape(weight.shape)
+    covariance = _covariance(rows, groups, damping)
+    rounded = choose_weights(flat.double(), covariance, granularity).float().reshape(weight.shape)
     largest = weight.flatten(1).abs().amax(dim=1) / float(WEIGHT_MAX)
-    floored = weight_scales(weight, bias, input_scale) > largest  # channels without weight worth the name
+    largest = largest if granularity == "per_channel" else largest.amax().expand_as(largest)
+    floored = weight_scales(weight, bias, input_scale, granularity) > largest  # no weight worth the name
     rounded = torch.where(floored.reshape(-1, *(1,) * (weight.dim() - 1)), weight, rounded)
-    on_grid = fake_quantize_weight(rounded, weight_scales(rounded, bias, input_scale))
+    on_grid = fake_quantize_weight(rounded, weight_scales(rounded, bias, input_scale, granularity))
     return rounded, mean_error(on_grid, rows)
 
 
@@ -85,32 +92,40 @@ def _covariance(rows: Rows, groups: int, damping: float) -> Tensor:
     return covariance
 
 
-def choose_weights(weight: Tensor, covariance: Tensor) -> Tensor:
+def choose_weights(weight: Tensor, covariance: Tensor, granularity: Granularity = "per_channel") -> Tensor:
     """Weights on grids of their own with a small e C e^T, e = rounded - weight: float64 (groups, outputs, kernel)."""
     factors = SCALES if weight.shape[2] <= SMALL_KERNEL else SCALES[:1]
     largest = weight.abs().amax(dim=2, keepdim=True).clamp(min=1e-30)
+    holds = torch.ones_like(largest, dtype=torch.bool)
+    if granularity == "per_tensor":
+        holds, largest = largest == largest.amax(), largest.amax().expand_as(largest)
     best, least = weight, torch.full(weight.shape[:2], torch.inf, dtype=weight.dtype, device=weight.device)
     for factor in factors:
         scale = largest * (factor / WEIGHT_MAX)
-        candidate = descend(weight, covariance, scale) * scale
+        candidate = descend(weight, covariance, scale, holds) * scale
         error = candidate - weight
         cost = (torch.bmm(error, covariance) * error).sum(dim=2)
+        if granularity == "per_tensor":
+            cost = cost.sum().expand_as(cost)
         best = torch.where((cost < least).unsqueeze(2), candidate, best)
         least = torch.minimum(cost, least)
     return best
 
 
-def descend(weight: Tensor, covariance: Tensor, scale: Tensor) -> Tensor:
+def descend(weight: Tensor, covariance: Tensor, scale: Tensor, holds: Tensor | None = None) -> Tensor:
     """Integers in [-127, 127] of the weights' shape, from the nearest ones by coordinate descent.
 
-    The largest weight of an output is set to 127 and stays: it is what the scale follows from.
+    The largest weight of an output that holds its scale is set to 127 and stays: it is what the scale follows from.
 
     Args:
         weight: float64 (groups, outputs, kernel). covariance: (groups, kernel, kernel). scale: (groups, outputs, 1).
+        holds: bool (groups, outputs, 1); None: every output has a scale of its own.
     """
     integers = torch.round(weight / scale).clamp_(-WEIGHT_MAX, WEIGHT_MAX)
     pinned = weight.abs().argmax(dim=2, keepdim=True)
-    integers.scatter_(2, pinned, WEIGHT_MAX * torch.sign(weight.gather(2, pinned)))
+    largest = WEIGHT_MAX * torch.sign(weight.gather(2, pinned))
+    integers.scatter_(2, pinned, largest if holds is None else torch.where(holds, largest, integers.gather(2, pinned)))
+    pinned = pinned if holds is None else torch.where(holds, pinned, -1)
     slope = torch.bmm(integers * scale - weight, covariance)
     scale, pinned = scale.squeeze(2), pinned.squeeze(2)
     for _ in range(SWEEPS):

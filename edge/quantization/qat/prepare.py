@@ -194,13 +194,18 @@ def prepare_qat(
         UnsupportedError: an operation that has no operator or no integer kernel, named with its node; a module that
             is not plain (compiled, scripted, wrapped, lazy, with hooks or computed weights); or a captured graph that
             computes something else than the model, by the first module that differs (`edge.quantization.qat.capture`).
-        UsageError: learned ranges of int16 activations, whose 65,535 steps leave nothing to learn.
+        UsageError: learned ranges of int16 activations, whose 65,535 steps leave nothing to learn; a scale per weight
+            tensor, which the factors of live batch norms would not let stand.
     """
     scheme, options = scheme or Scheme(), options or QatOptions()
     if any(isinstance(part, QuantizedModel) for part in model.modules()):
         raise UnsupportedError(f"{type(model).__name__} is prepared already; prepare the float model")
     if scheme.activation_bits == 16 and options.ranges == "learned":
         raise UsageError("ranges = 'learned' is for int8 activations; take 'moving_average' with activation_bits 16")
+    if scheme.weight_granularity == "per_tensor":
+        raise UsageError(
+            "a scale per weight tensor is for `edge quantize`; training takes weight_granularity per_channel"
+        )
     captured = capture(model, example)
     prepared = QuantizedModel(captured, scheme, options)
     return prepared.train(model.training)

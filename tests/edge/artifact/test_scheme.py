@@ -29,6 +29,14 @@ def test_zero_is_an_integer_and_the_range_is_covered_to_a_quantum(a: float, b: f
         assert (127 - zero_point) * float(scale) >= high - float(scale)
 
 
+def test_a_scale_per_tensor_is_the_largest_of_its_channels() -> None:
+    weight, bias = np.float32([[1.0, -2.0], [0.0, 0.0]]), np.float32([0.0, 5.0])
+    scales = weight_scales(weight, bias, 0.1, "per_tensor")
+    assert scales.tolist() == [weight_scales(weight, bias, 0.1).max()] * 2
+    bias[1] = 2e8  # whose int32 needs a larger scale than the weights do
+    assert weight_scales(weight, bias, 0.1, "per_tensor").tolist() == [weight_scales(weight, bias, 0.1)[1]] * 2
+
+
 def test_a_rectified_range_starts_at_minus_128() -> None:
     assert activation_parameters(0.0, 6.0) == (np.float32(6.0) / np.float32(255), -128)
 
@@ -93,6 +101,6 @@ def test_levels_that_fit_exactly_keep_their_range() -> None:
 
 def test_only_the_one_scheme_is_accepted() -> None:
     assert Scheme().model_dump()["weight_bits"] == 8
-    for wrong in ({"weight_bits": 4}, {"weight_granularity": "per_tensor"}, {"wieght_bits": 8}):
+    for wrong in ({"weight_bits": 4}, {"weight_granularity": "per_row"}, {"wieght_bits": 8}):
         with pytest.raises(ValidationError):
             Scheme(**wrong)

@@ -12,6 +12,7 @@ from torch import nn
 from converters.onnx.file import onnx_bytes
 from edge.artifact.manifest import open_artifact
 from edge.cli.main import main
+from edge.graph.importers.tflite.reader import read_tflite
 from edge.quantization.qat.freeze import float_graph
 from tests.support.preprocess_text import preprocess_text
 
@@ -113,6 +114,16 @@ def test_steps_are_taken_and_told(work: Path, capsys: pytest.CaptureFixture[str]
     assert [entry.step for entry in steps.steps] == ["bias", "least_squares"]
     assert steps.total.sqnr_db is not None and steps.plain.sqnr_db is not None
     assert steps.total.sqnr_db >= steps.plain.sqnr_db
+
+
+def test_weights_have_one_scale_each_where_that_is_asked_for(work: Path) -> None:
+    assert quantize(work, "--weight-scales", "tensor", "--no-verify") == 0
+    artifact = open_artifact(work / "int8")
+    assert artifact.manifest.quantization.scheme is not None
+    assert artifact.manifest.quantization.scheme["weight_granularity"] == "per_tensor"
+    graph = read_tflite((work / "int8" / "model.tflite").read_bytes())
+    constants = [tensor for tensor in graph.tensors.values() if tensor.data is not None and tensor.quantization]
+    assert constants and all(tensor.quantization.axis is None for tensor in constants if tensor.quantization)
 
 
 def test_json_has_the_steps(work: Path, capsys: pytest.CaptureFixture[str]) -> None:

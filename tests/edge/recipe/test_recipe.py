@@ -48,6 +48,7 @@ def test_shipped_recipe_opens_with_its_command(path: Path) -> None:
         ("preprocess.height='96'", "[preprocess] height = '96': Input should be a valid integer"),
         ("train.epochs=0x" + "f" * 5000, "Exceeds the limit"),
         ("scheme.weight_bits=4", "[scheme] weight_bits = 4: Input should be 8"),
+        ("scheme.weight_granularity=per_tensor", "is for `edge quantize --weight-scales tensor`"),
         ("data.train={image='x'}", "[data.train] unknown key 'image'; did you mean 'images'?"),
     ],
 )

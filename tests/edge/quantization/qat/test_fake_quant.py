@@ -44,11 +44,12 @@ def test_the_ends_learn_from_what_is_cut_and_from_rounding() -> None:
     assert float(low.grad) == pytest.approx((1 - rounding) / 2, abs=1e-5)
 
 
-def test_weights_in_torch_and_numpy_have_the_same_bits() -> None:
+@pytest.mark.parametrize("granularity", ["per_channel", "per_tensor"])
+def test_weights_in_torch_and_numpy_have_the_same_bits(granularity: scheme.Granularity) -> None:
     weight = torch.randn(64, 16, 3, 3) * torch.logspace(-12, 2, 64)[:, None, None, None]
     bias = torch.randn(64)
-    scale = weight_scales(weight, bias, 0.0123)
-    expected = scheme.weight_scales(weight.numpy(), bias.numpy(), 0.0123)
+    scale = weight_scales(weight, bias, 0.0123, granularity)
+    expected = scheme.weight_scales(weight.numpy(), bias.numpy(), 0.0123, granularity)
     assert scale.numpy().tobytes() == expected.tobytes()
     integers = scheme.quantize_weight(weight.numpy(), expected)
     assert np.array_equal(fake_quantize_weight(weight, scale).numpy(), integers * expected[:, None, None, None])
