@@ -17,6 +17,9 @@ from edge.port import Port
 
 # Copies that the runtime puts between two providers are no operators.
 COPIES = ("MemcpyFromHost", "MemcpyToHost")
+EXACT_SUMS = ("session.x64quantprecision", "1")
+"""Option of a session and its value: on x86-64 without VNNI the kernels otherwise add pairs of products in 16 bits, which
+saturate (`docs/onnx.md`); elsewhere it changes nothing."""
 DEFAULT = ENGINES["onnxruntime"].default_kernels  # the CPU's
 
 
@@ -80,6 +83,7 @@ def _options(runtime: Any, kernels: str, threads: int, profile: Path | None, opt
     options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = 3  # errors only
+    options.add_session_config_entry(*EXACT_SUMS)
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")  # older versions ignore it
     if profile is not None:
         options.enable_profiling = True

@@ -155,10 +155,15 @@ def _quantize_operands(graph: Graph, operator: Operator, tensors: dict[str, Tens
             assert found is not None
             scale, zero_point = found.scale[0], int(found.zero_point[0])
         else:
-            scale, zero_point = activation_parameters(float(values.min()), float(values.max()), scheme)
+            scale, zero_point = operand_parameters(values, scheme)
         integers = np.clip(np.rint(values / scale) + zero_point, *scheme.activation_limits).astype(
             scheme.activation_dtype
         )
         tensors[name] = replace(
             tensor, dtype=scheme.activation_dtype, data=integers, quantization=per_tensor(scale, zero_point)
         )
+
+
+def operand_parameters(values: npt.NDArray[np.float32], scheme: Scheme) -> tuple[np.float32, int]:
+    """Scale and zero point of a constant that is an operand like any activation: those of its own range."""
+    return activation_parameters(float(values.min()), float(values.max()), scheme)

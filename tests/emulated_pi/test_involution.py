@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
@@ -30,10 +31,10 @@ np.save(sys.argv[3], np.concatenate(answers))
 """
 
 
-def test_rednet_has_the_simulations_integers_on_aarch64(emulated_pi: str, tmp_path: Path) -> None:
-    """With ReLU6, as its recipe has it: unbounded, random products differ there (docs/involution.md)."""
+@pytest.mark.parametrize("activation", ["relu", "relu6"])
+def test_rednet_has_the_simulations_integers_on_aarch64(activation: str, emulated_pi: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    model = build("rednet", classes=16, width=0.25, resolution=33, activation="relu6").train()
+    model = build("rednet", classes=16, width=0.25, resolution=33, activation=activation).train()
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None  # the mean over all batches

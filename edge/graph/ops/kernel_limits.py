@@ -13,6 +13,7 @@ from types import MappingProxyType
 import numpy as np
 
 from edge.graph.graph import Operator, Tensor
+from edge.graph.ops.halfway_products import least_alike
 
 LAYERS = ("Conv", "ConvTranspose", "Gemm")
 BYTES = ("int8", "uint8")
@@ -157,12 +158,23 @@ def smallest_output_scale(kind: str, dtype: str, scales: Scales) -> float:
 
 
 def operator_floor(operator: Operator, tensors: Mapping[str, Tensor]) -> float:
-    """`smallest_output_scale` of an operator of a quantized graph."""
+    """`smallest_output_scale` of an operator of a quantized graph; of an int8 Mul, where its products round alike."""
     scales = _scales(operator, tensors)
     if scales is None:
         return 0.0
     floor = smallest_output_scale(operator.kind, tensors[operator.inputs[0]].dtype, scales)
+    if operator.kind == "Mul":
+        floor = max(floor, _least_alike(operator, tensors))
     return max(floor, SIX_OVERFLOWS * MARGIN) if _ends_at_six(operator) else floor
+
+
+def _least_alike(operator: Operator, tensors: Mapping[str, Tensor]) -> float:
+    """See `halfway_products`; 0 of other tensors than int8."""
+    found = [tensors[name].quantization for name in (*operator.inputs, *operator.outputs)]
+    if any(tensors[name].dtype != "int8" for name in operator.inputs) or None in found:
+        return 0.0
+    *inputs, output = ((float(one.scale[0]), int(one.zero_point[0])) for one in found if one is not None)
+    return least_alike(tuple(inputs), output)
 
 
 def _ends_at_six(operator: Operator) -> bool:

@@ -21,12 +21,14 @@ from edge.artifact.scheme import TIED, Scheme
 from edge.errors import EdgeError, UnsupportedError, UsageError
 from edge.execution.kernels.qat_operators import ROUNDS, rectify, run_operator
 from edge.graph.graph import Graph, Operator
+from edge.graph.ops.halfway_products import least_alike
 from edge.graph.ops.kernel_limits import Scales, smallest_output_scale
 from edge.quantization.qat.activation_quantizer import ActivationQuantizer
 from edge.quantization.qat.capture import Captured, capture
 from edge.quantization.qat.fake_quant import weight_scales
 from edge.quantization.qat.layers import FoldedLayer
 from edge.quantization.qat.phase import CALIBRATE, QatPhase
+from edge.quantization.quantize_graph import operand_parameters
 from edge.quantization.ties import range_groups
 
 
@@ -114,7 +116,7 @@ class QuantizedModel(nn.Module):
         if tuple(x.shape[1:]) != expected[1:]:
             raise UsageError(f"the model was prepared for images {expected[1:]}, it was given {tuple(x.shape[1:])}")
         if self.phase.fake_quantize:
-            self.hold_limits()
+            self.hold_limits(products=not self.training)
         with torch.autocast(x.device.type, enabled=False):  # a grid of integers needs float32
             values = {self.graph.inputs[0]: self.finish(self.graph.inputs[0], x.float(), "none")}
             for index, operator in enumerate(self.graph.operators):
@@ -125,32 +127,48 @@ class QuantizedModel(nn.Module):
         return outputs[0] if self.single_output else outputs
 
     @torch.no_grad()
-    def hold_limits(self) -> None:
+    def hold_limits(self, *, products: bool = True) -> None:
         """Widen what would leave the limits of the kernels, with the weights as they stand.
 
         The limits are `edge.graph.ops.kernel_limits`. An activation that died would otherwise have a scale so small
         that LiteRT refuses the whole file.
+
+        Args:
+            products: give each product a scale on which it rounds alike everywhere (`edge.graph.ops.halfway_products`);
+                a few units in the last place, for which a step of training need not search.
         """
         for quantizer in self.quantizers.values():
             assert isinstance(quantizer, ActivationQuantizer)
             quantizer.floor = 0.0
         for _ in self.quantizers:  # a wider input may ask for a wider output in turn
-            if not any([self._hold(operator) for operator in self.graph.operators]):  # noqa: C419  # all of them
+            if not any([self._hold(operator, products) for operator in self.graph.operators]):  # noqa: C419  # all of them
                 return
 
-    def _hold(self, operator: Operator) -> bool:
+    def _hold(self, operator: Operator, products: bool) -> bool:
         output = operator.outputs[0]
         if operator.kind in TIED or output not in self.group_of:
             return False
-        inputs = [self.quantizer(name).parameters_now()[0] for name in operator.inputs if name in self.group_of]
+        constants = operator.inputs if operator.kind in ("Add", "Sub", "Mul") else ()
+        operands = [self._operand(name) for name in operator.inputs if name in self.group_of or name in constants]
+        inputs = [scale for scale, _ in operands]
         weights = [1.0]
         if operator.name in self.layer_of:
             layer = self.layers[self.layer_of[operator.name]]
             assert isinstance(layer, FoldedLayer)
             weights = [float(weight_scales(*layer.folded(), inputs[0]).max())]
         scales = Scales(inputs=inputs, weights=weights)
-        floor = smallest_output_scale(operator.kind, self.scheme.activation_dtype, scales)
-        return self.quantizer(output).hold(float(np.float32(floor)))
+        floor = float(np.float32(smallest_output_scale(operator.kind, self.scheme.activation_dtype, scales)))
+        quantizer = self.quantizer(output)
+        if products and operator.kind == "Mul" and self.scheme.activation_bits == 8:
+            scale, zero_point = quantizer.parameters_now()
+            floor = least_alike(tuple(operands), (max(scale, floor), zero_point))
+        return quantizer.hold(floor)
+
+    def _operand(self, name: str) -> tuple[float, int]:
+        if name in self.group_of:
+            return self.quantizer(name).parameters_now()
+        scale, zero_point = operand_parameters(self.graph.constant(name), self.scheme)
+        return float(scale), zero_point
 
     def run(self, operator: Operator, values: Mapping[str, Tensor]) -> Tensor:
         """One operator's output from the activations so far, by name, in the phase that stands."""
