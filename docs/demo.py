@@ -39,11 +39,14 @@ NETWORKS = {
 }
 # what `edge train` is told beside the recipe's name: less training than the recipe's own, and from which classifier
 TOLD: Mapping[str, tuple[str | Path, ...]] = {
-    "mobilenet_v2": ("--set", "train.epochs=4", "--set", "train.eval_epochs=4"),
-    "fast_scnn": ("--set", "train.epochs=12", "--set", "train.eval_epochs=12"),
+    "mobilenet_v2": (
+        *("--set", "data.train=generated:classify:train:3000"),
+        *("--set", "train.epochs=4", "--set", "train.eval_epochs=4"),
+    ),
+    "fast_scnn": ("--set", "train.epochs=10", "--set", "train.eval_epochs=10"),
     "mobilenet_v2_ssdlite": (
         *("--data-root", OUT, "--set", "data.train=generated:detect:train:640"),
-        *("--set", "train.epochs=7", "--set", "train.eval_epochs=7"),
+        *("--set", "train.epochs=5", "--set", "train.eval_epochs=5"),
     ),
 }
 # task -> what the camera is shown

@@ -18,7 +18,7 @@ from edge.port import Port
 # Copies that the runtime puts between two providers are no operators.
 COPIES = ("MemcpyFromHost", "MemcpyToHost")
 EXACT_SUMS = ("session.x64quantprecision", "1")
-"""Option of a session and its value: on x86-64 without VNNI the kernels otherwise add pairs of products in 16 bits, which
+"""Option of a session: on x86-64 without VNNI the kernels otherwise add pairs of products in 16 bits, which
 saturate (`docs/onnx.md`); elsewhere it changes nothing."""
 DEFAULT = ENGINES["onnxruntime"].default_kernels  # the CPU's
 
