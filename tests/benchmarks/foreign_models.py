@@ -31,6 +31,7 @@ from edge.engines.engine import open_session
 from edge.engines.onnxruntime_module import onnxruntime_module
 from edge.execution.integer import IntegerSimulation
 from edge.vision.preprocess import Preprocess
+from tests.support.onnx_session import cpu_session
 
 onnxruntime = onnxruntime_module()
 quantization = import_module("onnxruntime.quantization")
@@ -83,9 +84,7 @@ def compare(source: Path, split: Split, calibration: Split, preprocess: Preproce
     """Convert a quantized ONNX file in memory and run both over a labelled split."""
     images = Calibration(split=calibration)
     graph = to_nhwc(read_foreign(source, ConvertOptions(calibration=images), preprocess=preprocess).graph)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = 1, 3
-    original = onnxruntime.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
+    original = cpu_session(source)
     name = original.get_inputs()[0].name
     simulation = IntegerSimulation(graph)
     given = graph.tensors[graph.inputs[0]]
@@ -149,7 +148,7 @@ def main(
         import_module("onnxruntime.quantization.shape_inference").quant_pre_process(
             str(parent.file("model.onnx")), str(prepared)
         )
-        name = onnxruntime.InferenceSession(str(prepared), providers=["CPUExecutionProvider"]).get_inputs()[0].name
+        name = cpu_session(prepared).get_inputs()[0].name
         sources = {str(path): path for path in models}
         for index, (title, options) in enumerate(WAYS.items()):
             sources[title] = Path(folder) / f"{index}.onnx"

@@ -24,6 +24,7 @@ from converters.onnx.file import onnx_bytes, write_model
 from converters.onnx.operators.table import WRITERS
 from converters.onnxruntime.form import onnxruntime_form
 from converters.passes.canonical_int8 import uint8_activations
+from edge.engines.onnx_providers import EXACT_SUMS
 from edge.engines.onnxruntime_module import onnxruntime_module
 from edge.execution.integer import IntegerSimulation
 from edge.graph.graph import Graph
@@ -74,6 +75,7 @@ def open_session(data: bytes) -> tuple[Any, Counter[str]]:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.log_severity_level = 3
+        options.add_session_config_entry(*EXACT_SUMS)
         options.optimized_model_filepath = str(Path(folder) / "optimized.onnx")
         session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         return session, Counter(node.op_type for node in onnx.load(options.optimized_model_filepath).graph.node)

@@ -13,7 +13,6 @@ from typing import Any
 import cv2
 import numpy as np
 import onnx
-import onnxruntime
 from ai_edge_litert.interpreter import Interpreter
 
 from edge.engines.litert import open_litert
@@ -22,6 +21,7 @@ from edge.execution.integer import IntegerSimulation
 from edge.graph.importers.tflite.reader import read_tflite
 from tests.cases.ended import edge
 from tests.support.one_operator import random_input
+from tests.support.onnx_session import cpu_session
 from tests.support.preprocess_text import preprocess_text
 
 Array = np.ndarray[Any, Any]
@@ -56,9 +56,7 @@ def picture(folder: Path) -> tuple[Path, Array]:
 
 def in_onnxruntime(path: Path, inputs: Mapping[str, Array]) -> list[Array]:
     """The outputs of the source file itself."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    return onnxruntime.InferenceSession(str(path), options).run(None, dict(inputs))
+    return cpu_session(path).run(None, dict(inputs))
 
 
 def in_litert(path: Path, inputs: list[Array]) -> list[Array]:

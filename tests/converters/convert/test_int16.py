@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
@@ -38,6 +37,7 @@ from edge.verification.verify import Request, verify
 from edge.vision.pixels import normalize, normalize_table, quantize_table, resize
 from edge.vision.preprocess import Preprocess
 from tests.support.one_operator import litert_outputs
+from tests.support.onnx_session import cpu_session
 
 INT16 = Scheme(activation_bits=16)
 SIZES = {"classify": (32, 32), "segment": (64, 96)}
@@ -174,7 +174,7 @@ def test_the_onnx_file_reads_back_the_same_and_runs_in_onnx_runtime() -> None:
         assert tensor.quantization is None or tensor.quantization.same_as(read.tensors[name].quantization)
         assert tensor.dtype == read.tensors[name].dtype
     raw = np.random.default_rng(0).integers(-32767, 32768, graph.tensors[graph.inputs[0]].shape).astype(np.int16)
-    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    session = cpu_session(data)
     output = session.run(None, {graph.inputs[0]: raw})[0]
     assert np.abs(output.astype(int) - IntegerSimulation(graph).run([raw])[0]).max() <= 50
 

@@ -4,7 +4,6 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 from hypothesis import assume, given, reject
@@ -24,6 +23,7 @@ from edge.graph.importers.onnx.reader import read_onnx
 from edge.graph.importers.tflite.reader import read_tflite
 from edge.quantization.ptq.calibrate import calibrate
 from tests.support.examples import examples
+from tests.support.onnx_session import cpu_session
 from tests.support.shape_models import MAKERS
 
 torch.set_num_threads(1)
@@ -33,10 +33,7 @@ EXAMPLES = examples(12)
 
 def run_onnx(data: bytes, inputs: list[np.ndarray]) -> np.ndarray:
     """The first output in ONNX Runtime."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    session = cpu_session(data)
     return np.asarray(
         session.run(None, {value.name: array for value, array in zip(session.get_inputs(), inputs, strict=True)})[0]
     )

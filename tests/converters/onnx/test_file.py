@@ -2,7 +2,6 @@
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 
 from converters.onnx.file import onnx_bytes
@@ -13,6 +12,7 @@ from edge.graph.graph import Graph, Operator
 from edge.graph.importers.onnx.reader import read_onnx
 from edge.graph.passes.rewrite import rebuild
 from edge.quantization.ptq.calibrate import calibrate
+from tests.support.onnx_session import cpu_session
 
 NET = """<ir_version: 8, opset_import: ["": 17]> net (float[1,3,16,16] x) => (float[1,5,16,16] y) {
   c1 = Conv<pads=[0,0,1,1], strides=[2,2]>(x, w1, b1)
@@ -81,14 +81,12 @@ def test_the_file_is_valid_and_its_inputs_and_outputs_are_integers(graph: Graph)
 
 def test_each_operator_in_the_files_own_arithmetic_gives_the_simulations_integers(graph: Graph) -> None:
     """ONNX Runtime without fusions computes in float32, so that a value near a tie may round the other way."""
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     x = np.random.default_rng(3).integers(-128, 128, (1, 3, 16, 16)).astype(np.int8)
     expected = IntegerSimulation(graph).run_all([x])
     for operator in graph.operators:
         inputs = tuple(name for name in operator.inputs if name and graph.tensors[name].data is None)
         alone = onnx_bytes(rebuild(graph, [operator], inputs=inputs, outputs=operator.outputs))
-        session = onnxruntime.InferenceSession(alone, options, providers=["CPUExecutionProvider"])
+        session = cpu_session(alone, as_it_stands=True)
         found = session.run(None, {name: np.asarray(expected[name]) for name in inputs})[0].astype(int)
         difference = np.abs(found - np.asarray(expected[operator.outputs[0]]).astype(int))
         ties = operator.kind in ("AveragePool", "Resize")
@@ -105,7 +103,7 @@ def test_an_index_map_reads_the_integers_and_is_int32(graph: Graph) -> None:
     mapped = rebuild(graph, [*graph.operators, arg_max], tensors, outputs=("map",))
     data = onnx_bytes(mapped)
     assert_equal(read_onnx(data), mapped)
-    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    session = cpu_session(data)
     assert session.get_outputs()[0].type == "tensor(int32)"
 
 

@@ -5,7 +5,6 @@ from collections import Counter
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +15,7 @@ from edge.execution.integer import IntegerSimulation
 from edge.graph.graph import Graph, Operator, Tensor, per_tensor
 from edge.graph.importers.onnx.reader import read_onnx
 from tests.support.examples import examples
+from tests.support.onnx_session import cpu_session
 
 POOL = {"kernel": (1, 1), "strides": (1, 1), "pads": (0, 0, 0, 0), "activation": "none"}
 # A pool of one cell leaves the integers alone; its QDQ pair says the parameters of the tensors around the operator.
@@ -54,9 +54,7 @@ def surrounded(kind: str, sources: list[Parameters], target: Parameters, shape_o
 
 def differing(graph: Graph, *inputs: npt.NDArray[np.int8]) -> int:
     """Values in which ONNX Runtime differs from the simulation."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(onnxruntime_form(graph), options, providers=["CPUExecutionProvider"])
+    session = cpu_session(onnxruntime_form(graph))
     unsigned = [(array.astype(np.int16) + 128).astype(np.uint8) for array in inputs]
     feeds = {port.name: array for port, array in zip(session.get_inputs(), unsigned, strict=True)}
     found = session.run(None, feeds)[0].astype(np.int16) - 128

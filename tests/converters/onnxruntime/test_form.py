@@ -11,6 +11,7 @@ import pytest
 
 from converters.onnxruntime.form import clamp_limits, onnxruntime_form
 from converters.passes.canonical_int8 import canonical_int8
+from edge.engines.onnx_providers import EXACT_SUMS
 from edge.execution.integer import IntegerSimulation
 from edge.graph.graph import Graph, Operator, Tensor, per_tensor
 from edge.graph.importers.onnx.reader import read_onnx
@@ -51,6 +52,7 @@ def session(data: bytes, optimized: Path | None = None) -> onnxruntime.Inference
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = 1
+    options.add_session_config_entry(*EXACT_SUMS)
     if optimized is not None:
         options.optimized_model_filepath = str(optimized)
     return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
 import pytest
 
 from converters.onnx.file import onnx_bytes
@@ -20,6 +19,7 @@ from edge.execution.float_run import FloatRun
 from edge.graph.graph import Graph
 from edge.graph.importers.onnx.reader import read_onnx
 from edge.graph.importers.tflite.reader import read_tflite
+from tests.support.onnx_session import cpu_session
 
 Array = npt.NDArray[Any]
 SHAPE = (1, 3, 5, 4)
@@ -43,7 +43,7 @@ def model(body: str, *, shapes: Sequence[tuple[int, ...]] = (SHAPE,), opset: int
 
 def onnxruntime_output(data: bytes, inputs: Sequence[Array]) -> Array:
     """What ONNX Runtime makes of it."""
-    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    session = cpu_session(data)
     feeds = {port.name: array for port, array in zip(session.get_inputs(), inputs, strict=True)}
     return np.asarray(session.run(None, feeds)[0])
 

@@ -20,6 +20,7 @@ from edge.graph.graph import Graph
 from edge.graph.importers.onnx.reader import read_onnx
 from edge.quantization.ptq.calibrate import calibrate
 from tests.support.one_operator import litert_outputs
+from tests.support.onnx_session import cpu_session
 
 Array = npt.NDArray[Any]
 SHAPE = (1, 3, 12, 10)
@@ -121,11 +122,10 @@ def test_a_calibrated_network_is_integer_only_exact_and_near_its_parent(name: st
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_onnxruntime_runs_the_same_network_within_two_quanta(name: str) -> None:
-    import onnxruntime
 
     parent = network(NETWORKS[name][0])
     graph = read_onnx(onnx_bytes(legalize(calibrate(parent, [images(16)], estimator="minmax"))))
-    session = onnxruntime.InferenceSession(onnxruntime_form(graph), providers=["CPUExecutionProvider"])
+    session = cpu_session(onnxruntime_form(graph))
     raw = integers(graph, images(1))
     (port,) = session.get_inputs()
     shift = 128 if port.type == "tensor(uint8)" else 0
@@ -135,13 +135,12 @@ def test_onnxruntime_runs_the_same_network_within_two_quanta(name: str) -> None:
 
 
 def test_onnxruntime_loads_a_tensor_that_is_read_as_integers_and_as_reals() -> None:
-    import onnxruntime
 
     parent = network("c = Conv(x, w, b) p = Pow(c, three) y = Add(p, c)")
     graph = read_onnx(onnx_bytes(legalize(calibrate(parent, [images(8)], estimator="minmax"))))
     kinds = [operator.kind for operator in graph.operators]
     assert kinds == ["Conv", "Dequantize", "Pow", "Quantize", "Add"]
-    session = onnxruntime.InferenceSession(onnxruntime_form(graph), providers=["CPUExecutionProvider"])
+    session = cpu_session(onnxruntime_form(graph))
     assert session.get_outputs()[0].type == "tensor(uint8)"
 
 

@@ -17,6 +17,7 @@ from edge.tasks.segment import SegmentPrediction
 from edge.vision.pixels import normalize, resize
 from tests.support.heads import card, classifier, segmenter
 from tests.support.onnx_models import model, node, values
+from tests.support.onnx_session import cpu_session
 
 PICTURES = Path(__file__).resolve().parents[3] / "calibration_data" / "classify"
 PICTURE = sorted((PICTURES / "images").iterdir())[0]
@@ -38,12 +39,10 @@ QUANTIZE = ("quantize", "--calibration", "generated:classify:val:8")
 
 def truth(folder: Path, path: Path = PICTURE) -> Any:
     """What the float model itself says of a picture, by ONNX Runtime."""
-    import onnxruntime
-
     preprocess = open_artifact(folder / "made").manifest.preprocess
     pixels = resize(cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB), preprocess)
     given = np.ascontiguousarray(normalize(pixels[None], preprocess).transpose(0, 3, 1, 2))
-    session = onnxruntime.InferenceSession(str(folder / "net.onnx"))
+    session = cpu_session(folder / "net.onnx")
     return session.run(None, {"x": given})[0]
 
 

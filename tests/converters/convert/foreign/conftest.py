@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -20,6 +19,7 @@ from edge.execution.integer import IntegerSimulation
 from edge.graph.graph import Graph
 from edge.graph.importers.onnx.reader import read_onnx
 from edge.graph.importers.tflite.reader import read_tflite
+from tests.support.onnx_session import cpu_session
 
 SIZE = 32
 Converted = Callable[..., "Sides"]
@@ -178,8 +178,5 @@ def convert(tmp_path_factory: pytest.TempPathFactory) -> Converted:
 
 
 def _literally(source: Path, image: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.intra_op_num_threads, options.log_severity_level = 1, 3
-    session = onnxruntime.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
+    session = cpu_session(source, as_it_stands=True)
     return np.asarray(session.run(None, {session.get_inputs()[0].name: image[None]})[0])

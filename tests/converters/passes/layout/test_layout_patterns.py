@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 
 from converters.passes.canonical import canonical
@@ -17,6 +16,7 @@ from edge.engines.litert import open_litert
 from edge.graph.graph import Graph
 from edge.graph.importers.onnx.reader import read_onnx
 from edge.graph.importers.tflite.reader import read_tflite
+from tests.support.onnx_session import cpu_session
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -44,7 +44,7 @@ def assert_converts(data: bytes, *, transposes: int, channels_last_input: bool =
     written = read_tflite(file)
     found = Counter(operator.source for operator in written.operators)
     assert found["TRANSPOSE"] == transposes == len(needed), [entry.reason for entry in needed]
-    reference = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    reference = cpu_session(data)
     shape = reference.get_inputs()[0].shape
     x = values(*shape, seed=7)
     expected = reference.run(None, {"x": x})

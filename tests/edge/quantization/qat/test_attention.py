@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 from torch import Tensor, nn
@@ -25,6 +24,7 @@ from edge.quantization.ptq.calibrate import calibrate
 from edge.quantization.qat.freeze import float_graph, freeze
 from edge.quantization.qat.phase import TRAIN, TRAIN_FOLDED
 from edge.quantization.qat.prepare import QatOptions, QuantizedModel, prepare_qat, set_phase
+from tests.support.onnx_session import cpu_session
 
 CHANNELS = 32
 SIZE = 12
@@ -104,9 +104,7 @@ def assert_exact_in_litert(graph: Graph, folder: Path) -> None:
 
 def assert_near_in_onnx_runtime(graph: Graph) -> None:
     """ONNX Runtime rounds means, norms and gates by itself: at most a few quanta off, seldom."""
-    session = onnxruntime.InferenceSession(
-        onnxruntime_form(read_onnx(onnx_bytes(graph))), providers=["CPUExecutionProvider"]
-    )
+    session = cpu_session(onnxruntime_form(read_onnx(onnx_bytes(graph))))
     x = quantized(images(8, seed=7).numpy(), graph, graph.inputs[0])
     feed = session.get_inputs()[0]
     batches = x if feed.type == "tensor(int8)" else (x.astype(np.int16) + 128).astype(np.uint8)

@@ -12,6 +12,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from edge.errors import ModelFileError
 from edge.execution.float_run import FloatRun
 from edge.graph.importers.onnx.reader import read_onnx
+from tests.support.onnx_session import cpu_session
 
 runtime = pytest.importorskip("onnxruntime")
 
@@ -60,7 +61,7 @@ def file(opset: int, nodes: Sequence[NodeProto], *, shape: tuple[int, ...] = MAP
 
 
 def assert_same(data: bytes, x: Array) -> None:
-    session = runtime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    session = cpu_session(data)
     expected = session.run(None, {"x": x})
     graph = read_onnx(data)
     found = FloatRun(graph).run([x])

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
 import pytest
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
@@ -17,6 +16,7 @@ from edge.errors import ModelFileError
 from edge.execution.integer import IntegerSimulation
 from edge.graph.graph import Graph
 from edge.graph.importers.onnx.reader import read_onnx
+from tests.support.onnx_session import cpu_session
 
 NET = """<ir_version: 8, opset_import: ["": 17]> net (float[1,3,8,8] x) => (float[1,5] y) {
   c1 = Conv<pads=[0,0,1,1], strides=[2,2], kernel_shape=[3,3]>(x, w1, b1)
@@ -74,10 +74,7 @@ def quantized(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
 def run(data: bytes, value: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Node by node, without ONNX Runtime's fusions: the arithmetic that the file spells out."""
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    session = cpu_session(data, as_it_stands=True)
     return np.asarray(session.run(None, {session.get_inputs()[0].name: value})[0])
 
 

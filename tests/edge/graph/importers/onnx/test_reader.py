@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
 import pytest
 from onnx.reference import ReferenceEvaluator
 
@@ -16,6 +15,7 @@ from edge.errors import ModelFileError
 from edge.execution.float_run import run_float
 from edge.graph.graph import Graph
 from edge.graph.importers.onnx.reader import read_onnx
+from tests.support.onnx_session import cpu_session
 
 NEWEST = onnx.defs.onnx_opset_version()
 X = "float[1,3,9,10] x"
@@ -41,10 +41,7 @@ def random(*shape: int, seed: int = 0) -> npt.NDArray[np.float32]:
 
 
 def run(data: bytes, feeds: Arrays) -> npt.NDArray[Any]:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    session = cpu_session(data)
     result = session.run(None, {entry.name: feeds[entry.name] for entry in session.get_inputs()})[0]
     return np.asarray(result)
 

@@ -10,6 +10,7 @@ from edge.errors import ModelFileError
 from edge.execution.float_run import FloatRun
 from edge.graph.importers.onnx.reader import read_onnx
 from tests.support.onnx_models import Array, model, node, values
+from tests.support.onnx_session import cpu_session
 
 runtime = pytest.importorskip("onnxruntime")
 
@@ -73,7 +74,7 @@ CASES: dict[str, Any] = {
 @pytest.mark.parametrize("name", CASES)
 def test_outputs_are_those_of_onnx_runtime(name: str) -> None:
     data = CASES[name].SerializeToString()
-    session = runtime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    session = cpu_session(data)
     expected = dict(zip((o.name for o in session.get_outputs()), session.run(None, {"x": X}), strict=True))
     graph = read_onnx(data)
     found: dict[str, Array] = dict(zip(graph.outputs, FloatRun(graph).run([X]), strict=True))

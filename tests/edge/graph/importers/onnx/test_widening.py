@@ -10,6 +10,7 @@ from edge.errors import ModelFileError
 from edge.execution.float_run import FloatRun
 from edge.graph.importers.onnx.reader import read_onnx
 from tests.support.onnx_models import model, node, values
+from tests.support.onnx_session import cpu_session
 
 runtime = pytest.importorskip("onnxruntime")
 
@@ -38,7 +39,7 @@ def network(kind: str, *, cast: bool) -> Any:
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_computes_what_the_file_does_within_its_precision(kind: str, *, cast: bool) -> None:
     proto = network(kind, cast=cast)
-    session = runtime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = cpu_session(proto.SerializeToString())
     given = X if cast else X.astype(KINDS[kind][1])
     expected = session.run(None, {"x": given})
     graph = read_onnx(proto.SerializeToString())

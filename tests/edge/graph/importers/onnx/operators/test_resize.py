@@ -4,7 +4,6 @@ import itertools
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
@@ -15,6 +14,7 @@ from edge.execution.float_run import run_float
 from edge.graph.graph import Graph
 from edge.graph.importers.onnx.operators.resize import kernel_indices, nearest, onnx_form
 from edge.graph.importers.onnx.reader import read_onnx
+from tests.support.onnx_session import cpu_session
 
 COORDINATES = ("asymmetric", "half_pixel", "align_corners", "pytorch_half_pixel", "half_pixel_symmetric")
 ROUNDINGS = ("floor", "ceil", "round_prefer_floor", "round_prefer_ceil")
@@ -66,9 +66,7 @@ def pixels(width: int) -> np.ndarray:
 
 
 def theirs(data: bytes, width: int) -> list[int]:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    session = cpu_session(data)
     return session.run(None, {"x": pixels(width)})[0].ravel().astype(int).tolist()
 
 
