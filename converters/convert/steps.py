@@ -10,14 +10,14 @@ import numpy.typing as npt
 
 from converters.packaging.description import Description
 from edge.artifact.quantization_steps import QuantizationSteps, StepFacts, StepScore
-from edge.artifact.scheme import Scheme
+from edge.artifact.scheme import INT8_SCHEME, Scheme
 from edge.data.splits import Split
 from edge.errors import UsageError, unknown_name
 from edge.graph.graph import Graph
 from edge.quantization.ptq.estimators import Estimator, Range
 from edge.quantization.ptq.improve import Improved, Outcome, Progress, improve
 from edge.quantization.ptq.judge import Score
-from edge.quantization.ptq.steps import EFFORTS, STEPS
+from edge.quantization.ptq.steps import EFFORTS, STEPS, effort_for
 from edge.vision.pixels import in_layout, normalize, resize
 from edge.vision.preprocess import Preprocess
 
@@ -55,14 +55,16 @@ class Plan:
 NEAREST = Plan()
 
 
-def plan_of(effort: str, steps: Sequence[str] | None, agreement_floor: float | None, seed: int) -> Plan:
+def plan_of(
+    effort: str, steps: Sequence[str] | None, agreement_floor: float | None, seed: int, scheme: Scheme = INT8_SCHEME
+) -> Plan:
     """The plan that a command line names. Refuses (UsageError) an unknown effort or step."""
     if effort not in EFFORTS:
         raise UsageError(f"--effort: {unknown_name('effort', effort, EFFORTS)}")
     for name in steps or ():
         if name not in STEPS:
             raise UsageError(f"--steps: {unknown_name('step', name, STEPS)}")
-    chosen = EFFORTS[effort]
+    chosen = effort_for(effort, scheme)
     trained = chosen if steps is None or chosen.epochs else EFFORTS["default"]
     return Plan(
         steps=tuple(chosen.steps if steps is None else steps),
@@ -127,7 +129,7 @@ def by_steps(
         return made
 
     made = take(plan.steps, plan.multiply_adds, plan.epochs)
-    best = EFFORTS["best"]
+    best = effort_for("best", scheme)
     if _below(made.total, plan.agreement_floor) and plan.multiply_adds < best.multiply_adds:
         made = take(tuple(dict.fromkeys((*plan.steps, *best.steps))), best.multiply_adds, best.epochs)
     return made.state.quantized, facts_of(made, plan.seed)

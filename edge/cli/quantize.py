@@ -40,7 +40,9 @@ from edge.cli.split_options import skip_damaged
     show_default=True,
     help="plain (ranges, nearest integers), fast, default or best: which steps are tried, and how long.",
 )
-@click.option("--steps", help="These steps instead: any of ranges,equalize,bias,least_squares,distil.")
+@click.option(
+    "--steps", help="These steps instead: any of ranges,cross_layer,absorption,equalize,bias,least_squares,distil."
+)
 @click.option(
     "--agreement-floor",
     type=Number(0, 1),
@@ -119,7 +121,11 @@ def command(
     split = open_split(
         images=images, labels=labels, boxes=boxes, split=calibration, option="--calibration", skip_damaged=skip_damaged
     )
-    plan = plan_of(effort, None if steps is None else steps.split(","), agreement_floor, seed)
+    scheme = Scheme(
+        activation_bits=16 if activations == "int16" else 8,
+        weight_granularity="per_tensor" if weight_scales == "tensor" else "per_channel",
+    )
+    plan = plan_of(effort, None if steps is None else steps.split(","), agreement_floor, seed, scheme)
     with StepBars() as bars:
         artifact = quantize_source(
             source,
@@ -134,10 +140,7 @@ def command(
                 shapes=dict(parse_shape(text) for text in input_shapes),
                 input_size_hw=input_size_hw,
             ),
-            scheme=Scheme(
-                activation_bits=16 if activations == "int16" else 8,
-                weight_granularity="per_tensor" if weight_scales == "tensor" else "per_channel",
-            ),
+            scheme=scheme,
             plan=plan,
             progress=bars.advance_step,
             report=bars.report,

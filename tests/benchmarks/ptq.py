@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from edge.artifact.scheme import INT8_SCHEME, input_range
+from edge.artifact.scheme import INT8_SCHEME, Scheme, input_range
 from edge.data.image_folder import image_folder
 from edge.data.splits import Split
 from edge.graph.graph import Graph
@@ -26,7 +26,7 @@ from edge.quantization.ptq.calibrate import prepared
 from edge.quantization.ptq.improve import Improved, improve
 from edge.quantization.ptq.judge import Judge
 from edge.quantization.ptq.state import Chosen
-from edge.quantization.ptq.steps import EFFORTS
+from edge.quantization.ptq.steps import EFFORTS, effort_for
 from edge.quantization.qat.freeze import float_graph
 from edge.quantization.quantize_graph import with_biases
 from edge.vision.pixels import in_layout, normalize, normalize_table, resize
@@ -88,24 +88,30 @@ def table_row(graph: Graph, photographs: Photographs, made: Improved, tested: tu
 @click.argument("data", type=click.Path(path_type=Path, exists=True))
 @click.option("--network", type=click.Choice(list(NETWORKS)), default="mobilenet_v1_0.25_224", show_default=True)
 @click.option("--effort", type=click.Choice(list(EFFORTS)), default="default", show_default=True)
+@click.option("--steps", help="These steps instead, in the order of their table.")
+@click.option("--weight-scales", type=click.Choice(["channel", "tensor"]), default="channel", show_default=True)
 @click.option("--draws", type=click.IntRange(1), default=3, show_default=True)
 @click.option("--threads", type=click.IntRange(1), default=2, show_default=True)
-def main(data: Path, network: str, effort: str, draws: int, threads: int) -> None:
+def main(
+    data: Path, network: str, effort: str, steps: str | None, weight_scales: str, draws: int, threads: int
+) -> None:
     """Print a row per draw."""
     torch.set_num_threads(threads)
     samples = data / "imagenet_samples"
     preprocess = preprocess_of(NETWORKS[network][2])
     photographs = Photographs(image_folder(samples / "dev", samples / "dev_labels.txt"), preprocess)
     graph = float_network(data, network)
-    chosen = EFFORTS[effort]
+    scheme = Scheme(weight_granularity="per_tensor" if weight_scales == "tensor" else "per_channel")
+    chosen = effort_for(effort, scheme)
     click.echo("| kept | SQNR dB | agreement | activations alone dB | processor seconds | peak MiB |")
     click.echo("| --- | --- | --- | --- | --- | --- |")
     for seed in range(draws):
         order = [int(index) for index in np.random.default_rng(seed).permutation(len(photographs))]
         started = time.process_time()
         made = improve(
-            graph, Chosen(images=photographs, indices=tuple(order[:CALIBRATION])), steps=chosen.steps,
-            multiply_adds=chosen.multiply_adds, epochs=chosen.epochs, decides=True,
+            graph, Chosen(images=photographs, indices=tuple(order[:CALIBRATION])),
+            steps=chosen.steps if steps is None else steps.split(","), multiply_adds=chosen.multiply_adds,
+            epochs=chosen.epochs, decides=True, scheme=scheme,
             input_range=input_range(normalize_table(preprocess), INT8_SCHEME), seed=seed,
         )  # fmt: skip
         seconds = time.process_time() - started

@@ -1,14 +1,23 @@
 """Activations whose channels can be rescaled together without changing the network, and which layers then change."""
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
+from edge.execution.float_run import FloatRun
 from edge.graph.graph import Graph, Operator
+from edge.quantization.ptq.state import Float32Array, Images
 
 LAYERS = ("Conv", "Gemm")
 HOMOGENEOUS = frozenset({"Mean", "AveragePool", "MaxPool", "Resize", "Pad"})
 """Kinds that keep channels apart and give c times their output for c times their input, c > 0."""
+
+
+CEILING = 6.0
+"""Of a ReLU6."""
+BATCH_IMAGES = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,3 +135,38 @@ def _plain(graph: Graph, operator: Operator) -> bool:
     group = operator.attributes["group"]
     ends = {graph.tensors[operator.inputs[0]].shape[1], graph.tensors[operator.outputs[0]].shape[1]}
     return group == 1 or ends == {group}
+
+
+def rescale(constants: dict[str, Float32Array], graph: Graph, domain: Domain, factors: Float32Array) -> None:
+    """Multiply a domain's activations by factors (channels,): its layers' constants are put in `constants`.
+
+    What is there already of another domain is taken from there.
+    """
+
+    def constant(name: str) -> Float32Array:
+        return constants[name] if name in constants else np.asarray(graph.constant(name), np.float32)
+
+    for layer in domain.producers:
+        weight = constant(layer.inputs[1])
+        constants[layer.inputs[1]] = weight * factors.reshape(-1, *(1,) * (weight.ndim - 1))
+        for bias in filter(None, layer.inputs[2:]):
+            constants[bias] = constant(bias) * factors
+    for layer in domain.consumers:
+        weight = constant(layer.inputs[1])
+        axis = 0 if is_depthwise(layer) else 1
+        shape = [1] * weight.ndim
+        shape[axis] = -1
+        constants[layer.inputs[1]] = weight / factors.reshape(shape)
+
+
+def largest_of_channels(graph: Graph, names: AbstractSet[str], images: Images) -> dict[str, torch.Tensor]:
+    """The largest magnitude of every channel of some activations: name -> (channels,)."""
+    run = FloatRun(graph)
+    found: dict[str, torch.Tensor] = {}
+    for start in range(0, len(images), BATCH_IMAGES):
+        batch = images.batch(range(start, min(start + BATCH_IMAGES, len(images))))
+        for name, value in run.stream([batch]):
+            if name in names:
+                seen = value.abs().transpose(0, 1).flatten(1).amax(dim=1)
+                found[name] = torch.maximum(found[name], seen) if name in found else seen
+    return found

@@ -10,12 +10,10 @@ that mixes channels reads them, its weights lose what its input gains, so that h
 
 from collections.abc import Iterator, Mapping
 
-import numpy as np
 import torch
 
-from edge.execution.float_run import FloatRun
 from edge.graph.graph import Graph
-from edge.quantization.ptq.channels import Domain, domains, is_depthwise
+from edge.quantization.ptq.channels import CEILING, Domain, domains, largest_of_channels, rescale
 from edge.quantization.ptq.state import Float32Array, Images, with_constants
 
 SHARE_WHERE_MIXED = 0.5
@@ -23,8 +21,6 @@ LARGEST_FACTOR = 64.0
 MARGINS = (1.0, 2.0, 4.0)
 """Room that a channel keeps below the ceiling of a ReLU6, as a multiple of what the images showed: with few positions
 or rarely active channels other images go beyond."""
-CEILING = 6.0
-BATCH_IMAGES = 4
 
 
 def equalized(graph: Graph, images: Images) -> Iterator[Graph]:
@@ -39,7 +35,7 @@ def equalized(graph: Graph, images: Images) -> Iterator[Graph]:
     found = domains(graph)
     if not found:
         return
-    largest = _largest(graph, {name for domain in found for name in domain.tensors}, images)
+    largest = largest_of_channels(graph, {name for domain in found for name in domain.tensors}, images)
     unbounded = tuple(domain for domain in found if not domain.bounded)
     if unbounded:
         yield _rescaled(graph, unbounded, largest, 1.0)
@@ -49,23 +45,8 @@ def equalized(graph: Graph, images: Images) -> Iterator[Graph]:
 
 def _rescaled(graph: Graph, found: tuple[Domain, ...], largest: Mapping[str, torch.Tensor], margin: float) -> Graph:
     constants: dict[str, Float32Array] = {}
-
-    def constant(name: str) -> Float32Array:
-        return constants[name] if name in constants else np.asarray(graph.constant(name), np.float32)
-
     for domain in found:
-        factors = _factors(domain, largest, margin)
-        for layer in domain.producers:
-            weight = constant(layer.inputs[1])
-            constants[layer.inputs[1]] = weight * factors.reshape(-1, *(1,) * (weight.ndim - 1))
-            for bias in filter(None, layer.inputs[2:]):
-                constants[bias] = constant(bias) * factors
-        for layer in domain.consumers:
-            weight = constant(layer.inputs[1])
-            axis = 0 if is_depthwise(layer) else 1
-            shape = [1] * weight.ndim
-            shape[axis] = -1
-            constants[layer.inputs[1]] = weight / factors.reshape(shape)
+        rescale(constants, graph, domain, _factors(domain, largest, margin))
     return with_constants(graph, constants)
 
 
@@ -79,16 +60,3 @@ def _factors(domain: Domain, largest: Mapping[str, torch.Tensor], margin: float)
             share = torch.maximum(share, largest[name] / largest[name].max())
     share = torch.where(share > 0, share, 1.0).clamp(min=1 / LARGEST_FACTOR, max=1.0)
     return (share ** (-1.0 if domain.read_by_channel else -SHARE_WHERE_MIXED)).numpy()
-
-
-def _largest(graph: Graph, names: set[str], images: Images) -> dict[str, torch.Tensor]:
-    """The largest magnitude of every channel of some activations: name -> (channels,)."""
-    run = FloatRun(graph)
-    found: dict[str, torch.Tensor] = {}
-    for start in range(0, len(images), BATCH_IMAGES):
-        batch = images.batch(range(start, min(start + BATCH_IMAGES, len(images))))
-        for name, value in run.stream([batch]):
-            if name in names:
-                seen = value.abs().transpose(0, 1).flatten(1).amax(dim=1)
-                found[name] = torch.maximum(found[name], seen) if name in found else seen
-    return found

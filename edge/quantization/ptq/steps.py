@@ -1,14 +1,17 @@
 """The steps of post-training quantization, in the order in which they are taken: every one a value of one table."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
+from edge.artifact.scheme import Scheme
 from edge.errors import UnsupportedError
 from edge.graph.analyses.counts import cost_of
 from edge.graph.graph import Graph
+from edge.quantization.ptq.absorb import absorbed
 from edge.quantization.ptq.calibrate import collect, parameters_of
+from edge.quantization.ptq.cross_layer import weights_equalized
 from edge.quantization.ptq.distil import distilled
 from edge.quantization.ptq.equalize import equalized
 from edge.quantization.ptq.estimators import ESTIMATORS, Range
@@ -104,11 +107,23 @@ def _ranges(state: State, work: Work) -> State:
 
 
 def _equalize(state: State, work: Work) -> State:
-    candidates = [
-        work.observed(replace(state, real=graph, graph=graph)) for graph in equalized(state.real, work.images)
-    ]
+    return _best_graph(equalized(state.real, work.images), state, work, "no activation stands between layers alone")
+
+
+def _cross_layer(state: State, work: Work) -> State:
+    found = weights_equalized(state.real, work.images, state.scheme.weight_granularity)
+    return _best_graph(found, state, work, "no activation stands between layers alone")
+
+
+def _absorption(state: State, work: Work) -> State:
+    return _best_graph(absorbed(state.real, work.images), state, work, "no rectified channel stays above 0")
+
+
+def _best_graph(found: Iterable[Graph], state: State, work: Work, refusal: str) -> State:
+    """The best of other forms of the float network, with ranges of its own."""
+    candidates = [work.observed(replace(state, real=graph, graph=graph)) for graph in found]
     if not candidates:
-        raise UnsupportedError("no activation stands between layers alone")
+        raise UnsupportedError(refusal)
     return _best(candidates, work)
 
 
@@ -144,6 +159,10 @@ def _distil(state: State, work: Work) -> State:
 STEPS: Mapping[str, Step] = MappingProxyType(
     {
         "ranges": Step(does="tries every estimator of ranges", run=_ranges, judged_by="activations"),
+        "cross_layer": Step(does="evens out the weights of neighbouring layers", run=_cross_layer, judged_by="total"),
+        "absorption": Step(
+            does="moves what a channel always has into the next bias", run=_absorption, judged_by="activations"
+        ),
         "equalize": Step(does="evens out the channels of activations", run=_equalize, judged_by="activations"),
         "bias": Step(does="corrects the mean of every layer by its bias", run=_bias, judged_by="total"),
         "least_squares": Step(does="chooses the integers of a layer together", run=_least_squares, judged_by="total"),
@@ -169,3 +188,15 @@ EFFORTS: Mapping[str, Effort] = MappingProxyType(
         "best": Effort(steps=("ranges", "equalize", "least_squares", "distil"), multiply_adds=2e12, epochs=100),
     }
 )
+
+
+FOR_ONE_SCALE = ("cross_layer", "absorption")
+"""Steps that every effort with steps takes as well where a weight has one scale."""
+
+
+def effort_for(name: str, scheme: Scheme) -> Effort:
+    """An effort of EFFORTS with the steps that a scheme needs."""
+    effort = EFFORTS[name]
+    if not effort.steps or scheme.weight_granularity == "per_channel":
+        return effort
+    return replace(effort, steps=tuple(step for step in STEPS if step in (*effort.steps, *FOR_ONE_SCALE)))

@@ -10,8 +10,8 @@ from edge.execution.float_run import FloatRun
 from edge.graph.graph import Graph
 from edge.graph.passes.rewrite import rebuild
 from edge.quantization.ptq.calibrate import prepared
-from edge.quantization.ptq.channels import domains
-from edge.quantization.ptq.equalize import CEILING, MARGINS, equalized
+from edge.quantization.ptq.channels import CEILING, domains
+from edge.quantization.ptq.equalize import MARGINS, equalized
 from edge.quantization.qat.freeze import float_graph
 from edge.quantization.quantize_graph import with_biases
 from tests.support.ptq_network import SmoothImages, uneven_graph
