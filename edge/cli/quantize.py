@@ -41,7 +41,9 @@ from edge.cli.split_options import skip_damaged
     help="plain (ranges, nearest integers), fast, default or best: which steps are tried, and how long.",
 )
 @click.option(
-    "--steps", help="These steps instead: any of ranges,cross_layer,absorption,equalize,bias,least_squares,distil."
+    "--steps",
+    help="These steps instead: any of ranges,cross_layer,absorption,equalize,clip,bias,batch_norm,least_squares,"
+    "scales,distil.",
 )
 @click.option(
     "--agreement-floor",

@@ -18,6 +18,7 @@ from edge.quantization.ptq.rounded import RoundedNetwork
 from edge.quantization.ptq.state import Float32Array, Images, State
 
 BATCH_IMAGES = 4
+Labels = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,24 +30,28 @@ class Score:
             mean over the outputs of noise / signal. Infinite without noise.
         agreement: share of decisions (the largest score of an image or a pixel) that are the float network's; None
             where scores decide otherwise.
+        accuracy: share of decisions that are true; None without labels.
     """
 
     sqnr_db: float
     agreement: float | None
+    accuracy: float | None = None
 
 
 class Judge:
     """Compares states with one float network on the same images."""
 
-    def __init__(self, reference: Graph, images: Images, *, decides: bool) -> None:
+    def __init__(self, reference: Graph, images: Images, *, decides: bool, labels: Labels | None = None) -> None:
         """Run the float network.
 
         Args:
             reference: float, rectifiers fused.
             decides: the largest score along axis 1 of the first output is the network's decision.
+            labels: the true class of every image, int (n,): of a classifier that decides.
         """
         self.images = images
         self._decides = decides
+        self._labels = labels
         self._wanted = self._answers(FloatRun(ending_in_scores(reference)).run)
 
     def total(self, state: State) -> Score:
@@ -82,18 +87,22 @@ class Judge:
 
     def _score(self, run: Callable[[Sequence[Float32Array]], list[npt.NDArray[Any]]]) -> Score:
         noise, signal = np.zeros(len(self._wanted[0])), np.zeros(len(self._wanted[0]))
-        alike = decisions = 0
-        for wanted, found in zip(self._wanted, self._answers(run), strict=True):
+        alike = decisions = true = 0
+        for number, (wanted, found) in enumerate(zip(self._wanted, self._answers(run), strict=True)):
             for place, (one, other) in enumerate(zip(wanted, found, strict=True)):
                 noise[place] += float(np.square(one.astype(np.float64) - other).sum())
                 signal[place] += float(np.square(one.astype(np.float64)).sum())
             if self._decides:
                 same = wanted[0].argmax(axis=1) == found[0].argmax(axis=1)
                 alike, decisions = alike + int(same.sum()), decisions + same.size
+            if self._labels is not None:
+                labels = self._labels[number * BATCH_IMAGES : (number + 1) * BATCH_IMAGES]
+                true += int((found[0].argmax(axis=1).reshape(-1) == labels).sum())
         ratio = float(np.mean(noise / np.maximum(signal, np.finfo(np.float64).tiny)))
         return Score(
             sqnr_db=-10 * math.log10(ratio) if ratio > 0 else math.inf,
             agreement=alike / decisions if self._decides else None,
+            accuracy=None if self._labels is None else true / len(self._labels),
         )
 
 

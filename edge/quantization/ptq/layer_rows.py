@@ -28,13 +28,14 @@ class Layer:
 
     Attributes:
         weight, bias: of the float network: (O, ...), (O,).
-        rounded: the weight on its grid, as the state has it now.
+        current, rounded: the weight as the state has it now, and on its grid.
         rows: inputs as they will be, rounded, and the outputs that are wanted.
         input_scale: of the input's grid. granularity: of the weight's scale.
     """
 
     weight: Tensor
     bias: Tensor
+    current: Tensor
     rounded: Tensor
     rows: Rows
     input_scale: float
@@ -81,16 +82,17 @@ def layer_by_layer(
         if operator.name in layers:
             wanted[output] = _run(unrectified, operator, wanted)
             weight_name, bias_name = operator.inputs[1:3]
+            now = torch.from_numpy(np.array(state.graph.constant(weight_name)))
             layer = Layer(
                 weight=real.constants[weight_name],
                 bias=real.constants[bias_name],
+                current=now,
                 rounded=rounded.constants[weight_name],
                 rows=_rows(operator, real.constants[weight_name], given[operator.inputs[0]], wanted[output], generator),
                 input_scale=rounded.grids[operator.inputs[0]][0],
                 granularity=state.scheme.weight_granularity,
             )
             weight, bias = choose(layer)
-            now = torch.from_numpy(np.array(state.graph.constant(weight_name)))
             constants[weight_name] = (now if weight is None else weight).numpy()
             constants[bias_name] = bias.numpy()
             rounded.take(operator, now if weight is None else weight, bias)

@@ -11,6 +11,7 @@ from edge.graph.analyses.counts import cost_of
 from edge.graph.graph import Graph
 from edge.quantization.ptq.absorb import absorbed
 from edge.quantization.ptq.calibrate import collect, parameters_of
+from edge.quantization.ptq.clip import clipped
 from edge.quantization.ptq.cross_layer import weights_equalized
 from edge.quantization.ptq.distil import distilled
 from edge.quantization.ptq.equalize import equalized
@@ -19,6 +20,7 @@ from edge.quantization.ptq.histogram import Histogram
 from edge.quantization.ptq.judge import Judge, Score
 from edge.quantization.ptq.layer_rows import layer_by_layer
 from edge.quantization.ptq.rounded import Network
+from edge.quantization.ptq.row_factors import with_moments, with_scales
 from edge.quantization.ptq.state import Images, State
 from edge.quantization.ptq.weights import by_least_squares, corrected_bias
 
@@ -144,6 +146,18 @@ def _least_squares(state: State, work: Work) -> State:
     return layer_by_layer(state, work.images, by_least_squares, seed=work.seed, advance=work.advance)
 
 
+def _clip(state: State, work: Work) -> State:
+    return clipped(state)
+
+
+def _batch_norm(state: State, work: Work) -> State:
+    return layer_by_layer(state, work.images, with_moments, seed=work.seed, advance=work.advance)
+
+
+def _scales(state: State, work: Work) -> State:
+    return layer_by_layer(state, work.images, with_scales, seed=work.seed, advance=work.advance)
+
+
 def _distil(state: State, work: Work) -> State:
     if Network(state.real).singly:
         raise UnsupportedError("an operator mixes the images of a batch")
@@ -164,8 +178,13 @@ STEPS: Mapping[str, Step] = MappingProxyType(
             does="moves what a channel always has into the next bias", run=_absorption, judged_by="activations"
         ),
         "equalize": Step(does="evens out the channels of activations", run=_equalize, judged_by="activations"),
+        "clip": Step(does="cuts the largest weights for the least squared error", run=_clip, judged_by="total"),
         "bias": Step(does="corrects the mean of every layer by its bias", run=_bias, judged_by="total"),
+        "batch_norm": Step(
+            does="gives every channel the mean and deviation of the float network's", run=_batch_norm, judged_by="total"
+        ),
         "least_squares": Step(does="chooses the integers of a layer together", run=_least_squares, judged_by="total"),
+        "scales": Step(does="refines the weights' scales, their integers given", run=_scales, judged_by="total"),
         "distil": Step(does="trains all layers for the float network's answers", run=_distil, judged_by="total"),
     }
 )

@@ -73,11 +73,15 @@ def round_layer(
 
 def mean_error(weight: Tensor, rows: Rows) -> Tensor:
     """The bias (O,) with which a layer of this weight (O, ...) has the wanted mean output."""
-    groups = rows.inputs.shape[1]
     share = rows.weights / rows.weights.sum(dim=0)  # (rows, O)
+    return (share * (rows.outputs - products(weight, rows))).sum(dim=0)
+
+
+def products(weight: Tensor, rows: Rows) -> Tensor:
+    """The outputs (rows, O) of a layer of this weight (O, ...) without a bias."""
+    groups = rows.inputs.shape[1]
     flat = weight.reshape(groups, -1, rows.inputs.shape[2])
-    products = torch.bmm(rows.inputs.transpose(0, 1), flat.transpose(1, 2)).transpose(0, 1).flatten(1)
-    return (share * (rows.outputs - products)).sum(dim=0)
+    return torch.bmm(rows.inputs.transpose(0, 1), flat.transpose(1, 2)).transpose(0, 1).flatten(1)
 
 
 def _covariance(rows: Rows, groups: int, damping: float) -> Tensor:
