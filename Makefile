@@ -37,7 +37,7 @@ NEWER := $(if $(PYTHON313),.venvs/python3.13)
 	touch $@
 
 # Other people's tools whose files or answers the tests compare with: pinned whole, one environment each.
-TOOLS := nncf brevitas modelopt mediapipe ai-edge-quantizer pycocotools captum
+TOOLS := nncf brevitas modelopt mediapipe ai-edge-quantizer litert-cli pycocotools captum
 .PRECIOUS: .venvs/%/.ready
 .venvs/%/.ready: tests/constraints-%.txt
 	$(PYTHON) -m venv .venvs/$*

@@ -33,6 +33,11 @@ class Environment:
         """The environment variable that names another interpreter."""
         return f"EDGE_{self.folder.replace('-', '_').replace('.', '_').upper()}_PYTHON"
 
+    @property
+    def interpreter(self) -> Path:
+        """Where its interpreter has to be."""
+        return Path(os.environ.get(self.variable) or VENVS / self.folder / self.python)
+
 
 ENVIRONMENTS = {
     "tflite_runtime_python": Environment(folder="tflite-runtime", made_by="make test"),
@@ -42,6 +47,7 @@ ENVIRONMENTS = {
     "modelopt_python": Environment(folder="modelopt"),
     "mediapipe_python": Environment(folder="mediapipe"),
     "ai_edge_quantizer_python": Environment(folder="ai-edge-quantizer"),
+    "litert_cli_python": Environment(folder="litert-cli"),
     "pycocotools_python": Environment(folder="pycocotools"),
     "captum_python": Environment(folder="captum"),
     "onnx2tf_python": Environment(folder="onnx2tf"),
@@ -52,7 +58,7 @@ ENVIRONMENTS = {
 
 def _fixture(environment: Environment) -> Any:
     def interpreter() -> str:
-        found = Path(os.environ.get(environment.variable) or VENVS / environment.folder / environment.python)
+        found = environment.interpreter
         if not found.is_file():
             told = (
                 f"no {environment.folder} here: `{environment.made_by}` makes it, {environment.variable} names another"
