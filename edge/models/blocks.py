@@ -14,7 +14,6 @@ from torch.nn import functional
 
 from edge.errors import UsageError
 from edge.models.attention import Attention, after, before, instead
-from edge.models.computed_convolution import ComputedConvolution
 
 Activation = Literal["relu", "relu6"]
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "relu6": nn.ReLU6}
@@ -240,18 +239,6 @@ def round_channels(channels: float) -> int:
     """
     rounded = max(8, int(channels + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * channels else rounded
-
-
-def initialize_slim(model: nn.Module) -> None:
-    """Initialize as TF-slim's MobileNets do: weights normal with deviation 0.09, cut at two deviations; biases zero.
-
-    Computed convolutions start as their paper says.
-    """
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear) and not isinstance(module, ComputedConvolution):
-            nn.init.trunc_normal_(module.weight, std=0.09, a=-0.18, b=0.18)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
 
 
 def require_range(name: str, value: float, low: float, high: float) -> None:

@@ -22,12 +22,12 @@ from edge.models.attention import Attention, require_attention
 from edge.models.blocks import (
     ConvNorm,
     SamePadConv2d,
-    initialize_slim,
     require_count,
     require_range,
     round_channels,
     same_output_size,
 )
+from edge.models.initialization import initialize_slim
 from edge.models.mobilenet_v1 import separable_blocks
 from edge.models.mobilenet_v2 import inverted_residuals
 from edge.models.point_head import PointHead, built_point_head

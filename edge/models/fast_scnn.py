@@ -20,7 +20,7 @@ from edge.models.blocks import (
     require_range,
     same_output_size,
 )
-from edge.models.computed_convolution import ComputedConvolution
+from edge.models.initialization import initialize_he
 from edge.models.point_head import PointHead, built_point_head
 
 POOLING_BINS = (1, 2, 3, 6)
@@ -117,7 +117,7 @@ class FastScnn(nn.Module):
         self.classifier = SamePadConv2d(128, classes, 1)
         self.auxiliary_shallow = _auxiliary_head(64, classes, dropout) if auxiliary else None
         self.auxiliary_deep = _auxiliary_head(128, classes, dropout) if auxiliary else None
-        _initialize(self)
+        initialize_he(self, "fan_in")  # the paper does not say; this suits ReLU
         self.point_head = point_head
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
@@ -228,12 +228,3 @@ def _auxiliary_head(in_channels: int, classes: int, dropout: float) -> nn.Sequen
 
 def _resize(x: Tensor, size_hw: SizeHw) -> Tensor:
     return functional.interpolate(x, size=size_hw, mode="bilinear", align_corners=False)
-
-
-def _initialize(model: nn.Module) -> None:
-    """He's normal initialization by fan-in for every convolution; the paper does not say, this suits ReLU."""
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d) and not isinstance(module, ComputedConvolution):
-            nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)

@@ -105,7 +105,7 @@ def start_kernels(network: nn.Module) -> None:
     set in docs/involution.md.
 
     Args:
-        network: whose other weights are drawn; those of `Involution.expand` are multiplied by START_DIFFERENCE.
+        network: whose weights are drawn; those of `Involution.expand` are multiplied by START_DIFFERENCE.
     """
     for layer in network.modules():
         if isinstance(layer, Involution):

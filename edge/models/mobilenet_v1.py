@@ -11,11 +11,11 @@ from edge.models.blocks import (
     DepthwiseSeparable,
     PooledClassifier,
     atrous,
-    initialize_slim,
     require_count,
     require_range,
     round_channels,
 )
+from edge.models.initialization import initialize_slim
 
 BLOCKS: tuple[tuple[int, int], ...] = (
     (64, 1),

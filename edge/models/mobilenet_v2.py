@@ -8,11 +8,11 @@ from edge.models.blocks import (
     InvertedResidual,
     PooledClassifier,
     atrous,
-    initialize_slim,
     require_count,
     require_range,
     round_channels,
 )
+from edge.models.initialization import initialize_slim
 
 STAGES: tuple[tuple[int, int, int, int], ...] = (
     (1, 16, 1, 1),

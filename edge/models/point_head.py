@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from edge.errors import UsageError
 from edge.models.blocks import require_count
+from edge.models.initialization import initialize_he
 from edge.vision.point_rend import CODES, MAX_POINTS, MAX_STEPS
 
 LAYERS = 3
@@ -45,11 +46,7 @@ class PointHead(nn.Module):
         self.logits = nn.Conv2d(hidden, classes, 1)
         self.coarse_logits = nn.Conv2d(classes, classes, 1, bias=False)
         self.activation = nn.ReLU()
-        for layer in self.modules():
-            if isinstance(layer, nn.Conv2d):
-                nn.init.kaiming_normal_(layer.weight, mode="fan_in", nonlinearity="relu")
-                if layer.bias is not None:
-                    nn.init.zeros_(layer.bias)
+        initialize_he(self, "fan_in")
         nn.init.normal_(self.logits.weight, std=0.001)  # training begins near the coarse logits themselves
         with torch.no_grad():
             self.coarse_logits.weight.copy_(torch.eye(classes)[:, :, None, None])

@@ -24,7 +24,8 @@ from edge.models.blocks import (
     require_range,
     round_channels,
 )
-from edge.models.involution import NormalizedInvolution, start_kernels
+from edge.models.initialization import initialize_he
+from edge.models.involution import NormalizedInvolution
 
 Depth = Literal[26, 38, 50]
 REPEATS: dict[int, tuple[int, int, int, int]] = {26: (1, 2, 4, 1), 38: (2, 3, 5, 2), 50: (3, 4, 6, 3)}
@@ -86,12 +87,7 @@ class RedNet(nn.Module):
                 channels = EXPANSION * middle
         self.blocks = nn.Sequential(*blocks)
         self.classifier = PooledClassifier(channels, classes, dropout=dropout)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):  # the authors' code leaves this to mmcv: He's, by fan-out
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-        start_kernels(self)
+        initialize_he(self, "fan_out")  # the authors' code leaves this to mmcv
 
     def forward(self, x: Tensor) -> Tensor:
         """Map float images (n, 3, h, w) to logits (n, classes)."""

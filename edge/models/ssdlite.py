@@ -23,12 +23,12 @@ from edge.models.blocks import (
     InvertedResidual,
     SamePadConv2d,
     depthwise,
-    initialize_slim,
     require_count,
     require_range,
     round_channels,
     same_output_size,
 )
+from edge.models.initialization import initialize_slim
 from edge.models.mobilenet_v1 import separable_blocks
 from edge.models.mobilenet_v2 import HEAD_CHANNELS, inverted_residuals
 from edge.port import Scores
