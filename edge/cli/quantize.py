@@ -43,7 +43,7 @@ from edge.cli.split_options import skip_damaged
 @click.option(
     "--steps",
     help="These steps instead: any of ranges,cross_layer,absorption,equalize,clip,bias,batch_norm,least_squares,"
-    "scales,distil.",
+    "adaround,scales,blocks,distil.",
 )
 @click.option(
     "--agreement-floor",

@@ -6,7 +6,7 @@ network's scores are the float network's on the calibration images, mirrored and
 integers at most: the step size is counted in quanta, and it falls to 0 (cosine).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from edge.artifact.scheme import WEIGHT_MAX
 from edge.errors import UnsupportedError
-from edge.graph.graph import Graph
+from edge.graph.graph import Graph, Operator
 from edge.graph.passes.ending_in_scores import ending_in_scores
 from edge.quantization.ptq.layer_rows import layers_of
 from edge.quantization.ptq.rounded import Network, RoundedNetwork
@@ -26,7 +26,6 @@ STEP_QUANTA = 0.02
 BATCH_IMAGES = 8
 MOST_SHIFT = 1 / 14
 """The largest shift of an image, of its size, either way; the border is mirrored."""
-Teacher = Callable[[Tensor], list[Tensor]]
 
 
 def distilled(
@@ -49,40 +48,65 @@ def distilled(
     Raises:
         UnsupportedError: the error is not finite.
     """
-    teacher = Network(ending_in_scores(reference))
     student = RoundedNetwork(State(
         real=ending_in_scores(state.real), graph=ending_in_scores(state.graph), parameters=state.parameters,
         scheme=state.scheme,
     ))  # fmt: skip
-    trained = _Trained(state, student)
-    optimizer = torch.optim.Adam(trained.parameters(), lr=STEP_QUANTA)
-    batches = list(_batches(len(images), epochs, seed))
+    trained = Trained(state, student, layers_of(state.real))
+    train_towards(
+        reference, lambda x: student.outputs(x, trained.constants()), trained.parameters(), images,
+        epochs=epochs, decides=decides, seed=seed, advance=advance, before_step=trained.hold_largest,
+    )  # fmt: skip
+    return state.with_constants({name: value.detach().numpy() for name, value in trained.constants().items()})
+
+
+def train_towards(
+    reference: Graph,
+    student: Callable[[Tensor], list[Tensor]],
+    parameters: list[Tensor],
+    images: Images,
+    *,
+    epochs: int,
+    decides: bool,
+    seed: int,
+    advance: Callable[[int, int], None],
+    before_step: Callable[[], None] = lambda: None,
+    after_step: Callable[[], None] = lambda: None,
+) -> None:
+    """Train what a student's outputs depend on towards the float network's scores, over mirrored and shifted images.
+
+    Raises:
+        UnsupportedError: the error is not finite.
+    """
+    teacher = Network(ending_in_scores(reference))
+    optimizer = torch.optim.Adam(parameters, lr=STEP_QUANTA)
+    batches = list(image_batches(len(images), epochs, seed))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, len(batches))
     generator = torch.Generator().manual_seed(seed)
     for number, indices in enumerate(batches):
         x = moved(torch.from_numpy(images.batch(indices)), generator)
         with torch.no_grad():
             wanted = teacher.outputs(x)
-        error = _error(student.outputs(x, trained.constants()), wanted, decides=decides)
+        error = _error(student(x), wanted, decides=decides)
         if not bool(error.isfinite()):
             raise UnsupportedError("training towards the float network's answers: the error is not finite")
         optimizer.zero_grad(set_to_none=True)
         error.backward()  # type: ignore[no-untyped-call]  # torch's stub
-        trained.hold_largest()
+        before_step()
         optimizer.step()
+        after_step()
         schedule.step()
         advance(number + 1, len(batches))
-    return state.with_constants({name: value.detach().numpy() for name, value in trained.constants().items()})
 
 
-class _Trained:
+class Trained:
     """Weights and biases that move, counted in quanta: of a channel's weights, and of a layer's output for its bias."""
 
-    def __init__(self, state: State, student: RoundedNetwork) -> None:
+    def __init__(self, state: State, student: RoundedNetwork, layers: Sequence[Operator]) -> None:
         self._quanta: dict[str, Tensor] = {}
         self._counts: dict[str, Tensor] = {}
         self._pinned: dict[str, Tensor] = {}
-        for layer in layers_of(state.real):
+        for layer in layers:
             weight_name, bias_name = layer.inputs[1:3]
             weight, bias = (torch.from_numpy(state.graph.constant(name).copy()) for name in (weight_name, bias_name))
             scale = weight_scales(weight, bias, student.grids[layer.inputs[0]][0], state.scheme.weight_granularity)
@@ -143,7 +167,8 @@ def moved(images: Tensor, generator: torch.Generator) -> Tensor:
     return torch.stack(parts)
 
 
-def _batches(count: int, epochs: int, seed: int) -> Iterator[list[int]]:
+def image_batches(count: int, epochs: int, seed: int) -> Iterator[list[int]]:
+    """Indices of images, each once an epoch, in a random order."""
     generator = torch.Generator().manual_seed(seed)
     for _ in range(epochs):
         order = torch.randperm(count, generator=generator).tolist()

@@ -8,7 +8,7 @@ above 6 on the images; on others it may cut a channel where it did not before, w
 that mixes channels reads them, its weights lose what its input gains, so that half of the way is gone (in logarithms).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 
@@ -38,15 +38,17 @@ def equalized(graph: Graph, images: Images) -> Iterator[Graph]:
     largest = largest_of_channels(graph, {name for domain in found for name in domain.tensors}, images)
     unbounded = tuple(domain for domain in found if not domain.bounded)
     if unbounded:
-        yield _rescaled(graph, unbounded, largest, 1.0)
+        yield rescaled(graph, [(domain, _factors(domain, largest, 1.0)) for domain in unbounded])
     if len(unbounded) < len(found):
-        yield from (_rescaled(graph, found, largest, margin) for margin in MARGINS)
+        for margin in MARGINS:
+            yield rescaled(graph, [(domain, _factors(domain, largest, margin)) for domain in found])
 
 
-def _rescaled(graph: Graph, found: tuple[Domain, ...], largest: Mapping[str, torch.Tensor], margin: float) -> Graph:
+def rescaled(graph: Graph, found: Sequence[tuple[Domain, Float32Array]]) -> Graph:
+    """The graph with the channels of some activations multiplied by positive factors (channels,)."""
     constants: dict[str, Float32Array] = {}
-    for domain in found:
-        rescale(constants, graph, domain, _factors(domain, largest, margin))
+    for domain, factors in found:
+        rescale(constants, graph, domain, factors)
     return with_constants(graph, constants)
 
 

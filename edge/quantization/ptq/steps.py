@@ -10,6 +10,7 @@ from edge.errors import UnsupportedError
 from edge.graph.analyses.counts import cost_of
 from edge.graph.graph import Graph
 from edge.quantization.ptq.absorb import absorbed
+from edge.quantization.ptq.blocks import by_blocks
 from edge.quantization.ptq.calibrate import collect, parameters_of
 from edge.quantization.ptq.clip import clipped
 from edge.quantization.ptq.cross_layer import weights_equalized
@@ -22,7 +23,7 @@ from edge.quantization.ptq.layer_rows import layer_by_layer
 from edge.quantization.ptq.rounded import Network
 from edge.quantization.ptq.row_factors import with_moments, with_scales
 from edge.quantization.ptq.state import Images, State
-from edge.quantization.ptq.weights import by_least_squares, corrected_bias
+from edge.quantization.ptq.weights import by_adaround, by_least_squares, corrected_bias
 
 BATCH_IMAGES = 8
 MOST_VALUES = 1 << 15
@@ -158,16 +159,29 @@ def _scales(state: State, work: Work) -> State:
     return layer_by_layer(state, work.images, with_scales, seed=work.seed, advance=work.advance)
 
 
+def _adaround(state: State, work: Work) -> State:
+    return layer_by_layer(state, work.images, by_adaround, seed=work.seed, advance=work.advance)
+
+
+def _blocks(state: State, work: Work) -> State:
+    return by_blocks(state, work.images, epochs=_epochs(state, work), seed=work.seed, advance=work.advance)
+
+
 def _distil(state: State, work: Work) -> State:
+    return distilled(
+        state, work.reference, work.images, epochs=_epochs(state, work), decides=work.decides, seed=work.seed,
+        advance=work.advance,
+    )  # fmt: skip
+
+
+def _epochs(state: State, work: Work) -> int:
+    """Passes over the images that training may take."""
     if Network(state.real).singly:
         raise UnsupportedError("an operator mixes the images of a batch")
     epochs = int(work.multiply_adds / (4 * len(work.images) * max(1, cost_of(state.real).multiply_adds)))
     if epochs < 1:
         raise UnsupportedError("the network is too large for the effort: not one pass over the images")
-    return distilled(
-        state, work.reference, work.images, epochs=min(epochs, work.epochs), decides=work.decides, seed=work.seed,
-        advance=work.advance,
-    )  # fmt: skip
+    return min(epochs, work.epochs)
 
 
 STEPS: Mapping[str, Step] = MappingProxyType(
@@ -184,7 +198,9 @@ STEPS: Mapping[str, Step] = MappingProxyType(
             does="gives every channel the mean and deviation of the float network's", run=_batch_norm, judged_by="total"
         ),
         "least_squares": Step(does="chooses the integers of a layer together", run=_least_squares, judged_by="total"),
+        "adaround": Step(does="rounds every weight up or down by gradients", run=_adaround, judged_by="total"),
         "scales": Step(does="refines the weights' scales, their integers given", run=_scales, judged_by="total"),
+        "blocks": Step(does="trains block after block for its own output", run=_blocks, judged_by="total"),
         "distil": Step(does="trains all layers for the float network's answers", run=_distil, judged_by="total"),
     }
 )

@@ -7,6 +7,7 @@ integers of an output channel are chosen together, so that the error of the *out
 descent). The bias then takes up the mean error that is left (Nagel et al., arXiv 1906.04721, section 4.2).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -23,6 +24,10 @@ SMALL_KERNEL = 32
 SCALES = (1.0, 0.97, 0.94, 0.91, 0.88, 1.03, 1.06, 1.1)
 IDLE_WEIGHT = 1e-3
 """Weight of a position where the rectifier hides the output, relative to one where it does not."""
+
+
+ChooseWeights = Callable[[Tensor, Tensor, Granularity], Tensor]
+"""From weights, float64 (groups, outputs, kernel), and covariance (groups, kernel, kernel): those weights on grids."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +56,7 @@ def round_layer(
     input_scale: float,
     damping: float = 0.01,
     granularity: Granularity = "per_channel",
+    choose: ChooseWeights | None = None,
 ) -> tuple[Tensor, Tensor]:
     """A layer's weight (O, ...) on the integers' grid, and the bias (O,) that goes with it, float32.
 
@@ -58,11 +64,12 @@ def round_layer(
         rows: of the layer's input as it will be, rounded, and of the output that is wanted, before the rectifier.
         damping: share of the mean input variance added to every input's: a weight that the images hardly use stays
             near its value.
+        choose: weights on their grids; None: `choose_weights`.
     """
     groups = rows.inputs.shape[1]
     flat = weight.reshape(groups, -1, rows.inputs.shape[2])  # (groups, O / groups, kernel)
     covariance = _covariance(rows, groups, damping)
-    rounded = choose_weights(flat.double(), covariance, granularity).float().reshape(weight.shape)
+    rounded = (choose or choose_weights)(flat.double(), covariance, granularity).float().reshape(weight.shape)
     largest = weight.flatten(1).abs().amax(dim=1) / float(WEIGHT_MAX)
     largest = largest if granularity == "per_channel" else largest.amax().expand_as(largest)
     floored = weight_scales(weight, bias, input_scale, granularity) > largest  # no weight worth the name
