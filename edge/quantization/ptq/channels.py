@@ -17,7 +17,7 @@ HOMOGENEOUS = frozenset({"Mean", "AveragePool", "MaxPool", "Resize", "Pad"})
 
 CEILING = 6.0
 """Of a ReLU6."""
-BATCH_IMAGES = 4
+BATCH_IMAGES = 2
 
 
 @dataclass(frozen=True, kw_only=True)

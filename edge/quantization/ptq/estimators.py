@@ -1,6 +1,6 @@
 """From the histogram of an activation to its range: min-max, percentile, least squared error, OCTAV, entropy."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -51,23 +51,20 @@ def least_squares(histogram: Histogram, scheme: Scheme = INT8_SCHEME) -> Range:
         return low, high
     centres, counts = histogram.filled()
     weights = counts.astype(np.float64)
-    best, best_error = (low, high), squared_error((low, high), centres, weights, scheme)
+    best, best_error = (low, high), squared_errors([(low, high)], centres, weights, scheme)[0]
 
-    def consider(candidate: Range) -> None:
+    def consider(candidates: Sequence[Range]) -> None:
         nonlocal best, best_error
-        error = squared_error(candidate, centres, weights, scheme)
-        if error < best_error * (1 - 1e-9):
-            best, best_error = candidate, error
+        for candidate, error in zip(candidates, squared_errors(candidates, centres, weights, scheme), strict=True):
+            if error < best_error * (1 - 1e-9):
+                best, best_error = candidate, error
 
     shrinks = [float(shrink) for shrink in SHRINKS]
-    for shrink in shrinks:
-        consider((low * shrink, high * shrink))
+    consider([(low * shrink, high * shrink) for shrink in shrinks])
     if low < 0.0 < high:
         for _ in range(2):
-            for shrink in shrinks:
-                consider((low * shrink, best[1]))
-            for shrink in shrinks:
-                consider((best[0], high * shrink))
+            consider([(low * shrink, best[1]) for shrink in shrinks])
+            consider([(best[0], high * shrink) for shrink in shrinks])
     return best
 
 
@@ -145,15 +142,29 @@ def _divergence(centres: Float64Array, counts: npt.NDArray[np.int64], low: float
     return float((p * np.log(p / q)).sum())
 
 
-def squared_error(
-    candidate: Range, centres: Float64Array, weights: Float64Array, scheme: Scheme = INT8_SCHEME
-) -> float:
-    """Weighted squared error of values quantized with a range."""
-    scale, zero_point = activation_parameters(*candidate, scheme)
-    step = float(scale)
+def squared_errors(
+    candidates: Sequence[Range], centres: Float64Array, weights: Float64Array, scheme: Scheme = INT8_SCHEME
+) -> list[float]:
+    """Weighted squared errors of values quantized with each of some ranges."""
+    parameters = [activation_parameters(*candidate, scheme) for candidate in candidates]
+    steps, zero_points = (np.array(column, np.float64)[:, None] for column in zip(*parameters, strict=True))
     lowest, highest = scheme.activation_limits
-    grid = np.clip(np.rint(centres / step), lowest - zero_point, highest - zero_point) * step
-    return float((np.square(grid - centres) * weights).sum())
+    errors: list[float] = []
+    rows = max(1, MOST_AT_ONCE // centres.size)
+    for start in range(0, len(candidates), rows):
+        step, zero_point = steps[start : start + rows], zero_points[start : start + rows]
+        grid = centres / step
+        np.rint(grid, out=grid)
+        np.clip(grid, lowest - zero_point, highest - zero_point, out=grid)
+        grid *= step
+        grid -= centres
+        np.square(grid, out=grid)
+        errors += (grid @ weights).tolist()
+    return errors
+
+
+MOST_AT_ONCE = 1 << 17
+"""Numbers of a temporary table of errors: it stays in a cache."""
 
 
 ESTIMATORS: Mapping[Estimator, Callable[[Histogram], Range]] = {

@@ -17,7 +17,7 @@ from edge.port import dequantize
 from edge.quantization.ptq.rounded import RoundedNetwork
 from edge.quantization.ptq.state import Float32Array, Images, State
 
-BATCH_IMAGES = 4
+BATCH_IMAGES = 2
 Labels = npt.NDArray[np.int64]
 
 

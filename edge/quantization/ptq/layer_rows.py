@@ -12,7 +12,7 @@ from edge.artifact.scheme import Granularity
 from edge.execution.kernels.qat_operators import rectify
 from edge.graph.graph import Graph, Operator
 from edge.quantization.ptq.rounded import Network, RoundedNetwork
-from edge.quantization.ptq.state import Float32Array, Images, State
+from edge.quantization.ptq.state import Float32Array, Images, State, evenly
 from edge.quantization.qat.least_squares import Rows, visibility
 
 ROWS = 40_000
@@ -71,8 +71,8 @@ def layer_by_layer(
     """
     real, rounded = Network(state.real), RoundedNetwork(state)
     unrectified = Network(without_rectifiers(state.real))
-    count = most_images(state.real, len(images))
-    pixels = torch.from_numpy(images.batch([index * len(images) // count for index in range(count)]))
+    chosen = evenly(images, most_images(state.real, len(images)))
+    pixels = torch.from_numpy(chosen.batch(range(len(chosen))))
     wanted, given = real.begin(pixels), rounded.begin(pixels)
     generator = torch.Generator().manual_seed(seed)
     layers = {operator.name: number for number, operator in enumerate(layers_of(state.real))}

@@ -44,6 +44,12 @@ class Chosen:
         return self.images.batch([self.indices[index] for index in indices])
 
 
+def evenly(images: Images, most: int) -> Chosen:
+    """At most so many of some images, evenly spread."""
+    count = min(most, len(images))
+    return Chosen(images=images, indices=tuple(index * len(images) // count for index in range(count)))
+
+
 @dataclass(frozen=True, kw_only=True)
 class State:
     """A network on its way to integers. A step makes another one of it.

@@ -20,12 +20,15 @@ from edge.quantization.ptq.estimators import ESTIMATORS, Range
 from edge.quantization.ptq.histogram import Histogram
 from edge.quantization.ptq.judge import Judge, Score
 from edge.quantization.ptq.layer_rows import layer_by_layer
+from edge.quantization.ptq.mean_maps import with_mean_outputs
 from edge.quantization.ptq.rounded import Network
 from edge.quantization.ptq.row_factors import with_moments, with_scales
-from edge.quantization.ptq.state import Images, State
+from edge.quantization.ptq.state import Images, State, evenly
 from edge.quantization.ptq.weights import by_adaround, by_least_squares, corrected_bias
 
-BATCH_IMAGES = 8
+BATCH_IMAGES = 2
+FEW_IMAGES = 16
+"""That ranges of a form of the network are found on before it is chosen."""
 MOST_VALUES = 1 << 15
 """Of an activation of one image that are counted; the bounds are those of all."""
 Advance = Callable[[int, int], None]
@@ -55,15 +58,16 @@ class Work:
     seed: int
     advance: Advance
 
-    def histograms(self, state: State, *, bounds_only: bool) -> Mapping[str, Histogram]:
-        """What the activations of the float network are on the images."""
-        starts = range(0, len(self.images), BATCH_IMAGES)
-        batches = (self.images.batch(range(start, min(start + BATCH_IMAGES, len(self.images)))) for start in starts)
+    def histograms(self, state: State, *, bounds_only: bool, most: int | None = None) -> Mapping[str, Histogram]:
+        """What the activations of the float network are on the images, of more than `most` on evenly spread ones."""
+        images = self.images if most is None else evenly(self.images, most)
+        indices = range(len(images))
+        batches = (images.batch(indices[start : start + BATCH_IMAGES]) for start in indices[::BATCH_IMAGES])
         return collect(state.real, state.groups, batches, bounds_only=bounds_only, most_values=MOST_VALUES)
 
-    def observed(self, state: State) -> State:
-        """The state with ranges observed anew, by its own estimator."""
-        found = self.histograms(state, bounds_only=state.estimator == "minmax")
+    def observed(self, state: State, most: int | None = None) -> State:
+        """The state with ranges observed anew, by its own estimator, on all images or on `most`."""
+        found = self.histograms(state, bounds_only=state.estimator == "minmax", most=most)
         parameters = parameters_of(state.groups, found, state.estimator, state.scheme, self.input_range)
         return replace(state, parameters=parameters)
 
@@ -124,10 +128,10 @@ def _absorption(state: State, work: Work) -> State:
 
 def _best_graph(found: Iterable[Graph], state: State, work: Work, refusal: str) -> State:
     """The best of other forms of the float network, with ranges of its own."""
-    candidates = [work.observed(replace(state, real=graph, graph=graph)) for graph in found]
+    candidates = [work.observed(replace(state, real=graph, graph=graph), FEW_IMAGES) for graph in found]
     if not candidates:
         raise UnsupportedError(refusal)
-    return _best(candidates, work)
+    return work.observed(_best(candidates, work))
 
 
 def _best(candidates: Sequence[State], work: Work) -> State:
@@ -137,6 +141,10 @@ def _best(candidates: Sequence[State], work: Work) -> State:
         scores.append(nearness(work.judge, candidate).sqnr_db)
         work.advance(number + 1, len(candidates))
     return candidates[scores.index(max(scores))]
+
+
+def _bias_fast(state: State, work: Work) -> State:
+    return with_mean_outputs(state, work.images, work.advance)
 
 
 def _bias(state: State, work: Work) -> State:
@@ -193,6 +201,7 @@ STEPS: Mapping[str, Step] = MappingProxyType(
         ),
         "equalize": Step(does="evens out the channels of activations", run=_equalize, judged_by="activations"),
         "clip": Step(does="cuts the largest weights for the least squared error", run=_clip, judged_by="total"),
+        "bias_fast": Step(does="corrects means by the rounding of weights", run=_bias_fast, judged_by="total"),
         "bias": Step(does="corrects the mean of every layer by its bias", run=_bias, judged_by="total"),
         "batch_norm": Step(
             does="gives every channel the mean and deviation of the float network's", run=_batch_norm, judged_by="total"
@@ -218,7 +227,7 @@ class Effort:
 EFFORTS: Mapping[str, Effort] = MappingProxyType(
     {
         "plain": Effort(steps=()),
-        "fast": Effort(steps=("equalize", "bias")),
+        "fast": Effort(steps=("equalize", "bias_fast")),
         "default": Effort(steps=("ranges", "equalize", "least_squares", "distil"), multiply_adds=3e11, epochs=16),
         "best": Effort(steps=("ranges", "equalize", "least_squares", "distil"), multiply_adds=2e12, epochs=100),
     }
