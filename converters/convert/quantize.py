@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from converters.convert.accuracy_floor import Truth, accuracy_judge
 from converters.convert.build import build_artifact
 from converters.convert.calibration import Calibration, calibration_batches
 from converters.convert.convert import load_source, selftest_images, with_quantization
@@ -29,6 +30,7 @@ def quantize_source(
     *,
     scheme: Scheme = INT8_SCHEME,
     plan: Plan = NEAREST,
+    truth: Truth | None = None,
     progress: Progress = lambda step, done, of: None,
     report: Callable[[Improved], None] = lambda made: None,
 ) -> Artifact:
@@ -39,6 +41,7 @@ def quantize_source(
         options: `head`, `card`, `name`, `allow_float`, `io`, `shapes` and `input_size_hw`.
         scheme: int8 or int16 activations.
         plan: the steps that are taken; none rounds everything to the nearest.
+        truth: what an accuracy floor is counted on; needed with one.
         progress, report: are told how far a step is, and what the steps brought.
 
     Raises:
@@ -53,12 +56,15 @@ def quantize_source(
     split = calibration.chosen()
     known = input_range(normalize_table(preprocess), scheme)
     steps = None
-    if plan.steps and (plan.asked or len(split) >= FEWEST_IMAGES):
+    floors = plan.agreement_floor is not None or plan.accuracy_floor is not None
+    if floors or (plan.steps and (plan.asked or len(split) >= FEWEST_IMAGES)):
+        accuracy = None
+        if plan.accuracy_floor is not None and truth is not None:
+            accuracy = accuracy_judge(graph, description, split, truth, source)
         images = SplitImages(split=split, preprocess=preprocess)
         quantized, steps = by_steps(
             graph, images, plan, decides=decides(description), estimator=calibration.ranges, scheme=scheme,
-            input_range=known,
-            progress=progress, report=report,
+            input_range=known, accuracy=accuracy, progress=progress, report=report,
         )  # fmt: skip
     else:
         batches = calibration_batches(split, preprocess)

@@ -9,14 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.packaging.description import Description
-from edge.artifact.quantization_steps import QuantizationSteps, StepFacts, StepScore
+from edge.artifact.quantization_steps import QuantizationSteps, StepAccuracy, StepFacts, StepScore
 from edge.artifact.scheme import INT8_SCHEME, Scheme
 from edge.data.splits import Split
 from edge.errors import UsageError, unknown_name
 from edge.graph.graph import Graph
 from edge.quantization.ptq.estimators import Estimator, Range
 from edge.quantization.ptq.improve import Improved, Outcome, Progress, improve
-from edge.quantization.ptq.judge import Score
+from edge.quantization.ptq.judge import Judge, Score
 from edge.quantization.ptq.steps import EFFORTS, STEPS, effort_for
 from edge.vision.pixels import in_layout, normalize, resize
 from edge.vision.preprocess import Preprocess
@@ -39,7 +39,8 @@ class Plan:
     Attributes:
         steps: names of `edge.quantization.ptq.steps.STEPS`; none: ranges by the estimator, everything rounded.
         multiply_adds, epochs: that training may cost, and passes over the images that it takes at most.
-        agreement_floor: below this share of equal decisions the steps of the best effort are taken as well.
+        agreement_floor, accuracy_floor: below this share of equal, of true decisions the steps of the best effort are
+            taken as well.
         asked: with too few images to judge by the steps are refused rather than left out.
         seed: of everything that is drawn.
     """
@@ -48,6 +49,7 @@ class Plan:
     multiply_adds: float = 0.0
     epochs: int = 0
     agreement_floor: float | None = None
+    accuracy_floor: float | None = None
     asked: bool = False
     seed: int = 0
 
@@ -56,7 +58,13 @@ NEAREST = Plan()
 
 
 def plan_of(
-    effort: str, steps: Sequence[str] | None, agreement_floor: float | None, seed: int, scheme: Scheme = INT8_SCHEME
+    effort: str,
+    steps: Sequence[str] | None,
+    *,
+    agreement_floor: float | None = None,
+    accuracy_floor: float | None = None,
+    seed: int = 0,
+    scheme: Scheme = INT8_SCHEME,
 ) -> Plan:
     """The plan that a command line names. Refuses (UsageError) an unknown effort or step."""
     if effort not in EFFORTS:
@@ -71,7 +79,8 @@ def plan_of(
         multiply_adds=trained.multiply_adds,
         epochs=trained.epochs,
         agreement_floor=agreement_floor,
-        asked=steps is not None or agreement_floor is not None or effort == "best",
+        accuracy_floor=accuracy_floor,
+        asked=not {steps, agreement_floor, accuracy_floor} <= {None} or effort == "best",
         seed=seed,
     )  # fmt: skip
 
@@ -111,35 +120,48 @@ def by_steps(
     estimator: Estimator,
     scheme: Scheme,
     input_range: Range | None,
+    accuracy: Judge | None,
     progress: Progress,
     report: Callable[[Improved], None],
 ) -> tuple[Graph, QuantizationSteps]:
     """The integer graph, and what the manifest says of how it came to be; `report` is told in full.
 
+    Args:
+        accuracy: has labels; needed with an accuracy floor.
+
     Raises:
         UsageError, UnsupportedError: as `improve`.
     """
 
-    def take(steps: Sequence[str], multiply_adds: float, epochs: int) -> Improved:
+    def take(steps: Sequence[str], multiply_adds: float, epochs: int) -> tuple[Improved, StepAccuracy | None]:
         made = improve(
             graph, images, steps=steps, multiply_adds=multiply_adds, epochs=epochs, decides=decides,
             estimator=estimator, scheme=scheme, input_range=input_range, seed=plan.seed, progress=progress,
         )  # fmt: skip
         report(made)
-        return made
+        return made, None if accuracy is None else _accuracy(accuracy, made)
 
-    made = take(plan.steps, plan.multiply_adds, plan.epochs)
+    made, true = take(plan.steps, plan.multiply_adds, plan.epochs)
     best = effort_for("best", scheme)
-    if _below(made.total, plan.agreement_floor) and plan.multiply_adds < best.multiply_adds:
-        made = take(tuple(dict.fromkeys((*plan.steps, *best.steps))), best.multiply_adds, best.epochs)
-    return made.state.quantized, facts_of(made, plan.seed)
+    below = _below(made.total.agreement, plan.agreement_floor) or _below(
+        None if true is None else true.accuracy, plan.accuracy_floor
+    )
+    if below and plan.multiply_adds < best.multiply_adds:
+        made, true = take(tuple(dict.fromkeys((*plan.steps, *best.steps))), best.multiply_adds, best.epochs)
+    return made.state.quantized, facts_of(made, plan.seed, true)
 
 
-def _below(score: Score, floor: float | None) -> bool:
-    return floor is not None and score.agreement is not None and score.agreement < floor
+def _below(share: float | None, floor: float | None) -> bool:
+    return floor is not None and share is not None and share < floor
 
 
-def facts_of(made: Improved, seed: int) -> QuantizationSteps:
+def _accuracy(judge: Judge, made: Improved) -> StepAccuracy:
+    found = judge.total(made.state).accuracy
+    assert found is not None and judge.float_accuracy is not None  # the judge has labels
+    return StepAccuracy(accuracy=found, of_float=judge.float_accuracy, images=len(judge.images))
+
+
+def facts_of(made: Improved, seed: int, accuracy: StepAccuracy | None = None) -> QuantizationSteps:
     """What a manifest keeps: everything but seconds."""
     return QuantizationSteps(
         steps=tuple(_facts(outcome) for outcome in made.outcomes),
@@ -148,6 +170,7 @@ def facts_of(made: Improved, seed: int) -> QuantizationSteps:
         activations=_score(made.activations),
         judged_images=made.judged_on,
         seed=seed,
+        accuracy=accuracy,
     )
 
 

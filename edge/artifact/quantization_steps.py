@@ -20,6 +20,14 @@ class StepScore(Part):
     agreement: Share | None
 
 
+class StepAccuracy(Part):
+    """Shares of true decisions on `images` labelled images: as it is, and of the float network."""
+
+    accuracy: Share
+    of_float: Share
+    images: Annotated[int, Field(ge=1, le=2**31)]
+
+
 class StepFacts(Part):
     """One step: scores before and after it by what it is judged by, whether it was kept, why it was not taken."""
 
@@ -35,7 +43,7 @@ class QuantizationSteps(Part):
 
     `plain`: ranges alone, everything rounded to the nearest. `total`: as it is. `activations`: what 8 bits of
     activations alone would give, with weights in float. All on `judged_images` of the calibration images, which no
-    step has seen.
+    step has seen. `accuracy`: where a floor of it was asked for.
     """
 
     steps: tuple[StepFacts, ...]
@@ -44,3 +52,4 @@ class QuantizationSteps(Part):
     activations: StepScore
     judged_images: Annotated[int, Field(ge=1, le=2**31)]
     seed: int
+    accuracy: StepAccuracy | None = None

@@ -50,6 +50,14 @@ from edge.cli.split_options import skip_damaged
     type=Number(0, 1),
     help="Below this share of decisions as the float network's, the steps of best are taken; exit code 1 below it.",
 )
+@click.option(
+    "--accuracy-floor",
+    type=Number(0, 1),
+    help="The same for the share of true decisions of a classifier, on labelled images.",
+)
+@click.option(
+    "--validation", help="Split that --accuracy-floor is counted on; the held-out calibration images if omitted."
+)
 @click.option("--seed", default=0, show_default=True, type=whole(0), help="Of what steps draw.")
 @click.option(
     "--activations",
@@ -95,6 +103,8 @@ def command(
     effort: str,
     steps: str | None,
     agreement_floor: float | None,
+    accuracy_floor: float | None,
+    validation: str | None,
     seed: int,
 ) -> int:
     """Quantize SOURCE (a float checkpoint, or a float ONNX file with its card) after training.
@@ -104,6 +114,7 @@ def command(
     is kept, and the table of gains printed. Fewer than ten images leave none to judge by: ranges and nearest integers
     alone. The artifact is verified unless --no-verify is given.
     """
+    from converters.convert.accuracy_floor import Truth
     from converters.convert.calibration import calibration_of
     from converters.convert.options import ConvertOptions
     from converters.convert.quantize import quantize_source
@@ -111,7 +122,7 @@ def command(
     from edge.artifact.scheme import Scheme
     from edge.cli.artifact_summary import print_and_verify
     from edge.cli.input_shape import parse_shape
-    from edge.cli.quantize_steps import StepBars, met_floor
+    from edge.cli.quantize_steps import StepBars, met_floors
     from edge.data.open_split import open_split
     from edge.errors import UsageError, unknown_name
     from edge.quantization.ptq.estimators import ESTIMATORS
@@ -127,7 +138,26 @@ def command(
         activation_bits=16 if activations == "int16" else 8,
         weight_granularity="per_tensor" if weight_scales == "tensor" else "per_channel",
     )
-    plan = plan_of(effort, None if steps is None else steps.split(","), agreement_floor, seed, scheme)
+    plan = plan_of(
+        effort,
+        None if steps is None else tuple(steps.split(",")),
+        agreement_floor=agreement_floor,
+        accuracy_floor=accuracy_floor,
+        seed=seed,
+        scheme=scheme,
+    )
+    if validation is not None and accuracy_floor is None:
+        raise UsageError("--validation is what --accuracy-floor is counted on; give that too")
+    if validation is not None:
+        truth = Truth(opened=lambda classes: open_split(split=validation, option="--validation"), held_out=False)
+    else:
+        truth = Truth(
+            opened=lambda classes: open_split(
+                images=images, labels=labels, split=calibration, classes=classes if images is not None else None,
+                option="--calibration", skip_damaged=skip_damaged,
+            ),
+            held_out=True,
+        )  # fmt: skip
     with StepBars() as bars:
         artifact = quantize_source(
             source,
@@ -144,9 +174,10 @@ def command(
             ),
             scheme=scheme,
             plan=plan,
+            truth=truth,
             progress=bars.advance_step,
             report=bars.report,
         )
     bars.show(effort, as_json=as_json)
     code = print_and_verify(artifact, as_json=as_json, no_verify=no_verify)
-    return code or (0 if met_floor(artifact, agreement_floor) else 1)
+    return code or (0 if met_floors(artifact, agreement_floor, accuracy_floor) else 1)

@@ -94,14 +94,22 @@ def _kept(outcome: "Outcome") -> str:
     return "yes" if outcome.kept else "no"
 
 
-def met_floor(artifact: Artifact, floor: float | None) -> bool:
-    """Whether the decisions of an artifact hold a floor on the held-out images; says so where they do not."""
+def met_floors(artifact: Artifact, agreement: float | None, accuracy: float | None) -> bool:
+    """Whether the decisions of an artifact hold their floors; says so where they do not."""
     steps = artifact.manifest.quantization.steps
-    if floor is None or steps is None:
+    if steps is None:
         return True
-    agreement = steps.total.agreement
-    if agreement is not None and agreement >= floor:
-        return True
-    told = "nothing decides by its largest score" if agreement is None else f"{agreement:.1%} of decisions agree"
-    tell(f"agreement floor {floor:.1%} not held on {steps.judged_images} held-out images: {told}")
-    return False
+    held = True
+    found = steps.total.agreement
+    if agreement is not None and (found is None or found < agreement):
+        told = "nothing decides by its largest score" if found is None else f"{found:.1%} of decisions agree"
+        tell(f"agreement floor {agreement:.1%} not held on {steps.judged_images} held-out images: {told}")
+        held = False
+    true = steps.accuracy
+    if accuracy is not None and true is not None and true.accuracy < accuracy:
+        tell(
+            f"accuracy floor {accuracy:.1%} not held on {true.images} labelled images: {true.accuracy:.1%} of "
+            f"decisions are true, {true.of_float:.1%} of the float network's"
+        )
+        held = False
+    return held

@@ -97,7 +97,7 @@ def improve(
     if len(images) < FEWEST_IMAGES:
         raise UsageError(f"{len(images)} calibration images: steps need at least {FEWEST_IMAGES}, to judge by a fifth")
     real = with_biases(prepared(graph))
-    judging = tuple(range(0, len(images), max(HELD_OUT, len(images) // MOST_HELD_OUT)))
+    judging = held_out(len(images))
     choosing = tuple(index for index in range(len(images)) if index not in set(judging))
     judge = Judge(real, Chosen(images=images, indices=judging), decides=decides)
     work = Work(
@@ -119,6 +119,11 @@ def improve(
         activations=judge.activations(replace(state, graph=state.real)),
         judged_on=len(judging),
     )
+
+
+def held_out(count: int) -> tuple[int, ...]:
+    """Which of `count` images judge and are seen by no step."""
+    return tuple(range(0, count, max(HELD_OUT, count // MOST_HELD_OUT)))
 
 
 def _taken(name: str, state: State, work: Work) -> tuple[State, Outcome]:

@@ -54,6 +54,14 @@ class Judge:
         self._labels = labels
         self._wanted = self._answers(FloatRun(ending_in_scores(reference)).run)
 
+    @property
+    def float_accuracy(self) -> float | None:
+        """Share of the float network's decisions that are true; None without labels."""
+        if self._labels is None:
+            return None
+        decided = np.concatenate([answers[0].argmax(axis=1).reshape(-1) for answers in self._wanted])
+        return float((decided == self._labels).mean())
+
     def total(self, state: State) -> Score:
         """The score of the integers: the simulation's answers, which are those of the file."""
         graph = ending_in_scores(state.quantized)

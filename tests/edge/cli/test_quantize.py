@@ -10,9 +10,15 @@ import torch
 from torch import nn
 
 from converters.onnx.file import onnx_bytes
+from converters.passes.canonical import canonical
 from edge.artifact.manifest import open_artifact
 from edge.cli.main import main
+from edge.data.generated import generated_split
+from edge.execution.float_run import FloatRun
+from edge.graph.importers.onnx.reader import read_onnx
 from edge.graph.importers.tflite.reader import read_tflite
+from edge.quantization.ptq.calibrate import prepared
+from edge.quantization.ptq.steps import EFFORTS
 from edge.quantization.qat.freeze import float_graph
 from tests.support.preprocess_text import preprocess_text
 
@@ -129,7 +135,7 @@ def test_weights_have_one_scale_each_where_that_is_asked_for(work: Path) -> None
 def test_json_has_the_steps(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert quantize(work, *SPLIT, "--effort", "fast", "--no-verify", "--json") == 0
     told = json.loads(capsys.readouterr().out)["steps"]
-    assert [entry["step"] for entry in told["steps"]] == ["equalize", "bias"]
+    assert [entry["step"] for entry in told["steps"]] == list(EFFORTS["fast"].steps)
     assert {"plain", "total", "activations", "seed"} <= told.keys()
 
 
@@ -150,6 +156,63 @@ def test_a_floor_that_is_not_held_is_told(work: Path, capsys: pytest.CaptureFixt
     assert facts is not None and facts.total.agreement is not None
     told = "agreement floor 100.0% not held on 4 held-out images" in capsys.readouterr().err
     assert told == (facts.total.agreement < 1)
+
+
+@pytest.fixture
+def labelled(work: Path) -> tuple[str, ...]:
+    """Options of 20 images with labels: the float network's decisions, but of the last one held out another."""
+    run = FloatRun(prepared(canonical(read_onnx(work / "model.onnx"))))
+    split = generated_split("classify", "train", 20, shape_hw=(16, 16))
+    lines = []
+    (work / "twenty").mkdir()
+    for index in range(len(split)):
+        image = split.image(index)
+        cv2.imwrite(str(work / "twenty" / f"{index:02d}.png"), np.ascontiguousarray(image[..., ::-1]))
+        decided = int(run.run([(image / np.float32(127.5) - np.float32(1)).transpose(2, 0, 1)[None]])[0].argmax())
+        name = ("dark", "bright", "grey")[(decided + (index == 15)) % 3]
+        lines.append(f"{index:02d}.png\t{name}\n")
+    (work / "labels.tsv").write_text("".join(lines))
+    return ("--images", str(work / "twenty"), "--labels", str(work / "labels.tsv"))
+
+
+def test_an_accuracy_floor_is_counted_on_labels(
+    work: Path, labelled: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (*labelled, "--steps", "bias", "--no-verify", "--accuracy-floor")
+    assert quantize(work, *words, "0") == 0
+    facts = open_artifact(work / "int8").manifest.quantization.steps
+    assert facts is not None and facts.accuracy is not None
+    assert (facts.accuracy.of_float, facts.accuracy.images) == (0.75, 4)  # of 0, 5, 10 and 15 the last is wrong
+    capsys.readouterr()
+    assert quantize(work, *words, "1") == 1
+    facts = open_artifact(work / "int8").manifest.quantization.steps
+    assert facts is not None and facts.accuracy is not None
+    assert "accuracy floor 100.0% not held on 4 labelled images: " in (told := capsys.readouterr().err)
+    assert f"{facts.accuracy.accuracy:.1%} of decisions are true, 75.0% of the float network's" in told
+    assert {"distil", "bias"} <= {entry.step for entry in facts.steps}  # it went on
+
+
+def test_a_floor_is_held_without_steps_too(work: Path, labelled: tuple[str, ...]) -> None:
+    assert quantize(work, *labelled, "--effort", "plain", "--no-verify", "--accuracy-floor", "0.1") == 0
+    facts = open_artifact(work / "int8").manifest.quantization.steps
+    assert facts is not None and facts.accuracy is not None and facts.steps == ()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--images", "twenty", "--accuracy-floor", "0.5"), "needs a class per image, and"),
+        (("--images", "twenty", "--validation", "generated:classify:val"), "give that too"),
+        ((*SPLIT, "--accuracy-floor", "0.5"), "has 3 classes, generated:classify:train has"),
+    ],
+)
+def test_a_floor_without_its_labels_is_a_mistake(
+    work: Path, labelled: tuple[str, ...], capsys: pytest.CaptureFixture[str], words: tuple[str, ...], message: str
+) -> None:
+    given = [str(work / word) if word == "twenty" else word for word in words]
+    assert quantize(work, *given, "--no-verify") == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
 
 
 def test_no_calibration_images_is_a_mistake(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
