@@ -42,8 +42,8 @@ from edge.cli.split_options import skip_damaged
 )
 @click.option(
     "--steps",
-    help="These steps instead: any of ranges,cross_layer,absorption,equalize,clip,bias,batch_norm,least_squares,"
-    "adaround,scales,blocks,distil.",
+    help="These steps instead: any of ranges,cross_layer,absorption,equalize,factors,copies,clip,bias_fast,bias,"
+    "batch_norm,least_squares,adaround,scales,blocks,distil.",
 )
 @click.option(
     "--agreement-floor",

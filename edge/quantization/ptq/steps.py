@@ -13,10 +13,12 @@ from edge.quantization.ptq.absorb import absorbed
 from edge.quantization.ptq.blocks import by_blocks
 from edge.quantization.ptq.calibrate import collect, parameters_of
 from edge.quantization.ptq.clip import clipped
+from edge.quantization.ptq.copies import with_copies
 from edge.quantization.ptq.cross_layer import weights_equalized
 from edge.quantization.ptq.distil import distilled
 from edge.quantization.ptq.equalize import equalized
 from edge.quantization.ptq.estimators import ESTIMATORS, Range
+from edge.quantization.ptq.factors import with_factors
 from edge.quantization.ptq.histogram import Histogram
 from edge.quantization.ptq.judge import Judge, Score
 from edge.quantization.ptq.layer_rows import layer_by_layer
@@ -171,6 +173,14 @@ def _adaround(state: State, work: Work) -> State:
     return layer_by_layer(state, work.images, by_adaround, seed=work.seed, advance=work.advance)
 
 
+def _factors(state: State, work: Work) -> State:
+    return with_factors(state, work.images, seed=work.seed, advance=work.advance)
+
+
+def _copies(state: State, work: Work) -> State:
+    return with_copies(state, work.images, seed=work.seed, advance=work.advance)
+
+
 def _blocks(state: State, work: Work) -> State:
     return by_blocks(state, work.images, epochs=_epochs(state, work), seed=work.seed, advance=work.advance)
 
@@ -200,6 +210,8 @@ STEPS: Mapping[str, Step] = MappingProxyType(
             does="moves what a channel always has into the next bias", run=_absorption, judged_by="activations"
         ),
         "equalize": Step(does="evens out the channels of activations", run=_equalize, judged_by="activations"),
+        "factors": Step(does="scales channels by what their noise costs", run=_factors, judged_by="activations"),
+        "copies": Step(does="copies channels into dead ones", run=_copies, judged_by="activations"),
         "clip": Step(does="cuts the largest weights for the least squared error", run=_clip, judged_by="total"),
         "bias_fast": Step(does="corrects means by the rounding of weights", run=_bias_fast, judged_by="total"),
         "bias": Step(does="corrects the mean of every layer by its bias", run=_bias, judged_by="total"),
@@ -224,12 +236,13 @@ class Effort:
     epochs: int = 0
 
 
+TRAINED = ("ranges", "absorption", "equalize", "factors", "copies", "least_squares", "distil")
 EFFORTS: Mapping[str, Effort] = MappingProxyType(
     {
         "plain": Effort(steps=()),
         "fast": Effort(steps=("equalize", "bias_fast")),
-        "default": Effort(steps=("ranges", "equalize", "least_squares", "distil"), multiply_adds=3e11, epochs=16),
-        "best": Effort(steps=("ranges", "equalize", "least_squares", "distil"), multiply_adds=2e12, epochs=100),
+        "default": Effort(steps=TRAINED, multiply_adds=3e11, epochs=16),
+        "best": Effort(steps=TRAINED, multiply_adds=2e12, epochs=100),
     }
 )
 
