@@ -28,11 +28,17 @@ class Calibration:
         split: targets are not looked at.
         images: at most this many, spread evenly over the split; None takes all.
         ranges: the estimator.
+        made: the images were made for the model, at its size.
     """
 
     split: Split
     images: int | None = None
     ranges: Estimator = "mse"
+    made: bool = False
+
+    def read_by(self, preprocess: Preprocess) -> Preprocess:
+        """How its images become the model's input: nothing is cut off those that were made for it."""
+        return preprocess.model_copy(update={"fit": "stretch", "crop_fraction": 1.0}) if self.made else preprocess
 
     def chosen(self) -> Split:
         """The images that are used. Refuses (UsageError) fewer than one."""

@@ -21,6 +21,8 @@ from edge.quantization.ptq.improve import FEWEST_IMAGES, Improved, Progress
 from edge.training.checkpoint import restore_module
 from edge.vision.pixels import normalize_table
 
+MADE = "calibrated without data, on images made from batch-norm statistics"
+
 
 def quantize_source(
     source: Path,
@@ -53,6 +55,7 @@ def quantize_source(
     if precision_of(graph) != "float32":
         raise UsageError(f"{source} is quantized already; turn it into an artifact with `edge convert`")
     preprocess = description.preprocess
+    read_by = calibration.read_by(preprocess)
     split = calibration.chosen()
     known = input_range(normalize_table(preprocess), scheme)
     steps = None
@@ -61,13 +64,13 @@ def quantize_source(
         accuracy = None
         if plan.accuracy_floor is not None and truth is not None:
             accuracy = accuracy_judge(graph, description, split, truth, source)
-        images = SplitImages(split=split, preprocess=preprocess)
+        images = SplitImages(split=split, preprocess=read_by)
         quantized, steps = by_steps(
             graph, images, plan, decides=decides(description), estimator=calibration.ranges, scheme=scheme,
             input_range=known, accuracy=accuracy, progress=progress, report=report,
         )  # fmt: skip
     else:
-        batches = calibration_batches(split, preprocess)
+        batches = calibration_batches(split, read_by)
         quantized = calibrate(graph, batches, estimator=calibration.ranges, scheme=scheme, input_range=known)
     if precision_of(quantized) == "float32":
         raise UsageError(f"{source} has nothing to quantize: no operator computes its outputs from its input")
@@ -78,12 +81,12 @@ def quantize_source(
         calibration_images=len(split),
         ranges=calibration.ranges,
         steps=steps,
-        notes=description.quantization.notes,
+        notes=(*description.quantization.notes, *((MADE,) if calibration.made else ())),
     )
     description = replace(with_quantization(description, facts), io=options.io)
     if description.point_head is not None:
         module = restore_module(open_checkpoint(source, options))
-        head = quantized_head(module, quantized, calibration_batches(split, preprocess), calibration.ranges, scheme)
+        head = quantized_head(module, quantized, calibration_batches(split, read_by), calibration.ranges, scheme)
         description = replace(description, point_head=replace(description.point_head, graph=head))
     return build_artifact(
         quantized, description, folder, images=selftest_images(preprocess), allow_float=options.allow_float

@@ -1,7 +1,8 @@
 """edge quantize: a float model becomes an integer artifact, from calibration images."""
 
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -9,6 +10,10 @@ from edge.cli.artifact_options import afterwards, described, open_sizes, written
 from edge.cli.bounded_number import Number, whole
 from edge.cli.input_size import input_size
 from edge.cli.split_options import skip_damaged
+
+if TYPE_CHECKING:
+    from edge.data.class_names import ClassNames
+    from edge.data.splits import Split
 
 
 @click.command(
@@ -24,6 +29,11 @@ from edge.cli.split_options import skip_damaged
     "--labels", default=None, type=click.Path(path_type=Path), help="Label file of --images: takes the images it lists."
 )
 @click.option("--boxes", default=None, help="File or folder of boxes of --images: takes the images it is about.")
+@click.option(
+    "--data-free",
+    is_flag=True,
+    help="No images: 40, or -n, are made from a checkpoint's batch-norm statistics (cost: docs/quantizing.md).",
+)
 @skip_damaged
 @click.option(
     "-n", "--samples", default=None, type=whole(1), help="Use this many images, evenly spread; all if omitted."
@@ -42,7 +52,7 @@ from edge.cli.split_options import skip_damaged
 )
 @click.option(
     "--steps",
-    help="These steps instead: any of ranges,cross_layer,absorption,equalize,factors,copies,clip,bias_fast,bias,"
+    help="These steps instead: any of ranges,idle,cross_layer,absorption,equalize,factors,copies,clip,bias_fast,bias,"
     "batch_norm,least_squares,adaround,scales,blocks,distil.",
 )
 @click.option(
@@ -86,6 +96,7 @@ def command(
     images: Path | None,
     labels: Path | None,
     boxes: str | None,
+    data_free: bool,
     skip_damaged: bool,
     samples: int | None,
     head: str | None,
@@ -116,6 +127,7 @@ def command(
     """
     from converters.convert.accuracy_floor import Truth
     from converters.convert.calibration import calibration_of
+    from converters.convert.data_free import data_free_calibration
     from converters.convert.options import ConvertOptions
     from converters.convert.quantize import quantize_source
     from converters.convert.steps import plan_of
@@ -129,11 +141,12 @@ def command(
 
     if ranges not in ESTIMATORS:
         raise UsageError(f"--ranges: {unknown_name('estimator', ranges, ESTIMATORS)}")
-    if calibration is None and images is None:
+    if data_free and not {calibration, images} <= {None}:
+        raise UsageError("--data-free makes its images; give it without --calibration and --images")
+    if data_free and accuracy_floor is not None and validation is None:
+        raise UsageError("made images have no labels: --accuracy-floor with --data-free needs --validation SPLIT")
+    if calibration is None and images is None and not data_free:
         raise UsageError("no calibration images: give --calibration SPLIT or --images FOLDER")
-    split = open_split(
-        images=images, labels=labels, boxes=boxes, split=calibration, option="--calibration", skip_damaged=skip_damaged
-    )
     scheme = Scheme(
         activation_bits=16 if activations == "int16" else 8,
         weight_granularity="per_tensor" if weight_scales == "tensor" else "per_channel",
@@ -148,33 +161,45 @@ def command(
     )
     if validation is not None and accuracy_floor is None:
         raise UsageError("--validation is what --accuracy-floor is counted on; give that too")
-    if validation is not None:
-        truth = Truth(opened=lambda classes: open_split(split=validation, option="--validation"), held_out=False)
-    else:
-        truth = Truth(
-            opened=lambda classes: open_split(
-                images=images, labels=labels, split=calibration, classes=classes if images is not None else None,
-                option="--calibration", skip_damaged=skip_damaged,
-            ),
-            held_out=True,
+    split = None
+    if not data_free:
+        split = open_split(
+            images=images, labels=labels, boxes=boxes, split=calibration, option="--calibration",
+            skip_damaged=skip_damaged,
         )  # fmt: skip
+
+    def labelled(classes: "ClassNames") -> "Split":
+        if validation is not None:
+            return open_split(split=validation, option="--validation")
+        return open_split(
+            images=images, labels=labels, split=calibration, classes=classes if images is not None else None,
+            option="--calibration", skip_damaged=skip_damaged,
+        )  # fmt: skip
+
+    options = ConvertOptions(
+        head=head,
+        card=card,
+        name=name,
+        allow_float=frozenset(kind for kind in allow_float.split(",") if kind),
+        io=io,
+        shapes=dict(parse_shape(text) for text in input_shapes),
+        input_size_hw=input_size_hw,
+    )
     with StepBars() as bars:
+        if split is None:
+            given = data_free_calibration(
+                source, options, images=samples, ranges=ranges, seed=seed, advance=partial(bars.advance_step, "images")
+            )
+        else:
+            given = calibration_of(split, samples, ranges, skip_damaged=skip_damaged)
         artifact = quantize_source(
             source,
             output,
-            calibration_of(split, samples, ranges, skip_damaged=skip_damaged),
-            ConvertOptions(
-                head=head,
-                card=card,
-                name=name,
-                allow_float=frozenset(kind for kind in allow_float.split(",") if kind),
-                io=io,
-                shapes=dict(parse_shape(text) for text in input_shapes),
-                input_size_hw=input_size_hw,
-            ),
+            given,
+            options,
             scheme=scheme,
             plan=plan,
-            truth=truth,
+            truth=Truth(opened=labelled, held_out=validation is None),
             progress=bars.advance_step,
             report=bars.report,
         )
