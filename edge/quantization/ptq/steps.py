@@ -20,6 +20,7 @@ from edge.quantization.ptq.equalize import equalized
 from edge.quantization.ptq.estimators import ESTIMATORS, Range
 from edge.quantization.ptq.factors import with_factors
 from edge.quantization.ptq.histogram import Histogram
+from edge.quantization.ptq.idle import without_idle
 from edge.quantization.ptq.judge import Judge, Score
 from edge.quantization.ptq.layer_rows import layer_by_layer
 from edge.quantization.ptq.mean_maps import with_mean_outputs
@@ -119,6 +120,13 @@ def _equalize(state: State, work: Work) -> State:
     return _best_graph(equalized(state.real, work.images), state, work, "no activation stands between layers alone")
 
 
+def _idle(state: State, work: Work) -> State:
+    found = without_idle(state, work.images)
+    if found is None:
+        raise UnsupportedError("every channel is read")
+    return work.observed(found)
+
+
 def _cross_layer(state: State, work: Work) -> State:
     found = weights_equalized(state.real, work.images, state.scheme.weight_granularity)
     return _best_graph(found, state, work, "no activation stands between layers alone")
@@ -205,6 +213,7 @@ def _epochs(state: State, work: Work) -> int:
 STEPS: Mapping[str, Step] = MappingProxyType(
     {
         "ranges": Step(does="tries every estimator of ranges", run=_ranges, judged_by="activations"),
+        "idle": Step(does="sets weights to 0 that read nothing", run=_idle, judged_by="total"),
         "cross_layer": Step(does="evens out the weights of neighbouring layers", run=_cross_layer, judged_by="total"),
         "absorption": Step(
             does="moves what a channel always has into the next bias", run=_absorption, judged_by="activations"
@@ -247,7 +256,7 @@ EFFORTS: Mapping[str, Effort] = MappingProxyType(
 )
 
 
-FOR_ONE_SCALE = ("cross_layer", "absorption")
+FOR_ONE_SCALE = ("idle", "cross_layer", "absorption")
 """Steps that every effort with steps takes as well where a weight has one scale."""
 
 

@@ -186,3 +186,21 @@ def test_a_shared_producer_is_no_reason_to_fail() -> None:
         for op in graph.operators
     ))  # fmt: skip
     assert list(absorbed(replaced, SmoothImages(4))) == []
+
+
+def test_weights_that_read_nothing_are_no_reason_for_a_coarse_scale() -> None:
+    graph = chain(nn.ReLU())
+    stem, depthwise = (graph.operators[index] for index in (0, 1))
+    constants = {name: np.array(graph.constant(name)) for name in (*stem.inputs[1:], *depthwise.inputs[1:])}
+    for values in constants.values():
+        values[3] = 0.0
+    constants[stem.inputs[2]][3] = -1.0  # never passes the rectifier
+    constants[depthwise.inputs[1]][3] = 300.0
+    dead = with_constants(graph, constants)
+    made = improved(dead, "idle")
+    assert made.outcomes[0].kept and made.total.sqnr_db > made.plain.sqnr_db + 15
+    found = made.state.graph.constant(depthwise.inputs[1])
+    assert not found[3].any() and found[4].any()
+    others = Judge(dead, SmoothImages(20, seed=8), decides=True)
+    assert others.total(made.state).sqnr_db > made.plain.sqnr_db + 15
+    assert not improved(graph, "idle").outcomes[0].kept

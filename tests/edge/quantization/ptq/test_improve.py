@@ -22,7 +22,7 @@ from edge.quantization.ptq.judge import Judge, Score
 from edge.quantization.ptq.layer_rows import layer_by_layer, layers_of, most_images
 from edge.quantization.ptq.rounded import RoundedNetwork
 from edge.quantization.ptq.state import State
-from edge.quantization.ptq.steps import EFFORTS, STEPS, effort_for
+from edge.quantization.ptq.steps import EFFORTS, FOR_ONE_SCALE, STEPS, effort_for
 from edge.quantization.ptq.weights import by_least_squares, corrected_bias
 from tests.support.ptq_network import SmoothImages, uneven_graph
 
@@ -225,5 +225,5 @@ def test_every_effort_with_steps_evens_out_weights_of_one_scale() -> None:
         found = effort_for(name, Scheme(weight_granularity="per_tensor"))
         assert effort_for(name, INT8_SCHEME) == effort
         assert found.steps == tuple(
-            step for step in STEPS if step in effort.steps or (effort.steps and step in ("cross_layer", "absorption"))
+            step for step in STEPS if step in effort.steps or (effort.steps and step in FOR_ONE_SCALE)
         )
