@@ -98,6 +98,8 @@ def _step(
             weight = np.abs(constants[name] if name in constants else np.asarray(graph.constant(name), np.float32))
             ranges = np.moveaxis(weight, 0 if own else 1, 0).reshape(domain.channels, -1).max(axis=1)
             alive = ranges > ranges.max() / LARGEST_FACTOR
+            if not alive.any():
+                continue
             logarithms = np.log(np.where(alive, ranges, 1.0).astype(np.float64))
             wanted.append(np.where(alive, sign * (logarithms - logarithms[alive].mean()), 0.0))
     return np.mean(wanted, axis=0) if wanted else np.zeros(domain.channels)

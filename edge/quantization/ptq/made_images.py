@@ -44,8 +44,8 @@ def made_images(
     """
     model.eval().requires_grad_(False)
     generator = torch.Generator().manual_seed(seed)
-    seen: list[Tensor] = []
-    hooks = [norm.register_forward_pre_hook(lambda module, given: seen.append(given[0])) for norm in norms]
+    seen: dict[Norm, Tensor] = {}  # those that an answer needs: heads of training do not run
+    hooks = [norm.register_forward_pre_hook(lambda module, given: seen.update({module: given[0]})) for norm in norms]
     low, span = lows.reshape(1, 3, 1, 1), (highs - lows).reshape(1, 3, 1, 1)
     sizes = [min(BATCH_IMAGES, count - start) for start in range(0, count, BATCH_IMAGES)]
     parts = []
@@ -57,7 +57,7 @@ def made_images(
             for step in range(ITERATIONS):
                 seen.clear()
                 model(low + span * _drawn(waves, size_hw))
-                error = torch.stack([_distance(norm, value) for norm, value in zip(norms, seen, strict=True)]).mean()
+                error = torch.stack([_distance(norm, value) for norm, value in seen.items()]).mean()
                 optimizer.zero_grad(set_to_none=True)
                 error.backward()  # type: ignore[no-untyped-call]  # torch's stub
                 optimizer.step()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Literal
 
@@ -83,16 +84,18 @@ class Step:
         does: what it does, in a line.
         run: makes another state. Raises UnsupportedError where it has nothing to work on, with the reason.
         judged_by: the integers' answers, or those of rounded activations with weights in float, for a step that
-            the rounding of weights would hide (where a weight has one scale, that rounding decides: `nearness`).
+            the rounding of weights would hide; `rescaled`: as `nearness`.
     """
 
     does: str
     run: Callable[[State, Work], State]
-    judged_by: Literal["total", "activations"]
+    judged_by: Literal["total", "activations", "rescaled"]
 
     def score(self, judge: Judge, state: State) -> Score:
         """A state's score by what the step is judged by."""
-        return judge.total(state) if self.judged_by == "total" else nearness(judge, state)
+        if self.judged_by == "rescaled":
+            return nearness(judge, state)
+        return judge.total(state) if self.judged_by == "total" else judge.activations(state)
 
 
 def nearness(judge: Judge, state: State) -> Score:
@@ -113,6 +116,7 @@ def _ranges(state: State, work: Work) -> State:
             for estimator in ESTIMATORS
         ],
         work,
+        work.judge.activations,
     )
 
 
@@ -141,14 +145,14 @@ def _best_graph(found: Iterable[Graph], state: State, work: Work, refusal: str) 
     candidates = [work.observed(replace(state, real=graph, graph=graph), FEW_IMAGES) for graph in found]
     if not candidates:
         raise UnsupportedError(refusal)
-    return work.observed(_best(candidates, work))
+    return work.observed(_best(candidates, work, partial(nearness, work.judge)))
 
 
-def _best(candidates: Sequence[State], work: Work) -> State:
+def _best(candidates: Sequence[State], work: Work, score: Callable[[State], Score]) -> State:
     """The one that is nearest to the float network."""
     scores = []
     for number, candidate in enumerate(candidates):
-        scores.append(nearness(work.judge, candidate).sqnr_db)
+        scores.append(score(candidate).sqnr_db)
         work.advance(number + 1, len(candidates))
     return candidates[scores.index(max(scores))]
 
@@ -216,11 +220,11 @@ STEPS: Mapping[str, Step] = MappingProxyType(
         "idle": Step(does="sets weights to 0 that read nothing", run=_idle, judged_by="total"),
         "cross_layer": Step(does="evens out the weights of neighbouring layers", run=_cross_layer, judged_by="total"),
         "absorption": Step(
-            does="moves what a channel always has into the next bias", run=_absorption, judged_by="activations"
+            does="moves what a channel always has into the next bias", run=_absorption, judged_by="rescaled"
         ),
-        "equalize": Step(does="evens out the channels of activations", run=_equalize, judged_by="activations"),
-        "factors": Step(does="scales channels by what their noise costs", run=_factors, judged_by="activations"),
-        "copies": Step(does="copies channels into dead ones", run=_copies, judged_by="activations"),
+        "equalize": Step(does="evens out the channels of activations", run=_equalize, judged_by="rescaled"),
+        "factors": Step(does="scales channels by what their noise costs", run=_factors, judged_by="rescaled"),
+        "copies": Step(does="copies channels into dead ones", run=_copies, judged_by="rescaled"),
         "clip": Step(does="cuts the largest weights for the least squared error", run=_clip, judged_by="total"),
         "bias_fast": Step(does="corrects means by the rounding of weights", run=_bias_fast, judged_by="total"),
         "bias": Step(does="corrects the mean of every layer by its bias", run=_bias, judged_by="total"),

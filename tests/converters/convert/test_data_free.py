@@ -118,6 +118,13 @@ def test_what_they_calibrate_is_near_what_images_calibrate() -> None:
     assert found > sqnr_db(Given(noise)) + 1  # type: ignore[arg-type]
 
 
+def test_batch_norms_that_do_not_run_are_left_out() -> None:
+    model = learned()
+    model.register_module("head", nn.BatchNorm2d(4))
+    model.forward = lambda x: nn.Sequential(*list(model)[:-1])(x)  # type: ignore[method-assign]
+    assert np.array_equal(made(model), made(learned()))
+
+
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
     recipe = parse_recipe(classifier_tree(), "tests")

@@ -204,3 +204,11 @@ def test_weights_that_read_nothing_are_no_reason_for_a_coarse_scale() -> None:
     others = Judge(dead, SmoothImages(20, seed=8), decides=True)
     assert others.total(made.state).sqnr_db > made.plain.sqnr_db + 15
     assert not improved(graph, "idle").outcomes[0].kept
+
+
+def test_a_dead_layer_has_no_factors() -> None:
+    graph = chain(nn.ReLU())
+    weight = graph.operators[1].inputs[1]
+    dead = with_constants(graph, {weight: np.zeros_like(graph.constant(weight))})
+    (found,) = weights_equalized(dead, SmoothImages(8), "per_tensor")
+    assert all(np.isfinite(tensor.data).all() for tensor in found.tensors.values() if tensor.data is not None)
