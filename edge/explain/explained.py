@@ -10,11 +10,11 @@ from torch import Tensor
 
 from edge.artifact.manifest import Artifact, open_artifact
 from edge.artifact.model_file import ModelFile
-from edge.errors import FileError, UnsupportedError
+from edge.errors import UnsupportedError
 from edge.execution.integer import IntegerSimulation
 from edge.execution.straight_through import Encode, StraightThrough
 from edge.explain.score_output import CLASSES_FIRST, NETWORK_ENDINGS, Ending, score_output
-from edge.files.bounded_file import is_dir, is_file
+from edge.files.bounded_file import is_dir
 from edge.graph.graph import Graph
 from edge.graph.importers.onnx.reader import read_onnx
 from edge.graph.importers.tflite.reader import read_tflite
@@ -56,8 +56,6 @@ def open_explained(path: Path) -> Explained:
     """
     if is_dir(path):
         return _of_artifact(str(path), open_artifact(path))
-    if path.suffix.lower() in (".onnx", ".tflite") and is_file(path):
-        raise FileError(path, "is a model file alone, which says neither preprocessing nor classes; name an artifact")
     return _of_checkpoint(str(path), read_checkpoint(path))
 
 

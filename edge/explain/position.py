@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 
 from edge.artifact.manifest import open_artifact
-from edge.errors import FileError, UnsupportedError
+from edge.errors import UnsupportedError
 from edge.explain.explained import readable_file
 from edge.explain.feature_maps import backbone, maps_of
 from edge.explain.network import Network, network_of_checkpoint
 from edge.explain.position_readout import Score, fit, score, stacked
 from edge.explain.position_targets import position_targets
-from edge.files.bounded_file import is_dir, is_file
+from edge.files.bounded_file import is_dir
 from edge.graph.analyses.borders import spatial_axes
 from edge.graph.graph import Graph
 from edge.graph.importers.onnx.reader import read_onnx
@@ -69,8 +69,6 @@ def open_probed(path: Path) -> Network:
         data = artifact.read(file.path)
         graph = read_onnx(data, batch=1) if file.format == "onnx" else read_tflite(data)
         return Network(graph=backbone(graph), preprocess=artifact.manifest.preprocess)
-    if path.suffix.lower() in (".onnx", ".tflite") and is_file(path):
-        raise FileError(path, "is a model file alone, which does not say its preprocessing; name an artifact")
     network = network_of_checkpoint(path)
     return replace(network, graph=backbone(network.graph))
 

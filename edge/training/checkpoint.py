@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from edge.artifact.manifest import Task
 from edge.artifact.model_file import Labels
 from edge.errors import CheckpointError, EdgeError, RecipeError
+from edge.files.bounded_file import is_file
 from edge.port import Scores
 from edge.recipe.recipe import Recipe
 from edge.recipe.recipe_file import parse_recipe
@@ -82,7 +83,12 @@ def write_checkpoint(path: str | Path, checkpoint: Checkpoint) -> str:
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
-    """Read a checkpoint and check it. Refuses (CheckpointError) a missing, damaged or foreign file."""
+    """Read a checkpoint and check it. Refuses (CheckpointError) a missing, damaged or foreign file, or a model file."""
+    if Path(path).suffix.lower() in (".onnx", ".tflite") and is_file(Path(path)):
+        raise CheckpointError(
+            path,
+            "is a model file alone, which says neither preprocessing nor classes; name an artifact or a checkpoint",
+        )
     tensors, content, sha256 = read_tensors(path)
     if content.get("format") != FORMAT:
         raise CheckpointError(path, f"is not a checkpoint: it holds '{content.get('format')}'")

@@ -142,6 +142,8 @@ def test_a_cap_is_said_of_each_of_two_models(
         (["{float}", "{photo}", "--gates", "--compare", "{int8}"], "omit --class"),
         (["{float}", "{photo}", "--class", "z"], "unknown class 'z'"),
         (["{int8}/model.tflite", "{photo}"], "is a model file alone"),
+        (["{int8}/model.tflite", "{photo}", "--gates"], "is a model file alone"),
+        (["{int8}/source.onnx", "{photo}", "--kernels"], "is a model file alone"),
         (["{weights}", "{photo}"], "edge train RECIPE --set train.init={weights} --epochs 0 --phase float"),
         (["{float}", "{photo}", "--baseline", "white"], "white"),
     ],
