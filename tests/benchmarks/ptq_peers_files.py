@@ -10,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from converters.tflite.writer import tflite_bytes
 from device_bench.agent.loop import block
 from edge.artifact.manifest import open_artifact
 from edge.engines.engine import PreparedSession, Session, open_session
@@ -17,6 +18,7 @@ from edge.engines.onnx_session import OnnxSession, input_ports
 from edge.engines.onnxruntime_module import onnxruntime_module
 from edge.engines.output_difference import largest_magnitude, values_apart
 from edge.evaluation.fidelity import integer_difference
+from edge.graph.importers.tflite.reader import read_tflite
 from edge.percentile import nearest_rank
 from edge.port import Port, dequantize, in_form_of
 from edge.predictor.selftest import model_input
@@ -165,6 +167,8 @@ def measured_file(
 ) -> dict[str, Any]:
     """Size, nearness to the float network's logits, and how many values differ from what was promised.
 
+    `metadata_bytes` of an artifact's TFLite file are its labels and what else it tells of its images.
+
     Args:
         literally: it is held to its own graph. artifact, promised: to its artifact's simulation.
     """
@@ -175,4 +179,8 @@ def measured_file(
     if artifact is not None and promised is not None:
         differing = differs_from_simulation(path, artifact, promised, found)
     near = nearness(expected, logits, photographs.labels)
-    return {"size_bytes": path.stat().st_size, **near, "differing": differing, "values": found.size}
+    size_bytes, metadata_bytes = path.stat().st_size, 0
+    if artifact is not None and path.suffix == ".tflite":
+        metadata_bytes = size_bytes - len(tflite_bytes(read_tflite(path.read_bytes())))
+    sizes = {"size_bytes": size_bytes, "metadata_bytes": metadata_bytes}
+    return {**sizes, **near, "differing": differing, "values": found.size}

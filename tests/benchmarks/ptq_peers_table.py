@@ -25,6 +25,13 @@ def lines(rows: Sequence[Row], p50_ns: Mapping[str, int]) -> list[str]:
     made = [f"| {' | '.join(COLUMNS)} |", f"| --- | ---{' | ---:' * (len(COLUMNS) - 2)} |"]
     for kind in KINDS:
         made += [f"| {' | '.join(_cells(row, kind, p50_ns))} |" for row in done if kind in row["files"]]
+    told = [
+        f"{row['named']}: {size / 1024:.1f} KiB of the {kind} file are labels and metadata."
+        for row in done
+        for kind, file in row["files"].items()
+        if (size := file["metadata_bytes"])
+    ]
+    made += ["", *told] if told else []
     if failed := [f"- {row['named']}: {row['failed']}" for row in rows if "failed" in row]:
         made += ["", "No row:", "", *failed]
     compared = [against for row in done if row["ours"] for against in _against(row, done, p50_ns)]

@@ -44,7 +44,8 @@ def test_floats_differ_beyond_the_order_of_a_sum() -> None:
 
 
 def row(name: str, *, ours: bool, top1: float, size_bytes: int, seconds: float | None, kind: str) -> dict[str, Any]:
-    file = {"top1": top1, "agreement": top1, "sqnr_db": 20.0, "size_bytes": size_bytes, "differing": 0, "values": 1200}
+    file = {"top1": top1, "agreement": top1, "sqnr_db": 20.0, "differing": 0, "values": 1200}
+    file |= {"size_bytes": size_bytes, "metadata_bytes": 512 * ours}
     usage = {"cpu_seconds": seconds, "peak_bytes": None if seconds is None else 2**28}
     return {"row": name, "named": name, "ours": ours, "files": {kind: file}, **usage}
 
@@ -60,6 +61,7 @@ def test_ours_stand_beside_the_best_peer_of_their_format_and_the_fastest_of_all(
     ]
     printed = lines(rows, {"mine.tflite": 300_000, "accurate.tflite": 200_000, "float.tflite": 1})
     assert "| mine | tflite | 55.00% | 55.00% | 20.00 | 0 of 1,200 | 3 | 0.300 | 6.0 | 256 |" in printed
+    assert "mine: 0.5 KiB of the tflite file are labels and metadata." in printed
     assert "- absent: no environment here" in printed
     assert printed[-1].split(" | ")[2:7] == [
         "+5.00 (accurate)", "+5.00 (accurate)", "x1.50 (accurate)", "x1.50 (accurate)", "x2.00 (other format)",
@@ -113,6 +115,7 @@ def test_our_own_row_is_exact_in_both_formats_and_made_once(given: Given) -> Non
         "onnx": (0, 40),
     }
     assert all(file["sqnr_db"] > 15 for file in found["files"].values())
+    assert 0 < found["files"]["tflite"]["metadata_bytes"] < 2048 and not found["files"]["onnx"]["metadata_bytes"]
     assert found["ours"] and found["cpu_seconds"] > 0
     (given.folder / "edge-fast" / "artifact" / "model.tflite").unlink()
     assert measure("edge-fast", given, 1) == found
