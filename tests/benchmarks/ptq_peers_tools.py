@@ -133,7 +133,7 @@ ONNX2TF = Tool(
     package="onnx2tf",
     environment="onnx2tf_python",
     command=lambda python: [python, *file_arguments(AGENT, ["job.json"])],
-    writes={"tflite": "out/model_full_integer_quant.tflite"},
+    writes={"tflite": "out/float_full_integer_quant.tflite"},
     needs={"job.json": json.dumps(ONNX2TF_JOB)},
 )
 TOOLS: Mapping[str, Tool] = {
