@@ -12,12 +12,15 @@ from converters.convert.opened_checkpoint import open_checkpoint
 from converters.convert.options import PLAIN, ConvertOptions
 from converters.convert.quantized_head import quantized_head
 from converters.convert.steps import NEAREST, Plan, SplitImages, by_steps, decides
-from converters.packaging.package import precision_of
+from converters.packaging.description import Description
+from converters.packaging.package import precision_of, write_model_files
 from edge.artifact.manifest import Artifact, QuantizationInfo
 from edge.artifact.scheme import INT8_SCHEME, Scheme, input_range
 from edge.errors import UsageError
+from edge.graph.graph import Graph
 from edge.quantization.ptq.calibrate import calibrate
 from edge.quantization.ptq.improve import FEWEST_IMAGES, Improved, Progress
+from edge.quantization.ptq.wider import Wider
 from edge.training.checkpoint import restore_module
 from edge.vision.pixels import normalize_table
 
@@ -34,7 +37,7 @@ def quantize_source(
     plan: Plan = NEAREST,
     truth: Truth | None = None,
     progress: Progress = lambda step, done, of: None,
-    report: Callable[[Improved], None] = lambda made: None,
+    report: Callable[[Improved | Wider], None] = lambda made: None,
 ) -> Artifact:
     """Quantize a float model after training and write it as an artifact folder.
 
@@ -59,8 +62,8 @@ def quantize_source(
     split = calibration.chosen()
     known = input_range(normalize_table(preprocess), scheme)
     steps = None
-    floors = plan.agreement_floor is not None or plan.accuracy_floor is not None
-    if floors or (plan.steps and (plan.asked or len(split) >= FEWEST_IMAGES)):
+    goals = (plan.agreement_floor, plan.accuracy_floor, plan.budgets)
+    if any(goal is not None for goal in goals) or (plan.steps and (plan.asked or len(split) >= FEWEST_IMAGES)):
         accuracy = None
         if plan.accuracy_floor is not None and truth is not None:
             accuracy = accuracy_judge(graph, description, split, truth, source)
@@ -68,6 +71,7 @@ def quantize_source(
         quantized, steps = by_steps(
             graph, images, plan, decides=decides(description), estimator=calibration.ranges, scheme=scheme,
             input_range=known, accuracy=accuracy, progress=progress, report=report,
+            file_of=lambda quantized: _tflite_file(quantized, replace(description, io=options.io), options),
         )  # fmt: skip
     else:
         batches = calibration_batches(split, read_by)
@@ -91,3 +95,9 @@ def quantize_source(
     return build_artifact(
         quantized, description, folder, images=selftest_images(preprocess), allow_float=options.allow_float
     )
+
+
+def _tflite_file(quantized: Graph, description: Description, options: ConvertOptions) -> bytes:
+    """The network's file as it would be written, without a point head's."""
+    written = write_model_files(quantized, replace(description, point_head=None), allow_float=options.allow_float)
+    return written.contents["model.tflite"]

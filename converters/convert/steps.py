@@ -8,8 +8,16 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
+from converters.convert.budgets import Budgets
 from converters.packaging.description import Description
-from edge.artifact.quantization_steps import QuantizationSteps, StepAccuracy, StepFacts, StepScore
+from edge.artifact.quantization_steps import (
+    MixedPrecision,
+    QuantizationSteps,
+    StepAccuracy,
+    StepFacts,
+    StepScore,
+    WidenedLayer,
+)
 from edge.artifact.scheme import INT8_SCHEME, Scheme
 from edge.data.splits import Split
 from edge.errors import UsageError, unknown_name
@@ -18,6 +26,7 @@ from edge.quantization.ptq.estimators import Estimator, Range
 from edge.quantization.ptq.improve import Improved, Outcome, Progress, improve
 from edge.quantization.ptq.judge import Judge, Score
 from edge.quantization.ptq.steps import EFFORTS, STEPS, effort_for
+from edge.quantization.ptq.wider import Wider, widened
 from edge.vision.pixels import in_layout, normalize, resize
 from edge.vision.preprocess import Preprocess
 
@@ -41,6 +50,7 @@ class Plan:
         multiply_adds, epochs: that training may cost, and passes over the images that it takes at most.
         agreement_floor, accuracy_floor: below this share of equal, of true decisions the steps of the best effort are
             taken as well.
+        budgets: under which activations may get 16 bits; None leaves all at 8.
         asked: with too few images to judge by the steps are refused rather than left out.
         seed: of everything that is drawn.
     """
@@ -50,6 +60,7 @@ class Plan:
     epochs: int = 0
     agreement_floor: float | None = None
     accuracy_floor: float | None = None
+    budgets: Budgets | None = None
     asked: bool = False
     seed: int = 0
 
@@ -65,13 +76,19 @@ def plan_of(
     accuracy_floor: float | None = None,
     seed: int = 0,
     scheme: Scheme = INT8_SCHEME,
+    budgets: Budgets | None = None,
 ) -> Plan:
-    """The plan that a command line names. Refuses (UsageError) an unknown effort or step."""
+    """The plan that a command line names.
+
+    Refuses (UsageError) an unknown effort or step, and budgets where everything has 16 bits.
+    """
     if effort not in EFFORTS:
         raise UsageError(f"--effort: {unknown_name('effort', effort, EFFORTS)}")
     for name in steps or ():
         if name not in STEPS:
             raise UsageError(f"--steps: {unknown_name('step', name, STEPS)}")
+    if budgets is not None and scheme.activation_bits == 16:
+        raise UsageError("--size-budget and --latency-budget choose what gets 16 bits; --activations int16 gives all")
     chosen = effort_for(effort, scheme)
     trained = chosen if steps is None or chosen.epochs else EFFORTS["default"]
     return Plan(
@@ -80,7 +97,8 @@ def plan_of(
         epochs=trained.epochs,
         agreement_floor=agreement_floor,
         accuracy_floor=accuracy_floor,
-        asked=not {steps, agreement_floor, accuracy_floor} <= {None} or effort == "best",
+        budgets=budgets,
+        asked=not {steps, agreement_floor, accuracy_floor, budgets} <= {None} or effort == "best",
         seed=seed,
     )  # fmt: skip
 
@@ -121,13 +139,15 @@ def by_steps(
     scheme: Scheme,
     input_range: Range | None,
     accuracy: Judge | None,
+    file_of: Callable[[Graph], bytes],
     progress: Progress,
-    report: Callable[[Improved], None],
+    report: Callable[[Improved | Wider], None],
 ) -> tuple[Graph, QuantizationSteps]:
     """The integer graph, and what the manifest says of how it came to be; `report` is told in full.
 
     Args:
         accuracy: has labels; needed with an accuracy floor.
+        file_of: the TFLite file of an integer graph; asked where there are budgets.
 
     Raises:
         UsageError, UnsupportedError: as `improve`.
@@ -139,7 +159,7 @@ def by_steps(
             estimator=estimator, scheme=scheme, input_range=input_range, seed=plan.seed, progress=progress,
         )  # fmt: skip
         report(made)
-        return made, None if accuracy is None else _accuracy(accuracy, made)
+        return made, None if accuracy is None else _accuracy(accuracy, made.state.quantized)
 
     made, true = take(plan.steps, plan.multiply_adds, plan.epochs)
     best = effort_for("best", scheme)
@@ -148,15 +168,23 @@ def by_steps(
     )
     if below and plan.multiply_adds < best.multiply_adds:
         made, true = take(tuple(dict.fromkeys((*plan.steps, *best.steps))), best.multiply_adds, best.epochs)
-    return made.state.quantized, facts_of(made, plan.seed, true)
+    facts = facts_of(made, plan.seed, true)
+    if plan.budgets is None:
+        return made.state.quantized, facts
+    wider = widened(made, plan.budgets.costs(file_of), agreement_floor=plan.agreement_floor, progress=progress)
+    report(wider)
+    if accuracy is not None:
+        true = _accuracy(accuracy, wider.graph)
+    added = {"mixed": _mixed(wider, plan.budgets), "total": _score(wider.total), "accuracy": true}
+    return wider.graph, facts.model_copy(update=added)
 
 
 def _below(share: float | None, floor: float | None) -> bool:
     return floor is not None and share is not None and share < floor
 
 
-def _accuracy(judge: Judge, made: Improved) -> StepAccuracy:
-    found = judge.total(made.state).accuracy
+def _accuracy(judge: Judge, quantized: Graph) -> StepAccuracy:
+    found = judge.integers(quantized).accuracy
     assert found is not None and judge.float_accuracy is not None  # the judge has labels
     return StepAccuracy(accuracy=found, of_float=judge.float_accuracy, images=len(judge.images))
 
@@ -177,6 +205,31 @@ def facts_of(made: Improved, seed: int, accuracy: StepAccuracy | None = None) ->
 def _facts(outcome: Outcome) -> StepFacts:
     before, after = (None if score is None else _score(score) for score in (outcome.before, outcome.after))
     return StepFacts(step=outcome.step, kept=outcome.kept, before=before, after=after, refused=outcome.refused)
+
+
+def _mixed(wider: Wider, budgets: Budgets) -> MixedPrecision:
+    layers = tuple(
+        WidenedLayer(
+            layer=one.region.layer,
+            form="int16",
+            operators=tuple(sorted(one.region.operators)),
+            kept=one.refused is None,
+            score=_score(one.score),
+            size_bytes=None if one.cost is None else one.cost.size_bytes,
+            latency_ns=None if one.cost is None else one.cost.latency_ns,
+            refused=one.refused,
+        )
+        for one in wider.tried
+    )
+    return MixedPrecision(
+        size_budget_bytes=budgets.size_bytes,
+        latency_budget_ns=budgets.latency_ns,
+        before=_score(wider.before),
+        size_bytes=wider.cost.size_bytes,
+        latency_ns=wider.cost.latency_ns,
+        over=wider.cost.over,
+        layers=layers,
+    )
 
 
 def _score(score: Score) -> StepScore:

@@ -51,7 +51,7 @@ def _clamped(out: Builder, operator: Operator) -> None:
     activation = operator.attributes["activation"]
     tensor = out.graph.tensors[operator.outputs[0]]
     plain = replace(operator, attributes={**operator.attributes, "activation": "none"})
-    if tensor.quantization is None:
+    if tensor.dtype != "uint8":  # float, or int16, for which there is no kernel of Clip: in float between roundings
         WRITERS[operator.kind](out, operator)
         return
     limits = np.iinfo(tensor.dtype)

@@ -79,12 +79,16 @@ class ModelFiles(Contents):
 
 
 def precision_of(graph: Graph) -> Precision:
-    """`int16x8` or `int8` when any activation of the graph is quantized, else `float32`."""
+    """`int16x8` or `int8` when any activation of the graph is quantized, else `float32`.
+
+    A graph whose inputs are 8-bit is `int8`, also where it computes over int16 further on.
+    """
     names = [*graph.inputs, *(name for operator in graph.operators for name in operator.outputs)]
     dtypes = {graph.tensors[name].dtype for name in names if graph.tensors[name].quantization is not None}
     if not dtypes:
         return "float32"
-    return "int16x8" if "int16" in dtypes else "int8"
+    given = {graph.tensors[name].dtype for name in graph.inputs if graph.tensors[name].quantization is not None}
+    return "int16x8" if "int16" in dtypes and not given & {"int8", "uint8"} else "int8"
 
 
 def write_model_files(graph: Graph, description: Description, *, allow_float: frozenset[str]) -> ModelFiles:

@@ -68,6 +68,10 @@ if TYPE_CHECKING:
 @click.option(
     "--validation", help="Split that --accuracy-floor is counted on; the held-out calibration images if omitted."
 )
+@click.option("--size-budget", help="Give activations 16 bits while the model file holds this: 2MB, 1MiB.")
+@click.option(
+    "--latency-budget", help="The same while the median latency here (LiteRT, one thread) holds this: 20ms, 800us."
+)
 @click.option("--seed", default=0, show_default=True, type=whole(0), help="Of what steps draw.")
 @click.option(
     "--activations",
@@ -116,6 +120,8 @@ def command(
     agreement_floor: float | None,
     accuracy_floor: float | None,
     validation: str | None,
+    size_budget: str | None,
+    latency_budget: str | None,
     seed: int,
 ) -> int:
     """Quantize SOURCE (a float checkpoint, or a float ONNX file with its card) after training.
@@ -134,6 +140,7 @@ def command(
     from edge.artifact.scheme import Scheme
     from edge.cli.artifact_summary import print_and_verify
     from edge.cli.input_shape import parse_shape
+    from edge.cli.quantize_mixed import budgets_of, met_budgets
     from edge.cli.quantize_steps import StepBars, met_floors
     from edge.data.open_split import open_split
     from edge.errors import UsageError, unknown_name
@@ -158,6 +165,7 @@ def command(
         accuracy_floor=accuracy_floor,
         seed=seed,
         scheme=scheme,
+        budgets=budgets_of(size_budget, latency_budget),
     )
     if validation is not None and accuracy_floor is None:
         raise UsageError("--validation is what --accuracy-floor is counted on; give that too")
@@ -205,4 +213,5 @@ def command(
         )
     bars.show(effort, as_json=as_json)
     code = print_and_verify(artifact, as_json=as_json, no_verify=no_verify)
-    return code or (0 if met_floors(artifact, agreement_floor, accuracy_floor) else 1)
+    met = met_floors(artifact, agreement_floor, accuracy_floor) & met_budgets(artifact)
+    return code or (0 if met else 1)

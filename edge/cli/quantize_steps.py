@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from edge.artifact.manifest import Artifact
+from edge.cli.quantize_mixed import wider_lines, wider_table
 from edge.terminal import Bars, say, show_wide, tell
 
 if TYPE_CHECKING:
     from edge.quantization.ptq.improve import Improved, Outcome
     from edge.quantization.ptq.judge import Score
+    from edge.quantization.ptq.wider import Wider
 
 WORTH_MORE_DB = 0.1
 """A gain of the last step from which on more effort is likely to pay."""
@@ -21,7 +23,7 @@ class StepBars:
     def __init__(self) -> None:
         self._bars = Bars()
         self._tasks: dict[str, Any] = {}
-        self.reported: list[Improved] = []
+        self.reported: list[Improved | Wider] = []
 
     def __enter__(self) -> "StepBars":
         """Show the bars."""
@@ -38,16 +40,22 @@ class StepBars:
             self._tasks[step] = self._bars.add_task(step, total=of)
         self._bars.update(self._tasks[step], completed=done, total=of)
 
-    def report(self, made: "Improved") -> None:
+    def report(self, made: "Improved | Wider") -> None:
         """Keep what was made, to be shown."""
         self.reported.append(made)
 
     def show(self, effort: str, *, as_json: bool) -> None:
         """Print the tables, and lines on them: on standard error where standard output is JSON's."""
+        from edge.quantization.ptq.wider import Wider
+
         for made in self.reported:
+            if isinstance(made, Wider):
+                table, lines = wider_table(made), wider_lines(made)
+            else:
+                table, lines = table_of(made), lines_of(made, effort)
             if not as_json:
-                show_wide(table_of(made))
-            for line in lines_of(made, effort):
+                show_wide(table)
+            for line in lines:
                 (tell if as_json else say)(line)
 
 

@@ -49,6 +49,7 @@ class Improved:
         plain, total: scores of nearest rounding and of what was made, by the integers' answers.
         activations: the score of 8-bit activations alone with the float network's weights.
         judged_on: images, which no step has seen.
+        work: what the steps were given.
     """
 
     state: State
@@ -57,6 +58,7 @@ class Improved:
     total: Score
     activations: Score
     judged_on: int
+    work: Work
 
 
 Progress = Callable[[str, int, int], None]
@@ -118,6 +120,7 @@ def improve(
         total=judge.total(state),
         activations=judge.activations(replace(state, graph=state.real)),
         judged_on=len(judging),
+        work=work,
     )
 
 

@@ -64,7 +64,11 @@ class Judge:
 
     def total(self, state: State) -> Score:
         """The score of the integers: the simulation's answers, which are those of the file."""
-        graph = ending_in_scores(state.quantized)
+        return self.integers(state.quantized)
+
+    def integers(self, quantized: Graph) -> Score:
+        """The score of an integer graph with the float network's inputs and outputs."""
+        graph = ending_in_scores(quantized)
         simulation = IntegerSimulation(graph)
         tensors = [graph.tensors[name] for name in (*graph.inputs, *graph.outputs)]
 
