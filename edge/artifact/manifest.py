@@ -145,7 +145,8 @@ class Selftest(Part):
 class Manifest(Part):
     """Everything about an artifact.
 
-    `precision`: int16x8 is int16 activations with int8 weights; `head` says what a segmenter or a detector ends in;
+    `precision`: int16x8 is int16 activations with int8 weights, from the input on (an int8 model may compute parts over
+    int16: `quantization.steps.mixed`); `head` says what a segmenter or a detector ends in;
     `detection` says how a detector's outputs become boxes; `point_head` lists the files of a segmenter's head.
     """
 
