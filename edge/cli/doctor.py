@@ -10,6 +10,7 @@ import click
 
 from edge.cli.bounded_number import Number, whole
 from edge.cli.doctor_patient import Given, open_patient
+from edge.cli.error_code import error_code_said
 from edge.cli.handed_over import hand_over
 from edge.cli.input_shape import parse_shape
 from edge.cli.split_options import split_options
@@ -89,7 +90,7 @@ def command(
             results = list(examine(patient, advance))
     except EdgeError as error:
         if as_json:
-            say_json({"row": "error", "model": str(model), "exit_code": error.exit_code, "error": str(error)})
+            say_json({"row": "error", "model": str(model), "exit_code": error_code_said(error), "error": str(error)})
         raise
     hand_over(
         None if html is None else lambda: _write_page(html, patient, results, error_bound),

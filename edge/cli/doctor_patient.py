@@ -37,6 +37,17 @@ def open_patient(path: Path, given: Given) -> "Patient":
         FileError: missing, damaged, or none of the kinds. UsageError: options that are for another kind.
         UnsupportedError: a network with an operation that cannot be captured, by name.
     """
+    patient = _opened(path, given)
+    fed, shape = patient.preprocess, patient.graph.tensors[patient.graph.inputs[0]].shape
+    if given.card is not None and fed is not None and len(shape) == 4:
+        height, width = shape[2:] if patient.graph.layout == "nchw" else shape[1:3]
+        if (fed.height, fed.width) != (height, width):
+            told = f"{given.card}: says {fed.height}x{fed.width}, height x width"
+            raise UsageError(f"{told}; the input of {path} is {height}x{width}")
+    return patient
+
+
+def _opened(path: Path, given: Given) -> "Patient":
     if is_dir(path):
         return _artifact(path, given)
     check_file(path)
@@ -47,8 +58,10 @@ def open_patient(path: Path, given: Given) -> "Patient":
 
 
 def _checkpoint(path: Path, given: Given) -> "Patient":
+    from torch.nn import BatchNorm2d
+
     from converters.convert.export import export_checkpoint
-    from edge.diagnosis.norms import norms_of_module
+    from edge.diagnosis.norms import norms_of_module, remembers
     from edge.diagnosis.patient import Patient
     from edge.diagnosis.structure import without_integer_form
     from edge.explain.score_output import NETWORK_ENDINGS, Ending
@@ -61,12 +74,13 @@ def _checkpoint(path: Path, given: Given) -> "Patient":
     scores = scores_of(checkpoint)
     ending = Ending(task=checkpoint.task, meaning="logits", scores=scores, class_axis=axis, background=background)
     is_float = checkpoint.kind == "float"
-    trained = checkpoint.recipe.preprocess
+    trained, module = checkpoint.recipe.preprocess, restore_module(checkpoint)
+    remembered = any(remembers(one) for one in module.modules() if isinstance(one, BatchNorm2d))
     return Patient(
         path=path,
         form="checkpoint",
         graph=graph,
-        command=_command(path, None),
+        command=shlex.quote(str(path)),
         task=checkpoint.task,
         floats=without_integer_form(graph) if is_float else (),
         transposes=_left_by_layout(graph),
@@ -74,7 +88,7 @@ def _checkpoint(path: Path, given: Given) -> "Patient":
         trained=trained,
         parent=_parent(given.parent, checkpoint),
         scored=(rebuild(graph, graph.operators, outputs=(graph.outputs[place],)), ending),
-        norms=partial(norms_of_module, restore_module(checkpoint)) if is_float else None,
+        norms=partial(norms_of_module, module) if is_float and remembered else None,
         calibration=given.calibration,
         evaluation=given.evaluation,
     )
@@ -82,10 +96,11 @@ def _checkpoint(path: Path, given: Given) -> "Patient":
 
 def _onnx(path: Path, given: Given) -> "Patient":
     from converters.passes.canonical import canonical
-    from edge.diagnosis.norms import norms_of_graph
+    from edge.diagnosis.norms import is_of_images, norms_of_graph
     from edge.diagnosis.structure import turned_over
     from edge.errors import UnsupportedError
     from edge.graph.importers.onnx.reader import read_onnx
+    from edge.graph.importers.onnx.stored import stored_as_integers
 
     raw = read_onnx(path, batch=1, shapes=given.shapes)
     graph = raw
@@ -94,9 +109,10 @@ def _onnx(path: Path, given: Given) -> "Patient":
             graph = canonical(raw)
         except UnsupportedError:  # told operator by operator
             graph = raw
-    normed = any(operator.kind == "BatchNorm" for operator in raw.operators)
+    normed = any(operator.kind == "BatchNorm" and is_of_images(raw, operator) for operator in raw.operators)
     norms = partial(norms_of_graph, raw) if normed and not _is_integer(raw) else None
-    return _file(path, given, graph, "onnx", transposes=turned_over(raw), norms=norms)
+    stored = () if _is_integer(raw) else stored_as_integers(path, given.shapes)
+    return _file(path, given, graph, "onnx", transposes=turned_over(raw), norms=norms, integer_weights=stored)
 
 
 def _tflite(path: Path, given: Given) -> "Patient":
@@ -118,7 +134,7 @@ def _file(path: Path, given: Given, graph: "Graph", form: Any, **known: Any) -> 
         path=path,
         form=form,
         graph=graph,
-        command=_command(path, given.card),
+        command=_with_card(path, given.card),
         task=None if card is None else card.task,
         floats=_floats(graph),
         preprocess=None if card is None else card.preprocess,
@@ -157,7 +173,7 @@ def _artifact(path: Path, given: Given) -> "Patient":
         path=path,
         form="artifact",
         graph=graph,
-        command=_command(path, None),
+        command=shlex.quote(str(path)),
         task=manifest.task,
         floats=_floats(devices),
         transposes=turned_over(devices),
@@ -261,5 +277,5 @@ def _left_by_layout(graph: "Graph") -> tuple[Any, ...]:
         return ()
 
 
-def _command(path: Path, card: Path | None) -> str:
-    return shlex.quote(str(path)) + ("" if card is None else f" --card {shlex.quote(str(card))}")
+def _with_card(path: Path, card: Path | None) -> str:
+    return f"{shlex.quote(str(path))} --card {'CARD' if card is None else shlex.quote(str(card))}"

@@ -5,16 +5,15 @@ import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
-from pathlib import Path
 from types import MappingProxyType
 
 import click
 
+from edge.cli.error_code import error_code
 from edge.cli.unforeseen import EXIT_CODE as UNFORESEEN
 from edge.cli.unforeseen import unforeseen_line
 from edge.errors import EdgeError, FileError, Interrupted, UsageError, unknown_name
 from edge.files import interrupts
-from edge.files.bounded_file import exists
 from edge.installation import DISTRIBUTION, EXTRAS, needs
 from edge.terminal import STANDARD_OUTPUT, flush_output, say_json, tell
 
@@ -75,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _check_words(given)
         # Not click's own `main`, which says and hides things of its own.
-        with edge.make_context("edge", given or ["--help"]) as context:
+        with edge.make_context("edge", given or ["--help"], obj=tuple(given)) as context:
             status = edge.invoke(context)
         flush_output()
         return status if isinstance(status, int) else 0
@@ -105,8 +104,7 @@ def _told(error: BaseException, given: Sequence[str]) -> tuple[str, int]:
     if interrupts.came() and not isinstance(error, FileError | Interrupted):
         return "interrupted", Interrupted.exit_code
     if isinstance(error, EdgeError):
-        missing = _names_what_is_not_there(error, given)
-        return str(error), UsageError.exit_code if missing else error.exit_code
+        return str(error), error_code(error, given)
     if isinstance(error, click.Abort | KeyboardInterrupt):
         return "interrupted", Interrupted.exit_code
     if isinstance(error, click.ClickException):
@@ -120,14 +118,6 @@ def _told(error: BaseException, given: Sequence[str]) -> tuple[str, int]:
         failed = _failed_output() or FileError(STANDARD_OUTPUT, f"cannot be written: {error.strerror}")
         return str(failed), failed.exit_code
     return unforeseen_line(error, given), UNFORESEEN
-
-
-def _names_what_is_not_there(error: EdgeError, given: Sequence[str]) -> bool:
-    """Whether a path of the command line is missing: a usage error, whichever verb finds it out and how."""
-    words = {str(Path(part)) for word in given for part in (word, word.partition("=")[2]) if part}
-    if not isinstance(error, FileError) or str(Path(error.path)) not in words:
-        return False
-    return "no such" in error.problem.lower() and not exists(error.path)
 
 
 def _raised_in(error: BaseException) -> str:

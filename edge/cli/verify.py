@@ -10,6 +10,7 @@ import click
 
 from edge.artifact.manifest import Artifact, open_artifact
 from edge.cli.bounded_number import Number, whole
+from edge.cli.error_code import error_code_said
 from edge.cli.handed_over import hand_over
 from edge.cli.split_options import split_options
 from edge.cli.written_file import HTML_FILE
@@ -97,7 +98,7 @@ def command(artifact: Path, recorded: bool, html: Path | None, as_json: bool, **
         )
     except EdgeError as error:
         if as_json:
-            failed = {"artifact": str(artifact), "ship": None, "exit_code": error.exit_code, "error": str(error)}
+            failed = {"artifact": str(artifact), "ship": None, "exit_code": error_code_said(error), "error": str(error)}
             say_json({"row": "error", **failed})
         raise
     return 0 if report.verdict.ship else 1

@@ -6,13 +6,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from edge.diagnosis.answers import BATCH, network_input
 from edge.diagnosis.disease import Found, healthy, not_judged, sick
 from edge.diagnosis.norms import NormStatistics, Sums
+from edge.diagnosis.own_ranges import foreign_ranges
 from edge.diagnosis.patient import Patient, Photographs
 from edge.diagnosis.pixels import FLAT, UNRELATED, pixel_facts
 from edge.execution.float_run import FloatRun
 from edge.execution.integer import IntegerSimulation
+from edge.explain.answers import BATCH, network_input
 from edge.graph.graph import Graph, channel_axis
 from edge.vision.pixels import Pixels, in_layout, normalize
 from edge.vision.preprocess import Preprocess
@@ -28,10 +29,14 @@ def foreign_calibration(patient: Patient) -> Found:
     """Whether the calibration images are noise, flat, or of another domain than the training's or the camera's."""
     chosen, preprocess = patient.calibration, patient.stated
     if chosen is None:
-        return not_judged("needs the calibration images (--calibration)")
+        judged = patient.evaluation
+        if patient.is_integer and judged is not None and preprocess is not None and len(judged.places) >= FEWEST:
+            return foreign_ranges(patient, judged)
+        wanted = ", or of a quantized model a card and images that it is judged on" if patient.is_integer else ""
+        return not_judged(f"needs the calibration images (--calibration){wanted}")
     if len(chosen.places) < FEWEST:
         return not_judged(f"needs at least {FEWEST} calibration images")
-    cure = f"edge quantize {patient.command} --calibration SPLIT -o ARTIFACT with 100 images of the camera as SPLIT"
+    cure = f"{patient.quantizing} with 100 images of the camera as SPLIT"
     if preprocess is None:
         height, width = _size(patient.graph)
         preprocess = Preprocess(

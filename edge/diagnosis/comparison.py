@@ -7,12 +7,12 @@ import numpy.typing as npt
 import torch
 
 from edge.artifact.scheme import input_range
-from edge.diagnosis.answers import BATCH, decisions, network_input, probabilities
 from edge.diagnosis.patient import Patient
 from edge.errors import UnsupportedError
 from edge.evaluation.fidelity import RealDifference, real_difference
 from edge.execution.float_run import FloatRun, in_real_numbers
 from edge.execution.integer import IntegerSimulation
+from edge.explain.answers import BATCH, decisions, network_input, probabilities
 from edge.explain.score_output import Ending
 from edge.graph.graph import Graph
 from edge.graph.passes.rewrite import rebuild

@@ -1,7 +1,7 @@
 """Diseases of the way in: mean and deviation, the order of colours, a preprocessing that is not the training's.
 
 Evidence, the surest first: what the file says of its input's range; what batch norm remembers; labels; how much the
-answers tell of the images (`edge.diagnosis.answers`).
+answers tell of the images (`edge.explain.answers`).
 """
 
 from collections.abc import Mapping
@@ -10,13 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from edge.diagnosis.answers import BATCH, confidence, information, probabilities, right
 from edge.diagnosis.calibration import FOREIGN
 from edge.diagnosis.disease import Found, healthy, not_judged, sick
 from edge.diagnosis.patient import Patient
 from edge.diagnosis.pixels import not_photographs
 from edge.evaluation.chance import wilson_lower
-from edge.verification.checks.padding import standard_errors
+from edge.explain.answers import (
+    BATCH,
+    Array,
+    confidence,
+    decisions,
+    information,
+    probabilities,
+    standard_errors,
+)
 from edge.vision.pixels import in_layout, normalize, normalize_table
 from edge.vision.preprocess import Preprocess
 
@@ -51,26 +58,31 @@ def with_normalization(preprocess: Preprocess, mean: Triple, std: Triple) -> Pre
     return Preprocess.model_validate({**preprocess.model_dump(), "mean": mean[order], "std": std[order]})
 
 
+def others_of(preprocess: Preprocess) -> dict[str, Preprocess]:
+    """The usual normalizations that are not nearly this one, by their words."""
+    return {
+        words: made
+        for words, (mean, std) in NORMALIZATIONS.items()
+        if not _alike(made := with_normalization(preprocess, mean, std), preprocess)
+    }
+
+
 def wrong_mean_or_std(patient: Patient) -> Found:
     """Whether the network was trained with another mean and deviation than it is fed with."""
     preprocess = patient.stated
     if preprocess is None:
         return not_judged("needs a preprocessing (--card)")
-    others = {
-        words: made
-        for words, (mean, std) in NORMALIZATIONS.items()
-        if not _alike(made := with_normalization(preprocess, mean, std), preprocess)
-    }
+    others = others_of(preprocess)
     if patient.graph.tensors[patient.graph.inputs[0]].quantization is not None:
         return _by_range(patient, preprocess, others)
-    if reason := _lacking(patient):
+    if reason := lacking(patient):
         return not_judged(reason)
     if patient.norms is not None:
         return _by_norms(patient, preprocess, others)
     return _by_answers(patient, preprocess, others)
 
 
-def _lacking(patient: Patient) -> str:
+def lacking(patient: Patient) -> str:
     """Why the images do not suffice; '' where they do."""
     photographs, preprocess = patient.photographs, patient.stated
     if photographs is None or preprocess is None or len(photographs.places) < FEWEST:
@@ -142,7 +154,7 @@ def _by_answers(patient: Patient, preprocess: Preprocess, others: Mapping[str, P
         return not_judged("needs batch norm, or scores of classes (--card)")
     made = {words: probabilities(scored, photographs.pixels(one), one) for words, one in others.items()}
     mine = probabilities(scored, photographs.pixels(preprocess), preprocess)
-    found = {words: _better(patient, answers, mine) for words, answers in made.items()}
+    found = {words: righter(patient, answers, mine) for words, answers in made.items()}
     best = max(found, key=lambda name: found[name])
     told = {words: information(answers, scored[1]) for words, answers in (*made.items(), ("", mine))}
     data: dict[str, Any] = {
@@ -162,7 +174,7 @@ def _by_answers(patient: Patient, preprocess: Preprocess, others: Mapping[str, P
     return healthy(words, **data)
 
 
-def _better(patient: Patient, other: np.ndarray, mine: np.ndarray) -> float:
+def righter(patient: Patient, other: np.ndarray, mine: np.ndarray) -> float:
     """By how many standard errors other answers are better: righter where labels tell, else of more information."""
     first, second = right(patient, other), right(patient, mine)
     if first is not None and second is not None:
@@ -170,6 +182,18 @@ def _better(patient: Patient, other: np.ndarray, mine: np.ndarray) -> float:
     assert patient.scored is not None
     ending = patient.scored[1]
     return standard_errors(information(other, ending) - information(mine, ending))
+
+
+def right(patient: Patient, answers: Array) -> Array | None:
+    """By image 1 where the class is the label's, else 0: float64 (n,); None without labels of one class an image."""
+    photographs = patient.evaluation
+    if photographs is None or photographs.split.task != "classify" or patient.task != "classify":
+        return None
+    targets = photographs.targets()
+    if not all(isinstance(target, int) for target in targets):
+        return None
+    labels = np.array([target for target in targets if isinstance(target, int)])
+    return np.asarray(decisions(answers)[:, 0] == labels, np.float64)
 
 
 def _wrong(patient: Patient, words: str, better: Preprocess, **data: Any) -> Found:
@@ -186,12 +210,12 @@ def wrong_colour_order(patient: Patient) -> Found:
     preprocess, photographs, scored = patient.stated, patient.photographs, patient.scored
     if preprocess is None or scored is None:
         return not_judged("needs scores of classes and a preprocessing (--card)")
-    if photographs is None or _lacking(patient):
-        return not_judged(_lacking(patient))
+    if photographs is None or lacking(patient):
+        return not_judged(lacking(patient))
     pixels = photographs.pixels(preprocess)
     mine = probabilities(scored, pixels, preprocess)
     other = probabilities(scored, np.ascontiguousarray(pixels[..., ::-1]), preprocess)
-    t = _better(patient, other, mine)
+    t = righter(patient, other, mine)
     surer = standard_errors(confidence(other) - confidence(mine))
     told = [float(information(answers, scored[1]).mean()) for answers in (mine, other)]
     data: dict[str, Any] = {
@@ -247,7 +271,7 @@ def _closer(patient: Patient, fed: Preprocess, trained: Preprocess) -> float | N
     sizes = {"height": fed.height, "width": fed.width}
     as_trained = Preprocess.model_validate({**trained.model_dump(), **sizes})
     mine = probabilities(scored, photographs.pixels(fed), fed)
-    return _better(patient, probabilities(scored, photographs.pixels(as_trained), as_trained), mine)
+    return righter(patient, probabilities(scored, photographs.pixels(as_trained), as_trained), mine)
 
 
 def at_chance(patient: Patient) -> Found:
@@ -255,8 +279,8 @@ def at_chance(patient: Patient) -> Found:
     preprocess, photographs, scored = patient.stated, patient.photographs, patient.scored
     if preprocess is None or scored is None:
         return not_judged("needs scores of classes and a preprocessing (--card)")
-    if photographs is None or _lacking(patient):
-        return not_judged(_lacking(patient))
+    if photographs is None or lacking(patient):
+        return not_judged(lacking(patient))
     answers = probabilities(scored, photographs.pixels(preprocess), preprocess)
     told = float(information(answers, scored[1]).mean())
     data: dict[str, Any] = {"images": len(answers), "information_nats": told, "limit_nats": SAME_ANSWER}
@@ -278,6 +302,8 @@ def at_chance(patient: Patient) -> Found:
 
 
 def _trained_again(patient: Patient) -> str:
-    return (
-        f"edge eval {patient.command} --split SPLIT on labelled images; if it is right: edge train RECIPE.toml -o RUN"
-    )
+    """The command that measures it with labels, then the one that trains."""
+    measured = f"edge eval {patient.command} --split SPLIT"
+    if patient.form in ("onnx", "tflite"):
+        measured = f"edge convert {patient.command} -o ARTIFACT, then edge eval ARTIFACT --split SPLIT"
+    return f"{measured} on labelled images; if it is right: edge train RECIPE.toml -o RUN"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from edge.execution.float_run import FloatRun
-from edge.graph.graph import Graph, channel_axis
+from edge.graph.graph import Graph, Operator, channel_axis
 
 Array = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float32]
@@ -31,6 +31,10 @@ class NormStatistics:
         ratio = self.variance / self.kept_variance
         squared = (self.mean - self.kept_mean) ** 2 / self.kept_variance
         return float(np.median(0.5 * (ratio + squared - 1 - np.log(ratio))))
+
+
+FORGOTTEN = 0.05
+"""Share of what batch norm started with, 0 and 1, that may be left in what it remembers."""
 
 
 class Sums:
@@ -63,9 +67,21 @@ class Sums:
         )
 
 
+def remembers(norm: nn.BatchNorm2d) -> bool:
+    """Whether a batch norm has seen so many batches that what it started with is forgotten.
+
+    After few, or in front of weights that came with batch norm folded, its mean and variance are of no images.
+    """
+    seen = 0 if norm.num_batches_tracked is None else int(norm.num_batches_tracked)
+    return seen > 0 and (norm.momentum is None or (1 - norm.momentum) ** seen <= FORGOTTEN)
+
+
 def norms_of_module(module: nn.Module, inputs: Sequence[Floats]) -> tuple[NormStatistics, ...]:
-    """Watch the batch norms of a module in evaluation mode on batches (n, 3, h, w), in the order they are called."""
-    kept = {name: norm for name, norm in module.named_modules() if isinstance(norm, nn.BatchNorm2d)}
+    """Watch the batch norms of a module in evaluation mode on batches (n, 3, h, w), in the order they are called.
+
+    Those alone that remember a training: see `remembers`.
+    """
+    kept = {name: one for name, one in module.named_modules() if isinstance(one, nn.BatchNorm2d) and remembers(one)}
     sums: dict[str, Sums] = {}
 
     def watch(name: str, channels: int, values: Tensor) -> None:
@@ -92,7 +108,7 @@ def norms_of_module(module: nn.Module, inputs: Sequence[Floats]) -> tuple[NormSt
 
 def norms_of_graph(graph: Graph, inputs: Sequence[Floats]) -> tuple[NormStatistics, ...]:
     """The same of a float graph whose BatchNorm operators are not folded; inputs (n, 3, h, w), whatever its layout."""
-    norms = {operator.inputs[0]: operator for operator in graph.operators if operator.kind == "BatchNorm"}
+    norms = {one.inputs[0]: one for one in graph.operators if one.kind == "BatchNorm" and is_of_images(graph, one)}
     run = FloatRun(graph)
     sums: dict[str, Sums] = {}
     for batch in inputs:
@@ -110,3 +126,9 @@ def norms_of_graph(graph: Graph, inputs: Sequence[Floats]) -> tuple[NormStatisti
         )
         for name, summed in sums.items()
     )
+
+
+def is_of_images(graph: Graph, operator: Operator) -> bool:
+    """Whether a BatchNorm holds other moments than those that one starts with."""
+    mean, variance = (graph.constant(name) for name in operator.inputs[3:5])
+    return bool((mean != 0).any() or (variance != 1).any())

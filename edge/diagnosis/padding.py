@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from edge.diagnosis.answers import information, probabilities
 from edge.diagnosis.disease import Found, healthy, not_judged, sick
 from edge.diagnosis.patient import Patient
+from edge.explain.answers import information, probabilities, standard_errors
 from edge.graph.graph import Graph
 from edge.graph.passes.repad import with_pads
 from edge.verification.checks.padding import (
@@ -18,7 +18,6 @@ from edge.verification.checks.padding import (
     not_zero,
     other_conventions,
     pads_apart,
-    standard_errors,
 )
 
 

@@ -71,11 +71,12 @@ class Patient:
         floats: operators of an integer model that compute in float, and of a float model those without an integer form.
         transposes: of the file that devices run.
         preprocess: of the model's input as it is used; None for a file without a card.
+        integer_weights: of a float network, weights that its file stores as integers all the same.
         trained: as its training had it, where that is known. parent: the float parent's graph.
         scored: the graph up to its scores, and what they mean; None where no output is known to be scores of classes.
         norms: watches the batch norms of the float network on inputs (n, 3, h, w); None where none is left.
         calibration, evaluation: images that ranges come, or came, from; images that the model is judged on.
-        command: how the model is named in a command line, with its card.
+        command: how the model is named in a command line, with its card (CARD where none was given).
     """
 
     path: Path
@@ -85,6 +86,7 @@ class Patient:
     task: str | None = None
     floats: tuple[Operator, ...] = ()
     transposes: tuple[Moved, ...] = ()
+    integer_weights: tuple[str, ...] = ()
     preprocess: Preprocess | None = None
     trained: Preprocess | None = None
     parent: Graph | None = None
@@ -97,6 +99,12 @@ class Patient:
     def is_integer(self) -> bool:
         """Whether any of its tensors is quantized."""
         return any(tensor.quantization is not None for tensor in self.graph.tensors.values())
+
+    @property
+    def quantizing(self) -> str:
+        """The command that quantizes the model, or, where this one is not a source of it, the float model behind it."""
+        source = "FLOAT_MODEL" if self.is_integer or self.form in ("tflite", "artifact") else self.command
+        return f"edge quantize {source} --calibration SPLIT -o ARTIFACT"
 
     @property
     def photographs(self) -> Photographs | None:

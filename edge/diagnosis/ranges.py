@@ -65,7 +65,7 @@ def outliers(patient: Patient) -> Found:
     if found[worst] >= FEW_LEVELS:
         return healthy(words, **data)
     cure = (
-        f"edge quantize {patient.command} --calibration SPLIT --ranges percentile -o ARTIFACT; or bound it: ReLU6 in "
-        "the network, and train on"
+        f"{patient.quantizing} --ranges percentile; or bound it: ReLU6 in the network, and train on: edge train "
+        "RECIPE.toml --init CHECKPOINT -o RUN"
     )
     return sick(words, layer=operator.name, cure=cure, **data)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from edge.diagnosis.disease import Found, healthy, not_judged, sick
+from edge.diagnosis.disease import Found, healthy, sick
 from edge.diagnosis.patient import Moved, Patient
 from edge.execution.kernels.int8_table import BUILDERS
 from edge.graph.graph import Graph, Operator
@@ -65,14 +65,13 @@ def float_islands(patient: Patient) -> Found:
         words = (
             f"{len(floats)} operators compute in float between integers: {named}; at each the values change type twice"
         )
-        cure = "quantize the float model whole: edge quantize FLOAT_MODEL --calibration SPLIT -o ARTIFACT"
+        cure = f"quantize the float model whole: {patient.quantizing}"
         return sick(words, layer=floats[0].name, cure=cure, **data)
     kinds = ",".join(dict.fromkeys(operator.kind for operator in floats))
     return sick(
         f"{len(floats)} operators have no integer form: {named}; quantized, they stay in float",
         layer=floats[0].name,
-        cure=f"replace them in the network, or keep them: edge quantize {patient.command} --allow-float {kinds} "
-        "--calibration SPLIT -o ARTIFACT",
+        cure=f"replace them in the network, or keep them: {patient.quantizing} --allow-float {kinds}",
         **data,
     )
 
@@ -156,84 +155,6 @@ def scales_beyond_limits(patient: Patient) -> Found:
     return sick(
         f"{operator.kind} '{operator.name}': {fault}{more}",
         layer=operator.name,
-        cure="quantize the float model again, which keeps ranges within the limits: edge quantize FLOAT_MODEL "
-        "--calibration SPLIT -o ARTIFACT",
+        cure=f"quantize the float model again, which keeps ranges within the limits: {patient.quantizing}",
         **data,
     )
-
-
-def relu6_lost(patient: Patient) -> Found:
-    """Whether layers end without the clamp at 6 that the float parent, or their own range, says they had."""
-    parent = patient.parent
-    if parent is not None:
-        return _against_parent(patient, parent)
-    if not patient.is_integer:
-        return not_judged("needs the float parent (--parent), or a quantized model")
-    graph = patient.graph
-    rectified = [operator for operator in graph.operators if operator.kind in LAYERS and _from_zero(graph, operator)]
-    clamped = [operator for operator in rectified if _held_below_six(graph, operator)]
-    lost = [operator for operator in rectified if operator not in clamped and not _has_activation(graph, operator)]
-    data = {"rectified_layers": len(rectified), "held_below_6": len(clamped), "without_clamp": len(lost)}
-    if not lost or 2 * len(clamped) < len(rectified):
-        return healthy(f"{len(clamped)} of {len(rectified)} layers whose range begins at 0 are held below 6", **data)
-    return sick(
-        f"{len(lost)} layers reach beyond 6 by their range alone, without an activation, and {len(clamped)} others of "
-        "the same kind end at 6: calibration chose a range where a clamp stood",
-        layer=lost[0].name,
-        cure="quantize the float model, which holds its ReLU6: edge quantize FLOAT_MODEL --calibration SPLIT -o OUT",
-        **data,
-    )
-
-
-def _from_zero(graph: Graph, operator: Operator) -> bool:
-    """Whether a layer's integers stand for no number below 0."""
-    tensor = graph.tensors[operator.outputs[0]]
-    return tensor.quantization is not None and tensor.quantization.limits(tensor.dtype)[0] == 0
-
-
-def _has_activation(graph: Graph, operator: Operator) -> bool:
-    after = graph.consumers(operator.outputs[0])
-    return operator.attributes["activation"] != "none" or any(reader.kind in ("Relu", "Clip") for reader in after)
-
-
-def _held_below_six(graph: Graph, operator: Operator) -> bool:
-    """Whether a layer clamps at 6, what reads it does, or its integers hold no more."""
-    readers = graph.consumers(operator.outputs[0])
-    if _ends_at_six(operator) or (readers and all(_clamps_at_six(reader) for reader in readers)):
-        return True
-    tensor = graph.tensors[operator.outputs[0]]
-    if tensor.quantization is None:
-        return False
-    return tensor.quantization.limits(tensor.dtype)[1] <= 6 + float(tensor.quantization.scale.max())
-
-
-def _ends_at_six(operator: Operator) -> bool:
-    return operator.attributes.get("activation", "none") == "relu6" or _clamps_at_six(operator)
-
-
-def _clamps_at_six(operator: Operator) -> bool:
-    """Whether an operator does nothing but clamp, at 6."""
-    given = operator.attributes
-    return operator.kind == "Relu6" or (operator.kind == "Clip" and (given["min"], given["max"]) == (0.0, 6.0))
-
-
-def _against_parent(patient: Patient, parent: Graph) -> Found:
-    mine, theirs = _clamps(patient.graph), _clamps(parent)
-    data = {"layers": len(mine), "relu6_of_parent": sum(one for _, one in theirs), "relu6": sum(one for _, one in mine)}
-    if len(mine) != len(theirs):
-        return not_judged(f"the float parent has {len(theirs)} layers, the model {len(mine)}", **data)
-    lost = [operator for (operator, here), (_, there) in zip(mine, theirs, strict=True) if there and not here]
-    if not lost:
-        return healthy(f"every one of the float parent's {data['relu6_of_parent']} clamps at 6 is there", **data)
-    return sick(
-        f"{len(lost)} layers end without the ReLU6 of the float parent's",
-        layer=lost[0].name,
-        cure="convert or quantize the float parent again, and keep its ReLU6",
-        **data,
-    )
-
-
-def _clamps(graph: Graph) -> list[tuple[Operator, bool]]:
-    """Every layer with whether it is held below 6."""
-    layers = (operator for operator in graph.operators if operator.kind in LAYERS)
-    return [(operator, _held_below_six(graph, operator)) for operator in layers]

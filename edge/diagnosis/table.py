@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterator
 
 from edge.diagnosis.calibration import foreign_calibration
+from edge.diagnosis.clamps import relu6_lost
 from edge.diagnosis.disease import Disease, Found, not_judged
 from edge.diagnosis.inputs import at_chance, other_preprocessing, wrong_colour_order, wrong_mean_or_std
 from edge.diagnosis.padding import asymmetric_padding
 from edge.diagnosis.patient import Patient
 from edge.diagnosis.ranges import outliers
-from edge.diagnosis.structure import float_islands, layout_transposes, relu6_lost, scales_beyond_limits
+from edge.diagnosis.structure import float_islands, layout_transposes, scales_beyond_limits
 from edge.diagnosis.weights import dead_channels, double_quantization, huge_channel_ratios, quantized_already
 from edge.errors import UnsupportedError
 
@@ -56,7 +57,8 @@ DISEASES: tuple[Disease, ...] = (
         name="ReLU6 lost",
         about="Layers end without the clamp at 6 that they were trained with.",
         examine=relu6_lost,
-        needs="the float parent, or a quantized model",
+        needs="the float parent, or integers, or others in the same place, or images",
+        after=BROKEN,
     ),
     Disease(
         name="evaluation unlike training",
@@ -104,7 +106,7 @@ DISEASES: tuple[Disease, ...] = (
         about="Outliers of an activation without a bound take the levels of all other values.",
         examine=outliers,
         needs="a float model and images",
-        after=(*BROKEN, "foreign calibration images", "wrong mean or std", "huge channel ratios"),
+        after=(*BROKEN, "foreign calibration images", "wrong mean or std", "huge channel ratios", "ReLU6 lost"),
     ),
 )
 

@@ -19,11 +19,14 @@ STEPS = np.arange(1, 256, dtype=np.float64)
 """How many quanta the largest weight of a channel may be: 127 of a symmetric grid, 255 of one with a zero point."""
 MOST_VALUES, MOST_CHANNELS = 64, 32
 """Looked at of one channel, and of one layer: 64 random numbers lie on a grid of 255 steps by chance 1 in 10^40."""
-FEWEST_MAGNITUDES = {False: 6, True: 24}
-"""Different ones that a channel of float32 (False) or float16 (True) numbers has at least: few numbers lie on some grid
-always (an average, a bilinear kernel)."""
-OFF_GRID = {False: 0.01 + 0 * STEPS, True: STEPS / 1024}
-"""Farthest from a grid of so many steps, in quanta, that rounding to float32 or float16 leaves a value."""
+FEWEST_MAGNITUDES, FEWEST_IN_HALF = 6, 24
+"""Different ones that a channel has at least, of float32 and of float16 numbers: few numbers lie on some grid always
+(an average, a bilinear kernel)."""
+OFF_GRID = 0.01 + 0 * STEPS
+OFF_GRID_IN_HALF = np.maximum(OFF_GRID, STEPS / 1024)
+"""Farthest from a grid of so many steps, in quanta, that rounding to float32 and to float16 leaves a value."""
+SAME = 1e-5
+"""Share of a number by which two on one grid may differ, and be the same multiple."""
 ON_GRID_SHARE = 0.9
 SHARE_OF_WEIGHTS = 0.1
 
@@ -64,7 +67,7 @@ def weights(graph: Graph) -> Iterator[Weight]:
 
 def double_quantization(patient: Patient) -> Found:
     """Whether float weights lie on a grid of 8 bits: they were integers once, and will be rounded a second time."""
-    if patient.is_integer:
+    if patient.is_integer or patient.integer_weights:
         return not_judged("needs float weights; these are integers by name")
     judged = [(weight, share) for weight in weights(patient.graph) if (share := on_grid_share(weight)) is not None]
     if not judged:
@@ -82,50 +85,56 @@ def double_quantization(patient: Patient) -> Found:
         "and looks better than it is where the grid happens to be the same",
         layer=first.name,
         cure="start from the weights before they were quantized; where they are lost, train with quantization in the "
-        "loop from these: edge train RECIPE.toml --phase qat",
+        "loop from these: edge train RECIPE.toml -o RUN",
         **data,
     )
 
 
 def on_grid_share(weight: Weight) -> float | None:
     """Share of a layer's channels that lie on a grid of 8 bits each; None where no channel can be judged."""
-    half = bool(np.array_equal(weight.values, weight.values.astype(np.float16).astype(np.float32)))
     rows = np.unique(np.linspace(0, len(weight.values) - 1, MOST_CHANNELS).round().astype(int))
-    found = [on_grid(np.abs(weight.values[row]).astype(np.float64), half=half) for row in rows]
+    found = [on_grid(np.abs(weight.values[row]).astype(np.float64)) for row in rows]
     known = [entry for entry in found if entry is not None]
     return float(np.mean(known)) if len(known) >= min(FEWEST_CHANNELS, len(rows)) else None
 
 
-def on_grid(magnitudes: Array, *, half: bool) -> bool | None:
-    """Whether magnitudes (n,) are multiples of their largest over a whole number up to 255; None: too few differ."""
-    different = np.unique(magnitudes[magnitudes > 0])
-    if len(different) < FEWEST_MAGNITUDES[half]:
+def on_grid(magnitudes: Array) -> bool | None:
+    """Whether magnitudes (n,) are multiples of their largest over a whole number up to 255; None: too few differ.
+
+    Many may be off by what rounding to float16 leaves, which folding batch norm then scales; few by float32's alone.
+    """
+    different = np.unique(magnitudes[magnitudes > 1e-6 * magnitudes.max(initial=0)])
+    different = different[np.diff(different, prepend=0) > SAME * different]
+    if len(different) < FEWEST_MAGNITUDES:
         return None
     if len(different) > STEPS[-1]:
         return False
     kept = different[np.linspace(0, len(different) - 1, min(len(different), MOST_VALUES)).round().astype(int)]
     quanta = kept[None] / kept[-1] * STEPS[:, None]  # (255, n)
-    return bool((np.abs(quanta - quanta.round()).max(axis=1) < OFF_GRID[half]).any())
+    off = np.abs(quanta - quanta.round()).max(axis=1)
+    return bool((off < (OFF_GRID_IN_HALF if len(kept) >= FEWEST_IN_HALF else OFF_GRID)).any())
 
 
 def quantized_already(patient: Patient) -> Found:
     """Whether a file that is to be quantized holds integers."""
     stored = list(weights(patient.graph))
-    integer = [weight for weight in stored if weight.tensor.quantization is not None]
+    integer = [weight.operator.name for weight in stored if weight.tensor.quantization is not None]
+    integer = integer or list(patient.integer_weights)
     data = {"layers": len(stored), "integer_layers": len(integer), "float_operators": len(patient.floats)}
-    if not patient.is_integer:
+    if not integer:
         return healthy("its weights and activations are float", **data)
     if patient.calibration is None or patient.form not in ("onnx", "tflite"):
         return healthy(
             f"{len(integer)} of {len(stored)} layers hold integers, and nobody asks to quantize them again", **data
         )
-    first = integer[0].operator.name if integer else ""
+    whole = "quantize the float model that it came from: edge quantize FLOAT_MODEL --calibration SPLIT -o ARTIFACT"
+    if patient.is_integer:
+        whole = f"edge convert {patient.command} -o ARTIFACT, or {whole}"
+        words = "calibration images cannot choose their ranges again, and `edge quantize` refuses the file"
+    else:
+        words = "their weights would be rounded again, on another grid"
     return sick(
-        f"{len(integer)} of {len(stored)} layers hold integers already: calibration images cannot choose their ranges "
-        "again, and `edge quantize` refuses the file",
-        layer=first,
-        cure=f"edge convert {patient.command} -o ARTIFACT, or quantize the float model that it came from",
-        **data,
+        f"{len(integer)} of {len(stored)} layers hold integers already: {words}", layer=integer[0], cure=whole, **data
     )
 
 
@@ -155,11 +164,11 @@ def huge_channel_ratios(patient: Patient) -> Found:
     if ratio < HUGE_RATIO:
         return healthy(f"the largest channel is {ratio:.1f} times the median one, in '{worst.operator.name}'", **data)
     cure = (
-        f"edge quantize {patient.command} --calibration SPLIT -o ARTIFACT after dividing the channel and multiplying "
-        "the weights that read it by as much (equalization), or edge train RECIPE.toml --phase qat"
+        f"{patient.quantizing}, whose steps even channels out and print what that brings; where it does not do, train "
+        "with quantization in the loop: edge train RECIPE.toml -o RUN"
     )
     if worst.tensor.quantization is not None and worst.tensor.quantization.scale.size == 1:
-        cure = "quantize the float model with a scale per channel: edge quantize FLOAT_MODEL --calibration SPLIT -o OUT"
+        cure = f"quantize the float model with a scale per channel: {patient.quantizing}"
     return sick(f"{words}: {ratio:.0f} times", layer=worst.operator.name, cure=cure, **data)
 
 
@@ -172,7 +181,7 @@ def _quanta(weight: Weight) -> Array | None:
 
 
 def dead_channels(patient: Patient) -> Found:
-    """Whether output channels of a layer are constant: every weight of theirs is 0.
+    """Whether output channels of a layer are constant: every weight of theirs is 0, or their bias holds them at 0.
 
     Rounding makes zeros of small channels, so those of integers are held against the float parent's.
     """
@@ -187,25 +196,52 @@ def dead_channels(patient: Patient) -> Found:
             return not_judged("the float parent has other layers")
         dead = [(mine.largest == 0) & _alive(real) for mine, real in zip(given, parents, strict=True)]
     else:
-        dead = [weight.largest == 0 for weight in given]
+        dead = [(weight.largest == 0) | (held_at_zero(patient.graph, weight) & _alive(weight)) for weight in given]
     found = [
-        (float(zero.mean()), weight) for zero, weight in zip(dead, given, strict=True) if zero.size >= FEWEST_CHANNELS
+        (float(zero.mean()), weight)
+        for zero, weight in zip(dead, given, strict=True)
+        if zero.size >= FEWEST_CHANNELS
+        and weight.values.shape[1] > 1  # one weight a channel is a factor: a gate's is 0
     ]
     if not found:
         return not_judged("needs a layer of at least 4 channels")
-    share, worst = max(found, key=lambda entry: entry[0])
+    several = [entry for entry in found if entry[0] * len(entry[1].values) > 1.5]  # one is chance
+    share, worst = max(several or found, key=lambda entry: entry[0])
     channels, count = len(worst.values), round(share * len(worst.values))
     data = {"largest_dead_share": share, "limit": DEAD_SHARE, "dead_channels": int(sum(zero.sum() for zero in dead))}
     if share < DEAD_SHARE or count < 2:
-        return healthy(f"at most {share:.0%} of a layer's channels have no weight but 0", **data)
+        return healthy(f"at most {share:.0%} of a layer's channels answer the same to every image", **data)
+    why = "have no weight but 0" if not worst.largest.all() else "have a bias that no input brings above 0"
     return sick(
-        f"{count} of {channels} output channels have no weight but 0: they answer the same to every image, and cost "
-        "what live ones do",
+        f"{count} of {channels} output channels {why}: they answer the same to every image, and cost what live ones do",
         layer=worst.operator.name,
         cure="look for the step that zeroed them (pruning, a checkpoint that was not loaded whole, one scale for all "
-        "channels), and load the weights again; or train on: edge train RECIPE.toml --init CHECKPOINT",
+        "channels), and load the weights again; or train on: edge train RECIPE.toml --init CHECKPOINT -o RUN",
         **data,
     )
+
+
+def held_at_zero(graph: Graph, weight: Weight) -> npt.NDArray[np.bool_]:
+    """By channel whether no input brings a rectified layer above 0, where its inputs are known to lie in a range."""
+    operator, none = weight.operator, np.zeros(len(weight.values), np.bool_)
+    low, high = _bounds(graph, operator.inputs[0])
+    if operator.attributes.get("activation") not in ("relu", "relu6") or len(operator.inputs) < 3 or high is None:
+        return none
+    if operator.kind != "Conv" or graph.tensors[operator.inputs[2]].data is None:
+        return none
+    bias = graph.constant(operator.inputs[2])
+    highest = np.maximum(weight.values * high, weight.values * low).sum(axis=1, dtype=np.float64) + bias
+    return np.asarray(highest < 0, np.bool_)
+
+
+def _bounds(graph: Graph, name: str) -> tuple[float, float | None]:
+    """The range of a tensor's values where its maker clamps it at 6; beyond no bound is known."""
+    maker = next((one for one in graph.operators if name in one.outputs), None)
+    while maker is not None and maker.kind in ("Pad", "MaxPool", "AveragePool"):
+        source = maker.inputs[0]
+        maker = next((one for one in graph.operators if source in one.outputs), None)
+    clamped = maker is not None and (maker.attributes.get("activation") == "relu6" or maker.kind == "Relu6")
+    return 0.0, 6.0 if clamped else None
 
 
 def _alive(weight: Weight) -> npt.NDArray[np.bool_]:

@@ -1,21 +1,34 @@
 """How far apart healthy and sick models are, disease by disease: the figures behind the limits of `edge doctor`.
 
-    python -m tests.benchmarks.doctor
+    python -m tests.benchmarks.doctor [--healthy [--networks FOLDER]]
 
 Healthy: networks made here, float and integer, and the official files of the test data (EDGE_TEST_DATA), classifiers on
-photographs. Sick: those of tests/support/sick_models.py, and an official classifier that is fed otherwise.
+photographs. Sick: those of tests/support/sick_models.py, and an official classifier that is fed otherwise. With
+`--healthy` every healthy model with what it is called; exit code 1 where one is called sick.
 """
 
+import argparse
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from edge.terminal import say
+from tests.benchmarks.doctor_healthy import print_healthy
 from tests.cases.ended import edge
-from tests.edge.diagnosis.test_doctor import IMAGENET, OFFICIAL, official
-from tests.support.sick_models import ZOO, card, integers, network, onnx_file, tflite_file
+from tests.support.sick_models import (
+    IMAGENET,
+    OFFICIAL,
+    ZOO,
+    card,
+    integers,
+    network,
+    official,
+    onnx_file,
+    tflite_file,
+)
 
 DATA = Path(os.environ.get("EDGE_TEST_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
 # disease -> (figure, in words, whether the sick are above the limit)
@@ -59,8 +72,20 @@ def patients(folder: Path) -> Iterator[list[str]]:
     yield [str(models / "fast_scnn_camvid_360x480_float.safetensors"), *cells, "-n", "16"]
 
 
-def main() -> None:
-    """Print the table."""
+def main() -> int:
+    """Print the table; exit code 1 where a healthy model is called sick."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.doctor", description=__doc__)
+    parser.add_argument("--healthy", action="store_true", help="list every healthy model and what it is called")
+    parser.add_argument("--networks", type=Path, help="ONNX files of tests.benchmarks.others_networks")
+    options = parser.parse_args()
+    if options.healthy:
+        return int(bool(print_healthy(DATA, options.networks)))
+    print_figures()
+    return 0
+
+
+def print_figures() -> None:
+    """Print how far apart healthy and sick models are."""
     found: dict[tuple[str, str], dict[str, list[float]]] = {key: {"healthy": [], "sick": []} for key in FIGURES}
     with tempfile.TemporaryDirectory() as folder:
         for words in patients(Path(folder)):
@@ -80,4 +105,4 @@ def _span(values: list[float]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -36,6 +36,22 @@ PREPROCESS = Preprocess(
     mean=(127.5, 127.5, 127.5),
     std=(127.5, 127.5, 127.5),
 )
+IMAGENET = Path("imagenet_samples/dev")
+OFFICIAL = "mobilenet_v1_0.25_224_1_default_1.tflite"
+OFFICIAL_CARD = """task = "classify"
+scores = "exclusive"
+[preprocess]
+colour_order = "{colours}"
+height = {size}
+width = {size}
+interpolation = "bilinear"
+fit = "crop"
+crop_fraction = 0.875
+mean = {mean}
+std = {std}
+[labels]
+file = "labels.txt"
+"""
 Words = list[str]
 Array = np.ndarray[Any, Any]
 
@@ -73,6 +89,14 @@ def card(folder: Path, **changes: str) -> str:
     return str(path)
 
 
+def official(folder: Path, colours: str = "rgb", mean: float = 127.5, std: float = 127.5, size: int = 224) -> list[str]:
+    """The words for an official float classifier, fed in some way, on photographs without labels."""
+    (folder / "labels.txt").write_text("".join(f"class {k}\n" for k in range(1001)))
+    path = folder / "card.toml"
+    path.write_text(OFFICIAL_CARD.format(colours=colours, mean=[mean] * 3, std=[std] * 3, size=size))
+    return ["--card", str(path)]
+
+
 def onnx_file(graph: Graph, folder: Path) -> str:
     """The graph as an ONNX file."""
     path = folder / "model.onnx"
@@ -103,12 +127,18 @@ def pointwise(graph: Graph, place: int) -> str:
     return found[place].name
 
 
-def _on_grid(operator: Operator, weight: Array) -> Array:
-    scale = np.abs(weight).max(axis=tuple(range(1, weight.ndim)), keepdims=True) / 127
-    return np.asarray(np.round(weight / scale) * scale)
+def on_grid_of(largest: int) -> Callable[[Operator, Array], Array]:
+    """Round every channel to that many quanta either way."""
+
+    def change(operator: Operator, weight: Array) -> Array:
+        scale = np.abs(weight).max(axis=tuple(range(1, weight.ndim)), keepdims=True) / largest
+        return np.asarray(np.round(weight / scale) * scale)
+
+    return change
 
 
-def _on_one_grid(operator: Operator, weight: Array) -> Array:
+def on_one_grid(operator: Operator, weight: Array) -> Array:
+    """Round a layer to one grid of 255 steps, then to float16."""
     low, high = min(weight.min(), 0), max(weight.max(), 0)
     scale = (high - low) / 255
     return np.asarray((np.round(weight / scale) * scale).astype(np.float16))
@@ -164,7 +194,7 @@ def _in_float(graph: Graph, place: int) -> Graph:
     return replace(graph, operators=tuple(operators), tensors={**graph.tensors, **{t.name: t for t in (*floats, back)}})
 
 
-def _turned(graph: Graph, place: int) -> Graph:
+def turned(graph: Graph, place: int) -> Graph:
     """The graph with a map turned to the other layout and back, a factor in between."""
     operator = [one for one in graph.operators if one.kind == "Conv"][place]
     name = operator.outputs[0]
@@ -205,11 +235,11 @@ def images(folder: Path, draw: Callable[[np.random.Generator], Array], count: in
 
 
 def _double(folder: Path) -> Words:
-    return [onnx_file(with_weights(network(), _on_grid), folder)]
+    return [onnx_file(with_weights(network(), on_grid_of(127)), folder)]
 
 
 def _double_half(folder: Path) -> Words:
-    return [tflite_file(with_weights(network("mobilenet_v2"), _on_one_grid), folder)]
+    return [tflite_file(with_weights(network("mobilenet_v2"), on_one_grid), folder)]
 
 
 def _again(folder: Path) -> Words:
@@ -291,7 +321,7 @@ def _no_integer_form(folder: Path) -> Words:
 
 
 def _transposes(folder: Path) -> Words:
-    return [onnx_file(_turned(network(), 3), folder)]
+    return [onnx_file(turned(network(), 3), folder)]
 
 
 def _transposes_in_tflite(folder: Path) -> Words:

@@ -8,16 +8,13 @@ padding it was trained with its answers tell images apart best.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import inf, sqrt
 from typing import Any
 
 import numpy as np
-import torch
 
 from edge.artifact.verdict import Finding
 from edge.errors import EdgeError, UnsupportedError, UsageError
-from edge.execution.float_run import FloatRun
-from edge.execution.integer import IntegerSimulation
+from edge.explain.answers import information, probabilities, standard_errors
 from edge.explain.feature_maps import backbone
 from edge.explain.network import Network
 from edge.explain.position import features_of, scores
@@ -178,39 +175,13 @@ def by_convention(suspects: Sequence[Suspect]) -> list[list[Suspect]]:
 def informations(subject: Subject, graph: Graph, images: Images) -> np.ndarray:
     """How much the network's answer tells of every image looked at, in nats: float64 (n,).
 
-    The Kullback-Leibler divergence of the answer from the mean of all answers, of maps the mean over cells: high where
-    a network is sure, and not of the same for every image. (Salimans et al., "Improved Techniques for Training GANs",
-    NeurIPS 2016, section 4, whose score is the exponential of its mean.)
-
     Raises:
         UnsupportedError: no output is scores of classes, or an operator has no formula.
     """
     manifest = subject.artifact.manifest
     background = None if manifest.detection is None else manifest.detection.background
-    cut, ending = score_output(graph, manifest.task, subject.source.outputs, background)
-    run = IntegerSimulation(cut) if _is_integer(cut) else FloatRun(cut)
-    network = Network(graph=cut, preprocess=manifest.preprocess)
-    told = cut.tensors[cut.outputs[0]].quantization
-    own, means = [], []
-    for pixels in _pixels(images, LOOKED_AT):
-        values = torch.from_numpy(run.run([network.input(pixels)])[0]).double()
-        if told is not None:
-            values = (values - float(told.zero_point[0])) * float(told.scale[0])
-        shares = ending.probabilities(values)
-        if ending.scores == "independent":
-            shares = torch.cat([shares, 1 - shares], dim=1)
-        shares = shares.clamp(1e-9, 1).transpose(0, 1).flatten(1)  # (classes, cells)
-        own.append(float((shares * shares.log()).sum(dim=0).mean()))
-        means.append(shares.mean(dim=1).numpy())
-    seen = np.array(means)
-    found: np.ndarray = np.array(own) - (seen * np.log(seen.mean(axis=0))).sum(axis=1)
-    return found
-
-
-def standard_errors(differences: np.ndarray) -> float:
-    """The mean of paired differences over its standard error; infinite where all are alike and not 0."""
-    mean, error = float(differences.mean()), float(differences.std(ddof=1)) / sqrt(len(differences))
-    return mean / error if error else inf * np.sign(mean) if mean else 0.0
+    scored = score_output(graph, manifest.task, subject.source.outputs, background)
+    return information(probabilities(scored, _pixels(images, LOOKED_AT), manifest.preprocess), scored[1])
 
 
 def _read_evidence(graph: Graph, suspects: Sequence[Suspect], images: Images) -> dict[str, Any]:
@@ -261,10 +232,6 @@ def _pixels(images: Images, most: int) -> list[np.ndarray]:
     """Images spread over the list."""
     places = np.linspace(0, images.count - 1, min(most, images.count)).round().astype(int)
     return [images.pixels(int(place)) for place in places]
-
-
-def _is_integer(graph: Graph) -> bool:
-    return any(tensor.quantization is not None for tensor in graph.tensors.values())
 
 
 def _numbers(pads: PadsHw) -> str:

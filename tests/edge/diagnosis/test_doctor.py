@@ -7,32 +7,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from edge.cli.doctor_patient import Given, open_patient
 from edge.data.open_split import open_split
 from edge.diagnosis.comparison import compare
+from edge.diagnosis.norms import norms_of_module, remembers
 from edge.diagnosis.patient import MOST_IMAGES, Photographs
 from edge.graph.analyses.borders import borders
 from edge.graph.passes.repad import with_pads
 from tests.cases.ended import edge
-from tests.support.sick_models import card, integers, network, onnx_file, tflite_file
-
-IMAGENET = Path("imagenet_samples/dev")
-OFFICIAL = "mobilenet_v1_0.25_224_1_default_1.tflite"
-CARD = """task = "classify"
-scores = "exclusive"
-[preprocess]
-colour_order = "{colours}"
-height = 224
-width = 224
-interpolation = "bilinear"
-fit = "crop"
-crop_fraction = 0.875
-mean = {mean}
-std = {std}
-[labels]
-file = "labels.txt"
-"""
+from tests.support.sick_models import IMAGENET, OFFICIAL, card, integers, network, official, onnx_file, tflite_file
 
 
 def sick(*words: str | Path) -> list[str]:
@@ -40,14 +26,6 @@ def sick(*words: str | Path) -> list[str]:
     rows = [json.loads(line) for line in edge("doctor", *words, "--json").out.splitlines()]
     assert rows[-1]["row"] == "diagnosis", rows
     return list(rows[-1]["sick"])
-
-
-def official(folder: Path, colours: str = "rgb", mean: float = 127.5, std: float = 127.5) -> list[str]:
-    """The words for an official float classifier, fed in some way, on photographs without labels."""
-    (folder / "labels.txt").write_text("".join(f"class {k}\n" for k in range(1001)))
-    path = folder / "card.toml"
-    path.write_text(CARD.format(colours=colours, mean=[mean] * 3, std=[std] * 3))
-    return ["--card", str(path)]
 
 
 @pytest.mark.slow
@@ -101,7 +79,12 @@ def test_outliers_of_an_activation_without_a_bound_are_told(tmp_path: Path) -> N
     kernel[0] = 0  # answers to single pixels far from their neighbours alone
     kernel[0, :, 1, 1] = 8 * largest
     kernel[0, :, 0, 1] = -kernel[0, :, 1, 1]
-    changed = replace(graph, operators=tuple(plain if one is first else one for one in graph.operators))
+    rest = [  # of ReLU: among ReLU6 the first layer would have lost its own
+        replace(one, attributes={**one.attributes, "activation": "relu"}) if "activation" in one.attributes else one
+        for one in graph.operators
+        if one is not first
+    ]
+    changed = replace(graph, operators=(plain, *rest))
     path = onnx_file(changed.with_tensors([replace(weight, data=kernel)]), tmp_path)
     (tmp_path / "images").mkdir()
     for index in range(8):
@@ -129,6 +112,30 @@ def test_what_is_no_model_is_refused_in_one_line(tmp_path: Path) -> None:
     assert "--input-shape is for ONNX files" in edge("doctor", model, "--input-shape", "x=1x3x32x32").said()
     quantized = onnx_file(integers(), tmp_path)
     assert "the parent must be float" in edge("doctor", model, "--parent", quantized).said()
+
+
+def test_batch_norm_that_saw_few_batches_remembers_nothing() -> None:
+    norm = nn.BatchNorm2d(3)
+    seen = []
+    for _ in range(30):
+        norm(torch.randn(4, 3, 8, 8) + 5)
+        seen.append(remembers(norm))
+    assert seen == [False] * 28 + [True] * 2  # 0.9 to the power of 29 is 0.047
+    norm.reset_running_stats()
+    assert not remembers(norm)
+    assert norms_of_module(norm.eval(), [np.ones((1, 3, 8, 8), np.float32)]) == ()
+
+
+def test_json_says_the_exit_code_of_a_missing_file(tmp_path: Path) -> None:
+    for verb in ("doctor", "verify"):
+        ended = edge(verb, tmp_path / "missing.onnx", "--json")
+        assert json.loads(ended.out)["exit_code"] == ended.status == 2
+
+
+def test_a_card_of_another_size_is_refused(tmp_path: Path) -> None:
+    model = tflite_file(network(), tmp_path)
+    said = edge("doctor", model, "--card", card(tmp_path, height="48"), "--split", "generated:classify:val:8").said()
+    assert "says 48x32, height x width; the input of" in said and said.endswith("is 32x32")
 
 
 def test_the_page_holds_float_against_int8(road: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from edge.artifact.manifest import open_artifact
 from edge.artifact.verdict import Finding
 from edge.cli.main import main
 from edge.data.open_split import open_split
+from edge.explain.answers import standard_errors
 from edge.explain.network import network_of_checkpoint
 from edge.graph.analyses.borders import borders
 from edge.graph.graph import Graph, Operator, Tensor, per_tensor
@@ -27,7 +28,6 @@ from edge.verification.checks.padding import (
     not_zero,
     other_conventions,
     padding_findings,
-    standard_errors,
     unlike_parent,
 )
 from edge.verification.checks.parent import Parent

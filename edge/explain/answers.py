@@ -5,13 +5,14 @@ its image (the divergence of one image's probabilities from the mean over all) i
 the same answer to everything.
 """
 
+from collections.abc import Iterable, Iterator
+from math import inf, sqrt
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from edge.diagnosis.patient import Patient
 from edge.execution.float_run import FloatRun
 from edge.execution.integer import IntegerSimulation
 from edge.explain.score_output import Ending
@@ -38,10 +39,13 @@ def network_input(graph: Graph, pixels: Pixels, preprocess: Preprocess) -> npt.N
     return in_layout(apply_table(pixels, table), graph.layout)
 
 
-def probabilities(scored: tuple[Graph, Ending], pixels: Pixels, preprocess: Preprocess, *, cells: int = CELLS) -> Array:
+def probabilities(
+    scored: tuple[Graph, Ending], images: Iterable[Pixels], preprocess: Preprocess, *, cells: int = CELLS
+) -> Array:
     """What it answers to images: float64 (n, cells, classes), one cell of an image's classes.
 
     Args:
+        images: at the model's size, uint8 (height, width, 3) each; taken BATCH at a time.
         cells: of a map at most about so many, evenly spread.
 
     Raises:
@@ -52,29 +56,47 @@ def probabilities(scored: tuple[Graph, Ending], pixels: Pixels, preprocess: Prep
     run = IntegerSimulation(graph) if integer else FloatRun(graph)
     told = graph.tensors[graph.outputs[0]].quantization
     found = []
-    for start in range(0, len(pixels), BATCH):
-        given = network_input(graph, pixels[start : start + BATCH], preprocess)
-        values = torch.from_numpy(run.run([given])[0]).double()
+    for pixels in _batches(images):
+        values = torch.from_numpy(run.run([network_input(graph, pixels, preprocess)])[0]).double()
         if told is not None:
             values = (values - float(told.zero_point[0])) * float(told.scale[0])
-        shares = (
-            ending.probabilities(values).flatten(2) if values.dim() > 2 else ending.probabilities(values)[..., None]
-        )
+        shares = ending.probabilities(values)
+        shares = shares.flatten(2) if shares.dim() > 2 else shares[..., None]
         kept = shares[..., :: max(1, shares.shape[2] // cells)]
         found.append(kept.movedim(1, 2).numpy())
     return np.concatenate(found)
 
 
+def _batches(images: Iterable[Pixels]) -> Iterator[Pixels]:
+    waiting: list[Pixels] = []
+    for image in images:
+        waiting.append(image)
+        if len(waiting) == BATCH:
+            yield np.stack(waiting)
+            waiting = []
+    if waiting:
+        yield np.stack(waiting)
+
+
 def information(answers: Array, ending: Ending) -> Array:
     """By image what its answer tells of which image it was, in nats: float64 (n,), mean over cells.
 
-    Of independent scores the sum over classes, each yes or no.
+    The divergence of Kullback and Leibler of an image's probabilities from their mean over all images (Salimans et al.,
+    "Improved Techniques for Training GANs", NeurIPS 2016, section 4, whose score is the exponential of its mean): high
+    where a network is sure, and not of the same for every image. Of independent scores the sum over classes, each yes
+    or no.
     """
     mean = answers.mean(axis=0, keepdims=True)
     told = _divergence(answers, mean)
     if ending.scores == "independent":
         told = told + _divergence(1 - answers, 1 - mean)
     return np.asarray(told.sum(axis=-1).mean(axis=-1), np.float64)
+
+
+def standard_errors(differences: Array) -> float:
+    """The mean of paired differences over its standard error; infinite where all are alike and not 0."""
+    mean, error = float(differences.mean()), float(differences.std(ddof=1)) / sqrt(len(differences))
+    return mean / error if error else inf * float(np.sign(mean)) if mean else 0.0
 
 
 def confidence(answers: Array) -> Array:
@@ -85,18 +107,6 @@ def confidence(answers: Array) -> Array:
 def decisions(answers: Array) -> npt.NDArray[np.int64]:
     """The likeliest class of every cell: int64 (n, cells)."""
     return np.asarray(answers.argmax(axis=-1), np.int64)
-
-
-def right(patient: Patient, answers: Array) -> Array | None:
-    """By image 1 where the class is the label's, else 0: float64 (n,); None without labels of one class an image."""
-    photographs = patient.evaluation
-    if photographs is None or photographs.split.task != "classify" or patient.task != "classify":
-        return None
-    targets = photographs.targets()
-    if not all(isinstance(target, int) for target in targets):
-        return None
-    labels = np.array([target for target in targets if isinstance(target, int)])
-    return np.asarray(decisions(answers)[:, 0] == labels, np.float64)
 
 
 def _divergence(answers: Array, mean: Array) -> Array:
