@@ -18,7 +18,7 @@ from edge.execution.float_run import FloatRun
 from edge.graph.importers.onnx.reader import read_onnx
 from edge.graph.importers.tflite.reader import read_tflite
 from edge.quantization.ptq.calibrate import prepared
-from edge.quantization.ptq.steps import EFFORTS
+from edge.quantization.ptq.steps import EFFORTS, STEPS
 from edge.quantization.qat.freeze import float_graph
 from tests.support.preprocess_text import preprocess_text
 
@@ -120,6 +120,13 @@ def test_steps_are_taken_and_told(work: Path, capsys: pytest.CaptureFixture[str]
     assert [entry.step for entry in steps.steps] == ["bias", "least_squares"]
     assert steps.total.sqnr_db is not None and steps.plain.sqnr_db is not None
     assert steps.total.sqnr_db >= steps.plain.sqnr_db
+
+
+def test_what_all_steps_make_is_exact(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert quantize(work, *SPLIT, "--steps", ",".join(STEPS)) == 0
+    assert capsys.readouterr().err.splitlines()[-1].startswith("ship")
+    steps = open_artifact(work / "int8").manifest.quantization.steps
+    assert steps is not None and [entry.step for entry in steps.steps] == list(STEPS)
 
 
 def test_weights_have_one_scale_each_where_that_is_asked_for(work: Path) -> None:
