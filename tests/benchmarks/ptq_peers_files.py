@@ -136,7 +136,9 @@ def differs_from_graph(path: Path, found: npt.NDArray[np.float32], photographs: 
 
 
 def medians_ns(files: Mapping[str, tuple[Path, Path | None]], photographs: Photographs) -> dict[str, int]:
-    """The median time of every file, run in turn in this process; what they answer is one photograph.
+    """The median processor time of every file, run in turn in this thread; what they answer is one photograph.
+
+    Another process that takes the processor in the midst of a run is not counted, which the clock on the wall would.
 
     Args:
         files: name -> the file, and the artifact that it belongs to or None.
@@ -148,11 +150,11 @@ def medians_ns(files: Mapping[str, tuple[Path, Path | None]], photographs: Photo
         queries[name] = cast(PreparedSession, session).prepared(
             [next(inputs_of(path, session.inputs[0], photographs, artifact))]
         )
-        block(queries[name], time.perf_counter_ns, WARMUP_RUNS, 0, WARMUP_RUNS)
+        block(queries[name], time.thread_time_ns, WARMUP_RUNS, 0, WARMUP_RUNS)
     for _ in range(ROUNDS):
         for name, query in queries.items():
             query()
-            samples_ns[name] += block(query, time.perf_counter_ns, ROUND_RUNS, 0, ROUND_RUNS)
+            samples_ns[name] += block(query, time.thread_time_ns, ROUND_RUNS, 0, ROUND_RUNS)
     return {name: nearest_rank(sorted(samples), 50) for name, samples in samples_ns.items()}
 
 
