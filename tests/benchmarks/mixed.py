@@ -111,9 +111,9 @@ def main(data: Path, network: str, effort: str) -> None:
     tested = Judge(graph, Chosen(images=photographs, indices=tuple(order[CALIBRATION:])), decides=True)
     click.echo("\n| layer | gain dB | SQNR dB | bytes | kept |\n| --- | ---: | ---: | ---: | --- |")
     for one in mixed.tried:
-        size = "" if one.cost is None else f"{one.cost.size_bytes:,}"
+        told = "" if one.cost is None else f"{one.cost.size_bytes:,}"
         click.echo(
-            f"| `{one.region.layer}` | {one.gain_db:+.2f} | {one.score.sqnr_db:.2f} | {size} | "
+            f"| `{one.region.layer}` | {one.gain_db:+.2f} | {one.score.sqnr_db:.2f} | {told} | "
             f"{'yes' if one.refused is None else 'no'} |"
         )
     for name, judged in (("int8", plain), ("mixed", mixed.graph)):
