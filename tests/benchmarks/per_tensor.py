@@ -164,10 +164,10 @@ def row(granularity: Granularity, made: Improved, judge: Judge) -> str:
 
 
 @click.command()
-@click.option("--epochs", type=click.IntRange(1), default=20, show_default=True)
-@click.option("--train-images", type=click.IntRange(BATCH), default=3000, show_default=True)
-@click.option("--slimming", type=click.FloatRange(0), default=0.5, show_default=True)
-@click.option("--test-images", type=click.IntRange(1), default=1000, show_default=True)
+@click.option("--epochs", type=click.IntRange(1), default=8, show_default=True)
+@click.option("--train-images", type=click.IntRange(BATCH), default=1600, show_default=True)
+@click.option("--slimming", type=click.FloatRange(0), default=1.0, show_default=True)
+@click.option("--test-images", type=click.IntRange(1), default=400, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
 def main(epochs: int, train_images: int, slimming: float, test_images: int, seed: int, threads: int) -> None:
