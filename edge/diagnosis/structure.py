@@ -90,11 +90,18 @@ def turned_over(graph: Graph) -> tuple[Moved, ...]:
         source, target = operator.inputs[0], operator.outputs[0]
         before, after = _next(source, makers), _following(target, readers)
         inside = source not in graph.inputs and target not in graph.outputs
-        if inside and (_is_spatial(before) or any(_is_spatial(one) for one in after)):
+        meant = (_is_map(before), any(_is_map(one) for one in after))  # a head that lays its map out flat is none
+        if inside and all(meant) and any(_is_spatial(one) for one in (before, *after)):
             near = next(one for one in (before, *after) if _is_spatial(one))
             reason = f"{near.kind} '{near.name}'" if near is not None else ""
             found.append(Moved(name=operator.name, size_bytes=graph.tensors[target].size_bytes, reason=reason))
     return tuple(found)
+
+
+def _is_map(operator: Operator | None) -> bool:
+    """Whether an operator works on maps, or turns one over."""
+    turns = operator is not None and operator.kind == "Transpose" and tuple(operator.attributes["perm"]) in ORDERS
+    return turns or _is_spatial(operator)
 
 
 def _is_spatial(operator: Operator | None) -> bool:

@@ -4,8 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from edge.diagnosis.table import DISEASES
+from edge.models.registry import build
+from edge.quantization.qat.freeze import float_graph
 from tests.cases.ended import edge
 from tests.support.sick_models import ZOO, card, integers, network, onnx_file, tflite_file
 from tests.support.sick_siblings import SIBLINGS
@@ -49,3 +52,11 @@ def test_a_healthy_model_has_no_disease(form: str, tmp_path: Path) -> None:
     status, rows, sick = examined(path, "--card", card(tmp_path))
     assert (status, sick) == (0, [])
     assert all(row["state"] != "sick" for row in rows.values())
+
+
+@pytest.mark.unhurried
+def test_the_heads_of_a_detector_are_no_layout_disease(tmp_path: Path) -> None:
+    """Each turns its map over to lay it out by anchors."""
+    module = build("mobilenet_v1_ssdlite", classes=3, width=0.25, resolution=96).eval()
+    path = onnx_file(float_graph(module, torch.zeros(1, 3, 96, 96)), tmp_path)
+    assert examined(path)[2] == []
