@@ -2,7 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ COPIES = ("MemcpyFromHost", "MemcpyToHost")
 EXACT_SUMS = ("session.x64quantprecision", "1")
 """Option of a session: on x86-64 without VNNI the kernels otherwise add pairs of products in 16 bits, which
 saturate (`docs/onnx.md`); elsewhere it changes nothing."""
+SHARED = "Attempt to replace the existing tensor"
 DEFAULT = ENGINES["onnxruntime"].default_kernels  # the CPU's
 
 
@@ -51,19 +53,24 @@ def start_session(
             f"onnxruntime: no {provider.names[0]} in this installation (it has {', '.join(available)}); "
             f"{provider.source}"
         )
+
+    def start(*, exact: bool = True, shares: bool = True) -> Any:
+        return runtime.InferenceSession(
+            str(path) if data is None else data,
+            sess_options=_options(runtime, kernels, threads, profile, optimized, exact=exact),
+            providers=[name for name in provider.names if name in available],
+            provider_options=[
+                {"intra_op_num_threads": str(threads)} if name == "XnnpackExecutionProvider" else {}
+                for name in provider.names
+                if name in available
+            ],
+            enable_fallback=False,
+            disabled_optimizers=None if shares else ["ConstantSharing"],
+        )
+
     try:
         with quiet_native_log(everything=True):
-            session = runtime.InferenceSession(
-                str(path) if data is None else data,
-                sess_options=_options(runtime, kernels, threads, profile, optimized),
-                providers=[name for name in provider.names if name in available],
-                provider_options=[
-                    {"intra_op_num_threads": str(threads)} if name == "XnnpackExecutionProvider" else {}
-                    for name in provider.names
-                    if name in available
-                ],
-                enable_fallback=False,
-            )
+            session = first_that_starts(start, partial(start, shares=False), partial(start, exact=False))
     except Exception as error:  # the runtime's exceptions share no base class below Exception
         where = "" if kernels == DEFAULT else f" ({provider.names[0]})"
         raise EngineError(f"onnxruntime: {path}: refused by the runtime{where}: {one_line(error)}") from error
@@ -72,7 +79,24 @@ def start_session(
     return session
 
 
-def _options(runtime: Any, kernels: str, threads: int, profile: Path | None, optimized: Path | None) -> Any:
+def first_that_starts(*starts: Callable[[], Any]) -> Any:
+    """A session by the first of some ways that is not refused for a constant that two operators share.
+
+    With exact sums the runtime (1.24 to 1.32) writes a constant once per operator that reads it and stumbles over the
+    second: over a small one that it made common to several itself, or a weight that the file has two layers read.
+    """
+    for start in starts[:-1]:
+        try:
+            return start()
+        except Exception as error:  # the runtime's exceptions share no base class below Exception
+            if SHARED not in str(error):
+                raise
+    return starts[-1]()
+
+
+def _options(
+    runtime: Any, kernels: str, threads: int, profile: Path | None, optimized: Path | None, *, exact: bool
+) -> Any:
     options = runtime.SessionOptions()
     if kernels == "xnnpack":  # it has threads of its own; the runtime's would only contend with them
         options.intra_op_num_threads = 1
@@ -83,7 +107,8 @@ def _options(runtime: Any, kernels: str, threads: int, profile: Path | None, opt
     options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = 3  # errors only
-    options.add_session_config_entry(*EXACT_SUMS)
+    if exact:
+        options.add_session_config_entry(*EXACT_SUMS)
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")  # older versions ignore it
     if profile is not None:
         options.enable_profiling = True

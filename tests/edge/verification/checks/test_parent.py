@@ -43,7 +43,7 @@ def test_a_parent_in_another_order_is_read_by_its_names(artifact: Artifact, tmp_
     assert own is not None and other is not None
     assert [info.meaning for info in other.infos] == ["box_codes", "logits"]
     for expected, found in zip(own.predict(PIXELS), other.predict(PIXELS), strict=True):
-        assert np.abs(expected - found).max() <= 0.001 * np.abs(expected).max()
+        assert np.abs(expected - found).max() <= 0.003 * np.abs(expected).max()
     codes, logits = own.predict(PIXELS)
     assert np.abs(codes - logits).max() > 0.1 * np.abs(codes).max()
 
