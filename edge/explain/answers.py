@@ -78,15 +78,18 @@ def _batches(images: Iterable[Pixels]) -> Iterator[Pixels]:
         yield np.stack(waiting)
 
 
-def information(answers: Array, ending: Ending) -> Array:
+def information(answers: Array, ending: Ending, *, by_cell: bool = True) -> Array:
     """By image what its answer tells of which image it was, in nats: float64 (n,), mean over cells.
 
     The divergence of Kullback and Leibler of an image's probabilities from their mean over all images (Salimans et al.,
     "Improved Techniques for Training GANs", NeurIPS 2016, section 4, whose score is the exponential of its mean): high
     where a network is sure, and not of the same for every image. Of independent scores the sum over classes, each yes
     or no.
+
+    Args:
+        by_cell: a cell of a map is held against the same cell of other images; else against all cells of all images.
     """
-    mean = answers.mean(axis=0, keepdims=True)
+    mean = answers.mean(axis=0 if by_cell else (0, 1), keepdims=True)
     told = _divergence(answers, mean)
     if ending.scores == "independent":
         told = told + _divergence(1 - answers, 1 - mean)

@@ -181,7 +181,9 @@ def informations(subject: Subject, graph: Graph, images: Images) -> np.ndarray:
     manifest = subject.artifact.manifest
     background = None if manifest.detection is None else manifest.detection.background
     scored = score_output(graph, manifest.task, subject.source.outputs, background)
-    return information(probabilities(scored, _pixels(images, LOOKED_AT), manifest.preprocess), scored[1])
+    every = max(1, int(np.prod(scored[0].tensors[scored[0].outputs[0]].shape)))
+    answers = probabilities(scored, _pixels(images, LOOKED_AT), manifest.preprocess, cells=every)
+    return information(answers, scored[1], by_cell=False)
 
 
 def _read_evidence(graph: Graph, suspects: Sequence[Suspect], images: Images) -> dict[str, Any]:
