@@ -82,7 +82,7 @@ def start_session(
 def first_that_starts(*starts: Callable[[], Any]) -> Any:
     """A session by the first of some ways that is not refused for a constant that two operators share.
 
-    With exact sums the runtime (1.24 to 1.32) writes a constant once per operator that reads it and stumbles over the
+    With exact sums the runtime (1.32) writes a constant once per operator that reads it and stumbles over the
     second: over a small one that it made common to several itself, or a weight that the file has two layers read.
     """
     for start in starts[:-1]:

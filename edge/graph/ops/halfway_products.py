@@ -15,7 +15,7 @@ import numpy as np
 Parameters = tuple[float, int]
 """Scale (a float32 value) and zero point of an int8 tensor."""
 MOST_STEPS = 1000
-"""Units in the last place that are tried: less than a thousandth of a quantum at the range's end."""
+"""Units in the last place that are tried: together a thirtieth of a quantum over the whole range."""
 
 
 def round_alike(inputs: Sequence[Parameters], output: Parameters) -> bool:
