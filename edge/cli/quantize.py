@@ -10,6 +10,7 @@ from edge.cli.artifact_options import afterwards, described, open_sizes, written
 from edge.cli.bounded_number import Number, whole
 from edge.cli.input_size import input_size
 from edge.cli.split_options import skip_damaged
+from edge.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
     from edge.data.class_names import ClassNames
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     "--ranges",
     default="mse",
     show_default=True,
-    help="Range of an activation: mse (least squared error), percentile (99.99) or minmax.",
+    help="Range of an activation: mse (least squared error), percentile (99.99), minmax, octav or entropy.",
 )
 @click.option(
     "--effort",
@@ -143,17 +144,8 @@ def command(
     from edge.cli.quantize_mixed import budgets_of, met_budgets
     from edge.cli.quantize_steps import StepBars, met_floors
     from edge.data.open_split import open_split
-    from edge.errors import UsageError, unknown_name
-    from edge.quantization.ptq.estimators import ESTIMATORS
 
-    if ranges not in ESTIMATORS:
-        raise UsageError(f"--ranges: {unknown_name('estimator', ranges, ESTIMATORS)}")
-    if data_free and not {calibration, images} <= {None}:
-        raise UsageError("--data-free makes its images; give it without --calibration and --images")
-    if data_free and accuracy_floor is not None and validation is None:
-        raise UsageError("made images have no labels: --accuracy-floor with --data-free needs --validation SPLIT")
-    if calibration is None and images is None and not data_free:
-        raise UsageError("no calibration images: give --calibration SPLIT or --images FOLDER")
+    _refuse_contradictions(ranges, calibration, images, accuracy_floor, validation, data_free=data_free)
     scheme = Scheme(
         activation_bits=16 if activations == "int16" else 8,
         weight_granularity="per_tensor" if weight_scales == "tensor" else "per_channel",
@@ -167,8 +159,6 @@ def command(
         scheme=scheme,
         budgets=budgets_of(size_budget, latency_budget),
     )
-    if validation is not None and accuracy_floor is None:
-        raise UsageError("--validation is what --accuracy-floor is counted on; give that too")
     split = None
     if not data_free:
         split = open_split(
@@ -215,3 +205,27 @@ def command(
     code = print_and_verify(artifact, as_json=as_json, no_verify=no_verify)
     met = met_floors(artifact, agreement_floor, accuracy_floor) & met_budgets(artifact)
     return code or (0 if met else 1)
+
+
+def _refuse_contradictions(
+    ranges: str,
+    calibration: str | None,
+    images: Path | None,
+    accuracy_floor: float | None,
+    validation: str | None,
+    *,
+    data_free: bool,
+) -> None:
+    """Refuse (UsageError) an unknown estimator, and options that leave each other nothing or too much to do."""
+    from edge.quantization.ptq.estimators import ESTIMATORS
+
+    if ranges not in ESTIMATORS:
+        raise UsageError(f"--ranges: {unknown_name('estimator', ranges, ESTIMATORS)}")
+    if data_free and not {calibration, images} <= {None}:
+        raise UsageError("--data-free makes its images; give it without --calibration and --images")
+    if data_free and accuracy_floor is not None and validation is None:
+        raise UsageError("made images have no labels: --accuracy-floor with --data-free needs --validation SPLIT")
+    if calibration is None and images is None and not data_free:
+        raise UsageError("no calibration images: give --calibration SPLIT or --images FOLDER")
+    if validation is not None and accuracy_floor is None:
+        raise UsageError("--validation is what --accuracy-floor is counted on; give that too")
