@@ -131,7 +131,7 @@ class Phase(Strict):
         box_weight: of the loss of a detector's box codes beside that of its scores.
         match_overlap: by what overlap (intersection over union) or more an anchor learns a box, besides the one anchor
             that every box has. Thin and small boxes, which no anchor resembles, have more of them below 0.5.
-        bf16: bfloat16 autocast of the forward pass.
+        bf16: bfloat16 autocast of the forward pass, on a device that has instructions for it; elsewhere float32.
         drop_partial: omit the last, smaller batch of an epoch.
         freeze_batch_norm_epoch: the first epoch (0 is the first) with frozen statistics of batch norm. None: none in
             the float phase, half of the epochs in QAT, and 0 in both where batch norm was folded into the weights (in

@@ -18,6 +18,7 @@ from edge.recipe.recipe import Recipe
 from edge.recipe.recipe_file import expand
 from edge.training.batch_norm import estimate_statistics, hold_still, norms, without_statistics
 from edge.training.batches import Batch, Batches, KeptSamples, Normalizer
+from edge.training.bfloat16 import autocast
 from edge.training.box_prior import start_from_prior
 from edge.training.checkpoint import Checkpoint
 from edge.training.evaluate import evaluate
@@ -159,7 +160,7 @@ class _FloatPhase:
         """The loss of a batch, auxiliary heads included."""
         phase, device = self.recipe.train, next(self.model.parameters()).device
         images = self.normalize(batch.images.to(device))
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=phase.bf16):
+        with autocast(device, phase.bf16):
             outputs = self._outputs(images)
         assert batch.targets is not None
         return self.losses.from_targets(outputs, batch.targets.to(device))

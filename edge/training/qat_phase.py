@@ -19,6 +19,7 @@ from edge.quantization.qat.rounding import round_by_least_squares
 from edge.recipe.recipe import Qat, Recipe
 from edge.training.batch_norm import without_statistics
 from edge.training.batches import Batch, Batches, KeptSamples, Normalizer
+from edge.training.bfloat16 import autocast
 from edge.training.checkpoint import Checkpoint, restore_module
 from edge.training.float_phase import give_statistics, training_device, validated
 from edge.training.folded_norms import fold_norms
@@ -200,7 +201,7 @@ class _Loss:
         if batch.targets is not None:
             loss = self.qat.label_weight * self.losses.from_targets(outputs, batch.targets.to(self.device))
         if self.qat.distillation_weight > 0:
-            with torch.no_grad(), torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.qat.bf16):
+            with torch.no_grad(), autocast(self.device, self.qat.bf16):
                 told = outputs_of(self.teacher, images)
             divergence = self.losses.from_teacher(outputs, told, self.qat.temperature)
             loss = loss + self.qat.distillation_weight * divergence

@@ -35,8 +35,9 @@ from edge.recipe.recipe import Phase, Recipe
 from edge.recipe.recipe_file import recipe_toml
 from edge.training.allocator import keep_freed_memory
 from edge.training.batches import KeptSamples
+from edge.training.bfloat16 import bfloat16_notes
 from edge.training.checkpoint import Checkpoint, read_checkpoint, restore_module
-from edge.training.float_phase import FLOAT_NAME, check_fit, float_job
+from edge.training.float_phase import FLOAT_NAME, check_fit, float_job, training_device
 from edge.training.loop import METRICS_NAME, STATE_NAME, last_name, run_phase
 from edge.training.progress import Reporter
 from edge.training.qat_phase import QAT_NAME, qat_job, range_notes
@@ -119,6 +120,7 @@ def _run(request: Request, reporter: Reporter) -> Position:
     lacking = [f"{training.origin}: {note}" for note in class_notes(training)]
     lacking += [f"{training.origin}: {note}" for note in overlap_notes(training, val)]
     lacking += [] if request.phases == "float" else range_notes(recipe.qat)
+    lacking += bfloat16_notes(recipe, training_device())
     notes = [*request.notes, *lacking, f"{_counted(training)} to train on, {validated} to validate on"]
     kept = KeptSamples() if recipe.data.cache else KeptSamples(0)
     run = _Run(request=request, training=training, val=val, reporter=reporter, notes=notes, kept=kept)

@@ -24,8 +24,8 @@ SETS = ("objects", "scenes", "camvid", "photographs")
 GENERATED = {"mobilenet_v2": "objects", "fast_scnn": "scenes"}
 SEEDS = ("train.seed=11", "qat.seed=12")
 CAMVID = (
-    "train.epochs=4", "train.learning_rate=1e-3", "train.warmup_epochs=1", "train.ema_decay=0.98",
-    "train.eval_epochs=4", "qat.epochs=1", "qat.freeze_ranges_epoch=0", "qat.eval_epochs=1",
+    "train.epochs=3", "train.learning_rate=1e-3", "train.warmup_epochs=1", "train.ema_decay=0.98",
+    "train.eval_epochs=3", "qat.epochs=1", "qat.freeze_ranges_epoch=1", "qat.eval_epochs=1",
 )  # fmt: skip
 # Statistics of batch norm are live: a module that scales what it gates, as CBAM at its start, is made up for by them.
 LIVE = ("train.freeze_batch_norm_epoch=1000", "train.warmup_epochs=1", "train.keep=last")
