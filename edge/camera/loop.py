@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.camera.sinks import Sink
-from edge.camera.sources import Frame, Source
+from edge.camera.sources import Source
 from edge.percentile import nearest_rank
 from edge.predictor.predictor import Predictor
 from edge.tasks.task import Prediction, Task
+from edge.vision.frame import Frame
 from edge.vision.overlay import draw_line
 
 Pixels = npt.NDArray[np.uint8]
@@ -70,7 +71,7 @@ def watch(
         if frame is None:
             return
         after_read = clock()
-        prediction = predictor(frame.image, colour_order=frame.colour_order)
+        prediction = predictor(frame.rgb(), colour_order="rgb") if frame.format == "rgb" else predictor(frame.bgr())
         before_draw = clock()
         drawn = draw(frame, prediction, predictor) if sinks else None
         after_draw = clock()
@@ -97,14 +98,12 @@ def draw(frame: Frame, prediction: Prediction, predictor: Predictor) -> Pixels:
     A frame with a side below LEGIBLE_SIDE is enlarged by a whole factor first, so that the text hides little of it; no
     side is made longer than LARGEST_ENLARGED_SIDE.
     """
-    short, long = sorted(frame.image.shape[:2])
+    short, long = sorted(frame.size_hw)
     factor = max(1, min(-(-LEGIBLE_SIDE // short), LARGEST_ENLARGED_SIDE // long))
-    rgb = frame.image
+    rgb = frame.rgb()
     if factor > 1:
         size_wh = (rgb.shape[1] * factor, rgb.shape[0] * factor)
         rgb = np.asarray(cv2.resize(rgb, size_wh, interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
-    if frame.colour_order == "bgr":
-        rgb = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_BGR2RGB), dtype=np.uint8)
     drawn = predictor.task.draw(rgb, prediction, predictor.artifact.manifest.labels.palette or ())
     infer_ms, total_ms = prediction.times.infer_ns / 1e6, prediction.times.total_ns / 1e6
     return draw_line(drawn, f"{predictor.artifact.manifest.name}: {infer_ms:.1f} ms of {total_ms:.1f} ms")

@@ -4,14 +4,12 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from edge.camera.film_file import check_film, counts_exactly
 from edge.data.decode import IMAGE_SUFFIXES, image_files, read_image
@@ -21,6 +19,7 @@ from edge.data.splits import Split
 from edge.errors import DataError, EdgeError, UsageError
 from edge.files.bounded_file import exists, is_dir, is_file
 from edge.files.quiet import quiet_native_log
+from edge.vision.frame import Frame
 
 DEVICES = Path("/dev")
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg"})
@@ -29,15 +28,6 @@ MOST_FAILED_READS = 300
 ESTIMATED_SHARE = 0.9
 CAMERA_TRIES = 10
 CAMERA_PAUSE_S = 0.1
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Frame:
-    """One frame: uint8 (h, w, 3) in the given colour order; the name is the picture's, or the frame's number."""
-
-    image: npt.NDArray[np.uint8]
-    colour_order: Literal["bgr", "rgb"]
-    name: str
 
 
 class Source(Protocol):
@@ -74,7 +64,7 @@ class PictureSource:
     def frames(self) -> Iterator[Frame]:
         """The pictures in order. Refuses (DataError) a damaged one."""
         for path in self._paths:
-            yield Frame(image=read_image(path), colour_order="rgb", name=path.name)
+            yield Frame(image=read_image(path), format="rgb", name=path.name)
 
     def close(self) -> None:
         """Nothing is held."""
@@ -92,7 +82,7 @@ class SplitSource:
     def frames(self) -> Iterator[Frame]:
         """The images in the split's order. Refuses (DataError) a damaged one."""
         for index in range(len(self._split)):
-            yield Frame(image=self._split.image(index), colour_order="rgb", name=self._split.name(index))
+            yield Frame(image=self._split.image(index), format="rgb", name=self._split.name(index))
 
     def close(self) -> None:
         """Nothing is held."""
@@ -124,7 +114,7 @@ class FilmSource:
             if there:
                 gaps += in_a_row
                 in_a_row = 0
-                yield Frame(image=np.asarray(image, dtype=np.uint8), colour_order="bgr", name=str(read + failed))
+                yield Frame(image=np.asarray(image, dtype=np.uint8), format="bgr", name=str(read + failed))
                 read += 1
             else:
                 failed += 1
@@ -161,7 +151,7 @@ class CameraSource:
         while failed < CAMERA_TRIES:
             there, image = self._capture.read()
             if there:
-                yield Frame(image=np.asarray(image, dtype=np.uint8), colour_order="bgr", name=str(read))
+                yield Frame(image=np.asarray(image, dtype=np.uint8), format="bgr", name=str(read))
                 read, failed = read + 1, 0
             else:
                 failed += 1

@@ -16,11 +16,11 @@ import pytest
 from edge.camera import loop
 from edge.camera.loop import END_TO_END, STAGES, summarize, watch
 from edge.camera.sinks import NullSink
-from edge.camera.sources import Frame
 from edge.cli.main import main
 from edge.predictor.predictor import Predictor
 from edge.tasks.segment import SegmentPrediction, class_shares
 from edge.tasks.task import StageTimes
+from edge.vision.frame import Frame
 
 MakeArtifact = Callable[..., Path]
 
@@ -33,7 +33,7 @@ class Film:
 
     def frames(self) -> Iterator[Frame]:
         for index in range(5):
-            yield Frame(image=np.full((20, 30, 3), 40 * index, np.uint8), colour_order="bgr", name=str(index))
+            yield Frame(image=np.full((20, 30, 3), 40 * index, np.uint8), format="bgr", name=str(index))
 
     def close(self) -> None:
         pass
@@ -224,6 +224,6 @@ def test_frames_are_kept_when_nobody_reads_the_answers(
 @pytest.mark.parametrize("shape", [(1, 4000, 3), (65000, 1, 3), (2, 300, 3)])
 def test_a_thin_picture_is_not_enlarged_beyond_measure(predictor: Predictor, shape: tuple[int, int, int]) -> None:
     """No side grows beyond 4096 pixels."""
-    frame = Frame(image=np.zeros(shape, np.uint8), colour_order="rgb", name="0")
+    frame = Frame(image=np.zeros(shape, np.uint8), format="rgb", name="0")
     drawn = loop.draw(frame, predictor(frame.image, colour_order="rgb"), predictor)
     assert max(drawn.shape) == max(4096 // max(shape), 1) * max(shape)

@@ -36,7 +36,7 @@ def test_a_folder_gives_its_pictures_by_name(pictures: Path) -> None:
     frames = list(source.frames())
     assert source.pictures and source.frames_per_second is None
     assert [frame.name for frame in frames] == ["a.png", "b.png"]
-    assert (frames[0].image[0, 0].tolist(), frames[0].colour_order) == ([100, 0, 0], "rgb")
+    assert (frames[0].image[0, 0].tolist(), frames[0].format) == ([100, 0, 0], "rgb")
 
 
 def test_one_picture_is_a_source(pictures: Path) -> None:
@@ -49,7 +49,7 @@ def test_a_video_gives_its_frames_and_its_rate(film: Path) -> None:
     frames = list(source.frames())
     source.close()
     assert [frame.name for frame in frames] == ["0", "1", "2"]
-    assert frames[0].colour_order == "bgr"
+    assert frames[0].format == "bgr"
     assert [round(float(frame.image.mean()), -1) for frame in frames] == [0, 100, 200]
 
 

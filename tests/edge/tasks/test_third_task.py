@@ -17,7 +17,6 @@ from edge.artifact.manifest import open_artifact
 from edge.camera.loop import watch
 from edge.camera.report import frame_line, frame_object
 from edge.camera.sinks import FolderSink
-from edge.camera.sources import Frame
 from edge.data import splits
 from edge.data.splits import Sample, Split
 from edge.errors import UnsupportedError
@@ -25,6 +24,7 @@ from edge.predictor.predictor import Predictor
 from edge.tasks.accuracy import accuracy
 from edge.tasks.table import TASKS
 from edge.tasks.task import Array, Colour, Measure, ModelFacts, Outputs, Pixels, Prediction, Task
+from edge.vision.frame import Frame
 
 MakeArtifact = Callable[..., Path]
 
@@ -90,7 +90,7 @@ class Film:
     frames_per_second: float | None = None
 
     def frames(self) -> Any:
-        yield Frame(image=np.zeros((20, 30, 3), np.uint8), colour_order="rgb", name="street.jpg")
+        yield Frame(image=np.zeros((20, 30, 3), np.uint8), format="rgb", name="street.jpg")
 
     def close(self) -> None:
         """Nothing is open."""
