@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.camera.sinks import Sink
-from edge.camera.sources import Source
+from edge.camera.sources.source import Stream
 from edge.percentile import nearest_rank
 from edge.predictor.predictor import Predictor
 from edge.tasks.task import Prediction, Task
@@ -48,7 +48,7 @@ class StageSummary:
 
 def watch(
     predictor: Predictor,
-    source: Source,
+    source: Stream,
     sinks: Sequence[Sink],
     *,
     limit: int | None = None,

@@ -9,7 +9,8 @@ from edge import terminal
 from edge.camera.loop import Seen, summarize, watch
 from edge.camera.report import frame_line, frame_object, summary_object, summary_table
 from edge.camera.sinks import open_file_sink, open_window
-from edge.camera.sources import UntilFailure, open_source
+from edge.camera.sources.opening import open_source
+from edge.camera.sources.until_failure import UntilFailure
 from edge.cli.bounded_number import THREADS, Number, whole
 from edge.errors import EdgeError
 from edge.files.interrupts import noted

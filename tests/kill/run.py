@@ -52,7 +52,7 @@ def whole_artifact(folder: Path) -> None:
 
 def whole_film(path: Path) -> None:
     """Its last frame can be decoded."""
-    from edge.camera.sources import open_source
+    from edge.camera.sources.opening import open_source
 
     assert list(open_source(str(path)).frames()), "no frame"
 
@@ -258,7 +258,7 @@ def interrupted(folder: Path, rounds: int, seed: int) -> Iterator[str]:
 
 def frames_of(path: Path) -> int:
     """The frames of a film; 0 where there is none."""
-    from edge.camera.sources import open_source
+    from edge.camera.sources.opening import open_source
 
     if not path.exists():
         return 0

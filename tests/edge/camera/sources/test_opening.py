@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.camera import sources
-from edge.camera.sources import CameraSource, FilmSource, UntilFailure, open_source
+from edge.camera.sources.opening import open_source
+from edge.camera.sources.video4linux import DEVICES
 from edge.errors import DataError, UsageError
 
 
@@ -55,7 +55,7 @@ def test_a_video_gives_its_frames_and_its_rate(film: Path) -> None:
 
 def test_every_kind_of_split_is_a_source() -> None:
     assert next(open_source("recipe:mobilenet_v2_generated:val").frames()).image.shape == (96, 96, 3)
-    pinned = Path(__file__).parents[3] / "calibration_data" / "classify.split.json"
+    pinned = Path(__file__).parents[4] / "calibration_data" / "classify.split.json"
     assert next(open_source(str(pinned)).frames()).image.shape == (96, 96, 3)
     with pytest.raises(UsageError, match="cityscapes:"):
         open_source("cityscapes:")
@@ -101,72 +101,4 @@ def test_a_damaged_picture_is_refused_when_its_turn_comes(pictures: Path) -> Non
 
 
 def test_cameras_are_looked_for_where_linux_has_them() -> None:
-    assert Path("/dev") == sources.DEVICES
-
-
-def wide_film(path: Path, code: str) -> bytes:
-    """60 frames of noise that moves."""
-    noise = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
-    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*code), 10.0, (64, 48))
-    for shift in range(60):
-        writer.write(np.roll(noise, shift, 1))
-    writer.release()
-    return path.read_bytes()
-
-
-def test_a_film_that_is_cut_short_says_how_many_frames_were_read(tmp_path: Path) -> None:
-    """An AVI cut in half: the frames before the cut come, then the line."""
-    data = wide_film(tmp_path / "a.avi", "MJPG")
-    (tmp_path / "a.avi").write_bytes(data[: len(data) // 2])
-    source, read = open_source(str(tmp_path / "a.avi")), []
-    with pytest.raises(DataError, match=r"cut short: 2\d of 60 frames were read$"):
-        read.extend(source.frames())
-    assert 20 <= len(read) < 30
-
-
-class Reads:
-    """A capture that fails where it is told to."""
-
-    def __init__(self, pattern: str, stated: float) -> None:
-        self._pattern, self._stated = iter(pattern), stated
-
-    def get(self, key: int) -> float:
-        return self._stated if key == cv2.CAP_PROP_FRAME_COUNT else 25.0
-
-    def read(self) -> tuple[bool, np.ndarray | None]:
-        there = next(self._pattern, "-") == "x"
-        return there, np.zeros((4, 4, 3), np.uint8) if there else None
-
-    def release(self) -> None:
-        pass
-
-
-@pytest.mark.parametrize(
-    ("pattern", "stated", "exact", "names", "told"),
-    [
-        ("xxxx", 4, True, "0123", None),
-        ("x--x", 4, True, "03", "2 of 4"),
-        ("xxx", 4, True, "012", "3 of 4"),
-        ("x-xx", 0, False, "023", "3 of about 4"),
-        ("xxxxxxxxx", 10, False, "012345678", None),
-        ("xxxxxxxx", 10, False, "01234567", "8 of about 10"),
-        ("xxxxx", 4, True, "01234", None),
-        ("xx", -9.2e18, True, "01", None),
-    ],
-)
-def test_a_film_is_read_over_damaged_places(
-    pattern: str, stated: float, exact: bool, names: str, told: str | None
-) -> None:
-    """Up to the count that the container states; where that is an estimate, a tenth may be missing."""
-    failing = UntilFailure(FilmSource(Reads(pattern, stated), "film", exact=exact))
-    assert "".join(frame.name for frame in failing.frames()) == names
-    assert (failing.failure is None) if told is None else (f"{told} frames were read" in str(failing.failure))
-
-
-def test_a_camera_may_drop_a_frame_and_not_ten_in_a_row() -> None:
-    source, read = CameraSource(Reads("x---xx", 0), "camera", pause=lambda _: None), []
-    with pytest.raises(DataError, match="gave 3 frames and then no more"):
-        read.extend(source.frames())
-    assert len(read) == 3
-    with pytest.raises(DataError, match="gives no frame"):
-        next(CameraSource(Reads("", 0), "camera", pause=lambda _: None).frames())
+    assert Path("/dev") == DEVICES

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.camera.film_file import check_film, counts_exactly
+from edge.camera.sources.film_file import check_film, counts_exactly
 from edge.errors import DataError
 
 

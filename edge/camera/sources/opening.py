@@ -1,0 +1,81 @@
+"""What a `--source` may name, and what opens it."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from edge.camera.sources.film import open_film
+from edge.camera.sources.options import SourceOptions
+from edge.camera.sources.pictures import open_folder, open_images_of_split, open_picture
+from edge.camera.sources.source import Source
+from edge.camera.sources.video4linux import DEVICES, open_camera
+from edge.data.decode import IMAGE_SUFFIXES
+from edge.data.open_split import SPLIT_KINDS
+from edge.data.split_file import SUFFIX
+from edge.errors import DataError, UsageError
+from edge.files.bounded_file import is_dir, is_file
+
+VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """One kind of source: whether a text names one, and what opens it."""
+
+    named: Callable[[str], bool]
+    opened: Callable[[str, SourceOptions], Source]
+
+
+def open_source(text: str, options: SourceOptions | None = None) -> Source:
+    """Open what a `--source` names.
+
+    Args:
+        text: a folder of pictures, one picture, a video file, a camera's number (`0`) or device (`/dev/video0`), or a
+            split (`generated:segment:val`, `camvid:FOLDER:val`, `recipe:RUN:val`,
+            `FILE.split.json`).
+        options: of cameras; the others leave them aside.
+
+    Raises:
+        DataError: nothing there, or it cannot be opened.
+        UsageError: a file of another kind.
+    """
+    options = options or SourceOptions()
+    return next(kind for kind in KINDS.values() if kind.named(text)).opened(text, options)
+
+
+def _names_split(text: str) -> bool:
+    return text.endswith(SUFFIX) or (text.split(":", 1)[0] in SPLIT_KINDS and ":" in text)
+
+
+def _names_camera(text: str) -> bool:
+    path = Path(text)
+    return text.isdecimal() or (re.fullmatch(r"video\d+", path.name) is not None and path.parent == DEVICES)
+
+
+def _open_camera(text: str, options: SourceOptions) -> Source:
+    return open_camera(DEVICES / f"video{text}" if text.isdecimal() else Path(text), options)
+
+
+def _open_file(text: str, options: SourceOptions) -> Source:
+    path = Path(text)
+    if not is_file(path):
+        raise DataError(path, "no such file, folder or camera")
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        return open_film(path)
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return open_picture(path)
+    known = ", ".join(sorted(VIDEO_SUFFIXES | IMAGE_SUFFIXES))
+    raise UsageError(f"{path}: '{path.suffix}' is neither a picture nor a video of a known kind; known: {known}")
+
+
+# The first that a text names; the last takes everything.
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        "split": Kind(named=_names_split, opened=lambda text, options: open_images_of_split(text)),
+        "camera": Kind(named=_names_camera, opened=_open_camera),
+        "folder": Kind(named=lambda text: is_dir(Path(text)), opened=lambda text, options: open_folder(Path(text))),
+        "file": Kind(named=lambda text: True, opened=_open_file),
+    }
+)
