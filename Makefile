@@ -9,7 +9,7 @@ RETRY := .ci/retry
 PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo quick coverage test exhaustive peers check light explore clean
+.PHONY: demo quick coverage test rest exhaustive peers check light explore clean
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -25,7 +25,7 @@ $(TFLITE)/.ready: pyproject.toml tests/constraints-tflite-runtime.txt
 # What a device installs: the light core and one runtime; no torch, no onnx.
 $(LIGHT)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(LIGHT)
-	$(RETRY) $(LIGHT)/bin/pip install --quiet --constraint constraints.txt --editable '.[litert]' hypothesis pytest pytest-timeout
+	$(RETRY) $(LIGHT)/bin/pip install --quiet --constraint constraints.txt --editable '.[litert]' hypothesis pytest pytest-timeout pytest-xdist
 	touch $@
 
 # The wheel is tried on Python 3.13 too, where there is one: what the light part and `edge inspect` need.
@@ -72,6 +72,10 @@ coverage: $(VENV)/.ready
 test: $(VENV)/.ready $(TFLITE)/.ready $(LIGHT)/.ready
 	$(PYTEST) --tier test
 
+# The same without quick, behind `make coverage`, which runs quick.
+rest: $(VENV)/.ready $(TFLITE)/.ready $(LIGHT)/.ready
+	$(PYTEST) --tier rest
+
 # Sweeps, and claims on many photographs.
 exhaustive: $(VENV)/.ready $(TFLITE)/.ready $(LIGHT)/.ready
 	$(PYTEST) --tier exhaustive
@@ -96,7 +100,7 @@ explore: $(VENV)/.ready
 
 # The tests of the light part, with what a device installs and nothing else.
 light: $(LIGHT)/.ready
-	OMP_NUM_THREADS=1 $(LIGHT)/bin/python -m pytest -m light
+	OMP_NUM_THREADS=1 $(LIGHT)/bin/python -m pytest --numprocesses $(WORKERS) --dist worksteal -m light
 
 clean:
 	rm -rf $(VENV) .venvs build demo_out

@@ -6,7 +6,7 @@ Every test has one home, so that quick and test, exhaustive and peers together a
 - exhaustive: marked `slow`: a sweep, or a claim on many photographs; a small example of it stays in `make test`.
 - quick: the first case of a test that takes no fixture of NOT_QUICK and is not marked `unhurried`, which is for what
   takes over half a second of one core, set-up included; `make quick` names such tests at its end.
-- test: every other.
+- test: every other; `--tier rest` runs them without quick, where quick ran already.
 
 The mark `light` is given here too: to the tests of the light part (light.py) of every home but peers.
 """
@@ -22,7 +22,13 @@ PEERS = {name for name, environment in ENVIRONMENTS.items() if environment.made_
 # A training, photographs, a browser, another interpreter.
 NOT_QUICK = {"road", "test_data", "chromium", "light_python", *ENVIRONMENTS}
 # tier -> the homes of the tests that it runs
-TIERS = {"quick": {"quick"}, "test": {"quick", "test"}, "exhaustive": {"exhaustive"}, "peers": {"peers"}}
+TIERS = {
+    "quick": {"quick"},
+    "test": {"quick", "test"},
+    "rest": {"test"},
+    "exhaustive": {"exhaustive"},
+    "peers": {"peers"},
+}
 LEFT_OUT = pytest.StashKey["Counter[str]"]()
 
 
