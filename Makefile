@@ -9,7 +9,7 @@ RETRY := .ci/retry
 PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo quick coverage test rest exhaustive peers check light explore clean
+.PHONY: demo quick coverage test exhaustive peers check light explore clean
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -68,13 +68,10 @@ quick: $(VENV)/.ready
 coverage: $(VENV)/.ready
 	$(PYTEST) --tier quick --cov
 
-# Every test but the sweeps and those against other people's tools.
+# Every test but the sweeps and those against other people's tools; TIER=rest leaves quick out, behind `make coverage`.
+TIER ?= test
 test: $(VENV)/.ready $(TFLITE)/.ready $(LIGHT)/.ready
-	$(PYTEST) --tier test
-
-# The same without quick, behind `make coverage`, which runs quick.
-rest: $(VENV)/.ready $(TFLITE)/.ready $(LIGHT)/.ready
-	$(PYTEST) --tier rest
+	$(PYTEST) --tier $(TIER)
 
 # Sweeps, and claims on many photographs.
 exhaustive: $(VENV)/.ready $(TFLITE)/.ready $(LIGHT)/.ready
