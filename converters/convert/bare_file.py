@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from converters.convert.foreign import read_foreign
 from converters.convert.heads import append_head
 from converters.convert.options import PLAIN, ConvertOptions, refuse_input_size
-from converters.packaging.integer_only import float_operators, require_integer_only
+from converters.packaging.integer_only import require_integer_only
 from converters.packaging.package import Precision, precision_of
 from converters.passes.layout.axis_order import NeededTranspose
 from converters.passes.layout.nhwc import to_nhwc_with_reasons
@@ -18,6 +18,7 @@ from edge.errors import FileError
 from edge.files.atomic import check_writable, write_bytes
 from edge.files.bounded_file import check_file
 from edge.files.overwriting import refuse_inputs
+from edge.graph.analyses.float_operators import float_operators
 from edge.graph.graph import Graph, Tensor
 from edge.graph.importers.onnx.reader import read_onnx
 from edge.graph.importers.tflite.reader import read_tflite

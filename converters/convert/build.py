@@ -21,15 +21,16 @@ from edge.engines.output_difference import (
     kernel_key,
     largest_magnitude,
 )
-from edge.engines.table import ENGINES, EXACT_KERNELS, PREFERRED
+from edge.engines.table import ENGINES, PREFERRED
 from edge.errors import EngineError, UnsupportedError, UsageError
 from edge.execution.float_run import FloatRun
 from edge.execution.integer import IntegerSimulation
 from edge.files.leftovers import temporary_folder
+from edge.graph.analyses.float_operators import computes_in_float
 from edge.graph.graph import Graph
 from edge.predictor.artifact_session import give_batch
 from edge.predictor.point_selftest import head_inputs
-from edge.predictor.selftest import held_to_sense, model_input, told_difference, told_meanings
+from edge.predictor.selftest import held_to_sense, model_input, promised, told_difference, told_meanings
 from edge.predictor.selftest_archive import selftest_bytes
 from edge.vision.file_outputs import outputs_in_form
 
@@ -62,12 +63,12 @@ def build_artifact(
         raise UsageError(f"self-test images are {images.dtype} {images.shape}, the model takes uint8 (n, {size})")
     written = write_model_files(graph, description, allow_float=allow_float)
     expected = expected_outputs(written, description, images)
-    allowed = measured_bounds(written, description, images, expected)
+    allowed = measured_bounds(written, description, images, expected, written.graph)
     if written.head is not None:
         given = _head_inputs(written, written.head, description, expected)
         source = source_of(written.head.files)
         of_head = _answers(written.head, given[source.path], description)
-        allowed |= _bounds(written.head, lambda file: given[file.path], of_head)
+        allowed |= _bounds(written.head, lambda file: given[file.path], of_head, written.head.graph)
         expected |= of_head
     selftest = selftest_bytes(images, {name: outputs for name, outputs in expected.items() if name in allowed})
     return write_artifact(folder, written, description, selftest=selftest, allowed=allowed)
@@ -120,24 +121,29 @@ def measured_bounds(
     description: Description,
     images: npt.NDArray[np.uint8],
     expected: Mapping[str, list[npt.NDArray[Any]]],
+    graph: Graph | None,
 ) -> dict[str, dict[str, float]]:
     """The largest difference allowed per file and kernel set: what this machine's runtimes show on the self-test.
 
     Args:
         expected: per file the outputs that are told (`ModelFile.told`).
+        graph: what the files compute; None where that is not read.
 
-    XNNPACK on x86-64 is held to 0 quanta for an INT8 file. A kernel set that is not measured here is held to the
-    largest difference that any measured one showed, at least 1 quantum (FLOAT_END of the largest value, where an INT8
-    file ends in float). Float files: FLOAT_TOLERANCE. No bound is so large that it would prove nothing.
+    XNNPACK on x86-64 is held to 0 quanta for a file that computes in integers alone: see `promised`. A kernel set
+    that is not measured here is held to the largest difference that any measured one showed, at least 1 quantum
+    (FLOAT_END of the largest value, where an INT8 file ends in float). Float files: FLOAT_TOLERANCE. No bound is so
+    large that it would prove nothing.
     """
-    return _bounds(written, lambda file: model_input(images, file, description.preprocess), expected)
+    return _bounds(written, lambda file: model_input(images, file, description.preprocess), expected, graph)
 
 
 def _bounds(
     written: Contents,
     raw_of: Callable[[ModelFile], npt.NDArray[Any]],
     expected: Mapping[str, list[npt.NDArray[Any]]],
+    graph: Graph | None,
 ) -> dict[str, dict[str, float]]:
+    in_float = graph is None or computes_in_float(graph)
     bounds: dict[str, dict[str, float]] = {}
     for file in written.files:
         if file.role != "run":
@@ -148,7 +154,12 @@ def _bounds(
             bound = CLASS_MAP_TOLERANCE if share else FLOAT_TOLERANCE * max(magnitude, 1e-6)
             bounds[file.path] = held_to_sense({ANY_KERNELS: bound}, file, expected[file.path])
             continue
-        measured = _measured(file, written.contents[file.path], raw_of(file), expected[file.path])
+        measured = {
+            kernels: promised(kernels, largest, file, in_float=in_float)
+            for kernels, largest in _measured(
+                file, written.contents[file.path], raw_of(file), expected[file.path]
+            ).items()
+        }
         any_kernels = max([_least_bound(file, expected[file.path][0]), *measured.values()])
         bounds[file.path] = held_to_sense({**measured, ANY_KERNELS: any_kernels}, file, expected[file.path])
     return bounds
@@ -183,7 +194,5 @@ def _measured(
                 outputs = session.run([raw[index : index + 1]])
                 one = [array[index : index + 1] for array in expected]
                 largest = max(largest, told_difference(one, outputs, file))
-            integers = all(file.outputs[k].dtype != "float32" for k in file.told)
-            key = kernel_key(session.info)
-            measured[key] = 0.0 if integers and key in EXACT_KERNELS else largest
+            measured[kernel_key(session.info)] = largest
     return measured

@@ -133,7 +133,7 @@ def wrap_file(source: Path, folder: Path, options: WrapOptions) -> Artifact:
         cost=cost if graph is None else cost_of(graph),
     )
     expected = {file.path: answers}
-    allowed = measured_bounds(contents, description, images, expected)
+    allowed = measured_bounds(contents, description, images, expected, graph)
     selftest = selftest_bytes(images, expected, {file.path: file.told})
     return write_artifact(folder, contents, description, selftest=selftest, allowed=allowed)
 

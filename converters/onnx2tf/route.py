@@ -20,7 +20,6 @@ from converters.onnx2tf.outputs import in_order, output_places
 from converters.onnx2tf.source import FloatSource, float_source, of_graph
 from converters.packaging.described_files import checked_outputs, model_file
 from converters.packaging.description import Description
-from converters.packaging.integer_only import float_operators
 from converters.packaging.output_meaning import Said, named_classes
 from converters.packaging.package import ModelFiles, described, refuse_other_folder, write_artifact
 from converters.packaging.provenance import provenance
@@ -30,6 +29,7 @@ from edge.errors import UnsupportedError, UsageError
 from edge.files import bounded_file
 from edge.files.leftovers import temporary_folder
 from edge.graph.analyses.counts import cost_of
+from edge.graph.analyses.float_operators import float_operators
 from edge.graph.graph import Graph
 from edge.graph.importers.onnx.parsing.file import model_sha256
 from edge.graph.importers.onnx.reader import read_onnx
@@ -232,6 +232,6 @@ def _package(
     )
     if quantized and not any(tensor.dtype == "int8" for tensor in checked.graph.tensors.values()):
         raise UnsupportedError("onnx2tf wrote a float file though it was asked to quantize")
-    allowed = measured_bounds(model, description, pixels, outputs)
+    allowed = measured_bounds(model, description, pixels, outputs, checked.graph)
     selftest = selftest_bytes(pixels, {name: arrays for name, arrays in outputs.items() if name in allowed})
     return write_artifact(folder, model, description, selftest=selftest, allowed=allowed)

@@ -2,21 +2,11 @@
 
 from collections.abc import Collection
 
-import numpy as np
-
 from edge.errors import UnsupportedError, UsageError, unknown_name
+from edge.graph.analyses.float_operators import float_operators
 from edge.graph.graph import KINDS, Graph, Operator
 from edge.graph.importers.onnx.operators.table import READERS
 from edge.graph.ops.integer_form import integer_fault
-
-
-def float_operators(graph: Graph) -> list[Operator]:
-    """The operators that read or write a float tensor, constants included, in order.
-
-    Quantize and Dequantize are among them where they touch a float tensor: a graph whose inputs and outputs are
-    integers has none.
-    """
-    return [operator for operator in graph.operators if _touches_float(graph, operator)]
 
 
 def require_integer_only(graph: Graph, *, allowed: Collection[str] = ()) -> None:
@@ -53,11 +43,6 @@ def _refuse_unknown(graph: Graph, allowed: Collection[str]) -> None:
     for name in allowed:
         if name not in kinds and name not in names:
             raise UsageError(f"--allow-float: {unknown_name('operator', name, kinds)}")
-
-
-def _touches_float(graph: Graph, operator: Operator) -> bool:
-    names = [name for name in (*operator.inputs, *operator.outputs) if name]
-    return any(np.issubdtype(np.dtype(graph.tensors[name].dtype), np.floating) for name in names)
 
 
 def _comes_along(graph: Graph, operator: Operator) -> bool:

@@ -11,12 +11,14 @@ from edge.artifact.manifest import SELFTEST_NAME, Artifact
 from edge.artifact.model_file import ModelFile
 from edge.engines.engine import Session
 from edge.engines.output_difference import (
+    CLASS_MAP_TOLERANCE,
     difference_allowed_here,
     is_share,
     kernel_key,
     largest_sensible,
     outputs_difference,
 )
+from edge.engines.table import EXACT_KERNELS
 from edge.errors import ArtifactError
 from edge.predictor.selftest_archive import read_selftest
 from edge.vision.encoding import input_encoder
@@ -110,6 +112,21 @@ def held_to_sense(
     """Bounds of one file, none larger than what proves something: kernels that differ by more fail their self-test."""
     limits = [largest_sensible(array, class_map=share) for share, array in zip(shares_of(file), expected, strict=True)]
     return {kernels: min([allowed, *limits]) for kernels, allowed in bounds.items()}
+
+
+def promised(kernels: str, largest: float, file: ModelFile, *, in_float: bool) -> float:
+    """What kernels that were measured may differ by, in a file with integers.
+
+    Args:
+        kernels: `kernel_key` of a session. largest: the difference that it showed.
+        in_float: whether operators compute in float, or may: then no kernels are exact, and other processors with the
+            same kernels may round otherwise, by 1 quantum at least, or a share of the cells.
+    """
+    if not all(file.outputs[k].dtype != "float32" for k in file.told):
+        return largest
+    if not in_float:
+        return 0.0 if kernels in EXACT_KERNELS else largest
+    return max(largest, CLASS_MAP_TOLERANCE if any(shares_of(file)) else 1.0)
 
 
 def run_selftest(artifact: Artifact, file_name: str, session: Session) -> SelftestResult:

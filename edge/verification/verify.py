@@ -108,7 +108,9 @@ def verify(artifact: Artifact, request: Request, advance: Advance = lambda count
         comparison = compare_on_images(subject, images, runtimes, parent, advance)
         findings += [end_to_end_finding(subject, runtime, images, request.limits) for runtime in runtimes]
         alone = _operators_alone(subject, images, runtimes, request.operator_samples, advance)
-        bounds = measured_bounds(artifact, runtimes, images) if request.bounds and subject.is_integer else {}
+        bounds = (
+            measured_bounds(artifact, subject.graphs, runtimes, images) if request.bounds and subject.is_integer else {}
+        )
     findings += [finding for finding, _ in alone]
     operators = {finding.subject: results for finding, results in alone}
     findings += accuracy_findings(comparison, images, request.limits)

@@ -173,7 +173,7 @@ def _with_scale(graph: Graph, place: int, scale: Callable[[float], float]) -> Gr
     return replace(graph.with_tensors([replace(tensor, quantization=found)]), operators=operators)
 
 
-def _in_float(graph: Graph, place: int) -> Graph:
+def in_float(graph: Graph, place: int) -> Graph:
     """The integer graph with a float operator between Dequantize and Quantize behind one convolution."""
     operator = [one for one in graph.operators if one.kind == "Conv"][place]
     name = operator.outputs[0]
@@ -304,7 +304,7 @@ def _all_to_six(graph: Graph) -> Graph:
 
 
 def _island(folder: Path) -> Words:
-    return [onnx_file(_in_float(integers(), 5), folder)]
+    return [onnx_file(in_float(integers(), 5), folder)]
 
 
 def _no_integer_form(folder: Path) -> Words:

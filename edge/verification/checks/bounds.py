@@ -5,7 +5,9 @@ from collections.abc import Iterable, Mapping
 from edge.artifact.manifest import Artifact
 from edge.engines.output_difference import ANY_KERNELS, kernel_key
 from edge.engines.table import EXACT_KERNELS
-from edge.predictor.selftest import expected_outputs, held_to_sense, run_selftest
+from edge.graph.analyses.float_operators import computes_in_float
+from edge.graph.graph import Graph
+from edge.predictor.selftest import expected_outputs, held_to_sense, promised, run_selftest
 from edge.predictor.selftest_archive import read_selftest
 from edge.verification.checks.images import Images
 from edge.verification.checks.runtimes import Runtime
@@ -13,8 +15,13 @@ from edge.verification.checks.runtimes import Runtime
 Bounds = Mapping[str, Mapping[str, float]]
 
 
-def measured_bounds(artifact: Artifact, runtimes: Iterable[Runtime], images: Images) -> dict[str, dict[str, float]]:
+def measured_bounds(
+    artifact: Artifact, graphs: Mapping[str, Graph], runtimes: Iterable[Runtime], images: Images
+) -> dict[str, dict[str, float]]:
     """Per file and kernel set the largest difference over the images looked at and the self-test's.
+
+    Args:
+        graphs: file name -> what it computes.
 
     For integer files: a float file is held to a tolerance, not to what was measured.
     """
@@ -25,8 +32,8 @@ def measured_bounds(artifact: Artifact, runtimes: Iterable[Runtime], images: Ima
             largest = max(largest, run_selftest(artifact, runtime.file.path, runtime.session).largest)
         of_file = bounds.setdefault(runtime.file.path, {})
         key = kernel_key(runtime.session.info)
-        integers = all(runtime.file.outputs[k].dtype != "float32" for k in runtime.file.told)
-        found = 0.0 if integers and key in EXACT_KERNELS else largest
+        in_float = computes_in_float(graphs[runtime.file.path])
+        found = promised(key, largest, runtime.file, in_float=in_float)
         of_file[key] = max(of_file.get(key, 0.0), found)
     arrays = read_selftest(artifact)
     return {

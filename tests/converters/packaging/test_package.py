@@ -13,7 +13,7 @@ from converters.convert.build import build_artifact
 from converters.convert.convert import load_source, selftest_images
 from converters.convert.options import ConvertOptions
 from converters.packaging.description import Description
-from converters.packaging.integer_only import float_operators, require_integer_only
+from converters.packaging.integer_only import require_integer_only
 from converters.packaging.package import precision_of, write_model_files, written_cost
 from converters.passes.layout.nhwc import to_nhwc
 from converters.tflite.writer import tflite_bytes
@@ -23,12 +23,14 @@ from edge.engines.output_difference import FLOAT_TOLERANCE
 from edge.errors import ArtifactError, FileError, UnsupportedError, UsageError
 from edge.execution.integer import IntegerSimulation
 from edge.graph.analyses.counts import count_graph
+from edge.graph.analyses.float_operators import float_operators
 from edge.graph.graph import Graph, Operator, Tensor
 from edge.graph.importers.onnx.reader import read_onnx
 from edge.graph.importers.tflite.reader import read_tflite
 from edge.predictor.selftest import model_input, read_selftest
 from tests.converters.tflite.test_banded_convolution import CASES, graph_of_case
 from tests.support.one_operator import Parameters, activation, conv_graph
+from tests.support.sick_models import in_float
 
 INT8_FILES = ("model.tflite", "model.onnx", "source.onnx")
 
@@ -154,6 +156,19 @@ def test_xnnpack_may_not_differ_and_unmeasured_kernels_as_much_as_the_worst_meas
     for bounds in allowed.values():
         assert bounds["*"] >= 1.0
         assert bounds["*"] == max(1.0, *bounds.values())
+
+
+def test_a_file_that_computes_in_float_between_integers_promises_no_exactness(
+    int8: Artifact, loaded: tuple[Graph, Description], tmp_path: Path
+) -> None:
+    """A float sum rounds as its kernel and processor do: 1 quantum at least, and `edge verify --record` keeps it."""
+    graph = in_float(read_onnx(int8.file("source.onnx")), 1)
+    images = selftest_images(loaded[1].preprocess)
+    built = build_artifact(graph, loaded[1], tmp_path / "island", images=images, allow_float=frozenset({"Sin"}))
+    assert all(bound >= 1.0 for bounds in built.manifest.selftest.allowed.values() for bound in bounds.values())
+    main(["verify", str(built.folder), "--record"])
+    recorded = open_artifact(built.folder).manifest
+    assert recorded.fidelity and recorded.selftest.allowed["model.tflite"]["litert/xnnpack/x86_64"] >= 1.0
 
 
 def test_a_float_file_may_differ_by_a_thousandth_of_the_largest_output(float32: Artifact) -> None:

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from converters.packaging.integer_only import float_operators
 from converters.passes.layout.nhwc import to_nhwc
 from converters.tflite.writer import tflite_bytes
 from edge.engines.engine import open_session
 from edge.execution.integer import IntegerSimulation
 from edge.graph.analyses.counts import count_graph
+from edge.graph.analyses.float_operators import float_operators
 from edge.graph.graph import Graph
 from edge.graph.importers.tflite.reader import read_tflite
 from edge.models.blocks import SamePadConv2d

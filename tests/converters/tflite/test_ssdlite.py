@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from converters.onnx.file import onnx_bytes
-from converters.packaging.integer_only import float_operators
 from converters.passes.layout.nhwc import to_nhwc
 from converters.tflite.writer import tflite_bytes
 from edge.data.open_split import open_split
 from edge.engines.litert import open_litert
 from edge.evaluation.fidelity import Difference, integer_difference
 from edge.execution.integer import IntegerSimulation
+from edge.graph.analyses.float_operators import float_operators
 from edge.graph.graph import Graph
 from edge.graph.importers.onnx.reader import read_onnx
 from edge.graph.importers.tflite.reader import read_tflite

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from converters.packaging.integer_only import float_operators, require_integer_only
+from converters.packaging.integer_only import require_integer_only
 from edge.errors import UnsupportedError
 from edge.graph.analyses.counts import count_graph
+from edge.graph.analyses.float_operators import float_operators
 from edge.graph.graph import Graph, Operator, Tensor
 
 
