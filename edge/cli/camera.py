@@ -8,10 +8,12 @@ import click
 from edge import terminal
 from edge.camera.loop import Seen, summarize, watch
 from edge.camera.report import frame_line, frame_object, summary_object, summary_table
-from edge.camera.sinks import open_file_sink, open_window
+from edge.camera.segments import open_segments
+from edge.camera.sinks import DEFAULT_FRAMES_PER_SECOND, Sink, open_file_sink, open_window
 from edge.camera.sources.opening import open_source
 from edge.camera.sources.until_failure import UntilFailure
 from edge.cli.bounded_number import THREADS, Number, whole
+from edge.cli.recording_options import recording_of, recording_options
 from edge.errors import EdgeError
 from edge.files.interrupts import noted
 from edge.files.overwriting import refuse_inputs
@@ -29,6 +31,7 @@ from edge.predictor.predictor import Predictor
     type=click.Path(path_type=Path),
     help="An .mp4 or .avi file, or a new folder for PNG pictures.",
 )
+@recording_options
 @click.option("--frames", type=whole(1), help="Stop after this many frames.")
 @click.option("--engine", help="litert, tflite-runtime, onnxruntime or torch; default: the first that is installed.")
 @click.option("--kernels", help="Kernel set of the engine; for litert xnnpack, builtin or reference.")
@@ -47,6 +50,10 @@ def command(
     artifact: Path,
     source: str,
     out: Path | None,
+    segment: str | None,
+    keep_segments: int | None,
+    keep_size: str | None,
+    when_full: str | None,
     frames: int | None,
     engine: str | None,
     kernels: str | None,
@@ -60,6 +67,7 @@ def command(
     """Run ARTIFACT on every frame of a source; labels, a coloured mask or boxes are drawn on what --out keeps."""
     if out is not None:
         refuse_inputs("--out", out, artifact, source, folder=not out.suffix)
+    recording = recording_of(out, segment, keep_segments, keep_size, when_full)
     predictor = Predictor.load(
         artifact,
         engine=engine,
@@ -76,8 +84,11 @@ def command(
         # From here to the file's place no signal cuts anything: it ends the run between two frames, and what was seen
         # is kept.
         ending = stack.enter_context(noted(f"ending; finishing {out}" if out is not None else "ending"))
-        sinks = []
-        if out is not None:
+        sinks: list[Sink] = []
+        if out is not None and recording is not None:
+            rate = opened.frames_per_second or DEFAULT_FRAMES_PER_SECOND
+            sinks.append(stack.enter_context(open_segments(out, recording, rate, live=opened.live)))
+        elif out is not None:
             sinks.append(stack.enter_context(open_file_sink(out, opened.frames_per_second)))
         if show:
             sinks.append(stack.enter_context(open_window()))

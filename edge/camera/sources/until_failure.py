@@ -12,7 +12,7 @@ class UntilFailure:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self.pictures = source.pictures
+        self.pictures, self.live = source.pictures, source.live
         self.failure: EdgeError | None = None
 
     @property
