@@ -45,6 +45,8 @@ class Frame:
         name: the picture's file name, or the frame's number.
         captured_ns: `time.monotonic_ns()` when the camera took it, or when it was decoded.
         size_hw: height and width of the picture, in the upper left corner; by default all that the array holds.
+        preview: the same moment and the same view at a size for people, where the camera makes both; None: the picture
+            itself is looked at.
     """
 
     image: Pixels
@@ -52,6 +54,7 @@ class Frame:
     name: str = ""
     captured_ns: int = field(default_factory=time.monotonic_ns)
     size_hw: tuple[int, int] = (0, 0)
+    preview: "Frame | None" = None
 
     def __post_init__(self) -> None:
         """Refuse (UsageError) an array that is not of the format, or smaller than the picture."""

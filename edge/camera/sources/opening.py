@@ -7,8 +7,14 @@ from pathlib import Path
 from types import MappingProxyType
 
 from edge.camera.sources.film import open_film
+from edge.camera.sources.network import UrlSource, names_url
 from edge.camera.sources.options import SourceOptions
+from edge.camera.sources.pi_camera import PREFIX as PI_CAMERA
+from edge.camera.sources.pi_camera import open_pi_camera
 from edge.camera.sources.pictures import open_folder, open_images_of_split, open_picture
+from edge.camera.sources.pipeline import PREFIX as PIPELINE
+from edge.camera.sources.pipeline import open_pipeline
+from edge.camera.sources.rotation import Turned
 from edge.camera.sources.source import Source
 from edge.camera.sources.video4linux import DEVICES, open_camera
 from edge.data.decode import IMAGE_SUFFIXES
@@ -22,27 +28,31 @@ VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".m
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """One kind of source: whether a text names one, and what opens it."""
+    """One kind of source: whether a text names one, what opens it, and the rotations that it does itself."""
 
     named: Callable[[str], bool]
     opened: Callable[[str, SourceOptions], Source]
+    turns: frozenset[int] = frozenset()
 
 
 def open_source(text: str, options: SourceOptions | None = None) -> Source:
     """Open what a `--source` names.
 
     Args:
-        text: a folder of pictures, one picture, a video file, a camera's number (`0`) or device (`/dev/video0`), or a
-            split (`generated:segment:val`, `camvid:FOLDER:val`, `recipe:RUN:val`,
-            `FILE.split.json`).
-        options: of cameras; the others leave them aside.
+        text: a folder of pictures, one picture, a video file, a camera's number (`0`) or device (`/dev/video0`), a URL
+            (`rtsp://`, `rtsps://`, `rtmp://`, `http://`, `https://`), a camera of a Raspberry Pi (`picamera2`,
+            `picamera2:1`), a pipeline (`gstreamer:v4l2src ! ... ! appsink`), or a split (`generated:segment:val`,
+            `camvid:FOLDER:val`, `recipe:RUN:val`, `FILE.split.json`).
+        options: of cameras; the others take the rotation alone.
 
     Raises:
         DataError: nothing there, or it cannot be opened.
         UsageError: a file of another kind.
     """
     options = options or SourceOptions()
-    return next(kind for kind in KINDS.values() if kind.named(text)).opened(text, options)
+    kind = next(kind for kind in KINDS.values() if kind.named(text))
+    source = kind.opened(text, options)
+    return source if options.rotate in {0, *kind.turns} else Turned(source, options.rotate)
 
 
 def _names_split(text: str) -> bool:
@@ -73,6 +83,14 @@ def _open_file(text: str, options: SourceOptions) -> Source:
 # The first that a text names; the last takes everything.
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
+        "url": Kind(named=names_url, opened=UrlSource),
+        "pi camera": Kind(
+            named=lambda text: text.split(":")[0] == PI_CAMERA, opened=open_pi_camera, turns=frozenset({180})
+        ),
+        "pipeline": Kind(
+            named=lambda text: text.startswith(PIPELINE),
+            opened=lambda text, options: open_pipeline(text.removeprefix(PIPELINE).strip()),
+        ),
         "split": Kind(named=_names_split, opened=lambda text, options: open_images_of_split(text)),
         "camera": Kind(named=_names_camera, opened=_open_camera),
         "folder": Kind(named=lambda text: is_dir(Path(text)), opened=lambda text, options: open_folder(Path(text))),

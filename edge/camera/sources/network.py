@@ -1,0 +1,93 @@
+"""A camera behind a URL (RTSP, RTMP, HTTP), read by the FFmpeg in OpenCV, with time-outs for opening and reading."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edge.camera.sources.address import without_secrets
+from edge.camera.sources.film import MOST_FRAMES, stated_rate
+from edge.camera.sources.jpeg_frame import jpeg_frame
+from edge.camera.sources.options import SourceOptions
+from edge.camera.sources.source import Broken
+from edge.errors import DataError
+from edge.vision.frame import Frame
+
+SCHEMES = ("rtsp", "rtsps", "rtmp", "http", "https")
+TRIES = 10
+MILLISECOND_NS = 1_000_000
+_JPEG = int.from_bytes(b"MJPG", "little")
+_AS_SENT = -1.0  # CAP_PROP_FORMAT: the bytes of a frame, not decoded
+OpenUrl = Callable[[str, Sequence[int]], Any]
+
+
+def open_url(url: str, settings: Sequence[int]) -> cv2.VideoCapture:
+    """OpenCV's capture of a URL, opened with settings: property and value by turns."""
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # its warnings show the URL with the password
+    return cv2.VideoCapture(url, cv2.CAP_FFMPEG, list(settings))
+
+
+class UrlSource:
+    """A stream behind a URL; its messages show it without its password."""
+
+    live, pictures, timed = True, False, True
+
+    def __init__(self, url: str, options: SourceOptions, *, opened: OpenUrl = open_url) -> None:
+        self._url, self._options, self._opened = url, options, opened
+        self._numbers = count()
+        self.name = without_secrets(url)
+        self.frames_per_second: float | None = None
+
+    def frames(self) -> Iterator[Frame | Broken]:
+        """The frames since the stream was opened.
+
+        Ends where a film ends that the server states the length of. Refuses (DataError) a stream that cannot be opened,
+        and one that ends or gives no frame in time.
+        """
+        open_ms = self._options.open_timeout_ns // MILLISECOND_NS
+        # One thread: with several, FFmpeg decodes as many frames behind.
+        settings = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, open_ms, cv2.CAP_PROP_N_THREADS, 1]
+        settings += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, self._options.read_timeout_ns // MILLISECOND_NS]
+        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # its log shows the URL with the password
+        capture = self._opened(self._url, settings)
+        try:
+            if not capture.isOpened():
+                raise DataError(self.name, f"cannot be opened: no answer within {open_ms} ms, or none with a video")
+            jpeg = int(capture.get(cv2.CAP_PROP_FOURCC)) == _JPEG and capture.set(cv2.CAP_PROP_FORMAT, _AS_SENT)
+            self.frames_per_second = None if jpeg else stated_rate(capture)  # of Motion JPEG, FFmpeg's guess: 25
+            yield from self._read(capture, jpeg=jpeg)
+        finally:
+            capture.release()
+
+    def close(self) -> None:
+        """Nothing is held beside a generator of `frames`."""
+
+    def _read(self, capture: Any, *, jpeg: bool) -> Iterator[Frame | Broken]:
+        stated = float(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        read = failed = 0
+        last_ns = time.monotonic_ns()
+        while failed < TRIES and time.monotonic_ns() - last_ns < self._options.read_timeout_ns:
+            there, image = capture.read()
+            if not there:  # one frame that cannot be decoded, or the end: the next read tells
+                failed += 1
+                continue
+            last_ns = time.monotonic_ns()
+            for _ in range(failed):
+                yield Broken(cause="decode error")
+            read, failed = read + 1 + failed, 0
+            name = str(next(self._numbers))
+            if jpeg:
+                yield jpeg_frame(np.asarray(image).tobytes(), name, last_ns)
+            else:
+                yield Frame(image=np.asarray(image, dtype=np.uint8), format="bgr", name=name, captured_ns=last_ns)
+        if not 0 < stated <= read + failed < MOST_FRAMES:
+            raise DataError(self.name, f"gave {read} frames and then no more; it ended, or the network did")
+
+
+def names_url(text: str) -> bool:
+    """Whether a text begins as a URL of a known kind does."""
+    return text.lower().startswith(tuple(f"{scheme}://" for scheme in SCHEMES))
