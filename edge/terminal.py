@@ -71,7 +71,12 @@ def say(*lines: str, style: str | None = None) -> None:
 
 def say_json(value: Any) -> None:
     """Print a value as one line of JSON. NaN and infinite numbers, which JSON does not have, are null."""
-    _write(json.dumps(_finite(value), allow_nan=False).replace("\x7f", "\\u007f") + "\n")
+    _write(json_line(value))
+
+
+def json_line(value: Any) -> str:
+    """A value as `say_json` prints it, with the line's end."""
+    return json.dumps(_finite(value), allow_nan=False).replace("\x7f", "\\u007f") + "\n"
 
 
 def show(*renderables: RenderableType, style: str | None = None, least_width: int = 0) -> None:
@@ -95,9 +100,18 @@ def show_wide(table: Table) -> None:
 
 def tell(*lines: str) -> None:
     """Print lines on standard error, each one printable line; where there is none, or it is full, they are lost."""
+    _tell("".join(f"{one_line(line)}\n" for line in lines))
+
+
+def tell_json(value: Any) -> None:
+    """The same for a value as one line of JSON."""
+    _tell(json_line(value))
+
+
+def _tell(text: str) -> None:
     if sys.stderr is not None:
         with contextlib.suppress(OSError, ValueError):
-            sys.stderr.write("".join(f"{one_line(line)}\n" for line in lines))
+            sys.stderr.write(text)
             sys.stderr.flush()
 
 

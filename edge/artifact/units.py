@@ -55,5 +55,5 @@ def _quantity(text: str, units: Mapping[str, int], kind: str, example: str) -> i
         raise UsageError(f"'{text}' {problem}; write a number and one of {', '.join(units)}, such as {example}")
     value = int((Decimal(match.group(1)) * units[match.group(2)]).to_integral_value())
     if value <= 0:
-        raise UsageError(f"'{text}': a budget is more than zero")
+        raise UsageError(f"'{text}' must be more than zero")
     return value

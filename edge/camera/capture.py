@@ -76,10 +76,11 @@ class Capture:
         options: SourceOptions | None = None,
         *,
         on_state: OnState = lambda state, reason: None,
+        on_read: Callable[[int], None] = lambda read_ns: None,
         backoff: Backoff | None = None,
     ) -> None:
         self._source, self._options = source, options or SourceOptions()
-        self._on_state, self._backoff = on_state, backoff or Backoff()
+        self._on_state, self._on_read, self._backoff = on_state, on_read, backoff or Backoff()
         self._lock = threading.RLock()
         self._arrived, self._taken, self._watched = (threading.Condition(self._lock) for _ in range(3))
         self._waiting: deque[Frame] = deque()
@@ -175,10 +176,10 @@ class Capture:
             self._answered -= 1
             self._dropped[cause] += 1
 
-    def close(self) -> None:
+    def close(self, within_s: float = CLOSE_S) -> None:
         """End the threads and close the source; callable from any thread, and twice.
 
-        A read that does not come back within CLOSE_S is left to itself.
+        A read that does not come back in this time is left to itself.
         """
         with self._lock:
             if not self._closed:
@@ -189,7 +190,7 @@ class Capture:
                 for condition in (self._arrived, self._taken, self._watched):
                     condition.notify_all()
         self._source.close()
-        until = time.monotonic() + CLOSE_S
+        until = time.monotonic() + within_s
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join(max(0.0, until - time.monotonic()))
@@ -237,12 +238,20 @@ class Capture:
             if self._source.live:
                 self._on_state(state, reason)
 
+    def _timed(self, frames: Iterator[Frame | Broken]) -> Iterator[Frame | Broken]:
+        start_ns = time.monotonic_ns()
+        for frame in frames:
+            self._on_read(time.monotonic_ns() - start_ns)
+            yield frame
+            del frame
+            start_ns = time.monotonic_ns()
+
     # Files: every frame, two ahead
 
     def _read_ahead(self) -> None:
         failure: BaseException | None = None
         try:
-            for frame in self._source.frames():
+            for frame in self._timed(self._source.frames()):
                 if not isinstance(frame, Frame):
                     raise TypeError("a source that is not live gave a broken frame")
                 self._tell("online", self.name)
@@ -345,7 +354,7 @@ class Capture:
         try:
             frames = self._source.frames()
             try:
-                for frame in frames:
+                for frame in self._timed(frames):
                     if not self._take_in(frame, number):
                         break
                     del frame

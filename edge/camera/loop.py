@@ -1,95 +1,199 @@
-"""The camera loop: read, predict, draw, write, with a time for every stage of every frame."""
+"""The camera loop: read, predict, draw and write, each in a stage of its own, with a time for every stage.
+
+    capture's threads -> frames -> inference thread -> answers -> whoever iterates
+                                                  \\-> sink thread (of a live source)
+
+Every hand-over behind the capture holds one item. Of a live source it is the newest, and what was passed over is
+counted with its cause. Of a film or pictures it is the next: each stage waits for the one behind it, nothing is lost,
+and an answer is told when its drawn frame is written.
+"""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import count, islice
-from typing import Any
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from threading import Event, Thread
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge.camera.feed import Feed, Frames
+from edge.camera.handover import Finished, Handover
+from edge.camera.inference import TICK_S, Clock, Inference, Seen
+from edge.camera.latency_budget import LatencyBudget
+from edge.camera.reporter import Reporter
+from edge.camera.run_counts import END_TO_END
+from edge.camera.sink_stage import SinkStage, written
 from edge.camera.sinks import Sink
-from edge.camera.sources.source import Stream
-from edge.percentile import nearest_rank
+from edge.errors import UsageError
 from edge.predictor.predictor import Predictor
-from edge.tasks.task import Prediction, Task
+from edge.tasks.task import Prediction
 from edge.vision.frame import Frame
 from edge.vision.overlay import draw_line
 
 Pixels = npt.NDArray[np.uint8]
-Clock = Callable[[], int]
-STAGES = ("read", "resize", "quantize", "infer", "postprocess", "draw", "write")
-END_TO_END = "total"
 LEGIBLE_SIDE = 288
 LARGEST_ENLARGED_SIDE = 4096
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Seen:
-    """One frame's prediction and stage times, `times_ns[stage]` for every stage of STAGES and their sum as `total`."""
-
-    index: int
-    name: str
-    task: Task[Any]
-    prediction: Prediction
-    times_ns: dict[str, int]
+# How long the stages may take to end: 1.6 s together, of the 2 s in which a run ends.
+INFERENCE_ENDS_S, SINKS_END_S, CAPTURE_ENDS_S = 0.5, 0.8, 0.3
+CHECKED_EVERY_S = 0.25
+COUNTED_EVERY_NS = 30_000_000_000
+RECEIVER = "consumer"
 
 
 @dataclass(frozen=True, kw_only=True)
-class StageSummary:
-    """Percentiles (nearest rank) of one stage over all frames."""
+class LoopOptions:
+    """How the loop runs.
 
-    stage: str
-    p50_ns: int
-    p90_ns: int
+    Attributes:
+        frames: answers after which it ends; None: none.
+        latency_budget_ns: how old an answer of a live source may be; frames that would make it older are passed over.
+        stall_after_ns: how long one prediction may take before its worker is replaced; None: any time.
+    """
+
+    frames: int | None = None
+    latency_budget_ns: int | None = None
+    stall_after_ns: int | None = None
 
 
 def watch(
     predictor: Predictor,
-    source: Stream,
-    sinks: Sequence[Sink],
+    frames: Frames,
+    sinks: Sequence[Sink] = (),
     *,
-    limit: int | None = None,
+    window: Sink | None = None,
+    options: LoopOptions = LoopOptions(),
+    load: Callable[[], Predictor] | None = None,
     ended: Callable[[], bool] = lambda: False,
-    clock: Clock = time.perf_counter_ns,
-) -> Iterator[Seen]:
-    """Run frames through a predictor and hand the drawn ones to the sinks.
+    reporter: Reporter | None = None,
+    clock: Clock = time.monotonic_ns,
+) -> Generator[Seen, None, None]:
+    """Run frames through a predictor, hand the drawn ones to the sinks, and give every answer.
 
-    Ends with the source, after `limit` frames, when a sink asks for no more, or when `ended` says so between frames.
+    Ends with the source, after `options.frames` answers, when a sink asks for no more, or when `ended` says so between
+    answers. To end it early, close the generator. The source stays the caller's to close, after it.
 
     Args:
-        sinks: without any, nothing is drawn.
+        frames: a capture.
+        sinks: take drawn frames; without any, nothing is drawn.
+        window: a sink that is written by the thread that iterates, as a screen demands.
+        load: makes another predictor in place of one that hangs; see `edge.camera.inference`.
+        reporter: counts, and tells of, what happens.
+
+    Raises:
+        UsageError: a latency budget for a source that is not live.
+        EdgeError: what a stage or the source met, after the answers before it.
     """
-    frames = islice(source.frames(), limit)
-    for index in count():
-        if ended():
-            return
-        start = clock()
-        frame = next(frames, None)
-        if frame is None:
-            return
-        after_read = clock()
-        prediction = predictor(frame.rgb(), colour_order="rgb") if frame.format == "rgb" else predictor(frame.bgr())
-        before_draw = clock()
-        drawn = draw(frame, prediction, predictor) if sinks else None
-        after_draw = clock()
-        wants_more = [sink.write(drawn, frame.name) for sink in sinks] if drawn is not None else []
-        times = prediction.times
-        times_ns = {
-            "read": after_read - start,
-            "resize": times.resize_ns,
-            "quantize": times.quantize_ns,
-            "infer": times.infer_ns,
-            "postprocess": times.postprocess_ns,
-            "draw": after_draw - before_draw,
-            "write": clock() - after_draw,
-        }
-        times_ns[END_TO_END] = sum(times_ns.values())
-        yield Seen(index=index, name=frame.name, task=predictor.task, prediction=prediction, times_ns=times_ns)
-        if not all(wants_more):
-            return
+    reporter = reporter or Reporter()
+    counts = reporter.run
+    with ExitStack() as stack:
+        if options.latency_budget_ns is not None and not frames.live:
+            raise UsageError(
+                "--latency-budget is for cameras and streams: of a film or pictures every frame is answered"
+            )
+        counts.frames, counts.is_online = lambda: frames.counts, lambda: frames.state == "online"
+        run = _Run(predictor, Feed(frames, most=options.frames), sinks, options, load, reporter, clock)
+        stack.callback(run.stop)
+        for told, seen in enumerate(run.answers(ended), 1):
+            shown, more = seen, True
+            inline = (*(() if frames.live else sinks), *(() if window is None else (window,)))
+            if inline:
+                times_ns, more = written(seen, inline, run.draw, clock)
+                counts.took(times_ns)
+                shown = replace(seen, times_ns={**seen.times_ns, **times_ns})
+            elif not sinks:
+                counts.took({END_TO_END: seen.age_ns})
+            reporter.answered()
+            yield shown
+            if not more or told == options.frames:
+                return
+
+
+class _Run:
+    """The stages of one run behind the reading."""
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        feed: Feed,
+        sinks: Sequence[Sink],
+        options: LoopOptions,
+        load: Callable[[], Predictor] | None,
+        reporter: Reporter,
+        clock: Clock,
+    ) -> None:
+        self._predictor, self._feed, self._reporter, self._clock = predictor, feed, reporter, clock
+        counts = self._counts = reporter.run
+        live = not feed.ordered
+        self._answers: Handover[Seen] = Handover(newest=live)
+        self._sinks: SinkStage | None = None
+        if live and sinks:
+            self._sinks = SinkStage(sinks, self.draw, counts=counts, stuck_after_ns=options.stall_after_ns, clock=clock)
+        budget_ns = options.latency_budget_ns
+        self._inference = Inference(
+            predictor,
+            feed,
+            self._deliver,
+            self._answers.finish,
+            counts=counts,
+            log=reporter.log,
+            load=load,
+            stall_after_ns=options.stall_after_ns,
+            budget=None if budget_ns is None else LatencyBudget(budget_ns),
+            clock=clock,
+        )
+        self._over = Event()
+        self._counted_ns = clock()
+        self._watchdog = Thread(target=self._watch, name="edge-watch", daemon=True)
+        self._watchdog.start()
+
+    def draw(self, seen: Seen) -> Pixels:
+        """An answer on its frame."""
+        return draw(seen.frame, seen.prediction, self._predictor)
+
+    def answers(self, ended: Callable[[], bool]) -> Iterator[Seen]:
+        """The answers as they come. Raises what a stage met, after those before it."""
+        while not ended():
+            if self._sinks is not None and self._sinks.failure is not None:
+                raise self._sinks.failure
+            if self._sinks is not None and self._sinks.satisfied:
+                return
+            try:
+                seen = self._answers.take(TICK_S)
+            except Finished:
+                if self._inference.failure is not None:
+                    raise self._inference.failure from None
+                return
+            if seen is not None:
+                yield seen
+
+    def stop(self) -> None:
+        """End every stage. Refuses (Hung) sinks that do not."""
+        self._over.set()
+        self._watchdog.join()
+        self._feed.close()
+        for _ in self._answers.close():
+            self._counts.undelivered(RECEIVER)
+        self._inference.stop(INFERENCE_ENDS_S)
+        if self._sinks is not None:
+            self._sinks.stop(SINKS_END_S)
+
+    def _deliver(self, seen: Seen) -> None:
+        if self._sinks is not None:
+            self._sinks.put(seen)
+        if self._answers.put(seen) is not None:
+            self._counts.undelivered(RECEIVER)
+
+    def _watch(self) -> None:
+        while not self._over.wait(CHECKED_EVERY_S):
+            self._inference.check()
+            if self._sinks is not None:
+                self._sinks.check()
+            now = self._clock()
+            if now - self._counted_ns >= COUNTED_EVERY_NS:
+                self._counted_ns = now
+                self._reporter.counts()
 
 
 def draw(frame: Frame, prediction: Prediction, predictor: Predictor) -> Pixels:
@@ -107,12 +211,3 @@ def draw(frame: Frame, prediction: Prediction, predictor: Predictor) -> Pixels:
     drawn = predictor.task.draw(rgb, prediction, predictor.artifact.manifest.labels.palette or ())
     infer_ms, total_ms = prediction.times.infer_ns / 1e6, prediction.times.total_ns / 1e6
     return draw_line(drawn, f"{predictor.artifact.manifest.name}: {infer_ms:.1f} ms of {total_ms:.1f} ms")
-
-
-def summarize(seen_ns: Sequence[dict[str, int]]) -> list[StageSummary]:
-    """p50 and p90 of every stage and of the total, over at least one frame's times."""
-    summary = []
-    for stage in (*STAGES, END_TO_END):
-        ordered = sorted(times[stage] for times in seen_ns)
-        summary.append(StageSummary(stage=stage, p50_ns=nearest_rank(ordered, 50), p90_ns=nearest_rank(ordered, 90)))
-    return summary

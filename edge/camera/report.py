@@ -6,7 +6,8 @@ from typing import Any
 
 from rich.table import Table
 
-from edge.camera.loop import Seen, StageSummary
+from edge.camera.inference import Seen
+from edge.camera.run_counts import StageSummary, State
 from edge.engines.engine import EngineInfo
 
 
@@ -21,10 +22,17 @@ def frame_object(seen: Seen) -> dict[str, Any]:
     }
 
 
-def summary_object(summary: Sequence[StageSummary], frames: int, info: EngineInfo) -> dict[str, Any]:
-    """The JSON object after the last frame."""
-    stages = {entry.stage: {"p50_ns": entry.p50_ns, "p90_ns": entry.p90_ns} for entry in summary}
-    return {"kind": "summary", "frames": frames, "engine": asdict(info), "stages": stages}
+def summary_object(summary: Sequence[StageSummary], frames: int, state: State, info: EngineInfo) -> dict[str, Any]:
+    """The JSON object after the last frame; `frames` is how many were told."""
+    return {
+        "kind": "summary",
+        "frames": frames,
+        "dropped": state.dropped,
+        "undelivered": state.undelivered,
+        "replacements": state.replacements,
+        "engine": asdict(info),
+        "stages": {entry.stage: {"p50_ns": entry.p50_ns, "p90_ns": entry.p90_ns} for entry in summary},
+    }
 
 
 def frame_line(seen: Seen) -> str:

@@ -69,7 +69,7 @@ def _raise(number: int, frame: FrameType | None) -> None:
 class Ending:
     """Whether an end was asked for, in a block of `noted`."""
 
-    def __init__(self, saying: str) -> None:
+    def __init__(self, saying: str | Callable[[], str]) -> None:
         self.asked = False
         self._saying = saying
         self._cuts = False
@@ -78,7 +78,7 @@ class Ending:
         first = not self.asked
         self.asked = True
         if first and self._saying:
-            _say(self._saying)
+            _say(self._saying if isinstance(self._saying, str) else self._saying())
         if self._cuts:
             self._cuts = False
             raise KeyboardInterrupt
@@ -95,11 +95,11 @@ class Ending:
 
 
 @contextmanager
-def noted(saying: str = "") -> Iterator[Ending]:
+def noted(saying: str | Callable[[], str] = "") -> Iterator[Ending]:
     """Note signals during the block instead of being cut by them; what asks `asked` ends in its own time.
 
     Args:
-        saying: told on standard error when the first one comes.
+        saying: told on standard error when the first one comes, or what makes it then.
     """
     ending = Ending(saying)
     with _handled(ending._take):

@@ -14,14 +14,6 @@ class Broken:
     cause: str
 
 
-class Stream(Protocol):
-    """Frames that can be answered, one after the other: what `edge.camera.loop` reads."""
-
-    def frames(self) -> Iterator[Frame]:
-        """The frames; callable once."""
-        ...
-
-
 class Source(Protocol):
     """Frames, one after the other, and what is known about them before the first.
 

@@ -14,6 +14,7 @@ import pytest
 
 from edge.artifact import output_form
 from edge.artifact.manifest import open_artifact
+from edge.camera.capture import Capture
 from edge.camera.loop import watch
 from edge.camera.report import frame_line, frame_object
 from edge.camera.sinks import FolderSink
@@ -86,14 +87,15 @@ DETECT: Task[Boxes] = Task(
 class Film:
     """One frame."""
 
-    pictures = True
+    name = "street.jpg"
+    live, pictures, timed = False, True, False
     frames_per_second: float | None = None
 
     def frames(self) -> Any:
         yield Frame(image=np.zeros((20, 30, 3), np.uint8), format="rgb", name="street.jpg")
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Nothing is held."""
 
 
 @pytest.fixture
@@ -129,7 +131,7 @@ def test_the_predictor_gives_its_prediction_with_times(folder: Path) -> None:
 def test_the_camera_tells_and_draws_it(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "drawn").mkdir()
     sink = FolderSink(tmp_path / "drawn", tmp_path / "drawn")
-    (seen,) = watch(Predictor.load(folder, engine="null"), Film(), [sink])
+    (seen,) = watch(Predictor.load(folder, engine="null"), Capture(Film()), [sink])
     assert frame_object(seen)["boxes"] == 3
     assert frame_line(seen) == "street.jpg  3 boxes"
     assert cv2.imread(str(tmp_path / "drawn" / "street.png"))[0, 0].tolist() == [3, 3, 3]

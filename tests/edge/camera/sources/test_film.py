@@ -6,8 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.camera.capture import Capture
+from edge.camera.feed import Feed, UntilFailure
+from edge.camera.handover import Finished
 from edge.camera.sources.film import FilmSource, open_film
-from edge.camera.sources.until_failure import UntilFailure
 from edge.errors import DataError
 
 
@@ -65,6 +67,13 @@ def test_a_film_is_read_over_damaged_places(
     pattern: str, stated: float, exact: bool, names: str, told: str | None
 ) -> None:
     """Up to the count that the container states; where that is an estimate, a tenth may be missing."""
-    failing = UntilFailure(FilmSource(Reads(pattern, stated), "film", exact=exact))
-    assert "".join(frame.name for frame in failing.frames()) == names
+    with Capture(FilmSource(Reads(pattern, stated), "film", exact=exact)) as capture:
+        failing = UntilFailure(capture)
+        feed = Feed(failing)
+        found = []
+        with pytest.raises(Finished):
+            while True:
+                taken = feed.take(1)
+                found += [] if taken is None else [taken[1].name]
+    assert "".join(found) == names
     assert (failing.failure is None) if told is None else (f"{told} frames were read" in str(failing.failure))
