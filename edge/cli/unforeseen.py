@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Sequence
 from importlib import metadata
 
+from edge.camera.sources.address import without_secrets
 from edge.errors import one_line
 from edge.installation import DISTRIBUTION
 
@@ -17,7 +18,7 @@ MOST_CHARACTERS = 200_000
 
 def unforeseen_line(error: BaseException, arguments: Sequence[str]) -> str:
     """One line for an error that is a defect of ours. Writes its traceback into a file that only the user can read."""
-    told = one_line(f"{type(error).__name__}: {_text(error) or 'without a word'}")
+    told = without_secrets(one_line(f"{type(error).__name__}: {_text(error) or 'without a word'}"))
     return f"unforeseen: {told[:500]}; {_written(error, arguments)}; please report it"
 
 
@@ -33,8 +34,8 @@ def _written(error: BaseException, arguments: Sequence[str]) -> str:
         report = "\n".join(
             (
                 f"edge {_version()}, Python {sys.version.split()[0]}, {platform.platform()}",
-                f"arguments: {list(arguments)!r}",
-                "".join(traceback.format_exception(error)),
+                f"arguments: {without_secrets(repr(list(arguments)))}",
+                without_secrets("".join(traceback.format_exception(error))),
             )
         )
         if len(report) > MOST_CHARACTERS:

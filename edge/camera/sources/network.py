@@ -14,7 +14,7 @@ from edge.camera.sources.film import MOST_FRAMES, stated_rate
 from edge.camera.sources.jpeg_frame import jpeg_frame
 from edge.camera.sources.options import SourceOptions
 from edge.camera.sources.source import Broken
-from edge.errors import DataError
+from edge.errors import DataError, UsageError, unknown_name
 from edge.vision.frame import Frame
 
 SCHEMES = ("rtsp", "rtsps", "rtmp", "http", "https")
@@ -89,5 +89,13 @@ class UrlSource:
 
 
 def names_url(text: str) -> bool:
-    """Whether a text begins as a URL of a known kind does."""
-    return text.lower().startswith(tuple(f"{scheme}://" for scheme in SCHEMES))
+    """Whether a text is meant as a URL."""
+    return "://" in text
+
+
+def open_stream(url: str, options: SourceOptions) -> UrlSource:
+    """A stream by its URL. Refuses (UsageError) another scheme than those of SCHEMES."""
+    scheme = url.partition("://")[0].lower()
+    if scheme not in SCHEMES:
+        raise UsageError(f"{without_secrets(url)}: {unknown_name('scheme of a URL', scheme, SCHEMES)}")
+    return UrlSource(url, options)

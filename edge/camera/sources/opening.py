@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from edge.camera.sources.film import open_film
-from edge.camera.sources.network import UrlSource, names_url
+from edge.camera.sources.network import names_url, open_stream
 from edge.camera.sources.options import SourceOptions
 from edge.camera.sources.pi_camera import PREFIX as PI_CAMERA
 from edge.camera.sources.pi_camera import open_pi_camera
@@ -83,7 +83,7 @@ def _open_file(text: str, options: SourceOptions) -> Source:
 # The first that a text names; the last takes everything.
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
-        "url": Kind(named=names_url, opened=UrlSource),
+        "url": Kind(named=names_url, opened=open_stream),
         "pi camera": Kind(
             named=lambda text: text.split(":")[0] == PI_CAMERA, opened=open_pi_camera, turns=frozenset({180})
         ),
