@@ -90,7 +90,7 @@ def test_a_password_is_in_no_message_and_no_log(
 def test_a_misspelt_url_is_refused_without_its_password() -> None:
     with pytest.raises(UsageError) as caught:
         open_source("rtps://user:s3cret-word@host/a")
-    assert str(caught.value) == "rtps://***@host/a: unknown scheme of a URL 'rtps'; did you mean 'rtsp'?"
+    assert str(caught.value) == "rtps://***@host/a: unknown scheme of a URL 'rtps'; did you mean 'rtsps'?"
 
 
 class Stream:

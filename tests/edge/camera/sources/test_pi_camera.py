@@ -1,4 +1,4 @@
-"""A Pi camera gives the model's size beside a preview; picamera2 is stood in for, and the stand-in held to its wheel."""
+"""A Pi camera gives the model's size beside a preview. picamera2 is stood in for, and held to its published wheel."""
 
 import ast
 import inspect
@@ -27,7 +27,7 @@ def frames(rig: Rig, number: int = 0, **options: Any) -> Iterator[Any]:
 
 
 def test_the_model_gets_its_size_and_people_the_preview() -> None:
-    """The smallest even-sided shape of the preview that covers the model's: nothing is cut off, nothing is stretched."""
+    """The smallest even-sided shape of the preview that covers the model's: nothing is cut off or stretched."""
     rig = Rig()
     frame = next(frames(rig, size_hw=(480, 642), network_size_hw=(224, 224)))
     assert isinstance(frame, Frame) and frame.preview is not None
@@ -134,12 +134,12 @@ def test_the_stand_in_has_the_signatures_of_the_published_package(tmp_path: Path
                 if isinstance(default, ast.Constant | ast.Dict):
                     assert value == ast.literal_eval(default), name
             compared += 1
-    assert compared == 12
+    assert compared == 13
 
 
 @pytest.mark.parametrize(("name", "shape"), [("main", (4, 6, 3)), ("lores", (6, 32))])
 def test_the_stand_in_pads_rows_as_the_package_does(name: str, shape: tuple[int, ...]) -> None:
-    """picamera2's Helpers._make_array_shared: packed pixels are cut to their width, YUV420 is left as long as its rows."""
+    """picamera2's Helpers._make_array_shared: packed pixels are cut to their width, YUV420 keeps its long rows."""
     rig = Rig()
     camera = rig.imported("picamera2").Picamera2(0)
     camera.configure({"main": {"size": (6, 4), "format": "RGB888"}, "lores": {"size": (6, 4), "format": "YUV420"}})
