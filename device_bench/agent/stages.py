@@ -15,7 +15,7 @@ from edge.engines.engine import Session
 from edge.errors import EngineError
 from edge.port import DescribedPort, Port
 from edge.tasks.table import TASKS
-from edge.tasks.task import ModelFacts
+from edge.tasks.task import ASKED, ModelFacts
 from edge.vision.detector import detector_of
 from edge.vision.encoding import input_encoder
 from edge.vision.pixels import Geometry, Pixels, resize
@@ -77,7 +77,7 @@ def stages(
         found = session.run([raw])
         inferred = clock()
         parts.begin(inferred)
-        task.predict(tuple(found[place] for place in told), facts, frame_hw)
+        task.complete(task.predict(tuple(found[place] for place in told), facts, frame_hw, ASKED))
         return (
             decoded - start,
             after_resize - decoded,

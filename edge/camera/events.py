@@ -98,7 +98,7 @@ def watch_events(
                 if frame is None:
                     return
                 told = {"frame": frame.name, **clock.times(frame)}
-                prediction = predictor(frame.bgr())
+                prediction = predictor(frame)
                 failures = 0
             except EdgeError as error:
                 failures += 1

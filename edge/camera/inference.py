@@ -179,7 +179,7 @@ class Inference:
         if not self._begin(turn, taken, self._stall_after_ns):
             self._feed.drop(ENDED)
             return False
-        prediction = _predict(predictor, frame)
+        prediction = predictor(frame)
         now = self._clock()
         if not self._end(turn):
             return False
@@ -239,7 +239,3 @@ class Inference:
         if stuck is not None:
             self._feed.drop(FAILED)
         self._finish()
-
-
-def _predict(predictor: Predictor, frame: Frame) -> Prediction:
-    return predictor(frame.rgb(), colour_order="rgb") if frame.format == "rgb" else predictor(frame.bgr())

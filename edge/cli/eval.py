@@ -233,7 +233,7 @@ def _artifact(folder: Path, engine: str | None, threads: int, point_steps: int |
     predictor = Predictor.load(artifact, engine=engine, threads=threads, point_steps=point_steps)
     info = predictor.info
     return _Opened(
-        predict=lambda frames: [predictor.values(frame, colour_order="rgb") for frame in frames],
+        predict=lambda frames: [predictor.values(frame, format="rgb") for frame in frames],
         runs_on=f"{info.engine} {info.version}, {info.kernels}",
         task=artifact.manifest.task,
         classes=model_classes(artifact.manifest.labels),

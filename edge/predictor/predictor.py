@@ -1,10 +1,9 @@
 """Predictor: an artifact on camera frames, with a time for every stage."""
 
 import time
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,21 +11,23 @@ import numpy.typing as npt
 from edge.artifact.manifest import Artifact, open_artifact
 from edge.artifact.model_file import ModelFile
 from edge.engines.engine import EngineInfo, Session
-from edge.errors import EngineError, UnsupportedError, UsageError, unknown_name
+from edge.errors import EngineError, UnsupportedError, UsageError
+from edge.port import dequantize
 from edge.predictor.artifact_session import open_artifact_session, require_as_told
 from edge.predictor.choice import choose_engine, file_for
 from edge.predictor.point_selftest import run_head_selftest
 from edge.predictor.point_session import open_point_session, points_by, run_of
 from edge.predictor.selftest import SelftestResult, run_selftest
+from edge.tasks.detect import selected
 from edge.tasks.table import TASKS
-from edge.tasks.task import ModelFacts, Prediction, StageTimes, Task
+from edge.tasks.task import ASKED, Asked, ModelFacts, Prediction, StageTimes, Task, dated
 from edge.vision.detector import Detector
 from edge.vision.encoding import input_encoder
-from edge.vision.pixels import resize
+from edge.vision.frame import Frame, PixelFormat, Region
+from edge.vision.pixels import Placement, fitted, placement
 
 Pixels = npt.NDArray[np.uint8]
-ColourOrder = Literal["bgr", "rgb"]
-COLOUR_ORDERS: tuple[ColourOrder, ...] = ("bgr", "rgb")
+MOST_PLACES = 64
 
 
 class Predictor:
@@ -67,10 +68,7 @@ class Predictor:
         )
         self._head = head
         self._encode = input_encoder(file.inputs[0].described, self._preprocess)
-        # `resize` takes RGB and makes the model's order; for a BGR frame the swap is the opposite one.
-        opposite: ColourOrder = "rgb" if self._preprocess.colour_order == "bgr" else "bgr"
-        swapped = self._preprocess.model_copy(update={"colour_order": opposite})
-        self._resize_as = {"rgb": self._preprocess, "bgr": swapped}
+        self._places: dict[tuple[int, int], Placement] = {}
 
     @classmethod
     def load(
@@ -145,44 +143,109 @@ class Predictor:
         """Close it."""
         self.close()
 
-    def __call__(self, frame: Pixels, *, colour_order: ColourOrder = "bgr") -> Prediction:
-        """Predict one frame.
+    def __call__(
+        self,
+        frame: Frame | Pixels,
+        *,
+        format: PixelFormat | None = None,
+        region: tuple[int, int, int, int] | None = None,
+        top_k: int | None = None,
+        threshold: float | None = None,
+        raw: bool = False,
+    ) -> Prediction:
+        """Predict one frame, of any size.
 
         Args:
-            frame: uint8 (h, w, 3) of any size.
-            colour_order: of the frame: `bgr` as OpenCV gives it, or `rgb`.
+            frame: a `Frame`, or an array as `Frame.image` describes it for the format.
+            format: of an array, `bgr` by default, as OpenCV gives it.
+            region: y, x, height and width of the part that the model is given; places in the prediction are the
+                frame's all the same.
+            top_k: so many classes instead of the best five, or boxes at most.
+            threshold: the least probability of a box or of a label that holds, of a mask of one channel, or with which
+                a class counts as decided.
+            raw: keep the model's outputs (`Prediction.raw`).
 
         Raises:
-            UsageError: not such a frame, or an unknown colour order.
+            UsageError: no such frame, region or number, or one that the task does not have.
             EngineError: the model fails, or the predictor is closed or of another process.
         """
-        if colour_order not in COLOUR_ORDERS:
-            raise UsageError(unknown_name("colour order", colour_order, COLOUR_ORDERS))
         start = time.perf_counter_ns()
-        resized = resize(frame, self._resize_as[colour_order])
+        taken = _as_frame(frame, format)
+        asked = ASKED
+        if region is not None or top_k is not None or threshold is not None:
+            asked = Asked(top_k=top_k, threshold=threshold, region=None if region is None else _within(region, taken))
+        pixels = self._fitted(taken, asked.region or taken.whole)
         after_resize = time.perf_counter_ns()
-        raw = self._encode(resized[None])
+        given = self._encode(pixels[None], self._facts.scratch)
         after_quantize = time.perf_counter_ns()
-        outputs = self._run(raw)
+        outputs = self._run(given)
         after_infer = time.perf_counter_ns()
-        prediction: Prediction = self._task.predict(outputs, self._facts, (frame.shape[0], frame.shape[1]))
+        prediction: Prediction = self._task.predict(outputs, self._facts, taken.size_hw, asked)
+        kept = self._real(outputs) if raw else None
         times = StageTimes(
             resize_ns=after_resize - start,
             quantize_ns=after_quantize - after_resize,
             infer_ns=after_infer - after_quantize,
             postprocess_ns=time.perf_counter_ns() - after_infer,
         )
-        return replace(prediction, times=times)
+        return dated(prediction, times, taken.captured_ns, kept)
 
-    def values(self, frame: Pixels, *, colour_order: ColourOrder = "bgr") -> npt.NDArray[Any]:
+    def batch(self, frames: Sequence[Frame | Pixels], **asked: Any) -> list[Prediction]:
+        """Predict several frames one after the other, in their order; `asked` as for one.
+
+        Raises:
+            UsageError, EngineError: as for one; nothing is answered then.
+        """
+        return [self(frame, **asked) for frame in frames]
+
+    def values(self, frame: Frame | Pixels, *, format: PixelFormat | None = None) -> npt.NDArray[Any]:
         """What an evaluation counts (`Task.values`): `ranked_values`, a class map (h, w), or rows of boxes (n, 6)."""
-        raw = self._encode(resize(frame, self._resize_as[colour_order])[None])
-        return self._task.values(self._run(raw), self._facts, (frame.shape[0], frame.shape[1]))
+        taken = _as_frame(frame, format)
+        pixels = self._fitted(taken, taken.whole)
+        return self._task.values(self._run(self._encode(pixels[None], self._facts.scratch)), self._facts, taken.size_hw)
+
+    def _fitted(self, frame: Frame, region: Region) -> Pixels:
+        """A region at the model's size; where regions of one size lie is worked out once."""
+        size_hw = (region.height, region.width)
+        place = self._places.get(size_hw)
+        if place is None:
+            if len(self._places) >= MOST_PLACES:
+                self._places.clear()
+            place = self._places[size_hw] = placement(size_hw, self._preprocess)
+        return fitted(frame, region, self._preprocess, self._facts.scratch, place)
 
     def _run(self, raw: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], ...]:
         """The outputs that are told."""
         outputs = self._session.run([raw])
         return tuple(outputs[place] for place in self._told)
+
+    def _real(self, outputs: tuple[npt.NDArray[Any], ...]) -> tuple[npt.NDArray[Any], ...]:
+        """Real values behind the outputs; a class map as it is."""
+        real = []
+        for array, told in zip(outputs, self._facts.outputs, strict=True):
+            value = array if told.meaning == "class_map" else dequantize(array, told.scale, told.zero_point)
+            value.flags.writeable = False
+            real.append(value)
+        return tuple(real)
+
+
+def _as_frame(frame: Frame | Pixels, layout: PixelFormat | None) -> Frame:
+    if not isinstance(frame, Frame):
+        return Frame(image=frame, format=layout or "bgr")
+    if layout is not None:
+        raise UsageError(f"a Frame says itself that it is {frame.format}: leave format out")
+    return frame
+
+
+def _within(region: tuple[int, int, int, int], frame: Frame) -> Region:
+    top, left, height, width = (int(value) for value in region)
+    inside = top >= 0 <= left and top + height <= frame.size_hw[0] and left + width <= frame.size_hw[1]
+    if not inside or height < 1 or width < 1:
+        raise UsageError(
+            f"region {tuple(region)} (y, x, height, width) does not lie in a frame of "
+            f"{frame.size_hw[0]}x{frame.size_hw[1]} (height x width)"
+        )
+    return Region(top, left, height, width)
 
 
 def _selftests(artifact: Artifact, file: ModelFile, session: Session, head: Session | None) -> Iterator[SelftestResult]:
@@ -194,12 +257,8 @@ def _selftests(artifact: Artifact, file: ModelFile, session: Session, head: Sess
 def _detector(artifact: Artifact, threshold: float | None, top: int | None) -> Detector | None:
     """How outputs become boxes, by the manifest but for what is asked for otherwise; None of a task without boxes."""
     told = artifact.manifest.detection
-    asked: dict[str, Any] = {"threshold": threshold, "most": top}
-    asked = {name: value for name, value in asked.items() if value is not None}
-    if told is None:
-        if asked:
-            raise UsageError(f"{artifact.folder}: a threshold and a number of boxes are a detector's")
-        return None
-    selection = told.detector.selection
-    candidates = max(selection.most_candidates, asked.get("most", 0))
-    return replace(told.detector, selection=replace(selection, most_candidates=candidates, **asked))
+    if told is not None:
+        return selected(told.detector, threshold, top)
+    if threshold is not None or top is not None:
+        raise UsageError(f"{artifact.folder}: a threshold and a number of boxes are a detector's")
+    return None

@@ -4,7 +4,20 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from edge.tasks.task import TOP, Array, Colour, Measure, ModelFacts, Outputs, Pixels, Prediction, Task, deferred
+from edge.tasks.task import (
+    ASKED,
+    TOP,
+    Array,
+    Asked,
+    Colour,
+    Measure,
+    ModelFacts,
+    Outputs,
+    Pixels,
+    Prediction,
+    Task,
+    deferred,
+)
 from edge.vision.overlay import draw_scores
 from edge.vision.postprocess import ClassScores, class_scores, ranked_values
 
@@ -13,7 +26,10 @@ SHOWN_CLASSES = 3
 
 @dataclass(frozen=True, kw_only=True)
 class ClassPrediction(Prediction):
-    """A classifier's prediction: the best classes, at most TOP of them, the best first."""
+    """A classifier's prediction: the best classes, TOP of them or as many as were asked for, the best first.
+
+    `scores.decided` is 0 where the best has less than the threshold that was asked for.
+    """
 
     scores: ClassScores
 
@@ -36,7 +52,7 @@ class LabelsPrediction(Prediction):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Names of the labels with a probability of at least 0.5, the most probable first; none, one or all."""
+        """Names of the labels that hold, from a probability of 0.5, or the threshold, on, the most probable first."""
         return self.scores.names[: self.scores.decided]
 
 
@@ -45,8 +61,10 @@ def _has_labels(facts: ModelFacts) -> bool:
     return facts.output.scores == "independent" and math.prod(facts.output.shape) > 1
 
 
-def _predict(outputs: Outputs, facts: ModelFacts, frame_hw: tuple[int, int]) -> ClassPrediction | LabelsPrediction:
-    scores = class_scores(outputs[0], facts.output, facts.names, top=TOP)
+def _predict(
+    outputs: Outputs, facts: ModelFacts, frame_hw: tuple[int, int], asked: Asked = ASKED
+) -> ClassPrediction | LabelsPrediction:
+    scores = class_scores(outputs[0], facts.output, facts.names, top=asked.top_k or TOP, probability=asked.threshold)
     return LabelsPrediction(scores=scores) if _has_labels(facts) else ClassPrediction(scores=scores)
 
 

@@ -6,7 +6,19 @@ from typing import Any
 import numpy as np
 
 from edge.errors import EngineError, UsageError
-from edge.tasks.task import Array, Colour, Measure, ModelFacts, Outputs, Pixels, Prediction, Task, deferred
+from edge.tasks.task import (
+    ASKED,
+    Array,
+    Asked,
+    Colour,
+    Measure,
+    ModelFacts,
+    Outputs,
+    Pixels,
+    Prediction,
+    Task,
+    deferred,
+)
 from edge.vision.detections import Detections, Selection, in_frame
 from edge.vision.detector import Detector, found_boxes
 from edge.vision.overlay import draw_boxes
@@ -38,8 +50,23 @@ def _detector(facts: ModelFacts) -> Detector:
     return facts.detection
 
 
+def selected(detector: Detector, threshold: float | None, most: int | None) -> Detector:
+    """A detector that finds by another threshold, or so many boxes at most, where they are given."""
+    if threshold is None and most is None:
+        return detector
+    own = detector.selection
+    count = own.most if most is None else most
+    selection = replace(
+        own,
+        threshold=own.threshold if threshold is None else threshold,
+        most=count,
+        most_candidates=max(own.most_candidates, count),
+    )
+    return replace(detector, selection=selection)
+
+
 def _found(outputs: Outputs, facts: ModelFacts, frame_hw: tuple[int, int], selection: Selection) -> Detections:
-    """Boxes in pixels of the frame."""
+    """Boxes in pixels of what the model was given."""
     found = found_boxes(outputs, facts.outputs, _detector(facts), selection)
     unknown = found.labels[(found.labels < 0) | (found.labels >= len(facts.names))]
     if len(unknown):
@@ -47,9 +74,15 @@ def _found(outputs: Outputs, facts: ModelFacts, frame_hw: tuple[int, int], selec
     return in_frame(found, frame_hw, facts.preprocess)
 
 
-def _predict(outputs: Outputs, facts: ModelFacts, frame_hw: tuple[int, int]) -> BoxPrediction:
-    boxes = _found(outputs, facts, frame_hw, _detector(facts).selection)
-    return BoxPrediction(boxes=boxes, names=facts.names, frame_hw=frame_hw)
+def _predict(outputs: Outputs, facts: ModelFacts, frame_hw: tuple[int, int], asked: Asked = ASKED) -> BoxPrediction:
+    selection = selected(_detector(facts), asked.threshold, asked.top_k).selection
+    top, left, *seen_hw = asked.region or (0, 0, *frame_hw)
+    found = _found(outputs, facts, (seen_hw[0], seen_hw[1]), selection)
+    if asked.region is not None:
+        found = replace(found, boxes=found.boxes + np.array([left, top] * 2, np.float32))
+    for array in (found.boxes, found.scores, found.labels):
+        array.flags.writeable = False
+    return BoxPrediction(boxes=found, names=facts.names, frame_hw=frame_hw)
 
 
 def _values(outputs: Outputs, facts: ModelFacts, frame_hw: tuple[int, int]) -> Array:

@@ -5,18 +5,22 @@ OpenCV; meters, which only an evaluation needs, are named by text. Which outputs
 is opened, below: `edge.artifact.output_form.OUTPUT_FORMS`.
 """
 
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.errors import UsageError
 from edge.port import DescribedPort
 from edge.vision.detector import Detector
+from edge.vision.frame import Region
 from edge.vision.pixels import Geometry
 from edge.vision.point_rend import Points
+from edge.vision.scratch import Scratch
 
 if TYPE_CHECKING:
     from edge.data.splits import Split
@@ -25,6 +29,7 @@ Pixels = NDArray[np.uint8]
 Array = NDArray[Any]
 Colour = tuple[int, int, int]
 TOP = 5
+MOST_ASKED = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +52,54 @@ UNTIMED = StageTimes(resize_ns=0, quantize_ns=0, infer_ns=0, postprocess_ns=0)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Prediction:
-    """What every task's prediction of a frame has; UNTIMED until a predictor says how long it took."""
+    """What every task's prediction of a frame has; UNTIMED until a predictor says how long it took.
+
+    Attributes:
+        captured_ns: `time.monotonic_ns()` when the frame was taken; of an array when it was given.
+        raw: the model's outputs that mean something to the task, batch axis 1, where they were asked for: real values,
+            float32; a class map as it is.
+    """
 
     times: StageTimes = UNTIMED
+    captured_ns: int = 0
+    raw: "tuple[Array, ...] | None" = None
+
+    @property
+    def age_ns(self) -> int:
+        """How long ago the frame was taken."""
+        return time.monotonic_ns() - self.captured_ns
+
+
+def dated(prediction: "P", times: StageTimes, captured_ns: int, raw: "tuple[Array, ...] | None") -> "P":
+    """The prediction, with what is known only now; before anybody else has it, so that nobody sees it change."""
+    told = vars(prediction)  # dataclasses.replace would make it a second time, at several times the cost
+    told["times"], told["captured_ns"], told["raw"] = times, captured_ns, raw
+    return prediction
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What one call asks for beside the artifact's own.
+
+    Attributes:
+        top_k: so many classes, or boxes at most. threshold: the least probability. Refused (UsageError) by tasks that
+            have none.
+        region: the part of the frame that the model was given; None: all of it.
+    """
+
+    top_k: int | None = None
+    threshold: float | None = None
+    region: Region | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse (UsageError) numbers that cannot be."""
+        if self.top_k is not None and not 1 <= self.top_k <= MOST_ASKED:
+            raise UsageError(f"top_k {self.top_k}; 1 to {MOST_ASKED} are possible")
+        if self.threshold is not None and not 0 < self.threshold < 1:
+            raise UsageError(f"threshold {self.threshold}; a probability between 0 and 1 is needed")
+
+
+ASKED = Asked()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +110,7 @@ class ModelFacts:
         outputs: those that mean something to the task, in the file's order; at least one.
         detection: of a detector, how they become boxes.
         points: of a segmenter of logits and fine features, the head that refines them (`edge.vision.point_rend`).
+        scratch: room that is used again from frame to frame.
     """
 
     outputs: tuple[DescribedPort, ...]
@@ -67,6 +118,7 @@ class ModelFacts:
     preprocess: Geometry
     detection: Detector | None = None
     points: Points | None = None
+    scratch: Scratch = field(default_factory=Scratch)
 
     @property
     def output(self) -> DescribedPort:
@@ -156,8 +208,8 @@ class Task(Generic[P]):
 
     Attributes:
         title: what a model file's metadata calls a model of this task.
-        predict: outputs, facts, (height, width) of the frame -> prediction.
-        values: the same -> what is counted and compared, as `measure` and `decisions` take it.
+        predict: outputs, facts, (height, width) of the frame, what is asked -> prediction.
+        values: outputs, facts, (height, width) -> what is counted and compared, as `measure` and `decisions` take it.
         decisions: values, facts -> an array of what the model decided.
         alike: decisions of two models -> how many they share, and of how many.
         measure: how accuracy is counted, by whether labels are independent.
@@ -165,11 +217,12 @@ class Task(Generic[P]):
         line: prediction -> a few words on one line.
         draw: RGB frame, prediction, palette (empty: a default one) -> a new RGB frame. The frame may be larger than
             the predicted one by a whole factor.
+        complete: makes what a prediction holds back until it is asked for (a segmenter's map of the frame's size).
     """
 
     name: str
     title: str
-    predict: Callable[[Outputs, ModelFacts, tuple[int, int]], P]
+    predict: Callable[[Outputs, ModelFacts, tuple[int, int], Asked], P]
     values: Callable[[Outputs, ModelFacts, tuple[int, int]], Array]
     decisions: Callable[[Array, ModelFacts], Array]
     measure: Callable[[bool], Measure]
@@ -177,6 +230,7 @@ class Task(Generic[P]):
     line: Callable[[P], str]
     draw: Callable[[Pixels, P, tuple[Colour, ...]], Pixels]
     alike: Callable[[Array, Array], tuple[int, int]] = equal_decisions
+    complete: Callable[[P], object] = lambda prediction: None
 
 
 Tasks = Mapping[str, Task[Any]]

@@ -5,16 +5,17 @@ that share it. Grey is the same value in all three channels. Alpha is left out.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import UsageError, unknown_name
+from edge.vision.scratch import Scratch
 
 Pixels = NDArray[np.uint8]
 ColourOrder = Literal["bgr", "rgb"]
@@ -30,6 +31,27 @@ LAYOUTS: Mapping[PixelFormat, str] = MappingProxyType(
         "yuv420": "(h * 3/2, w) with h and w even, without gaps in memory",
     }
 )
+COLOUR_CODES: Mapping[PixelFormat, Mapping[ColourOrder, int]] = MappingProxyType(
+    {
+        "bgr": {"rgb": cv2.COLOR_BGR2RGB},
+        "rgb": {"bgr": cv2.COLOR_RGB2BGR},
+        "bgra": {"rgb": cv2.COLOR_BGRA2RGB, "bgr": cv2.COLOR_BGRA2BGR},
+        "rgba": {"rgb": cv2.COLOR_RGBA2RGB, "bgr": cv2.COLOR_RGBA2BGR},
+        "grey": {"rgb": cv2.COLOR_GRAY2RGB, "bgr": cv2.COLOR_GRAY2BGR},
+    }
+)
+"""Formats whose pixels stand each for itself, and what converts them; nothing where they are in the order."""
+_YUYV = {"rgb": cv2.COLOR_YUV2RGB_YUY2, "bgr": cv2.COLOR_YUV2BGR_YUY2}
+_TWO_PLANES = {"rgb": cv2.COLOR_YUV2RGB_NV12, "bgr": cv2.COLOR_YUV2BGR_NV12}
+
+
+class Region(NamedTuple):
+    """A part of a picture, in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, slots=True)
@@ -69,25 +91,58 @@ class Frame:
                 f"{self.image.shape} {self.format}"
             )
 
+    @property
+    def whole(self) -> Region:
+        """All of the picture."""
+        return Region(0, 0, *self.size_hw)
+
     def bgr(self) -> Pixels:
         """BGR uint8 (h, w, 3); the frame's own array where that is its order."""
-        return self.window(slice(0, self.size_hw[0]), slice(0, self.size_hw[1]), "bgr")
+        return self.window(self.whole, "bgr")
 
     def rgb(self) -> Pixels:
         """RGB uint8 (h, w, 3); the frame's own array where that is its order."""
-        return self.window(slice(0, self.size_hw[0]), slice(0, self.size_hw[1]), "rgb")
+        return self.window(self.whole, "rgb")
 
-    def window(self, rows: slice, columns: slice, order: ColourOrder) -> Pixels:
-        """A window of the picture in colours, uint8 (h, w, 3): as if the whole were converted, and then cut.
+    def stored(self, region: Region) -> Pixels:
+        """A region as it lies in the array, of a format whose pixels stand each for itself (COLOUR_CODES)."""
+        top, left, height, width = region
+        return self.image[top : top + height, left : left + width]
+
+    def window(self, region: Region, order: ColourOrder, scratch: Scratch | None = None) -> Pixels:
+        """A region of the picture in colours, uint8 (h, w, 3): as if the whole were converted, and then cut.
 
         Only what lies in it is converted; where nothing is to convert, it is a view of the frame's array.
 
         Args:
-            rows, columns: with both ends, within the picture.
+            region: within the picture.
+            scratch: where the colours are put; they hold until its next use.
         """
         if self.format == order:
-            return self.image[rows, columns]
-        return _CONVERTERS[self.format](self.image, rows, columns, order)
+            return self.stored(region)
+        room = scratch or Scratch()
+        if self.format in COLOUR_CODES:
+            out = room.array("colours", (region.height, region.width, 3), np.uint8)
+            return np.asarray(cv2.cvtColor(self.stored(region), COLOUR_CODES[self.format][order], dst=out), np.uint8)
+        # Chroma belongs to pairs of columns, and of rows too where there are planes.
+        step = 1 if self.format == "yuyv" else 2
+        (top, bottom), (left, right) = _even(region.top, region.height, step), _even(region.left, region.width, 2)
+        out = room.array("colours", (bottom - top, right - left, 3), np.uint8)
+        if self.format == "yuyv":
+            cv2.cvtColor(self.image[top:bottom, left:right], _YUYV[order], dst=out)
+        else:
+            luma = self.image.shape[0] // 3 * 2
+            # A plane of U or V ends in the middle of a row of the array where its height is odd.
+            planes = self.image[luma:].reshape((luma // 2, -1, 2) if self.format == "nv12" else (2, luma // 2, -1))
+            rows, columns = slice(top // 2, bottom // 2), slice(left // 2, right // 2)
+            if self.format == "nv12":
+                chroma = planes[rows, columns]
+            else:
+                chroma = room.array("chroma", ((bottom - top) // 2, (right - left) // 2, 2), np.uint8)
+                cv2.merge([planes[0, rows, columns], planes[1, rows, columns]], dst=chroma)
+            cv2.cvtColorTwoPlane(self.image[top:bottom, left:right], chroma, _TWO_PLANES[order], dst=out)
+        top, left = region.top - top, region.left - left
+        return out[top : top + region.height, left : left + region.width]
 
 
 def _held_hw(image: Pixels, layout: PixelFormat) -> tuple[int, int]:
@@ -114,66 +169,6 @@ def array_told(frame: object) -> str:
     return type(frame).__name__
 
 
-Convert = Callable[[Pixels, slice, slice, ColourOrder], Pixels]
-
-
-def _packed(code: Mapping[ColourOrder, int]) -> Convert:
-    """Formats of one pixel at a time."""
-
-    def convert(image: Pixels, rows: slice, columns: slice, order: ColourOrder) -> Pixels:
-        return np.asarray(cv2.cvtColor(image[rows, columns], code[order]), dtype=np.uint8)
-
-    return convert
-
-
-def _yuyv(image: Pixels, rows: slice, columns: slice, order: ColourOrder) -> Pixels:
-    even, rest = _even(columns)
-    code = cv2.COLOR_YUV2RGB_YUY2 if order == "rgb" else cv2.COLOR_YUV2BGR_YUY2
-    return np.asarray(cv2.cvtColor(image[rows, even], code), dtype=np.uint8)[:, rest]
-
-
-def _nv12(image: Pixels, rows: slice, columns: slice, order: ColourOrder) -> Pixels:
-    luma = image.shape[0] // 3 * 2
-    chroma = image[luma:].reshape(luma // 2, -1, 2)[_half(_even(rows)[0]), _half(_even(columns)[0])]
-    return _joined(image, chroma, rows, columns, order)
-
-
-def _yuv420(image: Pixels, rows: slice, columns: slice, order: ColourOrder) -> Pixels:
-    luma = image.shape[0] // 3 * 2
-    # A plane of U or V ends in the middle of a row of the array where its height is odd.
-    halves = image[luma:].reshape(2, luma // 2, -1)
-    half_rows, half_columns = _half(_even(rows)[0]), _half(_even(columns)[0])
-    chroma = cv2.merge([halves[0, half_rows, half_columns], halves[1, half_rows, half_columns]])
-    return _joined(image, np.asarray(chroma, dtype=np.uint8), rows, columns, order)
-
-
-def _joined(luma: Pixels, chroma: Pixels, rows: slice, columns: slice, order: ColourOrder) -> Pixels:
-    """Luma (h, w) of the whole picture with the chroma (h/2, w/2, 2) of a window's 2x2 blocks."""
-    (even_rows, rest_rows), (even_columns, rest_columns) = _even(rows), _even(columns)
-    code = cv2.COLOR_YUV2RGB_NV12 if order == "rgb" else cv2.COLOR_YUV2BGR_NV12
-    whole = cv2.cvtColorTwoPlane(luma[even_rows, even_columns], chroma, code)
-    return np.asarray(whole, dtype=np.uint8)[rest_rows, rest_columns]
-
-
-def _even(part: slice) -> tuple[slice, slice]:
-    """The least even-sided stretch around a part, and where the part lies in it."""
-    start = part.start // 2 * 2
-    return slice(start, -(-part.stop // 2) * 2), slice(part.start - start, part.stop - start)
-
-
-def _half(part: slice) -> slice:
-    return slice(part.start // 2, part.stop // 2)
-
-
-_CONVERTERS: Mapping[PixelFormat, Convert] = MappingProxyType(
-    {
-        "bgr": _packed({"rgb": cv2.COLOR_BGR2RGB}),
-        "rgb": _packed({"bgr": cv2.COLOR_RGB2BGR}),
-        "bgra": _packed({"rgb": cv2.COLOR_BGRA2RGB, "bgr": cv2.COLOR_BGRA2BGR}),
-        "rgba": _packed({"rgb": cv2.COLOR_RGBA2RGB, "bgr": cv2.COLOR_RGBA2BGR}),
-        "grey": _packed({"rgb": cv2.COLOR_GRAY2RGB, "bgr": cv2.COLOR_GRAY2BGR}),
-        "nv12": _nv12,
-        "yuv420": _yuv420,
-        "yuyv": _yuyv,
-    }
-)
+def _even(start: int, size: int, step: int) -> tuple[int, int]:
+    """The least stretch around `size` places from `start` on that begins and ends at multiples of `step`."""
+    return start // step * step, -(-(start + size) // step) * step

@@ -16,12 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import UsageError
+from edge.vision.frame import COLOUR_CODES, Frame, Region
+from edge.vision.lookup import table_lookup
+from edge.vision.scratch import Scratch
 
 Pixels = NDArray[np.uint8]
 Quantized = NDArray[np.integer[Any]]
 Value = TypeVar("Value", bound=np.generic)
 Triple = tuple[float, float, float]
-FRAME = "an array of uint8 (h, w, 3): BGR as OpenCV gives it, or RGB where colour_order says so"
 
 _INTERPOLATIONS: Mapping[str, int] = MappingProxyType(
     {"bilinear": cv2.INTER_LINEAR, "nearest": cv2.INTER_NEAREST_EXACT, "area": cv2.INTER_AREA}
@@ -125,32 +127,48 @@ def resize(image: Pixels, preprocess: Geometry) -> Pixels:
     Returns:
         uint8 (height, width, 3), a new array.
     """
-    taken = isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8
-    if not taken or image.size == 0:
-        raise UsageError(f"a frame must be {FRAME}, found {_told(image)}")
-    place = placement(image.shape[:2], preprocess)
-    window = image[place.in_frame]
-    if window.shape[:2] == (place.to_height, place.to_width):
-        content = window.copy()
-    else:
+    frame = Frame(image=image, format="rgb")
+    return fitted(frame, frame.whole, preprocess, Scratch())
+
+
+def fitted(
+    frame: Frame, region: Region, preprocess: Geometry, scratch: Scratch, place: Placement | None = None
+) -> Pixels:
+    """A region of a frame at the model's size and in its colour order: `resize` of the RGB picture that it stands for.
+
+    What lies outside the window is not read, and no pixel of it is converted that can be resized as it is: channels are
+    resized each for itself, so grey, alpha and the order of colours are seen to at the model's size. YUV is not linear
+    (it saturates), so its window is converted first.
+
+    Args:
+        region: within the frame.
+        place: of a region of this size (`placement`), where it is known already.
+
+    Returns:
+        uint8 (height, width, 3), of `scratch`: it holds until its next use.
+    """
+    place, order = place or placement((region.height, region.width), preprocess), preprocess.colour_order
+    window = Region(region.top + place.top, region.left + place.left, place.height, place.width)
+    size_hw = (place.to_height, place.to_width)
+    filled = scratch.array("filled", (preprocess.height, preprocess.width, 3), np.uint8)
+    content = filled
+    if size_hw != filled.shape[:2]:
+        filled[:] = np.clip(np.rint(np.asarray(preprocess.mean)), 0, 255).astype(np.uint8)
+        content = scratch.array("content", (*size_hw, 3), np.uint8)
+    code = COLOUR_CODES.get(frame.format, {}).get(order)
+    taken = frame.window(window, order, scratch) if code is None else frame.stored(window)
+    if window[2:] != size_hw:
+        small = content if code is None else scratch.array("resized", (*size_hw, *taken.shape[2:]), np.uint8)
         interpolation = _INTERPOLATIONS[preprocess.interpolation]
-        content = np.asarray(cv2.resize(window, (place.to_width, place.to_height), interpolation=interpolation))
-    if preprocess.colour_order == "bgr":
-        content = np.ascontiguousarray(content[:, :, ::-1])
-    if (place.to_height, place.to_width) == (preprocess.height, preprocess.width):
-        return content
-    filled = np.empty((preprocess.height, preprocess.width, 3), dtype=np.uint8)
-    filled[:] = np.clip(np.rint(np.asarray(preprocess.mean)), 0, 255).astype(np.uint8)
-    filled[place.in_input] = content
+        cv2.resize(taken, size_hw[::-1], dst=small, interpolation=interpolation)
+        taken = small
+    if code is not None:
+        cv2.cvtColor(taken, code, dst=content)
+    elif taken is not content:
+        np.copyto(content, taken)
+    if content is not filled:
+        filled[place.in_input] = content
     return filled
-
-
-def _told(frame: object) -> str:
-    if isinstance(frame, np.ndarray):
-        return f"{frame.dtype} {frame.shape}"
-    if frame is None:
-        return "None, which OpenCV gives in place of a picture that it cannot read"
-    return type(frame).__name__
 
 
 def resize_mask(mask: Pixels, preprocess: Geometry, ignore_index: int) -> Pixels:
@@ -221,5 +239,6 @@ def quantize_table(
 def apply_table(pixels: Pixels, table: Quantized) -> Quantized:
     """Look every pixel of (height, width, 3) or a stack (n, height, width, 3) up in a (3, 256) table; same shape."""
     stacked = pixels.reshape(-1, pixels.shape[-2], 3)
-    looked_up = cv2.LUT(stacked, np.ascontiguousarray(table.T).reshape(1, 256, 3))
-    return cast(Quantized, np.asarray(looked_up, dtype=table.dtype).reshape(pixels.shape))
+    found = np.empty(stacked.shape, table.dtype)
+    table_lookup(table)(np.ascontiguousarray(stacked), found, Scratch())
+    return found.reshape(pixels.shape)

@@ -1,17 +1,16 @@
-"""Raw outputs of an engine to predictions: class scores, or a class map of the frame's size."""
+"""Raw outputs of an engine to class scores."""
 
-from collections.abc import Callable
+import math
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import UsageError
 from edge.port import DescribedPort, dequantize
-from edge.vision.pixels import Geometry, Placement, placement
 
-Pixels = NDArray[np.uint8]
+FEW = 8
+"""So many best ones are found one by one, faster than by sorting."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,29 +39,30 @@ def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(np.where(logits >= 0, 1, small) / (1 + small), dtype=np.float32)
 
 
-def threshold(told: DescribedPort) -> np.float32:
-    """The real value of a score at which its probability is 0.5."""
-    return np.float32(0.0 if told.meaning == "logits" else 0.5)
+def threshold(told: DescribedPort, probability: float = 0.5) -> np.float32:
+    """The real value of a score at which it has this probability, in (0, 1)."""
+    return np.float32(math.log(probability / (1 - probability)) if told.meaning == "logits" else probability)
 
 
-def ranked_values(output: NDArray[np.generic], told: DescribedPort) -> NDArray[np.float32]:
+def ranked_values(output: NDArray[np.generic], told: DescribedPort, probability: float = 0.5) -> NDArray[np.float32]:
     """The values that a classifier's decision is read from.
 
     Every road to a decision (a predictor's, an evaluation's, a verification's) takes this one.
 
     Args:
         output: one image's scores, (1, classes) or with further axes of size 1, raw.
+        probability: from which on yes, or an independent label, holds.
 
     Returns:
         float32 (classes,). Exclusive: the first of the largest wins. One score: two values, of no and of yes, and again
-        the larger wins: yes from a probability of 0.5 on. Independent: a label holds where its value is not negative.
+        the larger wins: yes from the probability on. Independent: a label holds where its value is not negative.
     """
     real = dequantize(output.reshape(-1), told.scale, told.zero_point)
     if real.size == 1:
-        below = np.nextafter(threshold(told), np.float32(-np.inf))  # nothing lies between it and the threshold
+        below = np.nextafter(threshold(told, probability), np.float32(-np.inf))  # nothing lies between it and that
         return np.array([below, real[0]], np.float32)
     # The difference of two float32 is negative exactly where the first is the smaller one.
-    return real - threshold(told) if told.scores == "independent" else real
+    return real - threshold(told, probability) if told.scores == "independent" else real
 
 
 def probabilities(output: NDArray[np.generic], told: DescribedPort) -> NDArray[np.float32]:
@@ -74,7 +74,12 @@ def probabilities(output: NDArray[np.generic], told: DescribedPort) -> NDArray[n
 
 
 def class_scores(
-    output: NDArray[np.generic], told: DescribedPort, names: tuple[str, ...], *, top: int = 5
+    output: NDArray[np.generic],
+    told: DescribedPort,
+    names: tuple[str, ...],
+    *,
+    top: int = 5,
+    probability: float | None = None,
 ) -> ClassScores:
     """The best classes of one image.
 
@@ -82,148 +87,37 @@ def class_scores(
         output: (classes,) or (1, classes), integer with scale and zero point, or float.
         names: class names by index, one per score; two for one score.
         top: how many; fewer where there are fewer classes, more where more labels are decided.
+        probability: from which on a label holds, or yes, 0.5 by default; of classes that exclude each other the best
+            is decided if it has so much, and by default always.
     """
-    values = ranked_values(output, told)
+    values = ranked_values(output, told, 0.5 if probability is None else probability)
     if values.size != len(names):
         raise UsageError(f"the model gives {values.size} scores and there are {len(names)} class names")
-    # Ordered by the values themselves: softmax in float32 can make two different logits equal.
-    order = np.argsort(-values.astype(np.float64), kind="stable")
     independent = told.scores == "independent" and output.size > 1
     decided = int(np.count_nonzero(values >= 0)) if independent else 1
-    best = order[: max(top, decided)]
+    # Ordered by the values themselves: softmax in float32 can make two different logits equal.
+    best = _first_of_sorted(values, max(top, decided))
     shares = probabilities(output, told)
+    if probability is not None and not independent and output.size > 1:
+        decided = int(shares[best[0]] >= probability)
     return ClassScores(
-        indices=tuple(int(index) for index in best),
+        indices=tuple(best),
         names=tuple(names[index] for index in best),
-        probabilities=tuple(float(shares[index]) for index in best),
+        probabilities=tuple(shares[best].tolist()),
         decided=decided,
     )
 
 
-def class_map_from_scores(
-    cells: NDArray[np.generic], size_hw: tuple[int, int], at_least: float | np.float32 = 0.0
-) -> Pixels:
-    """Enlarge scores bilinearly (half-pixel centres), then take the best class of every pixel.
-
-    All classes share one scale and zero point, so integer scores of several need not be dequantized first.
-
-    Args:
-        cells: (h, w, classes), at most 256 classes, integer or float; real values for one channel.
-        size_hw: height and width of the result.
-        at_least: a single channel is class 1 from this value on, else 0.
-
-    Returns:
-        uint8 (height, width); the lower class index among equals.
-    """
-    height, width = size_hw
-    whole = np.ascontiguousarray(cells, dtype=np.float32)
-    if whole.shape[:2] == (height, width) and whole.shape[2] > 1:
-        return np.asarray(whole.argmax(axis=2), dtype=np.uint8)
-
-    def enlarged(plane: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.asarray(cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
-
-    return _best_class(whole, size_hw, enlarged, at_least)
-
-
-def _best_class(
-    cells: NDArray[np.float32],
-    size_hw: tuple[int, int],
-    sampled: Callable[[NDArray[np.float32]], NDArray[np.float32]],
-    at_least: float | np.float32,
-) -> Pixels:
-    """The best class of every pixel; `sampled` brings one class's plane (h, w) to the pixels."""
-    if cells.shape[2] == 1:
-        return np.asarray(sampled(np.ascontiguousarray(cells[:, :, 0])) >= at_least, dtype=np.uint8)
-    best = np.full(size_hw, -np.inf, dtype=np.float32)
-    class_map = np.zeros(size_hw, dtype=np.uint8)
-    # One class at a time: the enlarged scores of all classes would not stay in the cache.
-    for index in range(cells.shape[2]):
-        plane = sampled(np.ascontiguousarray(cells[:, :, index]))
-        better = plane > best
-        class_map[better] = index
-        np.maximum(best, plane, out=best)
-    return class_map
-
-
-def frame_class_map(
-    output: NDArray[np.generic],
-    told: DescribedPort,
-    frame_hw: tuple[int, int],
-    preprocess: Geometry,
-    *,
-    outside: int = 255,
-) -> Pixels:
-    """A segmenter's output as a class map of the original frame: the way back through `preprocess`.
-
-    Args:
-        output: one image's scores or class map at any resolution, batch axis 1 where the layout has one, raw. One
-            channel of scores is a map of no (0) and yes (1, from a probability of 0.5 on).
-        frame_hw: height and width of the frame that was given to `resize`.
-        outside: the value where the model saw nothing (fit `crop`).
-
-    Returns:
-        uint8 (frame height, frame width).
-    """
-    if told.meaning == "class_map":
-        plane = output.reshape(output.shape[1:3] if told.layout == "nhwc" else output.shape[-2:])
-        inputs_wh = (preprocess.width, preprocess.height)
-        at_input = cv2.resize(plane.astype(np.uint8), inputs_wh, interpolation=cv2.INTER_NEAREST_EXACT)
-        return restore_map(np.asarray(at_input, dtype=np.uint8), frame_hw, preprocess, outside=outside)
-    if told.layout not in ("nhwc", "nchw"):
-        raise UsageError(f"scores in layout '{told.layout}' are not a segmentation output; expected nhwc or nchw")
-    cells = output[0] if told.layout == "nhwc" else np.moveaxis(output[0], 0, -1)  # (h, w, classes)
-    if cells.shape[2] == 1:
-        cells = dequantize(cells, told.scale, told.zero_point)
-    place = placement(frame_hw, preprocess)
-    if (place.to_height, place.to_width) == (preprocess.height, preprocess.width):
-        class_map = class_map_from_scores(cells, (place.height, place.width), threshold(told))
-    else:
-        class_map = _letterboxed_map(cells, place, (preprocess.height, preprocess.width), threshold(told))
-    return _in_frame(class_map, place, frame_hw, outside)
-
-
-def restore_map(class_map: Pixels, frame_hw: tuple[int, int], preprocess: Geometry, *, outside: int = 255) -> Pixels:
-    """A map in the model's geometry back in the frame's, at the nearest pixel: the inverse of `resize_mask`.
-
-    Args:
-        class_map: uint8 (preprocess.height, preprocess.width).
-
-    Returns:
-        uint8 (frame height, frame width), `outside` where the frame was cropped away.
-    """
-    if class_map.shape != (preprocess.height, preprocess.width):
-        raise UsageError(f"a class map of {class_map.shape} does not fit {preprocess.height}x{preprocess.width}")
-    place = placement(frame_hw, preprocess)
-    content = class_map[place.in_input]
-    window = cv2.resize(
-        np.ascontiguousarray(content), (place.width, place.height), interpolation=cv2.INTER_NEAREST_EXACT
-    )
-    return _in_frame(np.asarray(window, dtype=np.uint8), place, frame_hw, outside)
-
-
-def _letterboxed_map(
-    cells: NDArray[np.generic], place: Placement, inputs_hw: tuple[int, int], at_least: np.float32
-) -> Pixels:
-    """Scores (h, w, classes) of a letterboxed input, sampled bilinearly at the frame's pixels, then the best class."""
-    step_y, step_x = cells.shape[0] / inputs_hw[0], cells.shape[1] / inputs_hw[1]
-    # Frame pixel -> model input pixel -> cell, all at pixel centres.
-    y = (np.arange(place.height) + 0.5) * place.to_height / place.height + place.to_top
-    x = (np.arange(place.width) + 0.5) * place.to_width / place.width + place.to_left
-    map_x, map_y = np.meshgrid((x * step_x - 0.5).astype(np.float32), (y * step_y - 0.5).astype(np.float32))
-
-    def sampled(plane: NDArray[np.float32]) -> NDArray[np.float32]:
-        found = cv2.remap(plane, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        return np.asarray(found, dtype=np.float32)
-
-    whole = np.ascontiguousarray(cells, dtype=np.float32)
-    return _best_class(whole, (place.height, place.width), sampled, at_least)
-
-
-def _in_frame(window: Pixels, place: Placement, frame_hw: tuple[int, int], outside: int) -> Pixels:
-    """The frame, `outside` everywhere but in the window that the model saw."""
-    if window.shape == frame_hw:
-        return window
-    restored = np.full(frame_hw, outside, dtype=np.uint8)
-    restored[place.in_frame] = window
-    return restored
+def _first_of_sorted(values: NDArray[np.float32], count: int) -> list[int]:
+    """Where the `count` largest stand, the largest first, of equal ones the first first, no numbers last."""
+    best: list[int] = []
+    if count <= FEW:
+        left = values.copy()
+        for _ in range(min(count, left.size)):
+            best.append(int(left.argmax()))
+            if not math.isfinite(left[best[-1]]):
+                break  # a nan, which is the largest to argmax, or what is left is taken already
+            left[best[-1]] = -np.inf
+        else:
+            return best
+    return [int(index) for index in np.argsort(-values.astype(np.float64), kind="stable")[:count]]

@@ -26,10 +26,10 @@ from edge.predictor.choice import file_for
 from edge.predictor.point_session import open_point_session, points_by, run_of
 from edge.predictor.selftest import model_input
 from edge.tasks.segment_meter import MapMeter
+from edge.vision.class_map import frame_class_map
 from edge.vision.overlay import draw_class_map
 from edge.vision.pixels import resize
 from edge.vision.point_rend import MAX_STEPS, STAGES, Points, refined, sample
-from edge.vision.postprocess import frame_class_map
 
 Array = npt.NDArray[Any]
 Refine = Callable[[tuple[Array, ...]], tuple[Array, DescribedPort]]

@@ -76,7 +76,7 @@ def test_a_predictor_finds_the_boxes_of_the_simulation(int8: Artifact) -> None:
     ports = tuple(output.described for output in source.outputs)
     found = found_boxes(outputs, ports, int8.manifest.detection.detector, Selection())
     expected = in_frame(found, (FRAME.shape[0], FRAME.shape[1]), int8.manifest.preprocess)
-    prediction = Predictor.load(int8, engine="litert")(FRAME, colour_order="rgb")
+    prediction = Predictor.load(int8, engine="litert")(FRAME, format="rgb")
     assert isinstance(prediction, BoxPrediction) and len(expected.scores) > 3
     assert np.array_equal(prediction.boxes.boxes, expected.boxes)
     assert np.array_equal(prediction.boxes.scores, expected.scores)
@@ -127,7 +127,7 @@ def test_the_float_artifact_answers_as_the_network(checkpoint: Path, real: Artif
     opened = read_checkpoint(checkpoint)
     predict = module_predictions(restore_module(opened), opened.recipe.preprocess, "detect")
     (expected,) = predict([FRAME])
-    found = Predictor.load(real, engine="litert").values(FRAME, colour_order="rgb")
+    found = Predictor.load(real, engine="litert").values(FRAME, format="rgb")
     best, others = expected[expected[:, 4] > 0.35], found[found[:, 4] > 0.35]
     assert len(best) > 3 and best.shape == others.shape
     apart = np.abs(best[:, None] - others[None]).max(axis=2)  # of any two: nearly equal scores may change places

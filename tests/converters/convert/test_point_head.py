@@ -39,7 +39,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def class_map(artifact: Artifact, engine: str, steps: int | None = None) -> np.ndarray:
-    prediction = Predictor.load(artifact, engine=engine, point_steps=steps)(FRAME, colour_order="rgb")
+    prediction = Predictor.load(artifact, engine=engine, point_steps=steps)(FRAME, format="rgb")
     assert isinstance(prediction, SegmentPrediction)
     return prediction.class_map
 

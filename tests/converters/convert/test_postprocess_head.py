@@ -82,7 +82,7 @@ def test_of_two_classes_the_predictor_finds_the_same_boxes_by_the_file_as_by_the
     total = 0
     for index in range(4):
         frame = scene(index, (120, 160))[0]
-        ours, theirs = (predict(frame, colour_order="rgb") for predict in (by_file, by_heads))
+        ours, theirs = (predict(frame, format="rgb") for predict in (by_file, by_heads))
         assert isinstance(ours, BoxPrediction) and isinstance(theirs, BoxPrediction)
         tables = []
         for found in (ours.boxes, theirs.boxes):
@@ -113,9 +113,7 @@ def test_a_threshold_below_the_manifests_shows_what_the_operator_let_through(qua
     frame = scene(0, (120, 160))[0]
     counts = []
     for threshold in (0.05, None, 0.8):
-        found = Predictor.load(quantized, engine="litert", threshold=threshold, selftest=False)(
-            frame, colour_order="rgb"
-        )
+        found = Predictor.load(quantized, engine="litert", threshold=threshold, selftest=False)(frame, format="rgb")
         assert isinstance(found, BoxPrediction)
         counts.append(len(found.boxes.scores))
     assert counts[0] > counts[1] > counts[2]
@@ -154,7 +152,7 @@ def test_what_a_device_is_left_with_still_proves_itself(quantized: Artifact, tmp
     for name in ("model.onnx", "source.onnx"):
         (folder / name).unlink()
     (folder / "manifest.json").write_text(manifest_json(manifest))
-    found = Predictor.load(open_artifact(folder), engine="litert")(scene(0, (120, 160))[0], colour_order="rgb")
+    found = Predictor.load(open_artifact(folder), engine="litert")(scene(0, (120, 160))[0], format="rgb")
     assert isinstance(found, BoxPrediction) and len(found.boxes.scores) > 5
     assert main(["verify", str(folder), "--no-rank"]) == 0
 

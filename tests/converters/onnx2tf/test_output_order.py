@@ -68,8 +68,8 @@ def test_a_float_file_in_another_order_becomes_the_same_detector(
     checkpoint: Path, real: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = via(checkpoint, changed(real.read("model.tflite"), named=False), tmp_path, monkeypatch)
-    found = Predictor.load(made, engine="litert").values(FRAME, colour_order="rgb")
-    expected = Predictor.load(real, engine="litert").values(FRAME, colour_order="rgb")
+    found = Predictor.load(made, engine="litert").values(FRAME, format="rgb")
+    expected = Predictor.load(real, engine="litert").values(FRAME, format="rgb")
     assert len(found) > 3 and np.array_equal(found, expected)
 
 
@@ -83,8 +83,8 @@ def test_an_int8_file_that_lost_its_names_becomes_the_same_detector(
     assert [output.scale for output in file.outputs] == [
         output.scale for output in int8.model_file("model.tflite").outputs
     ]
-    found = Predictor.load(made, engine="litert").values(FRAME, colour_order="rgb")
-    expected = Predictor.load(int8, engine="litert").values(FRAME, colour_order="rgb")
+    found = Predictor.load(made, engine="litert").values(FRAME, format="rgb")
+    expected = Predictor.load(int8, engine="litert").values(FRAME, format="rgb")
     assert len(found) > 3 and np.array_equal(found, expected)
 
 

@@ -126,7 +126,7 @@ def test_the_classifier_gives_the_predictors_classes(
     predict = Predictor.load(artifact, engine="litert")
     output = artifact.model_file("model.tflite").outputs[0]
     for frame, best in zip(frames, told["best"], strict=True):
-        prediction = predict(frame, colour_order="rgb")
+        prediction = predict(frame, format="rgb")
         assert isinstance(prediction, ClassPrediction)
         index, label, score = best[0]
         ours = dict(zip(prediction.scores.indices, prediction.scores.probabilities, strict=True))
@@ -176,7 +176,7 @@ def test_the_category_mask_is_the_predictors_map(
     found = np.load(tmp_path / "answers.npz")["masks"]
     assert told["labels"] == list(CLASSES)
     for frame, mask in zip(frames, found, strict=True):
-        ours = predict(frame, colour_order="rgb")
+        ours = predict(frame, format="rgb")
         assert isinstance(ours, SegmentPrediction)
         assert len(np.unique(ours.class_map)) > 1
         assert np.array_equal(mask, ours.class_map)
@@ -191,7 +191,7 @@ def test_logits_of_an_eighth_give_the_same_classes_in_the_confidence_masks(
     ask(mediapipe_python, "segment", artifact, frames, tmp_path)
     predict = Predictor.load(artifact, engine="litert")
     for frame, scores in zip(frames, np.load(tmp_path / "answers.npz")["scores"], strict=True):
-        ours = predict(frame, colour_order="rgb")
+        ours = predict(frame, format="rgb")
         assert isinstance(ours, SegmentPrediction)
         chosen = np.take_along_axis(scores, ours.class_map[..., None].astype(np.int64), axis=2)[..., 0]
         assert float((scores.max(axis=2) - chosen).max()) < 1e-5 * float(np.abs(scores).max())

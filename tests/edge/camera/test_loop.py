@@ -20,8 +20,6 @@ from edge.camera.run_counts import END_TO_END, STAGES, RunCounts
 from edge.camera.sinks import NullSink
 from edge.cli.main import main
 from edge.predictor.predictor import Predictor
-from edge.tasks.segment import SegmentPrediction, class_shares
-from edge.tasks.task import StageTimes
 from edge.vision.frame import Frame
 from tests.support.camera_fakes import Numbered
 
@@ -66,13 +64,6 @@ def test_the_summary_is_by_nearest_rank() -> None:
     first, *_, last = counts.summary()
     assert (first.stage, first.p50_ns, first.p90_ns) == ("read", 5, 9)
     assert last.stage == END_TO_END
-
-
-def test_shares_count_known_classes_only() -> None:
-    class_map = np.array([[0, 1], [1, 255]], np.uint8)
-    times = StageTimes(resize_ns=0, quantize_ns=0, infer_ns=0, postprocess_ns=0)
-    shares = class_shares(SegmentPrediction(class_map=class_map, names=("road", "sky", "car"), times=times))
-    assert shares == {"sky": 0.5, "road": 0.25}
 
 
 @pytest.fixture
@@ -221,5 +212,5 @@ def test_frames_are_kept_when_nobody_reads_the_answers(
 def test_a_thin_picture_is_not_enlarged_beyond_measure(predictor: Predictor, shape: tuple[int, int, int]) -> None:
     """No side grows beyond 4096 pixels."""
     frame = Frame(image=np.zeros(shape, np.uint8), format="rgb", name="0")
-    drawn = loop.draw(frame, predictor(frame.image, colour_order="rgb"), predictor)
+    drawn = loop.draw(frame, predictor(frame.image, format="rgb"), predictor)
     assert max(drawn.shape) == max(4096 // max(shape), 1) * max(shape)

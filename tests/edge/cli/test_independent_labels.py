@@ -88,7 +88,7 @@ def test_an_artifact_is_judged_by_what_its_predictor_shows(
     right = []
     with Predictor.load(artifact) as predictor:
         for index in range(len(split)):
-            prediction = predictor(split.image(index), colour_order="rgb")
+            prediction = predictor(split.image(index), format="rgb")
             assert isinstance(prediction, LabelsPrediction)
             assert all(value >= 0.5 for value in prediction.scores.probabilities[: prediction.scores.decided])
             shown = np.isin(split.classes, prediction.labels)

@@ -28,7 +28,7 @@ from edge.predictor.predictor import Predictor
 from pathlib import Path
 
 predict = Predictor.load(sys.argv[1])
-labels = [predict(read_image(Path(name)), colour_order="rgb").label for name in sys.argv[2:]]
+labels = [predict(read_image(Path(name)), format="rgb").label for name in sys.argv[2:]]
 info = predict.info
 print(json.dumps({"labels": labels, "engine": info.engine, "version": info.version, "kernels": info.kernels,
                   "delegated": info.delegated_operators, "numpy": np.__version__, "torch": "torch" in sys.modules}))

@@ -69,7 +69,7 @@ def frame(height: int = 21, width: int = 34) -> npt.NDArray[np.uint8]:
 @pytest.mark.parametrize("given", [None, [[[1, 2, 3]]], "frame.png", Path("frame.png"), b"\xff\xd8"])
 def test_what_is_no_frame_is_refused(make_artifact: MakeArtifact, given: Any) -> None:
     predict, _ = predictor(make_artifact())
-    with pytest.raises(UsageError, match="a frame must be an array of uint8"):
+    with pytest.raises(UsageError, match="a frame in bgr must be an array of uint8"):
         predict(given)
 
 
@@ -105,7 +105,7 @@ def test_input_is_that_of_the_self_test_for_frames_in_both_orders(
     rgb = frame()
     expected = model_input(resize(rgb, manifest.preprocess)[None], manifest.files[0], manifest.preprocess)
     for order, image in (("rgb", rgb), ("bgr", rgb[:, :, ::-1].copy())):
-        predict(image, colour_order=order)
+        predict(image, format=order)
         assert session.last is not None and session.last.dtype == expected.dtype
         np.testing.assert_array_equal(session.last, expected)
 
@@ -185,7 +185,7 @@ def test_what_only_a_detector_takes_and_a_misspelt_colour_order_are_refused(make
         with pytest.raises(UsageError, match="a threshold and a number of boxes are a detector's"):
             Predictor.load(make_artifact("-".join(asked)), engine="null", **asked)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="did you mean 'bgr'"):
-        predictor(make_artifact("second"))[0](frame(), colour_order="bgrr")  # type: ignore[arg-type]
+        predictor(make_artifact("second"))[0](frame(), format="bgrr")  # type: ignore[arg-type]
 
 
 @pytest.mark.data

@@ -9,11 +9,12 @@ import pytest
 from edge.errors import EngineError, UsageError
 from edge.port import DescribedPort
 from edge.tasks.detect import DETECT, BoxPrediction
-from edge.tasks.task import ModelFacts
+from edge.tasks.task import Asked, ModelFacts
 from edge.vision.anchors import ssd_grid
 from edge.vision.box_coder import BoxCoder
 from edge.vision.detections import Detections, Selection
 from edge.vision.detector import Detector
+from edge.vision.frame import Region
 from edge.vision.pixels import Geometry
 
 GRID = ssd_grid([(4, 4), (2, 2)])
@@ -60,6 +61,23 @@ def test_boxes_are_in_pixels_of_the_frame_whatever_the_fit() -> None:
     # Letterboxed, the 200 x 100 frame lies between rows 16 and 48 of the input's 64: its top is 16 rows below 0.
     boxed = DETECT.predict(outputs(a48=0.9), facts("letterbox"), (100, 200)).boxes
     assert np.allclose(boxed.boxes, [[0, 0, 145, (0.725 * 64 - 16) * 100 / 32]])
+
+
+def test_boxes_of_a_region_lie_in_the_frame() -> None:
+    alone = DETECT.predict(outputs(a48=0.9), facts(), (100, 200)).boxes
+    seen = DETECT.predict(outputs(a48=0.9), facts(), (300, 400), Asked(region=Region(30, 50, 100, 200)))
+    np.testing.assert_array_equal(seen.boxes.boxes, alone.boxes + np.array([50, 30] * 2))
+    assert seen.frame_hw == (300, 400)
+    with pytest.raises(ValueError, match="read-only"):
+        seen.boxes.boxes[0, 0] = 0
+
+
+def test_a_call_has_a_threshold_and_a_number_of_its_own() -> None:
+    told, known = outputs(a0=0.9, a20=0.35, a40=0.2), facts(most=2, most_candidates=2)
+    for asked, scores in (({"threshold": 0.5}, [0.9]), ({"threshold": 0.1, "top_k": 3}, [0.9, 0.35, 0.2])):
+        found = DETECT.predict(told, known, (64, 64), Asked(**asked)).boxes  # type: ignore[arg-type]
+        assert found.scores == pytest.approx(scores)
+    assert len(DETECT.predict(told, known, (64, 64), Asked(top_k=1)).boxes.scores) == 1
 
 
 def test_values_go_down_to_the_tail_and_decisions_are_the_prediction() -> None:

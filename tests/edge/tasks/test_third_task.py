@@ -74,7 +74,7 @@ def _draw(rgb: Pixels, prediction: Boxes, palette: tuple[Colour, ...]) -> Pixels
 DETECT: Task[Boxes] = Task(
     name="detect",
     title="object detector",
-    predict=lambda outputs, facts, frame_hw: Boxes(count=int(_count(outputs, facts, frame_hw)[0])),
+    predict=lambda outputs, facts, frame_hw, asked: Boxes(count=int(_count(outputs, facts, frame_hw)[0])),
     values=_count,
     decisions=lambda values, facts: values,
     measure=lambda independent: Measure(metric="counted", unit="images", meter=CountMeter),
@@ -144,5 +144,5 @@ def test_an_evaluation_counts_it_by_its_own_meter(folder: Path) -> None:
     )
     split = Split(samples=samples, task="detect", classes=("a", "b", "c", "d"))  # type: ignore[arg-type]
     predictor = Predictor.load(open_artifact(folder), engine="null")
-    counted = accuracy(split, lambda frames: [predictor.values(frame, colour_order="rgb") for frame in frames])
+    counted = accuracy(split, lambda frames: [predictor.values(frame, format="rgb") for frame in frames])
     assert counted["counted"] == 0.5

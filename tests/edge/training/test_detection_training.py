@@ -154,7 +154,7 @@ def test_exclusive_scores_are_learned_as_well_and_said_in_the_manifest(tmp_path:
     predictor = Predictor.load(artifact, engine="litert", threshold=0.5)
     right = 0
     for index in range(len(SCENES)):
-        found = predictor(SCENES.image(index), colour_order="rgb")
+        found = predictor(SCENES.image(index), format="rgb")
         assert isinstance(found, BoxPrediction)
         right += sorted(found.boxes.labels.tolist()) == sorted(SCENES.boxes(index).labels.tolist())
     assert learned_map > 0.7 and right >= len(SCENES) - 1

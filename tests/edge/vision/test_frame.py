@@ -8,7 +8,8 @@ import numpy.typing as npt
 import pytest
 
 from edge.errors import UsageError
-from edge.vision.frame import PIXEL_FORMATS, Frame, PixelFormat
+from edge.vision.frame import PIXEL_FORMATS, Frame, PixelFormat, Region
+from edge.vision.scratch import Scratch
 
 Pixels = npt.NDArray[np.uint8]
 HEIGHT, WIDTH = 22, 36  # half of the height is odd: a plane of chroma ends in the middle of a row
@@ -47,9 +48,12 @@ def test_a_window_is_cut_from_what_opencv_makes_of_the_whole(layout: PixelFormat
     assert frame.size_hw == (HEIGHT, WIDTH)
     np.testing.assert_array_equal(frame.bgr(), whole)
     np.testing.assert_array_equal(frame.rgb(), whole[:, :, ::-1])
-    for rows, columns in ((slice(0, 21), slice(0, 35)), (slice(3, 10), slice(5, 6)), (slice(4, 9), slice(7, 36))):
-        np.testing.assert_array_equal(frame.window(rows, columns, "bgr"), whole[rows, columns])
-        np.testing.assert_array_equal(frame.window(rows, columns, "rgb"), whole[rows, columns, ::-1])
+    scratch = Scratch()
+    for top, left, height, width in ((0, 0, 21, 35), (3, 5, 7, 1), (4, 7, 5, 29), (4, 7, 5, 29)):
+        cut = whole[top : top + height, left : left + width]
+        for room in (None, scratch):
+            np.testing.assert_array_equal(frame.window(Region(top, left, height, width), "bgr", room), cut)
+            np.testing.assert_array_equal(frame.window(Region(top, left, height, width), "rgb", room), cut[:, :, ::-1])
 
 
 @pytest.mark.parametrize("layout", PIXEL_FORMATS)

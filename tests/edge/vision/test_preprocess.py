@@ -173,7 +173,7 @@ def test_mask_lands_where_its_image_lands() -> None:
     ],
 )
 def test_what_is_no_frame_is_refused_with_what_frames_are(frame: object, found: str) -> None:
-    told = rf"^a frame must be an array of uint8 \(h, w, 3\): BGR as OpenCV gives it, or RGB .*, found {found}"
+    told = rf"^a frame in rgb must be an array of uint8 \(h, w, 3\), found {found}"
     with pytest.raises(UsageError, match=told):
         resize(frame, made())  # type: ignore[arg-type]
 

@@ -22,7 +22,7 @@ COUNT = len(SPLIT.classes)
 
 
 def values(artifact: Artifact) -> np.ndarray:
-    return Predictor.load(artifact).values(FRAME, colour_order="rgb")
+    return Predictor.load(artifact).values(FRAME, format="rgb")
 
 
 def test_a_float_detector_finds_what_the_file_as_it_is_finds(tmp_path: Path) -> None:

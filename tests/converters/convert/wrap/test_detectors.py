@@ -92,7 +92,7 @@ def assert_found(artifact: Artifact, boxes: Array, probabilities: Array, backgro
     """The predictor's boxes are those of loops over shares of the (stretched) frame."""
     detection = artifact.manifest.detection
     assert detection is not None
-    found = Predictor.load(artifact)(FRAME, colour_order="rgb")
+    found = Predictor.load(artifact)(FRAME, format="rgb")
     assert isinstance(found, BoxPrediction)
     height, width = FRAME.shape[:2]
     expected = by_loops(boxes, probabilities, background, detection.detector.selection)
@@ -194,7 +194,7 @@ def test_what_is_wrapped_is_evaluated_and_watched(
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert any("map" in entry or entry.get("metric") == "map" for entry in told), told
     predictor = Predictor.load(artifact)
-    once, again = (predictor.values(FRAME, colour_order="rgb") for _ in range(2))
+    once, again = (predictor.values(FRAME, format="rgb") for _ in range(2))
     assert alike_boxes(once, again) == (len(once), len(once))
     picture = tmp_path / "frame.png"
     import cv2
@@ -238,7 +238,7 @@ def test_the_four_outputs_of_a_post_process(heads: Path, tmp_path: Path, regular
     answer = real_answers(artifact, FRAME)
     count = int(answer["count"][0])
     wanted = np.flatnonzero(answer["scores"][0, :count] >= 0.55)
-    found = Predictor.load(artifact)(FRAME, colour_order="rgb")
+    found = Predictor.load(artifact)(FRAME, format="rgb")
     assert isinstance(found, BoxPrediction) and 0 < len(wanted) <= 20
     height, width = FRAME.shape[:2]
     expected = answer["boxes"][0, wanted][:, [1, 0, 3, 2]].clip(0, 1) * [width, height, width, height]

@@ -89,7 +89,7 @@ def test_a_file_without_a_batch_axis(without_batch: Path, card: MakeCard) -> Non
     answer = raw_answer(without_batch, artifact, 0)
     assert answer.shape == (3,)
     predictor = Predictor.load(artifact)
-    assert np.array_equal(predictor.values(FRAME, colour_order="rgb"), answer)
+    assert np.array_equal(predictor.values(FRAME, format="rgb"), answer)
     report = verify(artifact, Request())
     assert report.verdict.ship
     assert next(finding for finding in report.verdict.findings if finding.check == "end to end").passed is True
@@ -137,7 +137,7 @@ def test_an_onnx_file_of_integers_takes_its_scales_from_the_graph(tmp_path: Path
     assert artifact.manifest.precision == "int8" and artifact.manifest.quantization.notes == ()
     found = next(finding for finding in verify(artifact, Request()).verdict.findings if finding.check == "end to end")
     assert found.data["differing"] == 0
-    real = Predictor.load(artifact).values(FRAME, colour_order="rgb")
+    real = Predictor.load(artifact).values(FRAME, format="rgb")
     assert np.array_equal(real, (raw_answer(source, artifact, 0)[0].astype(np.float32) - 128) / 16)
 
 

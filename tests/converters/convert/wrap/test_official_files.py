@@ -89,7 +89,7 @@ def test_classifiers_answer_as_the_file_does(test_data: Path, tmp_path: Path, na
         assert findings["operators"].data["operators_differing"] == 0
     assert report.verdict.ship and findings["accuracy"].passed is None  # there is no parent to compare with
     predictor = Predictor.load(artifact)
-    found = accuracy(split, lambda frames: [predictor.values(frame, colour_order="rgb") for frame in frames])
+    found = accuracy(split, lambda frames: [predictor.values(frame, format="rgb") for frame in frames])
     session, right = open_session("litert", test_data / "models" / f"{name}.tflite"), 0
     for index in range(12):
         pixels = resize(split.image(index), artifact.manifest.preprocess)[None]
@@ -140,7 +140,7 @@ def test_accuracy_on_500_photographs_is_that_of_the_file_alone(test_data: Path, 
     told = [float(cell) for cell in row.group().split("|")[4:6]]
     predictor = Predictor.load(wrapped(test_data, name, begun_card(test_data, tmp_path, name)))
     split = photographs(test_data, tmp_path, 500, imagenet_names(test_data))
-    found = accuracy(split, lambda frames: [predictor.values(frame, colour_order="rgb") for frame in frames])
+    found = accuracy(split, lambda frames: [predictor.values(frame, format="rgb") for frame in frames])
     assert [round(100 * found[key], 1) for key in ("top1", "top5")] == told
 
 

@@ -1,0 +1,28 @@
+"""Arrays that are used again from frame to frame, each thread its own: a new one of some size costs its pages."""
+
+import math
+import threading
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+class Scratch(threading.local):
+    """One buffer for each name and thread, which grows to the largest array that was asked for under the name."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, npt.NDArray[np.uint8]] = {}
+
+    def array(self, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        """An array in the thread's buffer of this name; what lies in it is left over from an earlier use."""
+        kind = np.dtype(dtype)
+        size_bytes = math.prod(shape) * kind.itemsize
+        held = self._held.get(name)
+        if held is None or held.size < size_bytes:
+            held = self._held[name] = np.empty(size_bytes, np.uint8)
+        return np.ndarray(shape, kind, held)
+
+    def __reduce__(self) -> tuple[type["Scratch"], tuple[()]]:
+        """A copy in another process holds nothing yet."""
+        return Scratch, ()

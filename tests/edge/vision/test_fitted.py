@@ -1,0 +1,69 @@
+"""A frame of any format at the model's size: the integers of its RGB picture, and no more memory than that."""
+
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from edge.vision.frame import PIXEL_FORMATS, Frame, PixelFormat, Region
+from edge.vision.pixels import Geometry, fitted, resize
+from edge.vision.scratch import Scratch
+from tests.support.frames import made_frame
+
+
+def geometry(**changes: Any) -> Geometry:
+    fields: dict[str, Any] = {
+        "colour_order": "rgb",
+        "height": 24,
+        "width": 40,
+        "interpolation": "bilinear",
+        "fit": "stretch",
+        "crop_fraction": 1.0,
+        "mean": (124.0, 116.0, 104.0),
+        "std": (58.0, 57.0, 57.0),
+    }
+    return Geometry(**{**fields, **changes})
+
+
+@pytest.mark.parametrize("layout", PIXEL_FORMATS)
+@pytest.mark.parametrize("interpolation", ["bilinear", "nearest", "area"])
+def test_every_format_gives_the_integers_of_its_rgb_picture(
+    layout: PixelFormat, interpolation: Literal["bilinear", "nearest", "area"]
+) -> None:
+    """Enlarged, made smaller by whole and by broken factors, and as it is; whole, cropped, with a border, in part."""
+    scratch = Scratch()
+    for height, width in ((24, 40), (48, 80), (96, 120), (70, 122), (18, 30)):
+        frame = made_frame(layout, (height, width), seed=height)
+        rgb = frame.rgb()
+        regions = (frame.whole, Region(3, 5, height - 7, width - 6), Region(2, 1, height // 2, width // 3))
+        for fit, fraction in (("stretch", 1.0), ("crop", 0.875), ("letterbox", 1.0)):
+            for order in ("rgb", "bgr"):
+                given = geometry(colour_order=order, interpolation=interpolation, fit=fit, crop_fraction=fraction)
+                for top, left, rows, columns in regions:
+                    part = np.ascontiguousarray(rgb[top : top + rows, left : left + columns])
+                    found = fitted(frame, Region(top, left, rows, columns), given, scratch)
+                    np.testing.assert_array_equal(found, resize(part, given))
+
+
+@pytest.mark.parametrize("layout", PIXEL_FORMATS)
+def test_padding_is_not_seen(layout: PixelFormat) -> None:
+    frame = made_frame(layout, (48, 80), seed=1)
+    inside = Frame(image=frame.image, format=layout, size_hw=(41, 77))
+    found = fitted(inside, inside.whole, geometry(), Scratch())
+    np.testing.assert_array_equal(found, resize(np.ascontiguousarray(frame.rgb()[:41, :77]), geometry()))
+
+
+def test_a_border_is_filled_again_after_another_frame() -> None:
+    scratch, given = Scratch(), geometry(fit="letterbox", interpolation="nearest")
+    wide, high = (np.full(shape, 9, np.uint8) for shape in ((10, 90, 3), (90, 10, 3)))
+    for image in (wide, high, wide):
+        frame = Frame(image=image, format="rgb")
+        found = fitted(frame, frame.whole, given, scratch)
+        np.testing.assert_array_equal(found, resize(image, given))
+        assert {tuple(pixel) for pixel in found.reshape(-1, 3)} == {(9, 9, 9), (124, 116, 104)}
+
+
+def test_resize_gives_an_array_of_its_own() -> None:
+    image: npt.NDArray[np.uint8] = np.zeros((48, 80, 3), np.uint8)
+    assert not np.shares_memory(resize(image, geometry()), resize(image, geometry()))
