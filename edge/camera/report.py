@@ -18,6 +18,7 @@ def frame_object(seen: Seen) -> dict[str, Any]:
         "index": seen.index,
         "name": seen.name,
         **seen.task.plain(seen.prediction),
+        "age_ns": seen.age_ns,
         "times_ns": seen.times_ns,
     }
 

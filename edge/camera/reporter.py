@@ -4,7 +4,8 @@ from dataclasses import fields
 
 from edge.camera.capture import State as SourceState
 from edge.camera.run_counts import RunCounts
-from edge.camera.run_log import RunLog, without_credentials
+from edge.camera.run_log import RunLog
+from edge.camera.sources.address import without_secrets
 from edge.camera.systemd import Notifier
 
 
@@ -32,7 +33,7 @@ class Reporter:
             self._was_online = True
         else:
             self.log.tell(state, f"offline, trying again: {reason}" if state == "offline" else reason, reason=reason)
-            self._notifier.status(without_credentials(f"{state}: {reason}"))
+            self._notifier.status(without_secrets(f"{state}: {reason}"))
 
     def answered(self) -> None:
         """An answer was given to whoever asks for them."""

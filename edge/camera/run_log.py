@@ -1,21 +1,12 @@
 """What a run says of itself on standard error: lines for people, or one JSON object each."""
 
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
 
 from edge import terminal
-
-# user:password@ of a URL (RFC 3986, section 3.2.1). Where people forget to escape it a password holds anything: behind
-# a colon that no port follows everything up to the last @ is taken for one, rather too much than too little.
-_CREDENTIALS = re.compile(r"(?<=://)(?:[^/\s?#'\"@:]*:(?!\d+(?:[/?#\s'\"]|$))[^'\"\n]*|[^/\s?#'\"]*)@")
-
-
-def without_credentials(text: str) -> str:
-    """A text with `***@` for what stands before the host of every URL in it."""
-    return _CREDENTIALS.sub("***@", text)
+from edge.camera.sources.address import without_secrets
 
 
 class RunLog:
@@ -32,11 +23,14 @@ class RunLog:
 
     def tell(self, event: str, message: str, **fields: Any) -> None:
         """An event that a person wants to know of: a line of text, or an object with its fields."""
+        self.say(message)
+        self.note(event, message=message, **fields)
+
+    def say(self, message: str) -> None:
+        """A line for people, where they read."""
         if not self._as_json:
             with self._lock:
-                terminal.tell(without_credentials(message))
-            return
-        self.note(event, message=message, **fields)
+                terminal.tell(without_secrets(message))
 
     def note(self, event: str, **fields: Any) -> None:
         """An event for a program: an object, or nothing where people read."""
@@ -53,7 +47,7 @@ class RunLog:
 
 def _clean(value: Any) -> Any:
     if isinstance(value, str):
-        return without_credentials(value)
+        return without_secrets(value)
     if isinstance(value, dict):
         return {name: _clean(entry) for name, entry in value.items()}
     return [_clean(entry) for entry in value] if isinstance(value, list | tuple) else value

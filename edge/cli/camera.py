@@ -169,7 +169,7 @@ def command(
             if ending.asked and not told:
                 raise KeyboardInterrupt
         if told and failure is None:
-            _summarize(counts, told, predictor, as_json=as_json)
+            _summarize(counts, told, predictor, run_log, as_json=as_json)
         reporter.counts()
         if failure := failure or taken.failure:
             raise failure
@@ -219,7 +219,7 @@ def _tell(seen: Seen, *, as_json: bool, pictures: bool) -> None:
         terminal.say(frame_line(seen))
 
 
-def _summarize(counts: RunCounts, told: int, predictor: Predictor, *, as_json: bool) -> None:
+def _summarize(counts: RunCounts, told: int, predictor: Predictor, log: RunLog, *, as_json: bool) -> None:
     summary, state, info = counts.summary(), counts.state(), predictor.info
     if as_json:
         terminal.say_json(summary_object(summary, told, state, info))
@@ -227,5 +227,5 @@ def _summarize(counts: RunCounts, told: int, predictor: Predictor, *, as_json: b
     terminal.show(summary_table(summary))
     counted = f"{told} frame{'s' * (told != 1)}", f"{info.threads} thread{'s' * (info.threads != 1)}"
     lost = [f"{number} dropped ({cause})" for cause, number in sorted(state.dropped.items())]
-    lost += [f"{number} answers not taken by the {name}" for name, number in sorted(state.undelivered.items())]
-    terminal.tell(", ".join([counted[0], *lost, f"{info.engine} {info.version} ({info.kernels})", counted[1]]))
+    lost += [f"{number} did not reach the {name}" for name, number in sorted(state.undelivered.items())]
+    log.say(", ".join([counted[0], *lost, f"{info.engine} {info.version} ({info.kernels})", counted[1]]))
