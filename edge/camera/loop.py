@@ -14,7 +14,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from threading import Event, Thread
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -22,19 +21,15 @@ from edge.camera.feed import Feed, Frames
 from edge.camera.handover import Finished, Handover
 from edge.camera.inference import TICK_S, Clock, Inference, Seen
 from edge.camera.latency_budget import LatencyBudget
+from edge.camera.look import FrameDrawer, Look
 from edge.camera.reporter import Reporter
 from edge.camera.run_counts import END_TO_END
 from edge.camera.sink_stage import SinkStage, written
 from edge.camera.sinks import Sink
 from edge.errors import UsageError
 from edge.predictor.predictor import Predictor
-from edge.tasks.task import Prediction
-from edge.vision.frame import Frame
-from edge.vision.overlay import draw_line
 
 Pixels = npt.NDArray[np.uint8]
-LEGIBLE_SIDE = 288
-LARGEST_ENLARGED_SIDE = 4096
 # How long the stages may take to end: 1.6 s together, of the 2 s in which a run ends.
 INFERENCE_ENDS_S, SINKS_END_S, CAPTURE_ENDS_S = 0.5, 0.8, 0.3
 CHECKED_EVERY_S = 0.25
@@ -68,6 +63,7 @@ def watch(
     ended: Callable[[], bool] = lambda: False,
     reporter: Reporter | None = None,
     clock: Clock = time.monotonic_ns,
+    look: Look | None = None,
 ) -> Generator[Seen, None, None]:
     """Run frames through a predictor, hand the drawn ones to the sinks, and give every answer.
 
@@ -80,6 +76,7 @@ def watch(
         window: a sink that is written by the thread that iterates, as a screen demands.
         load: makes another predictor in place of one that hangs; see `edge.camera.inference`.
         reporter: counts, and tells of, what happens.
+        look: how answers are drawn.
 
     Raises:
         UsageError: a latency budget for a source that is not live.
@@ -93,7 +90,7 @@ def watch(
                 "--latency-budget is for cameras and streams: of a film or pictures every frame is answered"
             )
         counts.frames, counts.is_online = lambda: frames.counts, lambda: frames.state == "online"
-        run = _Run(predictor, Feed(frames, most=options.frames), sinks, options, load, reporter, clock)
+        run = _Run(predictor, Feed(frames, most=options.frames), sinks, options, load, reporter, clock, look)
         stack.callback(run.stop)
         for told, seen in enumerate(run.answers(ended), 1):
             shown, more = seen, True
@@ -122,14 +119,23 @@ class _Run:
         load: Callable[[], Predictor] | None,
         reporter: Reporter,
         clock: Clock,
+        look: Look | None,
     ) -> None:
-        self._predictor, self._feed, self._reporter, self._clock = predictor, feed, reporter, clock
+        self._feed, self._reporter, self._clock = feed, reporter, clock
         counts = self._counts = reporter.run
         live = not feed.ordered
         self._answers: Handover[Seen] = Handover(newest=live)
+        # A legend keeps its place from frame to frame: each thread that draws has its own.
+        self._draw, draw_for_sinks = (FrameDrawer(predictor, look) for _ in range(2))
         self._sinks: SinkStage | None = None
         if live and sinks:
-            self._sinks = SinkStage(sinks, self.draw, counts=counts, stuck_after_ns=options.stall_after_ns, clock=clock)
+            self._sinks = SinkStage(
+                sinks,
+                lambda seen: draw_for_sinks(seen.frame, seen.prediction),
+                counts=counts,
+                stuck_after_ns=options.stall_after_ns,
+                clock=clock,
+            )
         budget_ns = options.latency_budget_ns
         self._inference = Inference(
             predictor,
@@ -149,8 +155,8 @@ class _Run:
         self._watchdog.start()
 
     def draw(self, seen: Seen) -> Pixels:
-        """An answer on its frame."""
-        return draw(seen.frame, seen.prediction, self._predictor)
+        """An answer on its frame, in the thread that iterates."""
+        return self._draw(seen.frame, seen.prediction)
 
     def answers(self, ended: Callable[[], bool]) -> Iterator[Seen]:
         """The answers as they come. Raises what a stage met, after those before it."""
@@ -194,20 +200,3 @@ class _Run:
             if now - self._counted_ns >= COUNTED_EVERY_NS:
                 self._counted_ns = now
                 self._reporter.counts()
-
-
-def draw(frame: Frame, prediction: Prediction, predictor: Predictor) -> Pixels:
-    """The frame with the prediction and the times drawn on it: RGB uint8 (h, w, 3).
-
-    A frame with a side below LEGIBLE_SIDE is enlarged by a whole factor first, so that the text hides little of it; no
-    side is made longer than LARGEST_ENLARGED_SIDE.
-    """
-    short, long = sorted(frame.size_hw)
-    factor = max(1, min(-(-LEGIBLE_SIDE // short), LARGEST_ENLARGED_SIDE // long))
-    rgb = frame.rgb()
-    if factor > 1:
-        size_wh = (rgb.shape[1] * factor, rgb.shape[0] * factor)
-        rgb = np.asarray(cv2.resize(rgb, size_wh, interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
-    drawn = predictor.task.draw(rgb, prediction, predictor.artifact.manifest.labels.palette or ())
-    infer_ms, total_ms = prediction.times.infer_ns / 1e6, prediction.times.total_ns / 1e6
-    return draw_line(drawn, f"{predictor.artifact.manifest.name}: {infer_ms:.1f} ms of {total_ms:.1f} ms")

@@ -11,10 +11,12 @@ from typing import Any
 import click
 
 from edge import terminal
+from edge.camera.answers import AnswerChoice, ChangedAnswers
 from edge.camera.capture import Capture
 from edge.camera.exposition import exposition
 from edge.camera.feed import UntilFailure
 from edge.camera.inference import Seen
+from edge.camera.look import ColourChoice, Look
 from edge.camera.loop import CAPTURE_ENDS_S, watch
 from edge.camera.metrics_server import read_address, serving
 from edge.camera.report import frame_line, frame_object, summary_object, summary_table
@@ -29,6 +31,7 @@ from edge.camera.systemd import Notifier
 from edge.cli.bounded_number import THREADS, Number, whole
 from edge.cli.error_code import error_code_said
 from edge.cli.grouped_help import GroupedCommand, examples
+from edge.cli.look_options import look_options
 from edge.cli.loop_options import loop_of, loop_options
 from edge.cli.option_group import together
 from edge.cli.recording_options import recording_of, recording_options
@@ -38,6 +41,7 @@ from edge.files.interrupts import Ending, noted
 from edge.files.overwriting import refuse_inputs
 from edge.predictor.predictor import Predictor
 from edge.terminal import json_line
+from edge.vision.legend import LegendPlace
 
 # heading of the help -> names of options
 HEADINGS: Mapping[str, tuple[str, ...]] = {
@@ -47,6 +51,7 @@ HEADINGS: Mapping[str, tuple[str, ...]] = {
     ),
     "Model": ("engine", "kernels", "threads", "threshold", "top", "no_selftest"),
     "Output": ("out", "segment", "keep_segments", "keep_size", "when_full", "show", "as_json"),
+    "Looks": ("legend", "colours", "opacity", "no_times", "answers"),
     "Loop": ("frames", "latency_budget", "stall_after", "log", "metrics"),
 }
 model_options = together(
@@ -80,6 +85,7 @@ model_options = together(
     help="An .mp4 or .avi file, or a new folder for PNG pictures.",
 )
 @recording_options
+@look_options
 @model_options
 @loop_options
 @click.option("--show", is_flag=True, help="Show a window; q or Escape closes it.")
@@ -87,7 +93,7 @@ model_options = together(
     "--json",
     "as_json",
     is_flag=True,
-    help="One JSON object per frame with its answer (of a film, only here), then the summary.",
+    help="One JSON object per frame with its answer, then the summary.",
 )
 def command(
     artifact: Path,
@@ -99,6 +105,11 @@ def command(
     keep_segments: int | None,
     keep_size: str | None,
     when_full: str | None,
+    legend: LegendPlace,
+    colours: ColourChoice,
+    opacity: float,
+    no_times: bool,
+    answers: AnswerChoice | None,
     engine: str | None,
     kernels: str | None,
     threads: int,
@@ -154,7 +165,8 @@ def command(
                 sinks.append(stack.enter_context(open_file_sink(out, capture.frames_per_second)))
             window = stack.enter_context(open_window()) if show else None
             run_log.note("start", artifact=str(artifact), source=source, engine=asdict(predictor.info))
-            answers = watch(
+            look = Look(legend=legend, colours=colours, opacity=opacity, times=not no_times, film=not capture.pictures)
+            seen = watch(
                 predictor,
                 taken,
                 sinks,
@@ -163,8 +175,10 @@ def command(
                 load=load,
                 ended=lambda: ending.asked,
                 reporter=reporter,
+                look=look,
             )
-            told, failure = _told(answers, partial(_tell, as_json=as_json, pictures=capture.pictures), ending, run_log)
+            chosen = ChangedAnswers(answers or ("every" if capture.pictures else "changes"))
+            told, failure = _told(seen, partial(_tell, as_json=as_json, chosen=chosen), ending, run_log)
             reporter.stopping()
             if ending.asked and not told:
                 raise KeyboardInterrupt
@@ -212,10 +226,10 @@ def _ending(log: RunLog, out: Path | None) -> Callable[[], str]:
     return lambda: json_line(log.line("ending", message=said)).rstrip() if log.as_json else said
 
 
-def _tell(seen: Seen, *, as_json: bool, pictures: bool) -> None:
+def _tell(seen: Seen, *, as_json: bool, chosen: ChangedAnswers) -> None:
     if as_json:
         terminal.say_json(frame_object(seen))
-    elif pictures:
+    elif chosen.tells(seen):
         terminal.say(frame_line(seen))
 
 

@@ -9,7 +9,6 @@ from edge.tasks.task import (
     TOP,
     Array,
     Asked,
-    Colour,
     Measure,
     ModelFacts,
     Outputs,
@@ -18,7 +17,7 @@ from edge.tasks.task import (
     Task,
     deferred,
 )
-from edge.vision.overlay import draw_scores
+from edge.vision.overlay import Style, draw_scores
 from edge.vision.postprocess import ClassScores, class_scores, ranked_values
 
 SHOWN_CLASSES = 3
@@ -95,8 +94,8 @@ def _line(prediction: ClassPrediction | LabelsPrediction) -> str:
     return form.format(", ".join(f"{name} {100 * value:.1f} %" for name, value in pairs))
 
 
-def _draw(rgb: Pixels, prediction: ClassPrediction | LabelsPrediction, palette: tuple[Colour, ...]) -> Pixels:
-    return draw_scores(rgb, prediction.scores)
+def _draw(rgb: Pixels, prediction: ClassPrediction | LabelsPrediction, style: Style) -> Pixels:
+    return draw_scores(rgb, prediction.scores, style)
 
 
 EXCLUSIVE = Measure(metric="top1", unit="images", meter=deferred("edge.tasks.classify_meters", "ClassMeter"))
@@ -114,4 +113,5 @@ CLASSIFY: Task[ClassPrediction | LabelsPrediction] = Task(
     plain=_plain,
     line=_line,
     draw=_draw,
+    gist=lambda prediction: ", ".join(prediction.scores.names[: prediction.scores.decided]),
 )

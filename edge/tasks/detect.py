@@ -10,7 +10,6 @@ from edge.tasks.task import (
     ASKED,
     Array,
     Asked,
-    Colour,
     Measure,
     ModelFacts,
     Outputs,
@@ -21,7 +20,7 @@ from edge.tasks.task import (
 )
 from edge.vision.detections import Detections, Selection, in_frame
 from edge.vision.detector import Detector, found_boxes
-from edge.vision.overlay import draw_boxes
+from edge.vision.overlay import Style, draw_boxes
 
 COUNTED_FROM, COUNTED = 0.01, 300
 """Down to which probability, and how many boxes of an image, an evaluation counts: average precision needs a tail."""
@@ -128,10 +127,10 @@ def _line(prediction: BoxPrediction) -> str:
     return ", ".join([*words, *([f"{rest} others"] if rest else [])]) or "no box"
 
 
-def _draw(rgb: Pixels, prediction: BoxPrediction, palette: tuple[Colour, ...]) -> Pixels:
+def _draw(rgb: Pixels, prediction: BoxPrediction, style: Style) -> Pixels:
     found, (height, width) = prediction.boxes, prediction.frame_hw
     steps = np.array([rgb.shape[1] / width, rgb.shape[0] / height] * 2)
-    return draw_boxes(rgb, found.boxes * steps, found.scores, found.labels, prediction.names, palette)
+    return draw_boxes(rgb, found.boxes * steps, found.scores, found.labels, prediction.names, style.palette)
 
 
 BOXES = Measure(metric="map", unit="boxes", meter=deferred("edge.tasks.detect_meter", "BoxMeter"))

@@ -13,7 +13,6 @@ from edge.tasks.task import (
     ASKED,
     Array,
     Asked,
-    Colour,
     Measure,
     ModelFacts,
     Outputs,
@@ -24,12 +23,13 @@ from edge.tasks.task import (
 )
 from edge.vision.class_map import frame_class_map, model_class_map
 from edge.vision.frame import Region
-from edge.vision.overlay import draw_class_map
+from edge.vision.overlay import Style, draw_class_map
 from edge.vision.pixels import placement
 from edge.vision.point_rend import refined
 
 NOT_SEEN = 255
 SHOWN_CLASSES = 3
+LARGE_SHARE = 0.05
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -104,12 +104,12 @@ def _line(prediction: SegmentPrediction) -> str:
     return ", ".join(f"{name} {100 * value:.1f} %" for name, value in shares)
 
 
-def _draw(rgb: Pixels, prediction: SegmentPrediction, palette: tuple[Colour, ...]) -> Pixels:
+def _draw(rgb: Pixels, prediction: SegmentPrediction, style: Style) -> Pixels:
     class_map = prediction.class_map
     if class_map.shape != rgb.shape[:2]:
         size_wh = (rgb.shape[1], rgb.shape[0])
         class_map = np.asarray(cv2.resize(class_map, size_wh, interpolation=cv2.INTER_NEAREST_EXACT), dtype=np.uint8)
-    return draw_class_map(rgb, class_map, prediction.names, palette)
+    return draw_class_map(rgb, class_map, prediction.names, style=style)
 
 
 PIXELS = Measure(
@@ -130,4 +130,7 @@ SEGMENT: Task[SegmentPrediction] = Task(
     line=_line,
     draw=_draw,
     complete=lambda prediction: prediction.class_map,
+    gist=lambda prediction: ", ".join(
+        sorted(name for name, share in class_shares(prediction).items() if share >= LARGE_SHARE)
+    ),
 )

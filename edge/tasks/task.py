@@ -18,6 +18,7 @@ from edge.errors import UsageError
 from edge.port import DescribedPort
 from edge.vision.detector import Detector
 from edge.vision.frame import Region
+from edge.vision.overlay import Style
 from edge.vision.pixels import Geometry
 from edge.vision.point_rend import Points
 from edge.vision.scratch import Scratch
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 Pixels = NDArray[np.uint8]
 Array = NDArray[Any]
-Colour = tuple[int, int, int]
 TOP = 5
 MOST_ASKED = 10_000
 
@@ -215,7 +215,8 @@ class Task(Generic[P]):
         measure: how accuracy is counted, by whether labels are independent.
         plain: prediction -> JSON-ready fields.
         line: prediction -> a few words on one line.
-        draw: RGB frame, prediction, palette (empty: a default one) -> a new RGB frame. The frame may be larger than
+        gist: prediction -> what of it has to change for it to be another answer; None: its line.
+        draw: RGB frame, prediction, style -> a new RGB frame. The frame may be larger than
             the predicted one by a whole factor.
         complete: makes what a prediction holds back until it is asked for (a segmenter's map of the frame's size).
     """
@@ -228,9 +229,10 @@ class Task(Generic[P]):
     measure: Callable[[bool], Measure]
     plain: Callable[[P], dict[str, Any]]
     line: Callable[[P], str]
-    draw: Callable[[Pixels, P, tuple[Colour, ...]], Pixels]
+    draw: Callable[[Pixels, P, Style], Pixels]
     alike: Callable[[Array, Array], tuple[int, int]] = equal_decisions
     complete: Callable[[P], object] = lambda prediction: None
+    gist: Callable[[P], str] | None = None
 
 
 Tasks = Mapping[str, Task[Any]]

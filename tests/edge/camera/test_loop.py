@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.camera import loop
 from edge.camera.capture import Capture
+from edge.camera.look import FrameDrawer
 from edge.camera.loop import LoopOptions, watch
 from edge.camera.run_counts import END_TO_END, STAGES, RunCounts
 from edge.camera.sinks import NullSink
@@ -164,7 +164,7 @@ def test_signals_end_the_run_and_lose_nothing(
     """Two while the third frame is drawn, and one at every sync afterwards."""
     out, drawn, sync = tmp_path / name, [], os.fsync
 
-    def drawing(frame: Frame, *rest: object) -> np.ndarray:
+    def drawing(drawer: FrameDrawer, frame: Frame, *rest: object) -> np.ndarray:
         drawn.append(frame.name)
         for _ in range(2 * (len(drawn) == 3)):
             os.kill(os.getpid(), number)
@@ -175,7 +175,7 @@ def test_signals_end_the_run_and_lose_nothing(
             os.kill(os.getpid(), number)
         sync(descriptor)
 
-    monkeypatch.setattr(loop, "draw", drawing)
+    monkeypatch.setattr(FrameDrawer, "__call__", drawing)
     monkeypatch.setattr(os, "fsync", syncing)
     arguments = ["camera", str(make_artifact()), "--source", "generated:classify:val:20", "--engine", "null"]
     with contextlib.suppress(KeyboardInterrupt):  # of the signals that came last
@@ -212,5 +212,5 @@ def test_frames_are_kept_when_nobody_reads_the_answers(
 def test_a_thin_picture_is_not_enlarged_beyond_measure(predictor: Predictor, shape: tuple[int, int, int]) -> None:
     """No side grows beyond 4096 pixels."""
     frame = Frame(image=np.zeros(shape, np.uint8), format="rgb", name="0")
-    drawn = loop.draw(frame, predictor(frame.image, format="rgb"), predictor)
+    drawn = FrameDrawer(predictor)(frame, predictor(frame.image, format="rgb"))
     assert max(drawn.shape) == max(4096 // max(shape), 1) * max(shape)

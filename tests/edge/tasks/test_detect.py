@@ -15,6 +15,7 @@ from edge.vision.box_coder import BoxCoder
 from edge.vision.detections import Detections, Selection
 from edge.vision.detector import Detector
 from edge.vision.frame import Region
+from edge.vision.overlay import PLAIN, Style
 from edge.vision.pixels import Geometry
 
 GRID = ssd_grid([(4, 4), (2, 2)])
@@ -99,7 +100,7 @@ def test_nothing_found_is_an_empty_table_and_said() -> None:
     assert DETECT.line(prediction) == "no box"
     assert DETECT.plain(prediction) == {"boxes": []}
     blank = np.zeros((64, 64, 3), np.uint8)
-    assert np.array_equal(DETECT.draw(blank, prediction, ()), blank)
+    assert np.array_equal(DETECT.draw(blank, prediction, PLAIN), blank)
 
 
 def prediction(labels: list[int]) -> BoxPrediction:
@@ -125,7 +126,7 @@ def test_boxes_are_drawn_where_they_are_also_on_an_enlarged_frame() -> None:
     red = ((0, 0, 0), (255, 0, 0), (0, 0, 0))
     for factor in (1, 4):
         frame = np.full((80 * factor, 100 * factor, 3), 128, np.uint8)
-        drawn = DETECT.draw(frame, prediction([1]), red)
+        drawn = DETECT.draw(frame, prediction([1]), Style(palette=red))
         assert np.array_equal(frame, np.full_like(frame, 128))  # the frame itself stays
         assert drawn[40 * factor, 10 * factor].tolist() == [255, 0, 0]  # the left edge
         assert drawn[59 * factor, 25 * factor].tolist() in ([255, 0, 0], [128, 128, 128])

@@ -24,8 +24,9 @@ from edge.errors import UnsupportedError
 from edge.predictor.predictor import Predictor
 from edge.tasks.accuracy import accuracy
 from edge.tasks.table import TASKS
-from edge.tasks.task import Array, Colour, Measure, ModelFacts, Outputs, Pixels, Prediction, Task
+from edge.tasks.task import Array, Measure, ModelFacts, Outputs, Pixels, Prediction, Task
 from edge.vision.frame import Frame
+from edge.vision.overlay import Style
 
 MakeArtifact = Callable[..., Path]
 
@@ -67,7 +68,7 @@ def _count(outputs: Outputs, facts: ModelFacts, frame_hw: tuple[int, int]) -> Ar
     return np.array([np.count_nonzero(outputs[0] == (facts.output.zero_point or 0))])
 
 
-def _draw(rgb: Pixels, prediction: Boxes, palette: tuple[Colour, ...]) -> Pixels:
+def _draw(rgb: Pixels, prediction: Boxes, style: Style) -> Pixels:
     return np.full_like(rgb, prediction.count)
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from edge.errors import UsageError
-from edge.vision.overlay import draw_class_map, draw_line, draw_scores
+from edge.vision.legend import LegendPlace
+from edge.vision.overlay import Style, draw_class_map, draw_line, draw_scores
 from edge.vision.postprocess import ClassScores
 
 NAMES = ("road", "sky", "a very long class name that cannot fit into a small frame")
@@ -26,7 +27,7 @@ def test_colours_are_blended_by_their_opacity() -> None:
     frame = np.full((40, 40, 3), 100, dtype=np.uint8)
     class_map = np.full((40, 40), 1, dtype=np.uint8)
     palette = ((0, 0, 0), (200, 0, 50), (0, 0, 0))
-    drawn = draw_class_map(frame, class_map, NAMES, palette, opacity=0.5, legend=False)
+    drawn = draw_class_map(frame, class_map, NAMES, palette, Style(opacity=0.5, legend="none"))
     assert (drawn == (150, 50, 75)).all()
 
 
@@ -36,14 +37,16 @@ def test_values_that_are_no_class_leave_the_frame_as_it_is() -> None:
     assert np.array_equal(draw_class_map(frame, class_map, NAMES), frame)
 
 
-@pytest.mark.parametrize("legend", [True, False])
-def test_background_is_not_tinted_unless_a_palette_says_so(legend: bool) -> None:
+@pytest.mark.parametrize("legend", ["auto", "none"])
+def test_background_is_not_tinted_unless_a_palette_says_so(legend: LegendPlace) -> None:
     frame = np.random.default_rng(0).integers(0, 256, size=(60, 60, 3), dtype=np.uint8)
     names, class_map = ("background", "car"), np.zeros((60, 60), dtype=np.uint8)
-    assert np.array_equal(draw_class_map(frame, class_map, names, legend=legend), frame)
-    assert not np.array_equal(draw_class_map(frame, class_map, names, ((0, 0, 0), (1, 2, 3)), legend=legend), frame)
+    assert np.array_equal(draw_class_map(frame, class_map, names, style=Style(legend=legend)), frame)
+    assert not np.array_equal(
+        draw_class_map(frame, class_map, names, ((0, 0, 0), (1, 2, 3)), Style(legend=legend)), frame
+    )
     class_map[30:] = 1
-    drawn = draw_class_map(frame, class_map, names, legend=False)
+    drawn = draw_class_map(frame, class_map, names, style=Style(legend="none"))
     assert np.array_equal(drawn[:30], frame[:30]) and not np.array_equal(drawn[30:], frame[30:])
 
 
