@@ -87,7 +87,10 @@ class Area:
 
         def share(prediction: Prediction) -> float:
             assert isinstance(prediction, SegmentPrediction)
-            return class_share(prediction.class_map, indices, self.region, unseen=NOT_SEEN)
+            # The model's own map will do where it is the whole frame: shares of the sides are the same on both.
+            whole = prediction.seen_share == 1 and not (prediction.model_map == NOT_SEEN).any()
+            class_map = prediction.model_map if whole else prediction.class_map
+            return class_share(class_map, indices, self.region, unseen=NOT_SEEN)
 
         return _Holding(self.when, share)
 

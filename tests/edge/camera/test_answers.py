@@ -54,7 +54,7 @@ def test_the_gist_of_a_class_map_is_what_covers_much_of_it() -> None:
     class_map = np.zeros((10, 10), np.uint8)
     class_map[:3], class_map[9, 9] = 1, 2
     names = ("road", "car", "sign")
-    assert SEGMENT.gist(SegmentPrediction(class_map=class_map, names=names)) == "car, road"
+    assert SEGMENT.gist(SegmentPrediction(model_map=class_map, names=names, enlarge=lambda: class_map)) == "car, road"
 
 
 @pytest.mark.parametrize(("more", "lines"), [([], 3), (["--answers", "none"], 0), (["--answers", "changes"], 1)])
