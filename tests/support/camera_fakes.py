@@ -105,11 +105,11 @@ class HeldSession(NullSession):
         self.closed = True
 
 
-def held(folder: Path) -> tuple[Predictor, HeldSession]:
+def held(folder: Path, kind: type[HeldSession] = HeldSession) -> tuple[Predictor, HeldSession]:
     """A predictor of an artifact whose session is held."""
     artifact = open_artifact(folder)
     file = artifact.manifest.files[0]
     null = open_null(artifact.file(file.path))
     assert isinstance(null, NullSession)
-    session = HeldSession(null)
+    session = kind(null)
     return Predictor(artifact, file, session), session

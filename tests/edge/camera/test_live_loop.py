@@ -1,9 +1,12 @@
 """The stages of a live source: the newest frame wins, whoever is slow delays nobody, and everything is counted."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,12 +17,14 @@ from edge.camera.loop import LoopOptions, watch
 from edge.camera.reporter import Reporter
 from edge.camera.run_counts import RunCounts, State
 from edge.camera.sink_stage import Hung
+from edge.camera.sources.host import HostSource
 from edge.camera.sources.source import Source
 from edge.camera.systemd import Notifier
 from edge.errors import DataError, EngineError, UsageError
 from edge.predictor.predictor import Predictor
 from edge.vision.frame import Frame
 from tests.support.camera_fakes import PATIENCE_S, GivenFrames, HeldSession, Numbered, held, until
+from tests.support.numbered_frames import number_of, numbered
 
 Make = Callable[..., Path]
 Held = tuple[Predictor, HeldSession]
@@ -350,3 +355,32 @@ def test_the_service_manager_hears_of_answers_that_were_given(model: Held, opene
     assert notifier.told == ["1 of 1 frames answered, 0 dropped, 0 restarts"]
     camera.end()
     thread.join(PATIENCE_S)
+
+
+@pytest.mark.slow
+def test_a_model_at_a_fifth_of_the_speed_answers_the_newest_frame(make_artifact: Make, opened: Opened) -> None:
+    """Numbers drawn in pixels: at 99 of 100 answers no older than a frame's period, as it really was, and the model."""
+    period_s = 0.02
+
+    class Slow(HeldSession):
+        def _compute(self, model: Any, inputs: Any) -> list[Any]:
+            time.sleep(5 * period_s)
+            self.let()
+            return super()._compute(model, inputs)
+
+    predictor, _ = held(make_artifact(), Slow)
+    source, counts, found, pushed_ns = HostSource(), RunCounts(), [], []
+    thread = begun(watch(predictor, opened(source), reporter=Reporter(run=counts)), found)
+    for number in range(1000):
+        source.push(numbered(number))
+        pushed_ns.append(time.monotonic_ns())
+        time.sleep(period_s)
+    source.end()
+    thread.join(PATIENCE_S)
+    assert not thread.is_alive()
+    state = counts.state()
+    assert state.frames == 1000 and balanced(state) and state.undelivered == {}
+    assert [number_of(seen.frame.image) for seen in found] == [int(seen.name) for seen in found]
+    period_ns = max(after - before for before, after in pairwise(pushed_ns))
+    late = [seen for seen in found if seen.age_ns > period_ns + seen.prediction.times.total_ns]
+    assert len(found) > 100 and len(late) <= len(found) // 100

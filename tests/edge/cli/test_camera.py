@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.camera import loop
+from edge.camera.look import FrameDrawer
 from edge.camera.sink_stage import Hung
 from edge.cli import camera
 from edge.cli.main import main
@@ -73,11 +73,11 @@ def test_the_log_of_a_run_is_an_object_per_line_whatever_happens(
 def test_an_end_that_is_asked_for_is_in_the_log(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def drawing(frame: Frame, *rest: object) -> np.ndarray:
+    def drawing(drawer: FrameDrawer, frame: Frame, *rest: object) -> np.ndarray:
         os.kill(os.getpid(), 15)
         return np.full((32, 32, 3), 90, np.uint8)
 
-    monkeypatch.setattr(loop, "draw", drawing)
+    monkeypatch.setattr(FrameDrawer, "__call__", drawing)
     assert main([*words, "--log", "json", "--out", str(tmp_path / "out.mp4")]) == 0
     start, ending, counts = (json.loads(line) for line in capfd.readouterr().err.splitlines()[:3])
     assert [event["event"] for event in (start, ending)] == ["start", "ending"]
@@ -90,14 +90,14 @@ def test_the_metrics_of_a_run_can_be_read_while_it_runs(
 ) -> None:
     pages: list[str] = []
 
-    def drawing(frame: Frame, *rest: object) -> np.ndarray:
+    def drawing(drawer: FrameDrawer, frame: Frame, *rest: object) -> np.ndarray:
         port = json.loads(capfd.readouterr().err.splitlines()[0])["port"] if not pages else 0
         if port:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as page:
                 pages.append(page.read().decode())
         return np.full((32, 32, 3), 90, np.uint8)
 
-    monkeypatch.setattr(loop, "draw", drawing)
+    monkeypatch.setattr(FrameDrawer, "__call__", drawing)
     assert main([*words, "--log", "json", "--metrics", "0", "--out", str(tmp_path / "out")]) == 0
     assert parse(pages[0])["edge_camera_answered_total"].value() in (1, 2)
 
