@@ -69,6 +69,7 @@ class Inference:
         load: makes a predictor for a new worker; None: a worker that hangs ends the run.
         deliver: takes the answers, in the worker's thread. finish: is called after the last.
         stall_after_ns: how long one prediction may take; None: any time.
+        region: y, x, height, width: what the model is given of every frame; None: all.
     """
 
     def __init__(
@@ -83,12 +84,14 @@ class Inference:
         load: Callable[[], Predictor] | None = None,
         stall_after_ns: int | None = None,
         budget: LatencyBudget | None = None,
+        region: tuple[int, int, int, int] | None = None,
         clock: Clock = time.monotonic_ns,
     ) -> None:
         self._first, self._load = predictor, load
         self._feed, self._deliver, self._finish = feed, deliver, finish
         self._counts, self._log, self._clock = counts, log, clock
         self._stall_after_ns, self._budget = stall_after_ns, budget
+        self._region = region
         self._lock = Lock()
         self._turn = self._replacements = 0
         self._since_ns: int | None = None
@@ -179,7 +182,7 @@ class Inference:
         if not self._begin(turn, taken, self._stall_after_ns):
             self._feed.drop(ENDED)
             return False
-        prediction = predictor(frame)
+        prediction = predictor(frame) if self._region is None else predictor(frame, region=self._region)
         now = self._clock()
         if not self._end(turn):
             return False

@@ -45,11 +45,13 @@ class LoopOptions:
         frames: answers after which it ends; None: none.
         latency_budget_ns: how old an answer of a live source may be; frames that would make it older are passed over.
         stall_after_ns: how long one prediction may take before its worker is replaced; None: any time.
+        region: y, x, height, width in pixels: what the model is given of every frame; None: all.
     """
 
     frames: int | None = None
     latency_budget_ns: int | None = None
     stall_after_ns: int | None = None
+    region: tuple[int, int, int, int] | None = None
 
 
 def watch(
@@ -126,7 +128,7 @@ class _Run:
         live = not feed.ordered
         self._answers: Handover[Seen] = Handover(newest=live)
         # A legend keeps its place from frame to frame: each thread that draws has its own.
-        self._draw, draw_for_sinks = (FrameDrawer(predictor, look) for _ in range(2))
+        self._draw, draw_for_sinks = (FrameDrawer(predictor, look, region=options.region) for _ in range(2))
         self._sinks: SinkStage | None = None
         if live and sinks:
             self._sinks = SinkStage(
@@ -147,6 +149,7 @@ class _Run:
             load=load,
             stall_after_ns=options.stall_after_ns,
             budget=None if budget_ns is None else LatencyBudget(budget_ns),
+            region=options.region,
             clock=clock,
         )
         self._over = Event()

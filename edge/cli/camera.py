@@ -49,7 +49,7 @@ HEADINGS: Mapping[str, tuple[str, ...]] = {
         *("source", "size_hw", "rate", "format", "rotate"),
         *("max_age", "open_timeout", "read_timeout", "wait_for_source", "give_up"),
     ),
-    "Model": ("engine", "kernels", "threads", "threshold", "top", "no_selftest"),
+    "Model": ("engine", "kernels", "threads", "threshold", "top", "region", "no_selftest"),
     "Output": ("out", "segment", "keep_segments", "keep_size", "when_full", "show", "as_json"),
     "Looks": ("legend", "colours", "opacity", "no_times", "answers"),
     "Loop": ("frames", "latency_budget", "stall_after", "log", "metrics"),
@@ -119,6 +119,7 @@ def command(
     frames: int | None,
     latency_budget: str | None,
     stall_after: str | None,
+    region: tuple[int, int, int, int] | None,
     log: str,
     metrics: str | None,
     **asked: Any,
@@ -127,7 +128,7 @@ def command(
     if out is not None:
         refuse_inputs("--out", out, artifact, source, folder=not out.suffix)
     recording = recording_of(out, segment, keep_segments, keep_size, when_full)
-    options = loop_of(frames, latency_budget, stall_after)
+    options = loop_of(frames, latency_budget, stall_after, region)
     address = None if metrics is None else read_address(metrics)
     load = partial(
         Predictor.load,

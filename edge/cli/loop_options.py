@@ -6,12 +6,18 @@ import click
 
 from edge.artifact.units import duration_ns
 from edge.cli.bounded_number import whole
+from edge.cli.frame_region import FrameRegion
 from edge.cli.option_group import together
 
 if TYPE_CHECKING:
     from edge.camera.loop import LoopOptions
 
 loop_options = together(
+    click.option(
+        "--region",
+        type=FrameRegion(),
+        help="What the model is given of every frame, in pixels: 120,40:240x320; the rest is darkened.",
+    ),
     click.option("--frames", type=whole(1), help="Stop after this many answers."),
     click.option(
         "--latency-budget",
@@ -31,7 +37,12 @@ loop_options = together(
 )
 
 
-def loop_of(frames: int | None, latency_budget: str | None, stall_after: str | None) -> "LoopOptions":
+def loop_of(
+    frames: int | None,
+    latency_budget: str | None,
+    stall_after: str | None,
+    region: tuple[int, int, int, int] | None = None,
+) -> "LoopOptions":
     """`edge.camera.loop.LoopOptions` of what was asked for. Refuses (UsageError) what is no duration."""
     from edge.camera.loop import LoopOptions
 
@@ -39,4 +50,5 @@ def loop_of(frames: int | None, latency_budget: str | None, stall_after: str | N
         frames=frames,
         latency_budget_ns=None if latency_budget is None else duration_ns(latency_budget),
         stall_after_ns=None if stall_after is None else duration_ns(stall_after),
+        region=region,
     )

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from edge.camera.look import LEGIBLE_SIDE, FrameDrawer, Look
+from edge.cli.main import main
 from edge.errors import UsageError
 from edge.predictor.predictor import Predictor
 from edge.vision.frame import Frame
@@ -75,3 +77,18 @@ def test_a_films_rate_is_shown(predictor: Predictor) -> None:
 def test_a_look_that_there_is_not_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(UsageError):
         Look(**wrong)  # type: ignore[arg-type]
+
+
+def test_the_command_gives_the_model_a_region_and_shows_it(
+    make_artifact: MakeArtifact, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((320, 400, 3), 90, np.uint8))
+    arguments = ["camera", str(make_artifact()), "--source", str(tmp_path / "a.png"), "--engine", "null"]
+    looks = ["--legend", "none", "--no-times", "--out", str(tmp_path / "out")]
+    assert main([*arguments, *looks, "--region", "20,40:100x200"]) == 0
+    picture = cv2.imread(str(tmp_path / "out" / "a.png"))
+    assert picture[10, 10].tolist() == [45] * 3 and picture[70, 140].tolist() == [90] * 3
+    capsys.readouterr()
+    for wrong, told in (("20,40:100", "is no region"), ("300,40:100x200", "does not lie in a frame of 320x400")):
+        assert main([*arguments, "--region", wrong]) == 2
+        assert told in capsys.readouterr().err
