@@ -25,7 +25,7 @@ $(TFLITE)/.ready: pyproject.toml tests/constraints-tflite-runtime.txt
 # What a device installs: the light core and one runtime; no torch, no onnx.
 $(LIGHT)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(LIGHT)
-	$(RETRY) $(LIGHT)/bin/pip install --quiet --constraint constraints.txt --editable '.[litert]' hypothesis pytest pytest-timeout pytest-xdist
+	$(RETRY) $(LIGHT)/bin/pip install --quiet --constraint constraints.txt --editable '.[camera]' hypothesis pytest pytest-timeout pytest-xdist
 	touch $@
 
 # The wheel is tried on Python 3.13 too, where there is one: what the light part and `edge inspect` need.
