@@ -21,8 +21,9 @@ from edge.data.decode import IMAGE_SUFFIXES
 from edge.data.open_split import SPLIT_KINDS
 from edge.data.split_file import SUFFIX
 from edge.errors import DataError, UsageError
-from edge.files.bounded_file import is_dir, is_file
+from edge.files.bounded_file import is_dir, is_file, read_text
 
+MOST_TEXT_BYTES = 1 << 16
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg"})
 
 
@@ -42,7 +43,8 @@ def open_source(text: str, options: SourceOptions | None = None) -> Source:
         text: a folder of pictures, one picture, a video file, a camera's number (`0`) or device (`/dev/video0`), a URL
             (`rtsp://`, `rtsps://`, `rtmp://`, `http://`, `https://`), a camera of a Raspberry Pi (`picamera2`,
             `picamera2:1`), a pipeline (`gstreamer:v4l2src ! ... ! appsink`), or a split (`generated:segment:val`,
-            `camvid:FOLDER:val`, `recipe:RUN:val`, `FILE.split.json`).
+            `camvid:FOLDER:val`, `recipe:RUN:val`, `FILE.split.json`); `@FILE`: what the first line of a file names, so
+            that a password stands in no list of processes.
         options: of cameras; the others take the rotation alone.
 
     Raises:
@@ -50,6 +52,8 @@ def open_source(text: str, options: SourceOptions | None = None) -> Source:
         UsageError: a file of another kind.
     """
     options = options or SourceOptions()
+    if text.startswith("@"):
+        text = read_text(text[1:], most_bytes=MOST_TEXT_BYTES, error=DataError).partition("\n")[0].strip()
     kind = next(kind for kind in KINDS.values() if kind.named(text))
     source = kind.opened(text, options)
     return source if options.rotate in {0, *kind.turns} else Turned(source, options.rotate)

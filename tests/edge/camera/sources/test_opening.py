@@ -66,6 +66,16 @@ def test_a_split_is_a_source() -> None:
     assert len(frames) == 2 and frames[0].image.dtype == np.uint8
 
 
+def test_a_source_can_be_named_by_a_file(pictures: Path, tmp_path: Path) -> None:
+    """So that a URL with a password stands in no list of processes."""
+    (tmp_path / "source").write_text(f"{pictures}\nanother line\n")
+    assert open_source(f"@{tmp_path / 'source'}").name == str(pictures)
+    (tmp_path / "source").write_text("rtsp://user:secret@host/a\n")
+    assert open_source(f"@{tmp_path / 'source'}").name == "rtsp://***@host/a"
+    with pytest.raises(DataError, match="absent: no such file"):
+        open_source(f"@{tmp_path / 'absent'}")
+
+
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no picture"):
         open_source(str(tmp_path))
