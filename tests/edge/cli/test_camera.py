@@ -4,6 +4,8 @@ import json
 import os
 import re
 import socket
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -129,6 +131,30 @@ def test_an_output_that_hangs_ends_the_process_without_closing_it(
     with pytest.raises(Left):
         camera.command.main(args=words[1:], standalone_mode=False)
     assert capsys.readouterr().err == "edge camera: the output has not taken a frame for 11.0 s\n"
+
+
+@pytest.mark.unhurried
+def test_a_model_that_always_hangs_ends_the_process_with_a_line(words: list[str], tmp_path: Path) -> None:
+    """Its workers are abandoned in the middle of a prediction, and the process ends all the same."""
+    program = """
+import sys, threading
+from edge.cli.main import main
+from edge.engines.null_session import NullSession
+NullSession._compute = lambda *arguments: threading.Event().wait()
+sys.exit(main(sys.argv[1:]))
+"""
+    film = tmp_path / "out.mp4"
+    given = [*words, "--no-selftest", "--stall-after", "100ms", "--out", str(film)]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *given], capture_output=True, text=True, check=False, timeout=120
+    )
+    *replaced, last = done.stderr.splitlines()
+    assert done.returncode == 1 and done.stdout == "" and not film.exists()
+    assert [re.sub(r"\d\.\d s", "N s", line) for line in replaced] == [
+        "the model has not answered for N s: its worker is replaced"
+    ] * 3
+    assert last.endswith("s, after 3 replaced workers: start the program anew")
+    assert last.startswith("edge camera: the model has not answered for ")
 
 
 @pytest.mark.parametrize(
