@@ -94,6 +94,7 @@ class Inference:
         self._region = region
         self._lock = Lock()
         self._turn = self._replacements = 0
+        self._hung: set[int] = set()
         self._since_ns: int | None = None
         self._limit_ns: int | None = None
         self._at: Taken | None = None
@@ -107,6 +108,7 @@ class Inference:
             now, since, limit = self._clock(), self._since_ns, self._limit_ns
             if since is None or limit is None or now - since < limit:
                 return
+            self._hung.add(self._turn)
             stuck = self._abandon()
             told = f"the model has not answered for {(now - since) / 1e9:.1f} s"
             if self._load is None or self._replacements >= MOST_REPLACEMENTS:
@@ -164,8 +166,8 @@ class Inference:
         except BaseException as error:
             self._ended(turn, error)
         finally:
-            # Its own, and the caller's where it was abandoned: nobody else may wait for a session that is running.
-            if predictor is not None and (given is None or turn != self._turn):
+            # Its own, and the caller's that hung: nobody else may wait for a session that is running.
+            if predictor is not None and (given is None or turn in self._hung):
                 predictor.close()
 
     def _predicted(self, turn: int, predictor: Predictor, again: Taken | None) -> bool:

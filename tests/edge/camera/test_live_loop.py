@@ -332,7 +332,8 @@ def test_an_end_that_is_asked_for_waits_for_no_camera_and_no_model(model: Held, 
     thread.join(PATIENCE_S)
     assert not thread.is_alive()
     assert found == [] and counts.state().dropped == {"ended": 1}
-    session.let()
+    session.let(2)
+    assert predictor(np.zeros((8, 8, 3), np.uint8)).times.total_ns > 0  # it is still its caller's
 
 
 def test_the_service_manager_hears_of_answers_that_were_given(model: Held, opened: Opened) -> None:
