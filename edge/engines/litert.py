@@ -167,8 +167,12 @@ class LiteRtSession(EngineSession):
             model.invoke()
         except (ValueError, RuntimeError) as error:
             raise EngineError(f"{self._engine}: the model failed: {' '.join(str(error).split())}") from error
-        found = [self._copied(model, place) for place in range(len(self._outputs))]
-        blank_unselected(found, self.selected)
+        try:
+            found = [model.get_tensor(index) for index in self._output_indices]
+        except ValueError:
+            found = [self._copied(model, place) for place in range(len(self._outputs))]
+        if self.selected is not None:
+            blank_unselected(found, self.selected)
         return found
 
     def _copied(self, interpreter: Any, place: int) -> npt.NDArray[Any]:

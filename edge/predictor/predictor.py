@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,15 @@ from edge.predictor.artifact_session import open_artifact_session, require_as_to
 from edge.predictor.choice import choose_engine, file_for
 from edge.predictor.point_selftest import run_head_selftest
 from edge.predictor.point_session import open_point_session, points_by, run_of
+from edge.predictor.roads import Roads
 from edge.predictor.selftest import SelftestResult, run_selftest
 from edge.tasks.detect import selected
 from edge.tasks.table import TASKS
-from edge.tasks.task import ASKED, Asked, ModelFacts, Prediction, StageTimes, Task, dated
+from edge.tasks.task import ModelFacts, Prediction, StageTimes, Task, dated
 from edge.vision.detector import Detector
-from edge.vision.encoding import input_encoder
-from edge.vision.frame import Frame, PixelFormat, Region
-from edge.vision.pixels import Placement, fitted, placement
+from edge.vision.frame import Frame, PixelFormat
 
 Pixels = npt.NDArray[np.uint8]
-MOST_PLACES = 64
 
 
 class Predictor:
@@ -67,8 +66,7 @@ class Predictor:
             points=points_by(artifact, file, None if head is None else run_of(head), point_steps),
         )
         self._head = head
-        self._encode = input_encoder(file.inputs[0].described, self._preprocess)
-        self._places: dict[tuple[int, int], Placement] = {}
+        self._roads = Roads(file.inputs[0].described, self._preprocess)
 
     @classmethod
     def load(
@@ -170,17 +168,18 @@ class Predictor:
             EngineError: the model fails, or the predictor is closed or of another process.
         """
         start = time.perf_counter_ns()
-        taken = _as_frame(frame, format)
-        asked = ASKED
-        if region is not None or top_k is not None or threshold is not None:
-            asked = Asked(top_k=top_k, threshold=threshold, region=None if region is None else _within(region, taken))
-        pixels = self._fitted(taken, asked.region or taken.whole)
+        captured_ns = frame.captured_ns if isinstance(frame, Frame) else time.monotonic_ns()
+        image, road = self._roads.to(frame, format, region)
+        asked = road.asked
+        if top_k is not None or threshold is not None:
+            asked = replace(asked, top_k=top_k, threshold=threshold)
+        road.fit(image)
         after_resize = time.perf_counter_ns()
-        given = self._encode(pixels[None], self._facts.scratch)
+        given = road.encode()
         after_quantize = time.perf_counter_ns()
         outputs = self._run(given)
         after_infer = time.perf_counter_ns()
-        prediction: Prediction = self._task.predict(outputs, self._facts, taken.size_hw, asked)
+        prediction: Prediction = self._task.predict(outputs, self._facts, road.frame_hw, asked)
         kept = self._real(outputs) if raw else None
         times = StageTimes(
             resize_ns=after_resize - start,
@@ -188,7 +187,7 @@ class Predictor:
             infer_ns=after_infer - after_quantize,
             postprocess_ns=time.perf_counter_ns() - after_infer,
         )
-        return dated(prediction, times, taken.captured_ns, kept)
+        return dated(prediction, times, captured_ns, kept)
 
     def batch(self, frames: Sequence[Frame | Pixels], **asked: Any) -> list[Prediction]:
         """Predict several frames one after the other, in their order; `asked` as for one.
@@ -200,24 +199,14 @@ class Predictor:
 
     def values(self, frame: Frame | Pixels, *, format: PixelFormat | None = None) -> npt.NDArray[Any]:
         """What an evaluation counts (`Task.values`): `ranked_values`, a class map (h, w), or rows of boxes (n, 6)."""
-        taken = _as_frame(frame, format)
-        pixels = self._fitted(taken, taken.whole)
-        return self._task.values(self._run(self._encode(pixels[None], self._facts.scratch)), self._facts, taken.size_hw)
-
-    def _fitted(self, frame: Frame, region: Region) -> Pixels:
-        """A region at the model's size; where regions of one size lie is worked out once."""
-        size_hw = (region.height, region.width)
-        place = self._places.get(size_hw)
-        if place is None:
-            if len(self._places) >= MOST_PLACES:
-                self._places.clear()
-            place = self._places[size_hw] = placement(size_hw, self._preprocess)
-        return fitted(frame, region, self._preprocess, self._facts.scratch, place)
+        image, road = self._roads.to(frame, format, None)
+        road.fit(image)
+        return self._task.values(self._run(road.encode()), self._facts, road.frame_hw)
 
     def _run(self, raw: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], ...]:
         """The outputs that are told."""
         outputs = self._session.run([raw])
-        return tuple(outputs[place] for place in self._told)
+        return tuple([outputs[place] for place in self._told])
 
     def _real(self, outputs: tuple[npt.NDArray[Any], ...]) -> tuple[npt.NDArray[Any], ...]:
         """Real values behind the outputs; a class map as it is."""
@@ -227,25 +216,6 @@ class Predictor:
             value.flags.writeable = False
             real.append(value)
         return tuple(real)
-
-
-def _as_frame(frame: Frame | Pixels, layout: PixelFormat | None) -> Frame:
-    if not isinstance(frame, Frame):
-        return Frame(image=frame, format=layout or "bgr")
-    if layout is not None:
-        raise UsageError(f"a Frame says itself that it is {frame.format}: leave format out")
-    return frame
-
-
-def _within(region: tuple[int, int, int, int], frame: Frame) -> Region:
-    top, left, height, width = (int(value) for value in region)
-    inside = top >= 0 <= left and top + height <= frame.size_hw[0] and left + width <= frame.size_hw[1]
-    if not inside or height < 1 or width < 1:
-        raise UsageError(
-            f"region {tuple(region)} (y, x, height, width) does not lie in a frame of "
-            f"{frame.size_hw[0]}x{frame.size_hw[1]} (height x width)"
-        )
-    return Region(top, left, height, width)
 
 
 def _selftests(artifact: Artifact, file: ModelFile, session: Session, head: Session | None) -> Iterator[SelftestResult]:

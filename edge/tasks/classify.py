@@ -57,13 +57,16 @@ class LabelsPrediction(Prediction):
 
 def _has_labels(facts: ModelFacts) -> bool:
     """Whether several labels may hold: independent, and more than the one score of yes against no."""
-    return facts.output.scores == "independent" and math.prod(facts.output.shape) > 1
+    told = facts.outputs[0]
+    return told.scores == "independent" and math.prod(told.shape) > 1
 
 
 def _predict(
     outputs: Outputs, facts: ModelFacts, frame_hw: tuple[int, int], asked: Asked = ASKED
 ) -> ClassPrediction | LabelsPrediction:
-    scores = class_scores(outputs[0], facts.output, facts.names, top=asked.top_k or TOP, probability=asked.threshold)
+    scores = class_scores(
+        outputs[0], facts.outputs[0], facts.names, top=asked.top_k or TOP, probability=asked.threshold
+    )
     return LabelsPrediction(scores=scores) if _has_labels(facts) else ClassPrediction(scores=scores)
 
 

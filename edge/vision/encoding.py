@@ -1,6 +1,7 @@
 """From resized frames to a model file's raw input: the function is made once, and called for every frame."""
 
-from typing import Any, Literal, Protocol, cast
+from collections.abc import Callable
+from typing import Any, Literal, cast
 
 import cv2
 import numpy as np
@@ -10,15 +11,8 @@ from edge.errors import EngineError
 from edge.port import DescribedPort
 from edge.vision.lookup import table_lookup
 from edge.vision.pixels import Geometry, Pixels, in_layout, normalize_table, quantize_table
-from edge.vision.scratch import Scratch
 
-
-class Encode(Protocol):
-    """A file's raw input, (n, height, width, 3) or (n, 3, height, width), of pixels (n, height, width, 3)."""
-
-    def __call__(self, pixels: Pixels, scratch: Scratch | None = None) -> NDArray[Any]:
-        """A new array, or one of `scratch`; pixels that stay as they are may be the input themselves."""
-        ...
+Encode = Callable[[Pixels], NDArray[Any]]
 
 
 def input_encoder(given: DescribedPort, preprocess: Geometry) -> Encode:
@@ -30,28 +24,54 @@ def input_encoder(given: DescribedPort, preprocess: Geometry) -> Encode:
     Raises:
         EngineError: a quantized input of another type than int8, uint8 or int16.
     """
-    if given.dtype == "uint8" and given.scale is None:
-        return lambda pixels, scratch=None: in_layout(pixels, given.layout)
     table = _table(given, preprocess)
-    look_up, dtype = table_lookup(table), table.dtype
+    if table is None:
+        return lambda pixels: in_layout(pixels, given.layout)
+    # A look-up may take the pixels' place, and these are the caller's.
+    return lambda pixels: _encoding(given, table, pixels.copy())()
 
-    def encode(pixels: Pixels, scratch: Scratch | None = None) -> NDArray[Any]:
-        room, (count, height, width, channels) = scratch or Scratch(), pixels.shape
-        values = room.array("values", (count * height, width, channels), dtype)
-        look_up(np.ascontiguousarray(pixels).reshape(values.shape), values, room)
-        values = values.reshape(pixels.shape)
-        if given.layout != "nchw":
-            return values
-        planes = room.array("planes", (count, channels, height, width), dtype)
-        for image, own in zip(values, planes, strict=True):
-            for channel, plane in enumerate(own):
-                cv2.extractChannel(image, channel, dst=plane)
+
+def encoding_of(given: DescribedPort, preprocess: Geometry, pixels: Pixels) -> Callable[[], NDArray[Any]]:
+    """The same for one array whose content changes: each call gives the raw input of what lies in it, and may alter it.
+
+    Args:
+        pixels: uint8 (n, height, width, 3), without gaps in memory.
+
+    Returns:
+        A function to the raw input: always the same array, which may lie where the pixels do.
+    """
+    table = _table(given, preprocess)
+    return (lambda: in_layout(pixels, given.layout)) if table is None else _encoding(given, table, pixels)
+
+
+def _encoding(given: DescribedPort, table: NDArray[Any], pixels: Pixels) -> Callable[[], NDArray[Any]]:
+    count, height, width, channels = pixels.shape
+    rows = pixels.reshape(count * height, width, channels)
+    values: NDArray[Any] = rows.view(table.dtype) if table.dtype.itemsize == 1 else np.empty(rows.shape, table.dtype)
+    look_up, shaped = table_lookup(table, rows, values), values.reshape(pixels.shape)
+    if given.layout != "nchw":
+
+        def encode() -> NDArray[Any]:
+            look_up()
+            return shaped
+
+        return encode
+    planes = np.empty((count, channels, height, width), table.dtype)
+    moves = [(shaped[k], channel, planes[k, channel]) for k in range(count) for channel in range(channels)]
+
+    def encode_planes() -> NDArray[Any]:
+        look_up()
+        for image, channel, plane in moves:
+            cv2.extractChannel(image, channel, plane)
         return planes
 
-    return encode
+    return encode_planes
 
 
-def _table(given: DescribedPort, preprocess: Geometry) -> NDArray[Any]:
+def _table(given: DescribedPort, preprocess: Geometry) -> NDArray[Any] | None:
+    """(3, 256) values of pixels; None: they go in as they are."""
+    if given.dtype == "uint8" and given.scale is None:
+        return None
     if given.scale is None or given.zero_point is None:
         return normalize_table(preprocess)
     dtype = given.dtype

@@ -53,6 +53,11 @@ class Region(NamedTuple):
     height: int
     width: int
 
+    @property
+    def places(self) -> tuple[slice, slice]:
+        """Its rows and columns."""
+        return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False, slots=True)
 class Frame:
@@ -104,45 +109,48 @@ class Frame:
         """RGB uint8 (h, w, 3); the frame's own array where that is its order."""
         return self.window(self.whole, "rgb")
 
-    def stored(self, region: Region) -> Pixels:
-        """A region as it lies in the array, of a format whose pixels stand each for itself (COLOUR_CODES)."""
-        top, left, height, width = region
-        return self.image[top : top + height, left : left + width]
+    def window(self, region: Region, order: ColourOrder) -> Pixels:
+        """A region of the picture in colours, uint8 (h, w, 3); see `window`. Not copied where nothing is to convert."""
+        return window(self.image, self.format, region, order, Scratch())
 
-    def window(self, region: Region, order: ColourOrder, scratch: Scratch | None = None) -> Pixels:
-        """A region of the picture in colours, uint8 (h, w, 3): as if the whole were converted, and then cut.
 
-        Only what lies in it is converted; where nothing is to convert, it is a view of the frame's array.
+def window(image: Pixels, layout: PixelFormat, region: Region, order: ColourOrder, scratch: Scratch) -> Pixels:
+    """A region of an array of a format (`Frame.image`) in colours: as if the whole were converted, and then cut.
 
-        Args:
-            region: within the picture.
-            scratch: where the colours are put; they hold until its next use.
-        """
-        if self.format == order:
-            return self.stored(region)
-        room = scratch or Scratch()
-        if self.format in COLOUR_CODES:
-            out = room.array("colours", (region.height, region.width, 3), np.uint8)
-            return np.asarray(cv2.cvtColor(self.stored(region), COLOUR_CODES[self.format][order], dst=out), np.uint8)
-        # Chroma belongs to pairs of columns, and of rows too where there are planes.
-        step = 1 if self.format == "yuyv" else 2
-        (top, bottom), (left, right) = _even(region.top, region.height, step), _even(region.left, region.width, 2)
-        out = room.array("colours", (bottom - top, right - left, 3), np.uint8)
-        if self.format == "yuyv":
-            cv2.cvtColor(self.image[top:bottom, left:right], _YUYV[order], dst=out)
+    Only what lies in it is converted; where nothing is to convert, it is a view of the array.
+
+    Args:
+        region: within the picture.
+        scratch: where the colours are put; they hold until its next use.
+
+    Returns:
+        uint8 (region height, region width, 3).
+    """
+    rows, columns = region.places
+    if layout == order:
+        return image[rows, columns]
+    if layout in COLOUR_CODES:
+        out = scratch.array("colours", (region.height, region.width, 3), np.uint8)
+        return np.asarray(cv2.cvtColor(image[rows, columns], COLOUR_CODES[layout][order], dst=out), np.uint8)
+    # Chroma belongs to pairs of columns, and of rows too where there are planes.
+    step = 1 if layout == "yuyv" else 2
+    (top, bottom), (left, right) = _even(region.top, region.height, step), _even(region.left, region.width, 2)
+    out = scratch.array("colours", (bottom - top, right - left, 3), np.uint8)
+    if layout == "yuyv":
+        cv2.cvtColor(image[top:bottom, left:right], _YUYV[order], dst=out)
+    else:
+        luma = image.shape[0] // 3 * 2
+        # A plane of U or V ends in the middle of a row of the array where its height is odd.
+        planes = image[luma:].reshape((luma // 2, -1, 2) if layout == "nv12" else (2, luma // 2, -1))
+        rows, columns = slice(top // 2, bottom // 2), slice(left // 2, right // 2)
+        if layout == "nv12":
+            chroma = planes[rows, columns]
         else:
-            luma = self.image.shape[0] // 3 * 2
-            # A plane of U or V ends in the middle of a row of the array where its height is odd.
-            planes = self.image[luma:].reshape((luma // 2, -1, 2) if self.format == "nv12" else (2, luma // 2, -1))
-            rows, columns = slice(top // 2, bottom // 2), slice(left // 2, right // 2)
-            if self.format == "nv12":
-                chroma = planes[rows, columns]
-            else:
-                chroma = room.array("chroma", ((bottom - top) // 2, (right - left) // 2, 2), np.uint8)
-                cv2.merge([planes[0, rows, columns], planes[1, rows, columns]], dst=chroma)
-            cv2.cvtColorTwoPlane(self.image[top:bottom, left:right], chroma, _TWO_PLANES[order], dst=out)
-        top, left = region.top - top, region.left - left
-        return out[top : top + region.height, left : left + region.width]
+            chroma = scratch.array("chroma", ((bottom - top) // 2, (right - left) // 2, 2), np.uint8)
+            cv2.merge([planes[0, rows, columns], planes[1, rows, columns]], dst=chroma)
+        cv2.cvtColorTwoPlane(image[top:bottom, left:right], chroma, _TWO_PLANES[order], dst=out)
+    top, left = region.top - top, region.left - left
+    return out[top : top + region.height, left : left + region.width]
 
 
 def _held_hw(image: Pixels, layout: PixelFormat) -> tuple[int, int]:

@@ -6,7 +6,7 @@ Normalize-then-quantize acts on one 8-bit value of one channel at a time, so for
 of 3 x 256 entries, exactly, and no float arithmetic is left on the device.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar, cast
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import UsageError
-from edge.vision.frame import COLOUR_CODES, Frame, Region
+from edge.vision.frame import CHANNELS, COLOUR_CODES, Frame, PixelFormat, Region, window
 from edge.vision.lookup import table_lookup
 from edge.vision.scratch import Scratch
 
@@ -128,47 +128,57 @@ def resize(image: Pixels, preprocess: Geometry) -> Pixels:
         uint8 (height, width, 3), a new array.
     """
     frame = Frame(image=image, format="rgb")
-    return fitted(frame, frame.whole, preprocess, Scratch())
+    return fitting("rgb", frame.whole, preprocess, Scratch())(frame.image)
 
 
-def fitted(
-    frame: Frame, region: Region, preprocess: Geometry, scratch: Scratch, place: Placement | None = None
-) -> Pixels:
-    """A region of a frame at the model's size and in its colour order: `resize` of the RGB picture that it stands for.
+def fitting(layout: PixelFormat, region: Region, preprocess: Geometry, scratch: Scratch) -> Callable[[Pixels], Pixels]:
+    """How a region of frames of one format comes to the model's size and colour order, for one frame after another.
 
-    What lies outside the window is not read, and no pixel of it is converted that can be resized as it is: channels are
-    resized each for itself, so grey, alpha and the order of colours are seen to at the model's size. YUV is not linear
-    (it saturates), so its window is converted first.
+    It gives what `resize` gives of the RGB picture that the region stands for. What lies outside the window is not
+    read, and no pixel of it is converted that can be resized as it is: channels are resized each for itself, so grey,
+    alpha and the order of colours are seen to at the model's size. YUV is not linear (it saturates), so its window is
+    converted first.
 
     Args:
-        region: within the frame.
-        place: of a region of this size (`placement`), where it is known already.
+        region: within the frames.
+        scratch: room for a converted window.
 
     Returns:
-        uint8 (height, width, 3), of `scratch`: it holds until its next use.
+        A function from `Frame.image` to uint8 (height, width, 3): always one array, which the next call fills anew.
     """
-    place, order = place or placement((region.height, region.width), preprocess), preprocess.colour_order
-    window = Region(region.top + place.top, region.left + place.left, place.height, place.width)
+    place, order = placement((region.height, region.width), preprocess), preprocess.colour_order
+    part = Region(region.top + place.top, region.left + place.left, place.height, place.width)
+    rows, columns = part.places
     size_hw = (place.to_height, place.to_width)
-    filled = scratch.array("filled", (preprocess.height, preprocess.width, 3), np.uint8)
-    content = filled
-    if size_hw != filled.shape[:2]:
+    size_wh, resizes = size_hw[::-1], part[2:] != size_hw
+    interpolation = _INTERPOLATIONS[preprocess.interpolation]
+    filled = np.empty((preprocess.height, preprocess.width, 3), dtype=np.uint8)
+    bordered = size_hw != filled.shape[:2]
+    if bordered:
         filled[:] = np.clip(np.rint(np.asarray(preprocess.mean)), 0, 255).astype(np.uint8)
-        content = scratch.array("content", (*size_hw, 3), np.uint8)
-    code = COLOUR_CODES.get(frame.format, {}).get(order)
-    taken = frame.window(window, order, scratch) if code is None else frame.stored(window)
-    if window[2:] != size_hw:
-        small = content if code is None else scratch.array("resized", (*size_hw, *taken.shape[2:]), np.uint8)
-        interpolation = _INTERPOLATIONS[preprocess.interpolation]
-        cv2.resize(taken, size_hw[::-1], dst=small, interpolation=interpolation)
-        taken = small
-    if code is not None:
-        cv2.cvtColor(taken, code, dst=content)
-    elif taken is not content:
-        np.copyto(content, taken)
-    if content is not filled:
-        filled[place.in_input] = content
-    return filled
+    content = filled[place.in_input]
+    code = COLOUR_CODES.get(layout, {}).get(order)
+    as_it_is = layout == order or code is not None
+    channels = CHANNELS.get(layout, 1) if as_it_is else 3
+    small = content
+    if bordered or code is not None:
+        small = np.empty(size_hw if channels == 1 else (*size_hw, channels), np.uint8)
+
+    def fit(image: Pixels) -> Pixels:
+        taken = image[rows, columns] if as_it_is else window(image, layout, part, order, scratch)
+        if resizes:
+            cv2.resize(taken, size_wh, small, 0, 0, interpolation)
+            taken = small
+        if code is not None:
+            if bordered:
+                content[:] = cv2.cvtColor(taken, code)
+            else:
+                cv2.cvtColor(taken, code, filled)
+        elif taken is not content:
+            content[:] = taken
+        return filled
+
+    return fit
 
 
 def resize_mask(mask: Pixels, preprocess: Geometry, ignore_index: int) -> Pixels:
@@ -240,5 +250,5 @@ def apply_table(pixels: Pixels, table: Quantized) -> Quantized:
     """Look every pixel of (height, width, 3) or a stack (n, height, width, 3) up in a (3, 256) table; same shape."""
     stacked = pixels.reshape(-1, pixels.shape[-2], 3)
     found = np.empty(stacked.shape, table.dtype)
-    table_lookup(table)(np.ascontiguousarray(stacked), found, Scratch())
+    table_lookup(table, np.ascontiguousarray(stacked), found)()
     return found.reshape(pixels.shape)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from edge.errors import UsageError
 from edge.port import DescribedPort, dequantize
 
+NOTHING = np.float32(-np.inf)
 FEW = 8
 """So many best ones are found one by one, faster than by sorting."""
 
@@ -29,6 +30,9 @@ class ClassScores:
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """Softmax over the last axis, the largest logit subtracted first."""
+    if logits.ndim == 1:  # the same numbers in two thirds of the time
+        powers = np.exp(logits - logits.max())
+        return np.asarray(powers / powers.sum(), dtype=np.float32)
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True), dtype=np.float32)
 
@@ -57,7 +61,10 @@ def ranked_values(output: NDArray[np.generic], told: DescribedPort, probability:
         float32 (classes,). Exclusive: the first of the largest wins. One score: two values, of no and of yes, and again
         the larger wins: yes from the probability on. Independent: a label holds where its value is not negative.
     """
-    real = dequantize(output.reshape(-1), told.scale, told.zero_point)
+    return _ranked(dequantize(output.reshape(-1), told.scale, told.zero_point), told, probability)
+
+
+def _ranked(real: NDArray[np.float32], told: DescribedPort, probability: float) -> NDArray[np.float32]:
     if real.size == 1:
         below = np.nextafter(threshold(told, probability), np.float32(-np.inf))  # nothing lies between it and that
         return np.array([below, real[0]], np.float32)
@@ -67,7 +74,10 @@ def ranked_values(output: NDArray[np.generic], told: DescribedPort, probability:
 
 def probabilities(output: NDArray[np.generic], told: DescribedPort) -> NDArray[np.float32]:
     """float32 (classes,): the probability of every class or label; of no and of yes for one score."""
-    real = dequantize(output.reshape(-1), told.scale, told.zero_point)
+    return _probabilities(dequantize(output.reshape(-1), told.scale, told.zero_point), told)
+
+
+def _probabilities(real: NDArray[np.float32], told: DescribedPort) -> NDArray[np.float32]:
     if told.meaning == "logits":
         real = sigmoid(real) if told.scores == "independent" else softmax(real)
     return np.array([1 - real[0], real[0]], np.float32) if real.size == 1 else real
@@ -90,20 +100,25 @@ def class_scores(
         probability: from which on a label holds, or yes, 0.5 by default; of classes that exclude each other the best
             is decided if it has so much, and by default always.
     """
-    values = ranked_values(output, told, 0.5 if probability is None else probability)
+    real = dequantize(output.reshape(-1), told.scale, told.zero_point)
+    values = _ranked(real, told, 0.5 if probability is None else probability)
     if values.size != len(names):
         raise UsageError(f"the model gives {values.size} scores and there are {len(names)} class names")
     independent = told.scores == "independent" and output.size > 1
     decided = int(np.count_nonzero(values >= 0)) if independent else 1
     # Ordered by the values themselves: softmax in float32 can make two different logits equal.
     best = _first_of_sorted(values, max(top, decided))
-    shares = probabilities(output, told)
+    if told.meaning == "logits" and told.scores != "independent" and real.size > 1:
+        powers = np.exp(real - real[best[0]])  # softmax, divided where it is asked for
+        shares = powers[best] / powers.sum()
+    else:
+        shares = _probabilities(real, told)[best]
     if probability is not None and not independent and output.size > 1:
-        decided = int(shares[best[0]] >= probability)
+        decided = int(shares[0] >= probability)
     return ClassScores(
         indices=tuple(best),
-        names=tuple(names[index] for index in best),
-        probabilities=tuple(shares[best].tolist()),
+        names=tuple([names[index] for index in best]),
+        probabilities=tuple(shares.tolist()),
         decided=decided,
     )
 
@@ -114,10 +129,11 @@ def _first_of_sorted(values: NDArray[np.float32], count: int) -> list[int]:
     if count <= FEW:
         left = values.copy()
         for _ in range(min(count, left.size)):
-            best.append(int(left.argmax()))
-            if not math.isfinite(left[best[-1]]):
+            place = int(left.argmax())
+            if not math.isfinite(left.item(place)):
                 break  # a nan, which is the largest to argmax, or what is left is taken already
-            left[best[-1]] = -np.inf
+            best.append(place)
+            left[place] = NOTHING
         else:
             return best
-    return [int(index) for index in np.argsort(-values.astype(np.float64), kind="stable")[:count]]
+    return [int(index) for index in np.argsort(-values, kind="stable")[:count]]

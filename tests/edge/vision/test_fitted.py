@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from edge.vision.frame import PIXEL_FORMATS, Frame, PixelFormat, Region
-from edge.vision.pixels import Geometry, fitted, resize
+from edge.vision.pixels import Geometry, fitting, resize
 from edge.vision.scratch import Scratch
 from tests.support.frames import made_frame
 
@@ -42,7 +42,7 @@ def test_every_format_gives_the_integers_of_its_rgb_picture(
                 given = geometry(colour_order=order, interpolation=interpolation, fit=fit, crop_fraction=fraction)
                 for top, left, rows, columns in regions:
                     part = np.ascontiguousarray(rgb[top : top + rows, left : left + columns])
-                    found = fitted(frame, Region(top, left, rows, columns), given, scratch)
+                    found = fitting(layout, Region(top, left, rows, columns), given, scratch)(frame.image)
                     np.testing.assert_array_equal(found, resize(part, given))
 
 
@@ -50,18 +50,18 @@ def test_every_format_gives_the_integers_of_its_rgb_picture(
 def test_padding_is_not_seen(layout: PixelFormat) -> None:
     frame = made_frame(layout, (48, 80), seed=1)
     inside = Frame(image=frame.image, format=layout, size_hw=(41, 77))
-    found = fitted(inside, inside.whole, geometry(), Scratch())
+    found = fitting(layout, inside.whole, geometry(), Scratch())(inside.image)
     np.testing.assert_array_equal(found, resize(np.ascontiguousarray(frame.rgb()[:41, :77]), geometry()))
 
 
-def test_a_border_is_filled_again_after_another_frame() -> None:
-    scratch, given = Scratch(), geometry(fit="letterbox", interpolation="nearest")
-    wide, high = (np.full(shape, 9, np.uint8) for shape in ((10, 90, 3), (90, 10, 3)))
-    for image in (wide, high, wide):
-        frame = Frame(image=image, format="rgb")
-        found = fitted(frame, frame.whole, given, scratch)
-        np.testing.assert_array_equal(found, resize(image, given))
-        assert {tuple(pixel) for pixel in found.reshape(-1, 3)} == {(9, 9, 9), (124, 116, 104)}
+@pytest.mark.parametrize("fit", ["stretch", "letterbox"])
+def test_the_next_frame_takes_the_place_of_the_one_before(fit: str) -> None:
+    given = geometry(fit=fit)
+    first, second = (made_frame("yuyv", (48, 50), seed=seed) for seed in (1, 2))
+    fitted = fitting("yuyv", first.whole, given, Scratch())
+    for frame in (first, second, first):
+        np.testing.assert_array_equal(fitted(frame.image), resize(np.ascontiguousarray(frame.rgb()), given))
+    assert fitted(first.image) is fitted(second.image)
 
 
 def test_resize_gives_an_array_of_its_own() -> None:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from edge.errors import UsageError
-from edge.vision.frame import PIXEL_FORMATS, Frame, PixelFormat, Region
+from edge.vision.frame import PIXEL_FORMATS, Frame, PixelFormat, Region, window
 from edge.vision.scratch import Scratch
 
 Pixels = npt.NDArray[np.uint8]
@@ -51,9 +51,10 @@ def test_a_window_is_cut_from_what_opencv_makes_of_the_whole(layout: PixelFormat
     scratch = Scratch()
     for top, left, height, width in ((0, 0, 21, 35), (3, 5, 7, 1), (4, 7, 5, 29), (4, 7, 5, 29)):
         cut = whole[top : top + height, left : left + width]
-        for room in (None, scratch):
-            np.testing.assert_array_equal(frame.window(Region(top, left, height, width), "bgr", room), cut)
-            np.testing.assert_array_equal(frame.window(Region(top, left, height, width), "rgb", room), cut[:, :, ::-1])
+        for room in (Scratch(), scratch):
+            region = Region(top, left, height, width)
+            np.testing.assert_array_equal(window(frame.image, layout, region, "bgr", room), cut)
+            np.testing.assert_array_equal(window(frame.image, layout, region, "rgb", room), cut[:, :, ::-1])
 
 
 @pytest.mark.parametrize("layout", PIXEL_FORMATS)
