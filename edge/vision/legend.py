@@ -129,4 +129,6 @@ def _small(image: Pixels, interpolation: int) -> Pixels:
     if longest <= THUMBNAIL:
         return image
     width, height = (max(1, round(side * THUMBNAIL / longest)) for side in (image.shape[1], image.shape[0]))
+    step = longest // (2 * THUMBNAIL)  # two pixels of each of the thumbnail's are enough to judge it by
+    image = np.ascontiguousarray(image[::step, ::step]) if step > 1 else image
     return np.asarray(cv2.resize(image, (width, height), interpolation=interpolation), np.uint8)

@@ -113,17 +113,17 @@ def draw_class_map(
         raise UsageError(f"{len(colours)} colours for {len(names)} classes")
     table = np.zeros((256, 3), dtype=np.uint8)
     table[: len(colours)] = colours
-    coloured = table[class_map]
+    coloured = np.asarray(cv2.applyColorMap(class_map, table[:, None]), dtype=np.uint8)
     blended = cv2.addWeighted(frame, 1.0 - style.opacity, coloured, style.opacity, 0.0)
     tinted = np.asarray(blended, dtype=np.uint8)
     if style.opacity:
-        border = _borders(class_map, max(1, round(min(frame.shape[:2]) / 180)))
-        tinted[border] = coloured[border]
+        cv2.copyTo(coloured, _borders(class_map, max(1, round(min(frame.shape[:2]) / 360))), tinted)
     plain = [not given and name.strip().lower() == BACKGROUND for name in names]
     untinted = np.array(plain + [True] * (256 - len(names)))
-    if untinted[class_map].any():
-        tinted[untinted[class_map]] = frame[untinted[class_map]]
-    counts = np.bincount(class_map.ravel(), minlength=256)[: len(names)]
+    counts = np.asarray(cv2.calcHist([class_map], [0], None, [256], [0, 256]), np.int64).ravel()
+    if counts[untinted].any():
+        cv2.copyTo(frame, cv2.LUT(class_map, untinted.astype(np.uint8)), tinted)
+    counts = counts[: len(names)]
     shown = [
         int(index)
         for index in np.argsort(-counts, kind="stable")
@@ -184,13 +184,11 @@ def _panel(
     return drawn, drawn[top : top + panel_hw[0], left : left + panel_hw[1]]
 
 
-def _borders(class_map: Pixels, wide: int) -> NDArray[np.bool_]:
-    """Pixels of which a neighbour, up to `wide` to the left or above, is of another class."""
-    border = np.zeros(class_map.shape, np.bool_)
-    for step in range(1, wide + 1):
-        border[step:] |= class_map[step:] != class_map[:-step]
-        border[:, step:] |= class_map[:, step:] != class_map[:, :-step]
-    return border
+def _borders(class_map: Pixels, wide: int) -> Pixels:
+    """Not 0 where a pixel up to `wide` away is of another class: uint8 (h, w)."""
+    around = np.ones((2 * wide + 1, 2 * wide + 1), np.uint8)
+    highest, lowest = cv2.dilate(class_map, around), cv2.erode(class_map, around)
+    return np.asarray(cv2.compare(highest, lowest, cv2.CMP_NE), np.uint8)
 
 
 def _room(picture: Pixels, line: int) -> int:
