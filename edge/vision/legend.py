@@ -77,7 +77,7 @@ def of_detail(frame: Pixels) -> Importance:
     grey = np.asarray(cv2.cvtColor(_small(frame, cv2.INTER_AREA), cv2.COLOR_RGB2GRAY), np.float32)
     detail = np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1))
     y, x = (np.hanning(side + 2)[1:-1] for side in grey.shape)
-    detail = detail * (0.2 + np.outer(y, x))
+    detail = np.sqrt(detail) * (0.02 + np.outer(y, x))  # the root: texture is more than it matters
     total = float(detail.sum())
     return np.asarray(detail / total if total else detail, np.float32)
 

@@ -29,6 +29,8 @@ _OUTSIDE: Colour = (24, 24, 24)
 _DARKENED = 0.35
 _MOST_ROWS_BELOW = 8
 _LIST_ROWS = 5
+_LEAST_LISTED = 0.01
+_FILM_ROWS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +55,9 @@ PLAIN = Style()
 
 
 def draw_scores(frame: Pixels, scores: ClassScores, style: Style = PLAIN) -> Pixels:
-    """The best classes, one line each with a bar as long as the probability.
+    """The best classes, one line each with a bar as long as the probability; of a film three.
+
+    Of a picture by itself those from 1 % on, and what was decided in any case.
 
     The bars of what was decided are blue, those of the others grey.
 
@@ -70,9 +74,13 @@ def draw_scores(frame: Pixels, scores: ClassScores, style: Style = PLAIN) -> Pix
         for name, probability in zip(scores.names, scores.probabilities, strict=True)
     ]
     size, line = _text_size(frame)
+    if style.memory is not None:  # a list that grows and shrinks would flicker
+        rows = rows[: max(_FILM_ROWS, scores.decided)]
+    else:
+        rows = [row for place, row in enumerate(rows) if place < scores.decided or row[2] >= _LEAST_LISTED] or rows[:1]
     rows = rows[: _room(frame, line)]
     number_width = _width("100.0 %", size)
-    name_width = min(frame.shape[1] // 2, max(_width(name, size) for name, _, _ in rows))
+    name_width = min(frame.shape[1] * 2 // 5, max(_width(name, size) for name, _, _ in rows))
     panel_hw = line * len(rows) + 6, min(frame.shape[1], name_width + number_width + 18)
     importance = of_detail(frame) if style.legend == "auto" else None
     drawn, panel = _panel(frame, panel_hw, importance, style, _LIST_ROWS)

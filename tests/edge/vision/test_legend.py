@@ -135,3 +135,15 @@ def test_a_box_is_seen_on_ground_of_its_own_colour() -> None:
     drawn = draw_boxes(frame, np.array([[50, 60, 150, 200]]), None, np.array([0]), ("car",), (colour,))
     row = {tuple(pixel) for pixel in drawn[130, 40:60].tolist()}
     assert max(contrast(colour, (pixel[0], pixel[1], pixel[2])) for pixel in row) > 4.5
+
+
+def test_what_is_improbable_takes_no_room_in_a_picture_and_a_films_list_keeps_its_length() -> None:
+    frame = np.full((300, 400, 3), 90, np.uint8)
+    for probabilities, of_picture in (((0.9, 0.05, 0.04, 0.01), 4), ((0.99, 0.008, 0.001, 0.001), 1)):
+        scores = ClassScores(indices=(0, 1, 2, 3), names=("a", "b", "c", "d"), probabilities=probabilities)
+        heights = []
+        for style in (Style(), Style(memory=FilmMemory())):
+            covered = (draw_scores(frame, scores, style) != 90).any(axis=(1, 2))
+            heights.append(int(covered.sum()))
+        line = 300 // 20
+        assert heights == [of_picture * line + 6, 3 * line + 6]
