@@ -13,8 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 
 from edge.graph.graph import Graph
-from edge.quantization.ptq.channels import CEILING, Domain, domains, largest_of_channels, rescale
-from edge.quantization.ptq.state import Float32Array, Images, with_constants
+from edge.quantization.ptq.channels import CEILING, Domain, domains, rescale
+from edge.quantization.ptq.observation import Observation
+from edge.quantization.ptq.state import Float32Array, with_constants
 
 SHARE_WHERE_MIXED = 0.5
 LARGEST_FACTOR = 64.0
@@ -23,25 +24,27 @@ MARGINS = (1.0, 2.0, 4.0)
 or rarely active channels other images go beyond."""
 
 
-def equalized(graph: Graph, images: Images) -> Iterator[Graph]:
+def equalized(graph: Graph, seen: Observation) -> Iterator[tuple[Graph, Observation]]:
     """The same network, up to rectifiers at 6, with evened-out channels, in several ways.
 
     First without touching what ends in a ReLU6, where there is anything else, then everything with each of MARGINS.
     Nothing where no activation stands between layers alone.
 
     Args:
-        graph: float, NCHW, rectifiers fused. images: that the largest magnitude of a channel is taken from.
+        graph: float, NCHW, rectifiers fused. seen: of it, that the largest magnitude of a channel is taken from.
+
+    Returns:
+        Each with what would be seen of it on the same images.
     """
     found = domains(graph)
-    if not found:
-        return
-    largest = largest_of_channels(graph, {name for domain in found for name in domain.tensors}, images)
+    largest = {name: seen.largest(name) for domain in found for name in domain.tensors}
     unbounded = tuple(domain for domain in found if not domain.bounded)
-    if unbounded:
-        yield rescaled(graph, [(domain, _factors(domain, largest, 1.0)) for domain in unbounded])
+    ways = [(unbounded, 1.0)] if unbounded else []
     if len(unbounded) < len(found):
-        for margin in MARGINS:
-            yield rescaled(graph, [(domain, _factors(domain, largest, margin)) for domain in found])
+        ways += [(found, margin) for margin in MARGINS]
+    for chosen, margin in ways:
+        factors = [(domain, _factors(domain, largest, margin)) for domain in chosen]
+        yield rescaled(graph, factors), seen.rescaled(factors)
 
 
 def rescaled(graph: Graph, found: Sequence[tuple[Domain, Float32Array]]) -> Graph:

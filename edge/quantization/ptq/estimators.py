@@ -18,6 +18,8 @@ PERCENTILE = 99.99
 or one end all of it where the other is zero."""
 SHRINKS = np.concatenate([np.linspace(1.0, 0.5, 51), np.linspace(0.49, 0.1, 40)])
 """Shares of the full range that the least-error search tries for an end."""
+COARSE = 5
+"""Every so many-th share is tried first, then those around the best of them."""
 
 
 def minmax(histogram: Histogram) -> Range:
@@ -55,7 +57,10 @@ def least_squares(histogram: Histogram, scheme: Scheme = INT8_SCHEME) -> Range:
 
     def consider(candidates: Sequence[Range]) -> None:
         nonlocal best, best_error
-        for candidate, error in zip(candidates, squared_errors(candidates, centres, weights, scheme), strict=True):
+        coarse = squared_errors(candidates[::COARSE], centres, weights, scheme)
+        middle = COARSE * coarse.index(min(coarse))
+        near = candidates[max(0, middle - COARSE + 1) : middle + COARSE]
+        for candidate, error in zip(near, squared_errors(near, centres, weights, scheme), strict=True):
             if error < best_error * (1 - 1e-9):
                 best, best_error = candidate, error
 

@@ -59,6 +59,10 @@ class Histogram:
         else:
             self._counts[HALF_BINS] += flat.size
 
+    def hold(self, low: float, high: float) -> None:
+        """Extend the bounds to those of values that were not counted."""
+        self.low, self.high = min(self.low, low), max(self.high, high)
+
     def _widen(self, magnitude: float) -> None:
         """Make bins wide enough for a magnitude, merging pairs of bins as often as needed."""
         if magnitude <= self._width * HALF_BINS:

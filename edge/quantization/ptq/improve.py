@@ -105,7 +105,7 @@ def improve(
     work = Work(
         reference=real, images=Chosen(images=images, indices=choosing), judge=judge,
         input_range=input_range, decides=decides, multiply_adds=multiply_adds, epochs=epochs, seed=seed,
-        advance=lambda done, of: None,
+        means="bias_fast" in steps, advance=lambda done, of: None,
     )  # fmt: skip
     state = work.observed(State(real=real, graph=real, parameters={}, scheme=scheme, estimator=estimator))
     plain = judge.total(state)

@@ -15,10 +15,12 @@ from edge.graph.graph import Graph, Tensor
 from edge.graph.passes.ending_in_scores import ending_in_scores
 from edge.port import dequantize
 from edge.quantization.ptq.rounded import RoundedNetwork
-from edge.quantization.ptq.state import Float32Array, Images, State
+from edge.quantization.ptq.state import Float32Array, Images, Parameters, State, batches_of
 
-BATCH_IMAGES = 2
 Labels = npt.NDArray[np.int64]
+Run = Callable[[Sequence[Float32Array]], list[npt.NDArray[Any]]]
+MOST_KNOWN = 4
+"""Scores that are kept: a step's before is the after of the one before it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,9 +52,11 @@ class Judge:
             labels: the true class of every image, int (n,): of a classifier that decides.
         """
         self.images = images
+        self._batches = batches_of(reference, images)
+        self._known: list[tuple[str, Graph, Parameters, Score]] = []
         self._decides = decides
         self._labels = labels
-        self._wanted = self._answers(FloatRun(ending_in_scores(reference)).run)
+        self._wanted = self._answers(FloatRun(ending_in_scores(reference)).run, 1)
 
     @property
     def float_accuracy(self) -> float | None:
@@ -62,11 +66,11 @@ class Judge:
         decided = np.concatenate([answers[0].argmax(axis=1).reshape(-1) for answers in self._wanted])
         return float((decided == self._labels).mean())
 
-    def total(self, state: State) -> Score:
-        """The score of the integers: the simulation's answers, which are those of the file."""
-        return self.integers(state.quantized)
+    def total(self, state: State, *, every: int = 1) -> Score:
+        """The score of the integers: those of the simulation, which are the file's; `every` so many-th batch."""
+        return self._once(f"integers {every}", state, lambda: self.integers(state.quantized, every=every))
 
-    def integers(self, quantized: Graph) -> Score:
+    def integers(self, quantized: Graph, *, every: int = 1) -> Score:
         """The score of an integer graph with the float network's inputs and outputs."""
         graph = ending_in_scores(quantized)
         simulation = IntegerSimulation(graph)
@@ -76,31 +80,43 @@ class Judge:
             raw = simulation.run([_raw(tensors[0], inputs[0])])
             return [_real(tensor, value) for tensor, value in zip(tensors[1:], raw, strict=True)]
 
-        return self._score(run)
+        return self._score(run, every)
 
-    def activations(self, state: State) -> Score:
+    def activations(self, state: State, *, every: int = 1) -> Score:
         """The score with weights in float: what the 8 bits of activations alone cost, by float sums."""
+        return self._once(f"activations {every}", state, lambda: self._activations(state, every))
+
+    def _once(self, by: str, state: State, score: Callable[[], Score]) -> Score:
+        """A score, or the same as before for the same network and parameters."""
+        for kind, graph, parameters, known in self._known:
+            if kind == by and graph is state.graph and parameters is state.parameters:
+                return known
+        found = score()
+        self._known[:] = [*self._known[-MOST_KNOWN + 1 :], (by, state.graph, state.parameters, found)]
+        return found
+
+    def _activations(self, state: State, every: int) -> Score:
         network = RoundedNetwork(state, round_weights=False)
         cut = ending_in_scores(network.graph).outputs
 
         def run(inputs: Sequence[Float32Array]) -> list[npt.NDArray[Any]]:
             values = network.begin(torch.from_numpy(inputs[0]))
             with torch.no_grad():
-                for operator in network.graph.operators:
+                for index, operator in enumerate(network.graph.operators):
                     values[operator.outputs[0]] = network.run(operator, values)
+                    network.forget(index, values, kept=cut)
             return [values[name].numpy() for name in cut]
 
-        return self._score(run)
+        return self._score(run, every)
 
-    def _answers(self, run: Callable[[Sequence[Float32Array]], list[npt.NDArray[Any]]]) -> list[list[npt.NDArray[Any]]]:
-        indices = range(len(self.images))
-        batches = [indices[start : start + BATCH_IMAGES] for start in indices[::BATCH_IMAGES]]
-        return [run([self.images.batch(batch)]) for batch in batches]
+    def _answers(self, run: Run, every: int) -> list[list[npt.NDArray[Any]]]:
+        return [run([self.images.batch(batch)]) for batch in self._batches[::every]]
 
-    def _score(self, run: Callable[[Sequence[Float32Array]], list[npt.NDArray[Any]]]) -> Score:
+    def _score(self, run: Run, every: int) -> Score:
+        wanted_answers = self._wanted[::every]
         noise, signal = np.zeros(len(self._wanted[0])), np.zeros(len(self._wanted[0]))
         alike = decisions = true = 0
-        for number, (wanted, found) in enumerate(zip(self._wanted, self._answers(run), strict=True)):
+        for number, (wanted, found) in enumerate(zip(wanted_answers, self._answers(run, every), strict=True)):
             for place, (one, other) in enumerate(zip(wanted, found, strict=True)):
                 noise[place] += float(np.square(one.astype(np.float64) - other).sum())
                 signal[place] += float(np.square(one.astype(np.float64)).sum())
@@ -108,13 +124,13 @@ class Judge:
                 same = wanted[0].argmax(axis=1) == found[0].argmax(axis=1)
                 alike, decisions = alike + int(same.sum()), decisions + same.size
             if self._labels is not None:
-                labels = self._labels[number * BATCH_IMAGES : (number + 1) * BATCH_IMAGES]
+                labels = self._labels[list(self._batches[number * every])]
                 true += int((found[0].argmax(axis=1).reshape(-1) == labels).sum())
         ratio = float(np.mean(noise / np.maximum(signal, np.finfo(np.float64).tiny)))
         return Score(
             sqnr_db=-10 * math.log10(ratio) if ratio > 0 else math.inf,
             agreement=alike / decisions if self._decides else None,
-            accuracy=None if self._labels is None else true / len(self._labels),
+            accuracy=None if self._labels is None else true / sum(map(len, self._batches[::every])),
         )
 
 

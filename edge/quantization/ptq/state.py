@@ -14,6 +14,9 @@ from edge.quantization.ptq.estimators import Estimator
 from edge.quantization.ptq.within_limits import within_limits
 from edge.quantization.ties import RangeGroup, range_groups
 
+MOST_BATCH = 4
+BATCH_BYTES = 3 << 22
+"""Of the largest activation of a batch."""
 Parameters = Mapping[str, tuple[np.float32 | float, int]]
 Float32Array = npt.NDArray[np.float32]
 
@@ -48,6 +51,16 @@ def evenly(images: Images, most: int) -> Chosen:
     """At most so many of some images, evenly spread."""
     count = min(most, len(images))
     return Chosen(images=images, indices=tuple(index * len(images) // count for index in range(count)))
+
+
+def batches_of(graph: Graph, images: Images) -> list[range]:
+    """The indices of some images in batches as a network runs them best on a processor: channels in vectors, in cache.
+
+    Large activations go through one image at a time.
+    """
+    largest = max(tensor.size_bytes for tensor in graph.tensors.values() if tensor.data is None)
+    size = max(1, min(MOST_BATCH, BATCH_BYTES // max(1, largest)))
+    return [range(start, min(start + size, len(images))) for start in range(0, len(images), size)]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """The steps of post-training quantization, in the order in which they are taken: every one a value of one table."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
 from typing import Literal
@@ -20,21 +20,20 @@ from edge.quantization.ptq.distil import distilled
 from edge.quantization.ptq.equalize import equalized
 from edge.quantization.ptq.estimators import ESTIMATORS, Range
 from edge.quantization.ptq.factors import with_factors
-from edge.quantization.ptq.histogram import Histogram
 from edge.quantization.ptq.idle import without_idle
 from edge.quantization.ptq.judge import Judge, Score
 from edge.quantization.ptq.layer_rows import layer_by_layer
 from edge.quantization.ptq.mean_maps import with_mean_outputs
+from edge.quantization.ptq.observation import Observation, observe
 from edge.quantization.ptq.rounded import Network
 from edge.quantization.ptq.row_factors import with_moments, with_scales
-from edge.quantization.ptq.state import Images, State, evenly
+from edge.quantization.ptq.state import Images, State, batches_of, evenly
 from edge.quantization.ptq.weights import by_adaround, by_least_squares, corrected_bias
 
-BATCH_IMAGES = 2
 FEW_IMAGES = 16
 """That ranges of a form of the network are found on before it is chosen."""
 MOST_VALUES = 1 << 15
-"""Of an activation of one image that are counted; the bounds are those of all."""
+"""Of an activation of one image that are counted where every estimator is tried; the bounds are those of all."""
 Advance = Callable[[int, int], None]
 
 
@@ -49,6 +48,7 @@ class Work:
         decides: axis 1 of the first output holds scores of classes.
         multiply_adds, epochs: what training may cost, and passes over the images that it takes at most.
         seed: of everything that is drawn.
+        means: some step asks for the means of what layers read.
         advance: is told how much of how much of a step is done.
     """
 
@@ -60,18 +60,34 @@ class Work:
     multiply_adds: float
     epochs: int
     seed: int
+    means: bool
     advance: Advance
+    _seen: list[tuple[Graph, Observation]] = field(default_factory=list)
 
-    def histograms(self, state: State, *, bounds_only: bool, most: int | None = None) -> Mapping[str, Histogram]:
-        """What the activations of the float network are on the images, of more than `most` on evenly spread ones."""
-        images = self.images if most is None else evenly(self.images, most)
-        indices = range(len(images))
-        batches = (images.batch(indices[start : start + BATCH_IMAGES]) for start in indices[::BATCH_IMAGES])
-        return collect(state.real, state.groups, batches, bounds_only=bounds_only, most_values=MOST_VALUES)
+    def seen(self, state: State) -> Observation:
+        """What the float network's activations are on the images; one pass, unless it was made or is known already."""
+        for graph, observation in self._seen:
+            if graph is state.real:
+                return observation
+        return self.remember(state, observe(state.real, self.images, state.groups, means=self.means))
+
+    def remember(self, state: State, observation: Observation) -> Observation:
+        """Keep what is seen of a state's float network, beside the last one's: its step may not be kept."""
+        self._seen[:] = [*self._seen[-1:], (state.real, observation)]
+        return observation
 
     def observed(self, state: State, most: int | None = None) -> State:
         """The state with ranges observed anew, by its own estimator, on all images or on `most`."""
-        found = self.histograms(state, bounds_only=state.estimator == "minmax", most=most)
+        if most is None or most >= len(self.images):
+            return self.ranged(state, self.seen(state))
+        return self.ranged(state, observe(state.real, evenly(self.images, most), state.groups, means=False))
+
+    def ranged(self, state: State, seen: Observation) -> State:
+        """The state with ranges from what is seen of its float network, by its own estimator."""
+        bounds_only = state.estimator == "minmax"
+        found = {
+            group.name: seen.histogram(group, bounds_only=bounds_only) for group in state.groups if group.fixed is None
+        }
         parameters = parameters_of(state.groups, found, state.estimator, state.scheme, self.input_range)
         return replace(state, parameters=parameters)
 
@@ -98,14 +114,16 @@ class Step:
         return judge.total(state) if self.judged_by == "total" else judge.activations(state)
 
 
-def nearness(judge: Judge, state: State) -> Score:
+def nearness(judge: Judge, state: State, every: int = 1) -> Score:
     """The score of a step that rescales: of activations alone, or of everything where weights have one scale each."""
-    return judge.activations(state) if state.scheme.weight_granularity == "per_channel" else judge.total(state)
+    by = judge.activations if state.scheme.weight_granularity == "per_channel" else judge.total
+    return by(state, every=every)
 
 
 def _ranges(state: State, work: Work) -> State:
     """Every estimator of a range tried; the one of the least noise is taken."""
-    found = work.histograms(state, bounds_only=False)
+    batches = (work.images.batch(batch) for batch in batches_of(state.real, work.images))
+    found = collect(state.real, state.groups, batches, most_values=MOST_VALUES)
     return _best(
         [
             replace(
@@ -121,7 +139,15 @@ def _ranges(state: State, work: Work) -> State:
 
 
 def _equalize(state: State, work: Work) -> State:
-    return _best_graph(equalized(state.real, work.images), state, work, "no activation stands between layers alone")
+    ways = {}
+    for graph, seen in equalized(state.real, work.seen(state)):
+        made = work.ranged(replace(state, real=graph, graph=graph), seen)
+        ways[id(made)] = made, seen
+    if not ways:
+        raise UnsupportedError("no activation stands between layers alone")
+    best = _best([made for made, _ in ways.values()], work, partial(nearness, work.judge, every=2))
+    work.remember(*ways[id(best)])
+    return best
 
 
 def _idle(state: State, work: Work) -> State:
@@ -158,7 +184,7 @@ def _best(candidates: Sequence[State], work: Work, score: Callable[[State], Scor
 
 
 def _bias_fast(state: State, work: Work) -> State:
-    return with_mean_outputs(state, work.images, work.advance)
+    return with_mean_outputs(state, work.seen(state))
 
 
 def _bias(state: State, work: Work) -> State:

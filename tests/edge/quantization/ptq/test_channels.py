@@ -12,8 +12,10 @@ from edge.graph.passes.rewrite import rebuild
 from edge.quantization.ptq.calibrate import prepared
 from edge.quantization.ptq.channels import CEILING, domains
 from edge.quantization.ptq.equalize import MARGINS, equalized
+from edge.quantization.ptq.observation import observe
 from edge.quantization.qat.freeze import float_graph
 from edge.quantization.quantize_graph import with_biases
+from edge.quantization.ties import range_groups
 from tests.support.ptq_network import SmoothImages, uneven_graph
 
 
@@ -36,7 +38,7 @@ def test_the_domains_of_a_network_with_a_sum() -> None:
 def test_rescaling_keeps_every_answer_on_the_images_it_looked_at() -> None:
     graph, images = uneven_graph(), SmoothImages(12)
     wanted = FloatRun(graph).run([images.pixels])[0]
-    for candidate in equalized(graph, images):
+    for candidate, _ in equalized(graph, observe(graph, images, range_groups(graph), means=False)):
         found = FloatRun(candidate).run([images.pixels])[0]
         np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4 * np.abs(wanted).max())
 
@@ -46,7 +48,8 @@ def test_channels_read_one_by_one_reach_the_ceiling_of_their_rectifier() -> None
     name = domains(graph)[0].tensors[0]
     before = largest_of_channels(graph, images, name)
     assert before.min() < CEILING / 20
-    for margin, candidate in zip(MARGINS, list(equalized(graph, images))[1:], strict=True):
+    seen = observe(graph, images, range_groups(graph), means=False)
+    for margin, candidate in zip(MARGINS, [made for made, _ in equalized(graph, seen)][1:], strict=True):
         after = largest_of_channels(candidate, images, name)
         lifted = before * margin < CEILING
         np.testing.assert_allclose(after[lifted & (before > 0.2)], CEILING / margin, rtol=1e-4)
@@ -69,7 +72,9 @@ class Gated(nn.Module):
 def test_what_a_gate_reads_is_left_alone() -> None:
     graph = with_biases(prepared(float_graph(Gated().eval(), torch.zeros(1, 3, 8, 8))))
     assert domains(graph) == ()
-    assert list(equalized(graph, SmoothImages(2))) == []
+    images = SmoothImages(2)
+    images.pixels = images.pixels[:, :, :8, :8]
+    assert list(equalized(graph, observe(graph, images, range_groups(graph), means=False))) == []
 
 
 def test_a_weight_of_two_layers_is_left_alone() -> None:
