@@ -12,6 +12,7 @@ from converters.convert.opened_checkpoint import open_checkpoint
 from converters.convert.options import PLAIN, ConvertOptions
 from converters.convert.quantized_head import quantized_head
 from converters.convert.steps import NEAREST, Plan, SplitImages, by_steps, decides
+from converters.convert.unfinished import Unfinished, unfinished_path
 from converters.packaging.description import Description
 from converters.packaging.package import precision_of, write_model_files
 from edge.artifact.manifest import Artifact, QuantizationInfo
@@ -36,6 +37,7 @@ def quantize_source(
     scheme: Scheme = INT8_SCHEME,
     plan: Plan = NEAREST,
     truth: Truth | None = None,
+    resume: bool = False,
     progress: Progress = lambda step, done, of: None,
     report: Callable[[Improved | Wider], None] = lambda made: None,
 ) -> Artifact:
@@ -47,6 +49,7 @@ def quantize_source(
         scheme: int8 or int16 activations.
         plan: the steps that are taken; none rounds everything to the nearest.
         truth: what an accuracy floor is counted on; needed with one.
+        resume: go on from the steps that an interrupted run into this folder took; they must be of the same inputs.
         progress, report: are told how far a step is, and what the steps brought.
 
     Raises:
@@ -71,6 +74,13 @@ def quantize_source(
         quantized, steps = by_steps(
             graph, images, plan, decides=decides(description), estimator=calibration.ranges, scheme=scheme,
             input_range=known, accuracy=accuracy, progress=progress, report=report,
+            unfinished=Unfinished(
+                path=unfinished_path(folder), images_sha256=split.sha256, resume=resume,
+                options={
+                    "preprocess": read_by.model_dump(mode="json"), "estimator": calibration.ranges, "seed": plan.seed,
+                    "scheme": scheme.model_dump(mode="json"), "range": known, "decides": decides(description),
+                },
+            ),
             file_of=lambda quantized: _tflite_file(quantized, replace(description, io=options.io), options),
         )  # fmt: skip
     else:
@@ -92,9 +102,11 @@ def quantize_source(
         module = restore_module(open_checkpoint(source, options))
         head = quantized_head(module, quantized, calibration_batches(split, read_by), calibration.ranges, scheme)
         description = replace(description, point_head=replace(description.point_head, graph=head))
-    return build_artifact(
+    artifact = build_artifact(
         quantized, description, folder, images=selftest_images(preprocess), allow_float=options.allow_float
     )
+    unfinished_path(folder).unlink(missing_ok=True)
+    return artifact
 
 
 def _tflite_file(quantized: Graph, description: Description, options: ConvertOptions) -> bytes:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.convert.budgets import Budgets
+from converters.convert.unfinished import OTHER, Unfinished, run_of
 from converters.packaging.description import Description
 from edge.artifact.quantization_steps import (
     MixedPrecision,
@@ -20,7 +21,7 @@ from edge.artifact.quantization_steps import (
 )
 from edge.artifact.scheme import INT8_SCHEME, Scheme
 from edge.data.splits import Split
-from edge.errors import UsageError, unknown_name
+from edge.errors import CheckpointError, UsageError, unknown_name
 from edge.graph.graph import Graph
 from edge.quantization.ptq.estimators import Estimator, Range
 from edge.quantization.ptq.improve import Improved, Outcome, Progress, improve
@@ -139,6 +140,7 @@ def by_steps(
     scheme: Scheme,
     input_range: Range | None,
     accuracy: Judge | None,
+    unfinished: Unfinished,
     file_of: Callable[[Graph], bytes],
     progress: Progress,
     report: Callable[[Improved | Wider], None],
@@ -147,27 +149,37 @@ def by_steps(
 
     Args:
         accuracy: has labels; needed with an accuracy floor.
+        unfinished: keeps what was reached, and has it where a run is to be resumed.
         file_of: the TFLite file of an integer graph; asked where there are budgets.
 
     Raises:
-        UsageError, UnsupportedError: as `improve`.
+        UsageError, UnsupportedError: as `improve`. CheckpointError: what is to be resumed is of other inputs.
     """
 
     def take(steps: Sequence[str], multiply_adds: float, epochs: int) -> tuple[Improved, StepAccuracy | None]:
         made = improve(
             graph, images, steps=steps, multiply_adds=multiply_adds, epochs=epochs, decides=decides,
             estimator=estimator, scheme=scheme, input_range=input_range, seed=plan.seed, progress=progress,
+            shelf=unfinished.of(run_of(steps, multiply_adds, epochs)),
         )  # fmt: skip
         report(made)
         return made, None if accuracy is None else _accuracy(accuracy, made.state.quantized)
 
-    made, true = take(plan.steps, plan.multiply_adds, plan.epochs)
     best = effort_for("best", scheme)
-    below = _below(made.total.agreement, plan.agreement_floor) or _below(
-        None if true is None else true.accuracy, plan.accuracy_floor
-    )
-    if below and plan.multiply_adds < best.multiply_adds:
-        made, true = take(tuple(dict.fromkeys((*plan.steps, *best.steps))), best.multiply_adds, best.epochs)
+    first = plan.steps, plan.multiply_adds, plan.epochs
+    further = tuple(dict.fromkeys((*plan.steps, *best.steps))), best.multiply_adds, best.epochs
+    reached = unfinished.held().run if unfinished.resume else None
+    if reached not in (None, run_of(*first), run_of(*further)):
+        raise CheckpointError(unfinished.path, OTHER)
+    goes_further = reached == run_of(*further) != run_of(*first)  # what came first was below a floor
+    if not goes_further:
+        made, true = take(*first)
+        below = _below(made.total.agreement, plan.agreement_floor) or _below(
+            None if true is None else true.accuracy, plan.accuracy_floor
+        )
+        goes_further = below and plan.multiply_adds < best.multiply_adds
+    if goes_further:
+        made, true = take(*further)
     facts = facts_of(made, plan.seed, true)
     if plan.budgets is None:
         return made.state.quantized, facts

@@ -73,6 +73,9 @@ if TYPE_CHECKING:
 @click.option(
     "--latency-budget", help="The same while the median latency here (LiteRT, one thread) holds this: 20ms, 800us."
 )
+@click.option(
+    "--resume", is_flag=True, help="Go on after the last step that an interrupted run of this command took into -o."
+)
 @click.option("--seed", default=0, show_default=True, type=whole(0), help="Of what steps draw.")
 @click.option(
     "--activations",
@@ -123,6 +126,7 @@ def command(
     validation: str | None,
     size_budget: str | None,
     latency_budget: str | None,
+    resume: bool,
     seed: int,
 ) -> int:
     """Quantize SOURCE (a float checkpoint, or a float ONNX file with its card) after training.
@@ -198,6 +202,7 @@ def command(
             scheme=scheme,
             plan=plan,
             truth=Truth(opened=labelled, held_out=validation is None),
+            resume=resume,
             progress=bars.advance_step,
             report=bars.report,
         )

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Protocol
 
 from edge.artifact.scheme import INT8_SCHEME, Scheme
 from edge.errors import UnsupportedError, UsageError, unknown_name
@@ -12,7 +13,7 @@ from edge.quantization.ptq.calibrate import prepared
 from edge.quantization.ptq.estimators import Estimator, Range
 from edge.quantization.ptq.judge import Judge, Score
 from edge.quantization.ptq.state import Chosen, Images, State
-from edge.quantization.ptq.steps import STEPS, Work
+from edge.quantization.ptq.steps import QUICK, STEPS, Work
 from edge.quantization.quantize_graph import with_biases
 
 HELD_OUT = 5
@@ -61,6 +62,31 @@ class Improved:
     work: Work
 
 
+@dataclass(frozen=True, kw_only=True)
+class Reached:
+    """Where a run stands after some of its steps.
+
+    Attributes:
+        given: the float graph that the first step was given. state: that the next one gets.
+        plain: the score of nearest rounding.
+    """
+
+    given: Graph
+    state: State
+    plain: Score
+    outcomes: tuple[Outcome, ...]
+
+
+class Shelf(Protocol):
+    """Keeps what was reached, so that an interrupted run can go on; nothing is kept of steps of seconds (QUICK)."""
+
+    def restore(self, given: Graph, state: State) -> Reached | None:
+        """What was reached with this graph, in place of a state without ranges; None: start anew."""
+
+    def keep(self, reached: Reached) -> None:
+        """A step was taken."""
+
+
 Progress = Callable[[str, int, int], None]
 
 
@@ -76,6 +102,7 @@ def improve(
     scheme: Scheme = INT8_SCHEME,
     input_range: Range | None = None,
     seed: int = 0,
+    shelf: Shelf | None = None,
     progress: Progress = lambda step, done, of: None,
 ) -> Improved:
     """Quantize a float graph after training, step by step.
@@ -88,6 +115,7 @@ def improve(
         decides: axis 1 of the first output holds scores of classes.
         estimator: of the ranges that the first step finds.
         seed: the same seed and images give the same integers (on one thread count of torch).
+        shelf: what was reached before is taken from there; the result is that of one run.
 
     Raises:
         UsageError: an unknown step, or fewer than FEWEST_IMAGES images.
@@ -107,16 +135,24 @@ def improve(
         input_range=input_range, decides=decides, multiply_adds=multiply_adds, epochs=epochs, seed=seed,
         means="bias_fast" in steps, advance=lambda done, of: None,
     )  # fmt: skip
-    state = work.observed(State(real=real, graph=real, parameters={}, scheme=scheme, estimator=estimator))
-    plain = judge.total(state)
-    outcomes = []
-    for name in (name for name in STEPS if name in steps):
-        state, outcome = _taken(name, state, replace(work, advance=partial(progress, name)))
-        outcomes.append(outcome)
+    state = State(real=real, graph=real, parameters={}, scheme=scheme, estimator=estimator)
+    quick = QUICK.issuperset(steps)
+    reached = None if quick or shelf is None else shelf.restore(real, state)
+    if reached is None:
+        state = work.observed(state)
+        reached = Reached(given=real, state=state, plain=judge.total(state), outcomes=())
+    for name in [name for name in STEPS if name in steps][len(reached.outcomes) :]:
+        state, outcome = _taken(name, reached.state, replace(work, advance=partial(progress, name)))
+        reached = replace(reached, state=state, outcomes=(*reached.outcomes, outcome))
+        if not quick:
+            work.forget()
+        if not quick and shelf is not None:
+            shelf.keep(reached)
+    state = reached.state
     return Improved(
         state=state,
-        outcomes=tuple(outcomes),
-        plain=plain,
+        outcomes=reached.outcomes,
+        plain=reached.plain,
         total=judge.total(state),
         activations=judge.activations(replace(state, graph=state.real)),
         judged_on=len(judging),

@@ -76,6 +76,10 @@ class Work:
         self._seen[:] = [*self._seen[-1:], (state.real, observation)]
         return observation
 
+    def forget(self) -> None:
+        """Forget what was seen: a run that goes on from here would not know it, and what is derived differs in bits."""
+        self._seen.clear()
+
     def observed(self, state: State, most: int | None = None) -> State:
         """The state with ranges observed anew, by its own estimator, on all images or on `most`."""
         if most is None or most >= len(self.images):
@@ -264,6 +268,10 @@ STEPS: Mapping[str, Step] = MappingProxyType(
         "distil": Step(does="trains all layers for the float network's answers", run=_distil, judged_by="total"),
     }
 )
+
+
+QUICK = frozenset({"idle", "cross_layer", "absorption", "equalize", "clip", "bias_fast"})
+"""Steps of seconds: a run of these alone is not kept to be resumed."""
 
 
 @dataclass(frozen=True, kw_only=True)

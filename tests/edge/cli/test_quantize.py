@@ -1,6 +1,10 @@
 """`edge quantize` from the command line, on a foreign ONNX file with its card."""
 
 import json
+import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -120,6 +124,44 @@ def test_steps_are_taken_and_told(work: Path, capsys: pytest.CaptureFixture[str]
     assert [entry.step for entry in steps.steps] == ["bias", "least_squares"]
     assert steps.total.sqnr_db is not None and steps.plain.sqnr_db is not None
     assert steps.total.sqnr_db >= steps.plain.sqnr_db
+
+
+KILLED = """
+import os, signal, sys
+import torch
+from converters.convert.unfinished import Unfinished
+from edge.cli.main import main
+keep = Unfinished.keep
+def killed(self, reached):
+    keep(self, reached)
+    os.kill(os.getpid(), signal.SIGKILL)
+Unfinished.keep = killed
+torch.set_num_threads(1)
+main(sys.argv[1:])
+"""
+
+
+def test_a_killed_run_is_resumed(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Killed after its first step, refused with another seed, and then finished: the file of a run in one go."""
+    words = [*SPLIT, "--steps", "bias,least_squares", "--no-verify"]
+    assert quantize(work, *words) == 0
+    wanted = [(work / "int8" / name).read_bytes() for name in ("model.tflite", "model.onnx")]
+    facts = open_artifact(work / "int8").manifest.quantization.steps
+    shutil.rmtree(work / "int8")
+    given = ["quantize", str(work / "model.onnx"), "-o", str(work / "int8"), "--card", str(work / "card.toml"), *words]
+    assert subprocess.run([sys.executable, "-c", KILLED, *given], check=False).returncode == -signal.SIGKILL
+    assert (work / "int8.unfinished").is_file() and not (work / "int8").exists()
+    capsys.readouterr()
+    assert quantize(work, *words, "--resume", "--seed", "1") == 1
+    error = capsys.readouterr().err
+    assert "int8.unfinished: is of another model, other images, options, threads or code" in error
+    assert error.count("\n") == 1 and (work / "int8.unfinished").is_file()
+    assert quantize(work, *words, "--resume") == 0
+    assert [(work / "int8" / name).read_bytes() for name in ("model.tflite", "model.onnx")] == wanted
+    assert open_artifact(work / "int8").manifest.quantization.steps == facts
+    assert not (work / "int8.unfinished").exists()
+    assert quantize(work, *words, "--resume") == 1
+    assert "nothing to resume" in capsys.readouterr().err
 
 
 def test_what_all_steps_make_is_exact(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
