@@ -135,6 +135,6 @@ def in_real_numbers(graph: Graph, constants: Mapping[str, npt.NDArray[np.float32
             continue
         data = None
         if tensor.data is not None:
-            data = np.array(constants[name] if name in constants else real_values(tensor), np.float32, order="C")
+            data = np.asarray(constants[name] if name in constants else real_values(tensor), np.float32, order="C")
         tensors.append(Tensor(name=name, shape=tensor.shape, dtype="float32", data=data))
     return replace(graph.with_tensors(tensors), name=graph.name)

@@ -22,6 +22,7 @@ LARGEST_FACTOR = 64.0
 MARGINS = (1.0, 2.0, 4.0)
 """Room that a channel keeps below the ceiling of a ReLU6, as a multiple of what the images showed: with few positions
 or rarely active channels other images go beyond."""
+MOST_WAYS = 1 + len(MARGINS)
 
 
 def equalized(graph: Graph, seen: Observation) -> Iterator[tuple[Graph, Observation]]:

@@ -149,12 +149,15 @@ def improve(
         if not quick and shelf is not None:
             shelf.keep(reached)
     state = reached.state
+    total, activations = judge.total(state), judge.activations(replace(state, graph=state.real))
+    work.forget()
+    judge.forget()
     return Improved(
         state=state,
         outcomes=reached.outcomes,
         plain=reached.plain,
-        total=judge.total(state),
-        activations=judge.activations(replace(state, graph=state.real)),
+        total=total,
+        activations=activations,
         judged_on=len(judging),
         work=work,
     )

@@ -19,7 +19,7 @@ from edge.quantization.ptq.state import Float32Array, Images, Parameters, State,
 
 Labels = npt.NDArray[np.int64]
 Run = Callable[[Sequence[Float32Array]], list[npt.NDArray[Any]]]
-MOST_KNOWN = 4
+MOST_KNOWN = 3
 """Scores that are kept: a step's before is the after of the one before it."""
 
 
@@ -68,7 +68,7 @@ class Judge:
 
     def total(self, state: State, *, every: int = 1) -> Score:
         """The score of the integers: those of the simulation, which are the file's; `every` so many-th batch."""
-        return self._once(f"integers {every}", state, lambda: self.integers(state.quantized, every=every))
+        return self._once("integers", state, every, lambda: self.integers(state.quantized, every=every))
 
     def integers(self, quantized: Graph, *, every: int = 1) -> Score:
         """The score of an integer graph with the float network's inputs and outputs."""
@@ -84,15 +84,20 @@ class Judge:
 
     def activations(self, state: State, *, every: int = 1) -> Score:
         """The score with weights in float: what the 8 bits of activations alone cost, by float sums."""
-        return self._once(f"activations {every}", state, lambda: self._activations(state, every))
+        return self._once("activations", state, every, lambda: self._activations(state, every))
 
-    def _once(self, by: str, state: State, score: Callable[[], Score]) -> Score:
-        """A score, or the same as before for the same network and parameters."""
+    def forget(self) -> None:
+        """Let go of the graphs whose scores are known."""
+        self._known.clear()
+
+    def _once(self, by: str, state: State, every: int, score: Callable[[], Score]) -> Score:
+        """A score, or the same as before for the same network and parameters by every batch."""
         for kind, graph, parameters, known in self._known:
-            if kind == by and graph is state.graph and parameters is state.parameters:
+            if every == 1 and kind == by and graph is state.graph and parameters is state.parameters:
                 return known
         found = score()
-        self._known[:] = [*self._known[-MOST_KNOWN + 1 :], (by, state.graph, state.parameters, found)]
+        if every == 1:
+            self._known[:] = [*self._known[-MOST_KNOWN + 1 :], (by, state.graph, state.parameters, found)]
         return found
 
     def _activations(self, state: State, every: int) -> Score:

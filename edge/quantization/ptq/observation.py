@@ -20,7 +20,7 @@ from edge.quantization.ptq.layer_rows import layers_of
 from edge.quantization.ptq.state import Float32Array, Images, batches_of
 from edge.quantization.ties import RangeGroup
 
-VALUES = 1 << 17
+VALUES = 1 << 16
 """Of an activation that are kept, all images together: at even distances, every channel alike."""
 MOST_SAMPLED = 128
 """Batches that values are kept of, evenly spread."""

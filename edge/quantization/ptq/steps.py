@@ -17,7 +17,7 @@ from edge.quantization.ptq.clip import clipped
 from edge.quantization.ptq.copies import with_copies
 from edge.quantization.ptq.cross_layer import weights_equalized
 from edge.quantization.ptq.distil import distilled
-from edge.quantization.ptq.equalize import equalized
+from edge.quantization.ptq.equalize import MOST_WAYS, equalized
 from edge.quantization.ptq.estimators import ESTIMATORS, Range
 from edge.quantization.ptq.factors import with_factors
 from edge.quantization.ptq.idle import without_idle
@@ -143,15 +143,18 @@ def _ranges(state: State, work: Work) -> State:
 
 
 def _equalize(state: State, work: Work) -> State:
-    ways = {}
-    for graph, seen in equalized(state.real, work.seen(state)):
+    best: tuple[float, State, Observation] | None = None
+    for number, (graph, seen) in enumerate(equalized(state.real, work.seen(state))):  # one at a time is held
         made = work.ranged(replace(state, real=graph, graph=graph), seen)
-        ways[id(made)] = made, seen
-    if not ways:
+        found = nearness(work.judge, made, every=2).sqnr_db
+        if best is None or found > best[0]:
+            best = found, made, seen
+        work.advance(number + 1, MOST_WAYS)
+    if best is None:
         raise UnsupportedError("no activation stands between layers alone")
-    best = _best([made for made, _ in ways.values()], work, partial(nearness, work.judge, every=2))
-    work.remember(*ways[id(best)])
-    return best
+    work.remember(*best[1:])
+    work.advance(MOST_WAYS, MOST_WAYS)
+    return best[1]
 
 
 def _idle(state: State, work: Work) -> State:
