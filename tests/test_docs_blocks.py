@@ -38,7 +38,20 @@ BENCHMARKS = sorted((ROOT / "tests" / "benchmarks").glob("*.py"))
 BENCHMARK_OPTIONS = {name for file in BENCHMARKS for name in re.findall(r'"(--[a-z-]+)"', file.read_text("utf-8"))}
 # Of the system, or a variable or function that a block itself defines: nothing of ours to hold them to.
 SYSTEM = "awk cat cd cp curl echo git head pip python python3 rm sha256sum ssh ssh-copy-id ssh-keyscan unzip vcgencmd"
-OTHERS = {*SYSTEM.split(), "apt-get", "tee", "pre-commit", "ruff", ".", "for", "done", "own", "}"}
+OTHERS = {
+    *SYSTEM.split(),
+    "apt-get",
+    "journalctl",
+    "systemctl",
+    "tee",
+    "pre-commit",
+    "ruff",
+    ".",
+    "for",
+    "done",
+    "own",
+    "}",
+}
 OTHERS |= {"$compare"}
 
 
