@@ -229,6 +229,27 @@ def test_a_signal_ends_a_recording_that_plays(
     assert sum(films) == told and len(films) > 3 * bool(segment)
 
 
+@pytest.mark.unhurried
+def test_a_command_that_is_killed_loses_no_frame_that_it_told_of(make_artifact: MakeArtifact, tmp_path: Path) -> None:
+    out = tmp_path / "films"
+    arguments = ["camera", str(make_artifact()), "--source", "generated:classify:val:1500", "--engine", "null"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edge", *arguments, "--json", "--out", str(out), "--segment", "500ms"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None
+        for _ in range(40):
+            process.stdout.readline()
+        process.kill()
+        told = sum(line.endswith("\n") for line in process.stdout.read().splitlines(keepends=True)) + 40
+    assert process.returncode == -signal.SIGKILL
+    films = list(counts(out).values())
+    assert len(films) > 3 and sum(films) in (told, told + 1)
+
+
 def test_options_of_a_recording_are_refused_without_it(
     make_artifact: MakeArtifact, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
