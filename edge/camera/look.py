@@ -85,10 +85,11 @@ class FrameDrawer:
         self._interval_ns: float | None = None
 
     def __call__(self, frame: Frame, prediction: Prediction) -> Pixels:
-        """The frame with the prediction drawn on it: RGB uint8 (h, w, 3)."""
-        short, long = sorted(frame.size_hw)
+        """The frame, or its preview, with the prediction drawn on it: RGB uint8 (h, w, 3)."""
+        shown = frame.preview or frame
+        short, long = sorted(shown.size_hw)
         factor = max(1, min(-(-LEGIBLE_SIDE // short), LARGEST_ENLARGED_SIDE // long))
-        rgb = frame.rgb()
+        rgb = shown.rgb()
         if factor > 1:
             size_wh = (rgb.shape[1] * factor, rgb.shape[0] * factor)
             rgb = np.asarray(cv2.resize(rgb, size_wh, interpolation=cv2.INTER_LINEAR), dtype=np.uint8)

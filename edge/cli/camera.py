@@ -146,7 +146,9 @@ def command(
             notifier = stack.enter_context(closing(Notifier()))
             reporter = Reporter(run_log, counts, notifier)
             geometry = predictor.artifact.manifest.preprocess
-            source_asked = source_options_of(asked, (geometry.height, geometry.width))
+            # A region is in pixels of the one stream that is shown.
+            model_hw = None if region is not None else (geometry.height, geometry.width)
+            source_asked = source_options_of(asked, model_hw)
             capture = Capture(
                 open_source(source, source_asked), source_asked, on_state=reporter.state, on_read=reporter.read
             )
@@ -165,7 +167,7 @@ def command(
             elif out is not None:
                 sinks.append(stack.enter_context(open_file_sink(out, capture.frames_per_second)))
             window = stack.enter_context(open_window()) if show else None
-            run_log.note("start", artifact=str(artifact), source=source, engine=asdict(predictor.info))
+            run_log.note("start", artifact=str(artifact), source=capture.name, engine=asdict(predictor.info))
             look = Look(legend=legend, colours=colours, opacity=opacity, times=not no_times, film=not capture.pictures)
             seen = watch(
                 predictor,

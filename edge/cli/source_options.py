@@ -35,7 +35,7 @@ source_options = together(
 )
 
 
-def source_options_of(options: dict[str, Any], network_size_hw: tuple[int, int]) -> "SourceOptions":
+def source_options_of(options: dict[str, Any], network_size_hw: tuple[int, int] | None) -> "SourceOptions":
     """`edge.camera.sources.options.SourceOptions` of what was asked for. Refuses (UsageError) what is no duration."""
     from edge.camera.sources.options import SourceOptions
 

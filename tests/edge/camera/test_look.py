@@ -58,6 +58,15 @@ def test_colours_are_the_models_or_distinct_ones(segmenter: Predictor) -> None:
     assert half.tolist() == [145, 60, 60]
 
 
+def test_people_see_the_preview_where_the_camera_makes_one(segmenter: Predictor) -> None:
+    """The answer is of the small stream, the picture of the large one."""
+    small = np.full((60, 80, 3), 90, np.uint8)
+    preview = Frame(image=np.full((600, 800, 3), 30, np.uint8), format="rgb")
+    frame = Frame(image=small, format="rgb", preview=preview)
+    picture = FrameDrawer(segmenter, Look(legend="none", times=False))(frame, segmenter(small, format="rgb"))
+    assert picture.shape == (600, 800, 3) and (picture == [115, 30, 30]).all()
+
+
 def test_what_the_model_was_not_given_is_darkened(predictor: Predictor) -> None:
     picture = drawn(predictor, Look(legend="none", times=False), region=(50, 60, 40, 80))
     assert picture[20, 20].tolist() == [45] * 3 and picture[140, 200].tolist() == [90] * 3

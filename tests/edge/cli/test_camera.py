@@ -6,6 +6,8 @@ import re
 import socket
 import subprocess
 import sys
+import threading
+import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +21,7 @@ from edge.camera.sink_stage import Hung
 from edge.cli import camera
 from edge.cli.main import main
 from edge.vision.frame import Frame
+from tests.support.mjpeg_server import MjpegServer
 from tests.support.prometheus_text import parse
 
 MakeArtifact = Callable[..., Path]
@@ -102,6 +105,38 @@ def test_the_metrics_of_a_run_can_be_read_while_it_runs(
     monkeypatch.setattr(FrameDrawer, "__call__", drawing)
     assert main([*words, "--log", "json", "--metrics", "0", "--out", str(tmp_path / "out")]) == 0
     assert parse(pages[0])["edge_camera_answered_total"].value() in (1, 2)
+
+
+@pytest.mark.unhurried
+def test_a_network_camera_that_is_lost_and_back_is_answered_and_its_password_told_nowhere(
+    make_artifact: MakeArtifact, tmp_path: Path
+) -> None:
+    """By way of a file that holds its URL; the server is killed after ten frames, and starts again.
+
+    In a process of its own: FFmpeg takes its log level once.
+    """
+    server = MjpegServer()
+    (tmp_path / "url").write_text(server.url)
+
+    def kill_and_start() -> None:
+        while server.number < 10:
+            time.sleep(0.01)
+        server.kill()
+        server.start()
+
+    killer = threading.Thread(target=kill_and_start)
+    killer.start()
+    words = ["--source", f"@{tmp_path / 'url'}", "--engine", "null", "--frames", "40", "--json", "--log", "json"]
+    argv = [sys.executable, "-m", "edge", "camera", str(make_artifact()), *words]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=300)
+    killer.join()
+    server.kill()
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line)["event"] for line in done.stderr.splitlines()]
+    assert events.count("online") == 2 and events.count("offline") == 1
+    *frames, summary = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(frames) == 40 == summary["frames"] and len({frame["name"] for frame in frames}) == 40
+    assert "s3cret-word" not in done.stderr + done.stdout and "user" not in done.stderr
 
 
 def test_passwords_are_told_nowhere(make_artifact: MakeArtifact, capfd: pytest.CaptureFixture[str]) -> None:
