@@ -225,7 +225,8 @@ def main(data: Path, rounds: int, keep: Path | None) -> None:
             for name, shape in CLASSIFIERS.items()
         }
         made[SEGMENTER] = lambda path: segmenter(data, path)
-        click.echo(f"| network | way | us | {' | '.join(f'{way}, us' for way in BY_HAND)} | of these |  |  |")
+        told = " | ".join(f"{way}, us" for way in BY_HAND)
+        click.echo(f"| network | way | us | {told} | of the LUT | of that of one row | of the float loop |")
         click.echo("| --- " * 9 + "|")
         for name, make in made.items():
             path = folder / name.replace(" ", "_").replace(",", "")

@@ -1,5 +1,6 @@
 """A small detector of random weights whose scores differ, as an artifact."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,7 @@ def detector_artifact(
     resolution: int = 96,
     head: str = "postprocess",
     classes: tuple[str, ...] = CLASSES,
+    most: int = SELECTION.most,
 ) -> Artifact:
     """The network as an artifact with one of the heads."""
     preprocess = detector_preprocess(resolution)
@@ -90,6 +92,6 @@ def detector_artifact(
         quantization=QuantizationInfo(method="ptq" if int8 else "none"),
         provenance=provenance(source=folder, folder=folder),
         said=Said(values="logits", scores="independent"),
-        detection=detection_of(network.anchors, BoxCoder(), SELECTION),
+        detection=detection_of(network.anchors, BoxCoder(), replace(SELECTION, most=most)),
     )
     return build_artifact(graph, description, folder, images=frames[:2])
