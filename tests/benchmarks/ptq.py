@@ -9,6 +9,7 @@ Answers are those of the integer simulation, which are the file's.
 import resource
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -24,8 +25,8 @@ from edge.models.pretrained import load_pretrained
 from edge.models.registry import build
 from edge.quantization.ptq.calibrate import prepared
 from edge.quantization.ptq.improve import Improved, improve
-from edge.quantization.ptq.judge import Judge
-from edge.quantization.ptq.state import Chosen
+from edge.quantization.ptq.judge import Judge, Labels
+from edge.quantization.ptq.state import Chosen, State
 from edge.quantization.ptq.steps import EFFORTS, effort_for
 from edge.quantization.qat.freeze import float_graph
 from edge.quantization.quantize_graph import with_biases
@@ -72,16 +73,24 @@ def float_network(data: Path, weights: str) -> Graph:
     return with_biases(prepared(float_graph(module.eval(), torch.zeros(1, 3, size, size))))
 
 
-def table_row(graph: Graph, photographs: Photographs, made: Improved, tested: tuple[int, ...], seconds: float) -> str:
-    """SQNR and agreement of nearest rounding, of what was made and of rounded activations alone, on the tested ones."""
-    judge = Judge(graph, Chosen(images=photographs, indices=tested), decides=True)
-    total = judge.total(made.state)
+def table_row(photographs: Photographs, labels: Labels, made: Improved, tested: tuple[int, ...], seconds: float) -> str:
+    """What was made on the tested photographs, beside the float network and the bounds.
+
+    The bounds are agreements of 8-bit activations alone, weights in float: with the first ranges, and with what the
+    steps have made of the activations.
+    """
+    state, real = made.state, made.work.reference
+    judge = Judge(real, Chosen(images=photographs, indices=tested), decides=True, labels=labels[list(tested)])
+    total = judge.total(state)
+    begun = made.work.observed(State(real=real, graph=real, parameters={}, scheme=state.scheme))
+    bounds = [judge.activations(one).agreement for one in (begun, replace(state, graph=state.real))]
     kept = ", ".join(outcome.step for outcome in made.outcomes if outcome.kept)
     peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return (
-        f"| {kept or 'nearest'} | {total.sqnr_db:.2f} | {total.agreement:.2%} | {made.activations.sqnr_db:.2f} | "
-        f"{seconds:.0f} | {peak_mib:.0f} |"
-    )
+    figures = (judge.float_accuracy, total.accuracy, total.agreement, *bounds)
+    return " | ".join(
+        [f"| {kept or 'nearest'}", *(f"{value or 0:.2%}" for value in figures), f"{total.sqnr_db:.2f}",
+         f"{seconds:.0f}", f"{peak_mib:.0f} |"]
+    )  # fmt: skip
 
 
 @click.command()
@@ -99,12 +108,16 @@ def main(
     torch.set_num_threads(threads)
     samples = data / "imagenet_samples"
     preprocess = preprocess_of(NETWORKS[network][2])
-    photographs = Photographs(image_folder(samples / "dev", samples / "dev_labels.txt"), preprocess)
+    split = image_folder(samples / "dev", samples / "dev_labels.txt")
+    photographs, labels = Photographs(split, preprocess), np.array([split.label(index) for index in range(len(split))])
     graph = float_network(data, network)
     scheme = Scheme(weight_granularity="per_tensor" if weight_scales == "tensor" else "per_channel")
     chosen = effort_for(effort, scheme)
-    click.echo("| kept | SQNR dB | agreement | activations alone dB | processor seconds | peak MiB |")
-    click.echo("| --- | --- | --- | --- | --- | --- |")
+    click.echo(
+        "| kept | top-1, float | INT8 | agreement | of activations alone, plain | as made | SQNR, dB | "
+        "processor seconds | peak MiB |"
+    )
+    click.echo("| --- |" + " ---: |" * 8)
     for seed in range(draws):
         order = [int(index) for index in np.random.default_rng(seed).permutation(len(photographs))]
         started = time.process_time()
@@ -115,7 +128,7 @@ def main(
             input_range=input_range(normalize_table(preprocess), INT8_SCHEME), seed=seed,
         )  # fmt: skip
         seconds = time.process_time() - started
-        click.echo(table_row(graph, photographs, made, tuple(order[CALIBRATION:]), seconds))
+        click.echo(table_row(photographs, labels, made, tuple(order[CALIBRATION:]), seconds))
 
 
 if __name__ == "__main__":
