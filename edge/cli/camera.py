@@ -163,7 +163,8 @@ def command(
             sinks: list[Sink] = []
             if out is not None and recording is not None:
                 rate = capture.frames_per_second or DEFAULT_FRAMES_PER_SECOND
-                sinks.append(stack.enter_context(open_segments(out, recording, rate, live=capture.live)))
+                told_of = partial(run_log.tell, "recording")
+                sinks.append(stack.enter_context(open_segments(out, recording, rate, live=capture.live, tell=told_of)))
             elif out is not None:
                 sinks.append(stack.enter_context(open_file_sink(out, capture.frames_per_second)))
             window = stack.enter_context(open_window()) if show else None

@@ -1,5 +1,6 @@
 """A recording is films that play, whatever ends it; no film is deleted that nobody asked to delete."""
 
+import json
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.camera.mjpeg_film import MjpegFilm
 from edge.camera.segments import Segments, open_segments
 from edge.camera.sources.opening import open_source
 from edge.cli.main import main
@@ -248,6 +250,23 @@ def test_a_command_that_is_killed_loses_no_frame_that_it_told_of(make_artifact: 
     assert process.returncode == -signal.SIGKILL
     films = list(counts(out).values())
     assert len(films) > 3 and sum(films) in (told, told + 1)
+
+
+def test_a_structured_log_tells_of_a_film_that_was_cut(
+    make_artifact: MakeArtifact, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "films"
+    folder.mkdir()
+    film = MjpegFilm(tmp_path / "whole.avi", (48, 32), 25.0)
+    film.add(cv2.imencode(".jpg", FRAME)[1].tobytes())
+    (folder / "000001.avi").write_bytes((tmp_path / "whole.avi").read_bytes())
+    film.close()
+    arguments = ["camera", str(make_artifact()), "--source", "generated:classify:val:2", "--engine", "null"]
+    assert main([*arguments, "--out", str(folder), "--segment", "60s", "--log", "json"]) == 0
+    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
+    (told,) = [line["message"] for line in lines if line["event"] == "recording"]
+    assert told == f"{folder / '000001.avi'}: was cut off, and is finished now"
+    assert counts(folder) == {"000001.avi": 1, "000002.avi": 2}
 
 
 def test_options_of_a_recording_are_refused_without_it(
