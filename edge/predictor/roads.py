@@ -13,7 +13,7 @@ from edge.port import DescribedPort
 from edge.tasks.task import ASKED, Asked
 from edge.vision.encoding import encoding_of
 from edge.vision.frame import Frame, PixelFormat, Region
-from edge.vision.pixels import Geometry, fitting
+from edge.vision.pixels import Geometry, fitting, placement
 from edge.vision.scratch import Scratch
 
 Pixels = NDArray[np.uint8]
@@ -69,13 +69,16 @@ class Roads(threading.local):
 
     def _made(self, frame: Frame, region: Sequence[int] | None) -> Road:
         part = None if region is None else _within(region, frame)
-        fit = fitting(frame.format, part or frame.whole, self._preprocess, self._scratch)
+        seen, wanted = part or frame.whole, self._preprocess
+        fit = fitting(frame.format, seen, wanted, self._scratch)
         pixels = fit(frame.image)  # always in this array
+        place = placement((seen.height, seen.width), wanted)
+        bordered = (place.to_height, place.to_width) != (wanted.height, wanted.width)  # and written once
         return Road(
             frame_hw=frame.size_hw,
             asked=ASKED if part is None else Asked(region=part),
             fit=fit,
-            encode=encoding_of(self._given, self._preprocess, pixels[None]),
+            encode=encoding_of(self._given, self._preprocess, pixels[None], in_place=not bordered),
         )
 
 

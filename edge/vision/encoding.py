@@ -27,27 +27,36 @@ def input_encoder(given: DescribedPort, preprocess: Geometry) -> Encode:
     table = _table(given, preprocess)
     if table is None:
         return lambda pixels: in_layout(pixels, given.layout)
-    # A look-up may take the pixels' place, and these are the caller's.
-    return lambda pixels: _encoding(given, table, pixels.copy())()
+    return lambda pixels: _encoding(given, table, np.ascontiguousarray(pixels), in_place=False)()
 
 
-def encoding_of(given: DescribedPort, preprocess: Geometry, pixels: Pixels) -> Callable[[], NDArray[Any]]:
-    """The same for one array whose content changes: each call gives the raw input of what lies in it, and may alter it.
+def encoding_of(
+    given: DescribedPort, preprocess: Geometry, pixels: Pixels, *, in_place: bool
+) -> Callable[[], NDArray[Any]]:
+    """The same for one array whose content changes: each call gives the raw input of what lies in it.
 
     Args:
         pixels: uint8 (n, height, width, 3), without gaps in memory.
+        in_place: values of 8 bits may take the pixels' place: all of them are written anew before the next call.
 
     Returns:
         A function to the raw input: always the same array, which may lie where the pixels do.
     """
     table = _table(given, preprocess)
-    return (lambda: in_layout(pixels, given.layout)) if table is None else _encoding(given, table, pixels)
+    return (
+        (lambda: in_layout(pixels, given.layout))
+        if table is None
+        else _encoding(given, table, pixels, in_place=in_place)
+    )
 
 
-def _encoding(given: DescribedPort, table: NDArray[Any], pixels: Pixels) -> Callable[[], NDArray[Any]]:
+def _encoding(
+    given: DescribedPort, table: NDArray[Any], pixels: Pixels, *, in_place: bool
+) -> Callable[[], NDArray[Any]]:
     count, height, width, channels = pixels.shape
     rows = pixels.reshape(count * height, width, channels)
-    values: NDArray[Any] = rows.view(table.dtype) if table.dtype.itemsize == 1 else np.empty(rows.shape, table.dtype)
+    taken = in_place and table.dtype.itemsize == 1
+    values: NDArray[Any] = rows.view(table.dtype) if taken else np.empty(rows.shape, table.dtype)
     look_up, shaped = table_lookup(table, rows, values), values.reshape(pixels.shape)
     if given.layout != "nchw":
 

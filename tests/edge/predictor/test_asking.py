@@ -53,6 +53,32 @@ def test_every_format_gives_the_input_of_its_rgb_picture(make_artifact: MakeArti
         np.testing.assert_array_equal(session.last, expected)
 
 
+@pytest.mark.parametrize("fit", ["stretch", "crop", "letterbox"])
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+def test_the_next_frame_is_given_as_the_first_was(make_artifact: MakeArtifact, fit: str, dtype: str) -> None:
+    """Of a letterbox the border too, which is laid once."""
+    preprocess = {
+        "colour_order": "rgb",
+        "height": 8,
+        "width": 8,
+        "interpolation": "bilinear",
+        "fit": fit,
+        "crop_fraction": 1.0,
+        "mean": (127.5, 100.0, 90.0),
+        "std": (127.5, 60.0, 70.0),
+    }
+    given = {"dtype": dtype, "zero_point": 0 if dtype == "int8" else 128}
+    folder = make_artifact(preprocess=preprocess, input=given)
+    predict, session = predictor(folder)
+    manifest = open_artifact(folder).manifest
+    for seed in (1, 2, 1):
+        frame = made_frame("rgb", (30, 50), seed=seed)
+        predict(frame)
+        expected = model_input(resize(frame.image, manifest.preprocess)[None], manifest.files[0], manifest.preprocess)
+        assert session.last is not None
+        np.testing.assert_array_equal(session.last, expected)
+
+
 def test_the_age_is_counted_from_the_capture(make_artifact: MakeArtifact) -> None:
     predict, _ = predictor(make_artifact())
     captured_ns = time.monotonic_ns() - 5_000_000
