@@ -79,13 +79,30 @@ def lines_of(made: "Improved", effort: str) -> list[str]:
         f"{bound.sqnr_db:.1f} dB{'' if bound.agreement is None else f', agreement {bound.agreement:.1%}'}; ranges and "
         "equalize are judged so, the other steps by the integers' answers"
     ]
-    last = made.outcomes[-1] if made.outcomes else None
-    if (
-        effort != "best" and last is not None and last.kept and last.before is not None and last.after is not None
-        and last.after.sqnr_db - last.before.sqnr_db > WORTH_MORE_DB
-    ):  # fmt: skip
-        lines.append(f"{last.step} still helped: --effort best is likely to bring more")
+    lines += [] if effort == "best" else [_more(made, effort)]
     return lines
+
+
+def _more(made: "Improved", effort: str) -> str:
+    """Whether the next effort is likely to pay, by what is left of the noise and by what the last step brought."""
+    if effort in ("plain", "fast"):
+        lost, following = made.activations.sqnr_db - made.total.sqnr_db, "default"
+        if lost > WORTH_MORE_DB:
+            return f"rounded weights cost {lost:.1f} dB of that: --effort default is likely to bring more"
+    else:
+        last, following = made.outcomes[-1] if made.outcomes else None, "best"
+        gain = 0.0 if last is None or not last.kept else _gain(last)
+        if last is not None and gain > WORTH_MORE_DB:
+            return f"{last.step} still brought {gain:.1f} dB: --effort best is likely to bring more"
+    agreement = made.total.agreement
+    if agreement is not None and agreement < 1:
+        return f"{1 - agreement:.1%} of decisions differ: --effort {following} may bring more"
+    return f"little is left to gain: --effort {following} is not likely to pay"
+
+
+def _gain(outcome: "Outcome") -> float:
+    before, after = outcome.before, outcome.after
+    return 0.0 if before is None or after is None else after.sqnr_db - before.sqnr_db
 
 
 def _cells(before: "Score | None", after: "Score | None") -> tuple[str, str]:
