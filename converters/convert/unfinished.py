@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from converters.convert.code_hash import code_sha256
 from edge.errors import CheckpointError
+from edge.files.atomic import make_folder
 from edge.files.bounded_file import exists
 from edge.graph.graph import Graph, Operator
 from edge.quantization.ptq.estimators import Estimator
@@ -107,7 +108,7 @@ class Unfinished:
         return Reached(given=given, state=restored, plain=taken.plain, outcomes=taken.outcomes)
 
     def keep(self, reached: Reached) -> None:
-        """Write what was reached, atomically."""
+        """Write what was reached, atomically. Refuses (FileError) a place that cannot be written."""
         given, state = reached.given, reached.state
         tensors: dict[str, torch.Tensor] = {}
         activations = {}
@@ -128,6 +129,7 @@ class Unfinished:
             },
             activations=activations,
         )
+        make_folder(self.path.parent)
         write_tensors(self.path, tensors, {"format": FORMAT, "version": VERSION, "taken": asdict(taken)})
 
     def _inputs_sha256(self, graph: Graph) -> str:

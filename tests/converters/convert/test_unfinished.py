@@ -75,7 +75,8 @@ def test_a_run_goes_on_after_any_step(
 
 def test_what_another_run_left_is_refused(tmp_path: Path) -> None:
     steps = ("equalize", "bias")
-    shelf = Unfinished(path=tmp_path / "a.unfinished", images_sha256="of them", options={"seed": 3}, resume=False)
+    path = tmp_path / "none" / "yet" / "a.unfinished"
+    shelf = Unfinished(path=path, images_sha256="of them", options={"seed": 3}, resume=False)
     with pytest.raises(Stopped):
         made(Stopping(shelf, 1), steps)
     for other in ({"images_sha256": "of others"}, {"options": {"seed": 4}}, {"run": "others"}):
