@@ -1,5 +1,6 @@
 """edge doctor: why a model does not survive quantization: diseases with evidence, layer and cure."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -82,6 +83,7 @@ def command(
             card=card,
             parent=parent,
             shapes=dict(parse_shape(text) for text in input_shapes),
+            calibrating=_quantizing_option(calibration),
             calibration=_photographs(_named(calibration), "--calibration", samples, skip),
             evaluation=_photographs(named, "--split", samples, skip),
         )
@@ -129,6 +131,14 @@ def _write_page(path: Path, patient: "Patient", results: "Results", bound_db: fl
 def _named(calibration: str | None) -> dict[str, Any]:
     """A folder of images, or a split by its name."""
     return {"images": calibration} if calibration is not None and is_dir(Path(calibration)) else {"split": calibration}
+
+
+def _quantizing_option(calibration: str | None) -> str:
+    """As `edge quantize` takes the same images."""
+    if calibration is None:
+        return "--calibration SPLIT"
+    option = "--images" if is_dir(Path(calibration)) else "--calibration"
+    return f"{option} {shlex.quote(calibration)}"
 
 
 def _photographs(named: dict[str, Any], option: str, samples: int | None, skip: bool) -> "Photographs | None":

@@ -21,11 +21,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Given:
-    """What the command line names beside the model; `card`: of a file, or how another model is fed."""
+    """What the command line names beside the model; `card`: of a file, or how another model is fed.
+
+    Attributes:
+        calibrating: the option of `edge quantize` that names the calibration images.
+    """
 
     card: Path | None = None
     parent: Path | None = None
     shapes: Mapping[str, tuple[int, ...]] | None = None
+    calibrating: str = "--calibration SPLIT"
     calibration: "Photographs | None" = None
     evaluation: "Photographs | None" = None
 
@@ -81,12 +86,14 @@ def _checkpoint(path: Path, given: Given) -> "Patient":
         form="checkpoint",
         graph=graph,
         command=shlex.quote(str(path)),
+        calibrating=given.calibrating,
+        float_model=_named(_parent_path(given.parent, checkpoint), given),
         task=checkpoint.task,
         floats=without_integer_form(graph) if is_float else (),
         transposes=_left_by_layout(graph),
         preprocess=_fed(given, trained),
         trained=trained,
-        parent=_parent(given.parent, checkpoint),
+        parent=_parent(_parent_path(given.parent, checkpoint)),
         scored=(rebuild(graph, graph.operators, outputs=(graph.outputs[place],)), ending),
         norms=partial(norms_of_module, module) if is_float and remembered else None,
         calibration=given.calibration,
@@ -135,11 +142,14 @@ def _file(path: Path, given: Given, graph: "Graph", form: Any, **known: Any) -> 
         form=form,
         graph=graph,
         command=_with_card(path, given.card),
+        card=given.card,
+        calibrating=given.calibrating,
+        float_model=_named(given.parent, given),
         task=None if card is None else card.task,
         floats=_floats(graph),
         preprocess=None if card is None else card.preprocess,
         trained=_trained_by(given.parent),
-        parent=_parent(given.parent, None),
+        parent=_parent(given.parent),
         scored=None if card is None else _scored(graph, card),
         calibration=given.calibration,
         evaluation=given.evaluation,
@@ -174,6 +184,8 @@ def _artifact(path: Path, given: Given) -> "Patient":
         form="artifact",
         graph=graph,
         command=shlex.quote(str(path)),
+        calibrating=given.calibrating,
+        float_model=_named(given.parent or (None if parent is None else Path(parent.name)), given),
         task=manifest.task,
         floats=_floats(devices),
         transposes=turned_over(devices),
@@ -215,12 +227,24 @@ def _trained_by(parent: Path | None) -> "Preprocess | None":
     return read_checkpoint(parent).recipe.preprocess
 
 
-def _parent(path: Path | None, checkpoint: "Checkpoint | None") -> "Graph | None":
-    """The float parent's graph: of the named file; of a QAT checkpoint also of the float one beside it."""
+def _parent_path(path: Path | None, checkpoint: "Checkpoint") -> Path | None:
+    """The named one; of a QAT checkpoint also the float one beside it."""
     from converters.convert.convert import find_parent
 
-    if path is None and checkpoint is not None and checkpoint.kind == "qat" and checkpoint.path is not None:
-        path = find_parent(checkpoint, checkpoint.path)
+    if path is None and checkpoint.kind == "qat" and checkpoint.path is not None:
+        return find_parent(checkpoint, checkpoint.path)
+    return path
+
+
+def _named(parent: Path | None, given: Given) -> str:
+    """The float parent as `edge quantize` takes it."""
+    if parent is None or parent.suffix not in (".onnx", ".safetensors"):
+        return "FLOAT_MODEL"
+    return _with_card(parent, given.card) if parent.suffix == ".onnx" else shlex.quote(str(parent))
+
+
+def _parent(path: Path | None) -> "Graph | None":
+    """The float parent's graph."""
     if path is None:
         return None
     opened = open_patient(path, Given())

@@ -23,6 +23,7 @@ IMAGES = 16
 FOREIGN = 0.06
 """Nats a channel, in the median layer, by which activations may differ from those that they should be like."""
 LAYERS = ("Conv", "Gemm")
+OTHER_IMAGES = "quantize with 100 images as the camera takes them, as SPLIT"
 
 
 def foreign_calibration(patient: Patient) -> Found:
@@ -36,7 +37,7 @@ def foreign_calibration(patient: Patient) -> Found:
         return not_judged(f"needs the calibration images (--calibration){wanted}")
     if len(chosen.places) < FEWEST:
         return not_judged(f"needs at least {FEWEST} calibration images")
-    cure = f"{patient.quantizing} with 100 images of the camera as SPLIT"
+    cure = {"cure": OTHER_IMAGES, "command": patient.quantizing_by("--calibration SPLIT")}
     if preprocess is None:
         height, width = _size(patient.graph)
         preprocess = Preprocess(
@@ -48,11 +49,11 @@ def foreign_calibration(patient: Patient) -> Found:
     data: dict[str, Any] = {"images": len(pixels), "deviation_grey_levels": deviation, "neighbour_correlation": related}
     words = f"their pixels deviate by {deviation:.1f} grey levels, neighbours correlate by {related:.2f}"
     if deviation < FLAT:
-        return sick(f"{words}: they show nothing", cure=cure, **data)
+        return sick(f"{words}: they show nothing", **cure, **data)
     if related < UNRELATED:
-        return sick(f"{words}: noise, not photographs", cure=cure, **data)
+        return sick(f"{words}: noise, not photographs", **cure, **data)
     if alike == len(pixels):
-        return sick(f"all {alike} images are the same one", cure=cure, **data)
+        return sick(f"all {alike} images are the same one", **cure, **data)
     if patient.preprocess is None:
         return not_judged(f"{words}, as of photographs; whether they are like the training's needs a card", **data)
     measured = _measured(patient, chosen, preprocess)
@@ -63,7 +64,7 @@ def foreign_calibration(patient: Patient) -> Found:
     data |= {"divergence_nats": apart, "limit_nats": FOREIGN}
     words += f"; in the median layer activations differ by {apart:.3f} nats a channel from {against}"
     if apart > FOREIGN:
-        return sick(f"{words}: another domain", cure=cure, **data)
+        return sick(f"{words}: another domain", **cure, **data)
     return healthy(words, **data)
 
 

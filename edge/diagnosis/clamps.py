@@ -5,6 +5,10 @@ in the same place end in, and whether it is right more often with the clamp.
 """
 
 from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from edge.diagnosis.disease import Found, healthy, not_judged, sick
 from edge.diagnosis.inputs import SURE, lacking, others_of, right, righter
@@ -12,8 +16,11 @@ from edge.diagnosis.patient import Patient
 from edge.explain.answers import probabilities
 from edge.graph.graph import Graph, Operator
 from edge.graph.ops.kernel_limits import LAYERS
+from edge.graph.passes.rewrite import real_values
 
 FEWEST_CLAMPED = 4
+EVENED_OUT = 1.5
+"""Times by which the factors of a layer's channels differ at least; rounding and training leave them near 1."""
 SHARE_CLAMPED = 0.75
 """Of the layers in one place of a network that end in a ReLU6, where those that do not have lost theirs."""
 
@@ -36,7 +43,8 @@ def relu6_lost(patient: Patient) -> Found:
         f"{len(lost)} layers reach beyond 6 by their range alone, without an activation, and {len(clamped)} others of "
         "the same kind end at 6: calibration chose a range where a clamp stood",
         layer=lost[0].name,
-        cure=f"quantize the float model, which holds its ReLU6: {patient.quantizing}",
+        cure="quantize the float model, which holds its ReLU6",
+        command=patient.quantizing,
         **data,
     )
 
@@ -78,15 +86,48 @@ def _against_parent(patient: Patient, parent: Graph) -> Found:
     data = {"layers": len(mine), "relu6_of_parent": sum(one for _, one in theirs), "relu6": sum(one for _, one in mine)}
     if len(mine) != len(theirs):
         return not_judged(f"the float parent has {len(theirs)} layers, the model {len(mine)}", **data)
-    lost = [operator for (operator, here), (_, there) in zip(mine, theirs, strict=True) if there and not here]
-    if not lost:
-        return healthy(f"every one of the float parent's {data['relu6_of_parent']} clamps at 6 is there", **data)
+    missing = [(one, other) for (one, here), (other, there) in zip(mine, theirs, strict=True) if there and not here]
+    data["evened_out"] = evened = sum(_evened_out(patient.graph, one, parent, other) for one, other in missing)
+    if not missing:
+        clamped = data["relu6_of_parent"]
+        words = (
+            f"every one of the float parent's {clamped} clamps at 6 is there"
+            if clamped
+            else "its float parent has none"
+        )
+        return healthy(words, **data)
+    if 2 * evened >= len(missing):
+        words = (
+            f"{len(missing)} layers end without the float parent's ReLU6, and {evened} of them have channels that were"
+        )
+        return healthy(
+            f"{words} evened out: 6 is another number in every channel, and the clamp given up for that", **data
+        )
+    lost = [one for one, _ in missing]
     return sick(
         f"{len(lost)} layers end without the ReLU6 of the float parent's",
         layer=lost[0].name,
-        cure="quantize the float parent, which keeps its ReLU6: edge quantize PARENT --calibration SPLIT -o ARTIFACT",
+        cure="quantize the float parent, which keeps its ReLU6",
+        command=patient.quantizing_parent,
         **data,
     )
+
+
+def _evened_out(graph: Graph, operator: Operator, parent: Graph, other: Operator) -> bool:
+    """Whether a layer's channels are the parent's times factors of their own: cross-layer equalization."""
+    mine, theirs = (_sizes(given, one) for given, one in ((graph, operator), (parent, other)))
+    if mine.shape != theirs.shape:
+        return False
+    live = (mine > 0) & (theirs > 0)
+    factors = mine[live] / theirs[live]
+    return bool(factors.size) and float(factors.max() / factors.min()) > EVENED_OUT
+
+
+def _sizes(graph: Graph, operator: Operator) -> npt.NDArray[np.float32]:
+    """By output channel the largest weight: float32 (channels,)."""
+    tensor = graph.tensors[operator.inputs[1]]
+    found: npt.NDArray[np.float32] = np.abs(real_values(tensor)).reshape(tensor.shape[0], -1).max(axis=1)
+    return found
 
 
 def _clamps(graph: Graph) -> list[tuple[Operator, bool]]:
@@ -101,13 +142,13 @@ def _among_its_own(patient: Patient) -> Found:
     lost = _unlike_others(graph)
     rectified = [one for one in graph.operators if one.kind in LAYERS and _ending(graph, one) in ("relu", "relu6")]
     clamped = sum(_ending(graph, one) == "relu6" for one in rectified)
-    data: dict[str, object] = {"rectified_layers": len(rectified), "held_below_6": clamped, "without_clamp": len(lost)}
+    data: dict[str, Any] = {"rectified_layers": len(rectified), "held_below_6": clamped, "without_clamp": len(lost)}
     if lost:
         return sick(
             f"{len(lost)} layers end without a ReLU6, where others in the same place have it ({clamped} in all)",
             layer=lost[0].name,
-            cure="put the ReLU6 back in the network and export it again; or, where it was trained without, name what "
-            f"it came from: edge doctor {patient.command} --parent FLOAT_MODEL",
+            cure="no command changes a network: put the ReLU6 back in it and export it again; or, where it was trained "
+            "without, name what it came from (--parent)",
             **data,
         )
     if clamped or not rectified:
@@ -115,7 +156,7 @@ def _among_its_own(patient: Patient) -> Found:
     return _by_answers(patient, rectified, data)
 
 
-def _by_answers(patient: Patient, rectified: list[Operator], data: dict[str, object]) -> Found:
+def _by_answers(patient: Patient, rectified: list[Operator], data: dict[str, Any]) -> Found:
     """Whether a network that clamps nowhere is right more often where it does: it was trained with ReLU6."""
     scored, preprocess, photographs = patient.scored, patient.stated, patient.photographs
     words = f"none of {len(rectified)} rectified layers clamps at 6"
@@ -140,7 +181,7 @@ def _by_answers(patient: Patient, rectified: list[Operator], data: dict[str, obj
     return sick(
         words,
         layer=rectified[0].name,
-        cure="put the ReLU6 back in the network (torch.nn.ReLU6 for ReLU) and export it again",
+        cure="no command changes a network: put the ReLU6 back in it (torch.nn.ReLU6 for ReLU) and export it again",
         **data,
     )
 

@@ -109,7 +109,11 @@ def _both(patient: Patient, preprocess: Preprocess) -> tuple[Graph, Graph | None
     given = in_layout(normalize(pixels, preprocess), patient.graph.layout)
     batches = [given[start : start + BATCH] for start in range(0, len(given), BATCH)]
     quantized = calibrate(patient.graph, batches, input_range=input_range(normalize_table(preprocess)))
-    return quantized, patient.graph, f"quantized here on {patient.calibration.origin}, plainly"
+    return (
+        quantized,
+        patient.graph,
+        f"the model itself, and INT8 made of it here on {patient.calibration.origin}, plainly",
+    )
 
 
 def _tensors(quantized: Graph, real: Graph, pixels: Pixels, preprocess: Preprocess) -> tuple[TensorFacts, ...]:

@@ -16,7 +16,9 @@ class Found:
     Attributes:
         evidence: one line for a person, with the figures; of `not judged` what is needed.
         data: the figures, JSON-ready; keys carry units.
-        layer: the operator at fault; '' for the whole network. cure: a command, or what to do before one.
+        layer: the operator at fault; '' for the whole network. cure: what to do, in words.
+        command: the cure as one line of a shell, with what was given filled in and names in capitals for what was not;
+            '' where no command cures, which `cure` then says.
     """
 
     state: State
@@ -24,6 +26,7 @@ class Found:
     data: Mapping[str, Any] = field(default_factory=dict)
     layer: str = ""
     cure: str = ""
+    command: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,9 +51,9 @@ def healthy(evidence: str, **data: Any) -> Found:
     return Found(state="healthy", evidence=evidence, data=data)
 
 
-def sick(evidence: str, *, cure: str, layer: str = "", **data: Any) -> Found:
+def sick(evidence: str, *, cure: str, command: str = "", layer: str = "", **data: Any) -> Found:
     """The disease is there."""
-    return Found(state="sick", evidence=evidence, data=data, layer=layer, cure=cure)
+    return Found(state="sick", evidence=evidence, data=data, layer=layer, cure=cure, command=command)
 
 
 def not_judged(reason: str, **data: Any) -> Found:

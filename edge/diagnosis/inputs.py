@@ -4,7 +4,9 @@ Evidence, the surest first: what the file says of its input's range; what batch 
 answers tell of the images (`edge.explain.answers`).
 """
 
-from collections.abc import Mapping
+import json
+import shlex
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -39,6 +41,8 @@ NORMALIZATIONS: Mapping[str, tuple[Triple, Triple]] = {
 FEWEST = 16
 SURE = 4.0
 """Standard errors by which answers must differ: by chance 1 in 16,000."""
+CLEAR = 3.0
+"""Standard deviations by which a share of right answers is above chance: by chance 1 in 740."""
 LEAST_INFORMATION = 1.0
 """Nats that answers must tell with one of two inputs: a choice of few classes rewards contrast, not what is right."""
 UNLIKE = 0.2
@@ -47,6 +51,8 @@ TIMES_NEARER = 4.0
 FIRST_NORMS = 3
 SAME_ANSWER = 0.01
 """Nats that answers tell of images at least, of a model that looks at them."""
+TELLS = 0.2
+"""Nats that answers tell of images beyond doubt: a model at chance all the same has other classes than its labels."""
 NORM_IMAGES = 16
 RANGE_SHARE = 0.25
 """Of the span of the input's integers, by which an end of the range of pixels may be off."""
@@ -167,11 +173,29 @@ def _by_answers(patient: Patient, preprocess: Preprocess, others: Mapping[str, P
     words += f" ({abs(found[best]):.1f} standard errors)"
     if max(told[best].mean(), told[""].mean()) < LEAST_INFORMATION and right(patient, mine) is None:
         return not_judged(f"{words}: too little of either; give labelled images (--images with --labels)", **data)
-    if found[best] > SURE:
+    if lifted := _lifted(patient, made[best], mine):
+        words += f"; {lifted}"
+    if found[best] > SURE or lifted:
         return _wrong(patient, words, others[best], **data)
     if found[best] > -SURE:
         return not_judged(f"{words}: give more images (-n)", **data)
     return healthy(words, **data)
+
+
+def _lifted(patient: Patient, other: np.ndarray, mine: np.ndarray) -> str:
+    """What labels say where a network at chance is surely above it with other answers; '' where they do not."""
+    first, second = right(patient, other), right(patient, mine)
+    if first is None or second is None or second.mean() > (chance := _chance(patient)):
+        return ""
+    lower = wilson_lower(int(first.sum()), len(first), z=CLEAR)
+    return f"right on {first.mean():.1%} and not on {second.mean():.1%}, chance {chance:.1%}" if lower > chance else ""
+
+
+def _chance(patient: Patient) -> float:
+    """The share of the commonest class among the labels."""
+    assert patient.evaluation is not None
+    labels = [target for target in patient.evaluation.targets() if isinstance(target, int)]
+    return max(labels.count(label) for label in set(labels)) / len(labels)
 
 
 def righter(patient: Patient, other: np.ndarray, mine: np.ndarray) -> float:
@@ -197,12 +221,22 @@ def right(patient: Patient, answers: Array) -> Array | None:
 
 
 def _wrong(patient: Patient, words: str, better: Preprocess, **data: Any) -> Found:
-    listed = f"mean = {list(better.mean)}, std = {list(better.std)}"
-    return sick(words, layer="", cure=f"set {listed} in {_where(patient)}, and quantize or convert again", **data)
+    return sick(words, **_set(patient, {"mean": str(list(better.mean)), "std": str(list(better.std))}), **data)
 
 
-def _where(patient: Patient) -> str:
-    return "[preprocess] of the recipe" if patient.form == "checkpoint" else "[preprocess] of the card"
+def _set(patient: Patient, values: Mapping[str, str]) -> dict[str, str]:
+    """How the preprocessing is corrected: words, and the command that writes the values (TOML) where they stand."""
+    listed = " and ".join(f"{key} = {value}" for key, value in values.items())
+    if patient.form == "checkpoint":
+        changed = " ".join(f"--set {shlex.quote(f'preprocess.{key}={value}')}" for key, value in values.items())
+        words = f"train from these weights with {listed}"
+        return {"cure": words, "command": f"{patient.training} {changed}"}
+    card = "CARD" if patient.card is None else shlex.quote(str(patient.card))
+    changed = "; ".join(f"s/^{key} *=.*/{key} = {value}/" for key, value in values.items())
+    return {
+        "cure": f"set {listed} in [preprocess] of the card, and make the artifact again",
+        "command": f"sed -i {shlex.quote(changed)} {card} && {patient.making}",
+    }
 
 
 def wrong_colour_order(patient: Patient) -> Found:
@@ -236,7 +270,7 @@ def wrong_colour_order(patient: Patient) -> Found:
         return not_judged(f"{words}: too little of either; give labelled images", **data)
     if t > SURE and surer > 0:
         named = "rgb" if preprocess.colour_order == "bgr" else "bgr"
-        return sick(words, cure=f"set colour_order = '{named}' in {_where(patient)}, and quantize again", **data)
+        return sick(words, **_set(patient, {"colour_order": f'"{named}"'}), **data)
     if t < -SURE or (t < 0 and surer < -SURE):
         return healthy(words, **data)
     return not_judged(f"{words}: the two hardly differ; give more images (-n)", **data)
@@ -260,7 +294,21 @@ def other_preprocessing(patient: Patient) -> Found:
     if (t := _closer(patient, fed, trained)) is not None:
         evidence += f"; fed as in the training it answers more surely by {t:.1f} standard errors"
         data |= {"standard_errors": t}
-    return sick(evidence, cure="evaluate with the training's preprocessing: take the card's from the recipe", **data)
+    return sick(evidence, **_as_trained(patient, trained, apart), **data)
+
+
+def _as_trained(patient: Patient, trained: Preprocess, apart: Sequence[str]) -> dict[str, str]:
+    """How a model is fed as it was trained: words and command."""
+    if patient.form in ("onnx", "tflite"):
+        return _set(patient, {name: _toml(getattr(trained, name)) for name in apart})
+    return {
+        "cure": "use the preprocessing that it says itself, which is the training's: no card",
+        "command": f"edge eval {patient.command} --split SPLIT",
+    }
+
+
+def _toml(value: object) -> str:
+    return json.dumps(list(value) if isinstance(value, tuple) else value)
 
 
 def _closer(patient: Patient, fed: Preprocess, trained: Preprocess) -> float | None:
@@ -285,25 +333,28 @@ def at_chance(patient: Patient) -> Found:
     told = float(information(answers, scored[1]).mean())
     data: dict[str, Any] = {"images": len(answers), "information_nats": told, "limit_nats": SAME_ANSWER}
     if (hits := right(patient, answers)) is not None:
-        labels = [target for target in photographs.targets() if isinstance(target, int)]
-        commonest = max(labels.count(label) for label in set(labels)) / len(labels)
+        commonest = _chance(patient)
         lower = wilson_lower(int(hits.sum()), len(hits))
         data |= {"accuracy": float(hits.mean()), "chance": commonest, "interval_low": lower}
         words = f"right on {hits.mean():.1%} of {len(hits)} images (at least {lower:.1%}), chance {commonest:.1%}"
         if lower > commonest:
             return healthy(words, **data)
         if hits.mean() <= commonest:
-            return sick(words, cure=_trained_again(patient), **data)
+            told_apart = f"; its answers tell {told:.2f} nats of the images: are labels and class names in one order?"
+            return sick(words + told_apart * (told > TELLS), **_trained_again(patient), **data)
         return not_judged(f"{words}: give more images (-n)", **data)
     words = f"its answers tell {told:.4f} nats of the images"
     if told < SAME_ANSWER:
-        return sick(f"{words}: the same answer to every one", cure=_trained_again(patient), **data)
+        return sick(f"{words}: the same answer to every one", **_trained_again(patient), **data)
     return healthy(words, **data)
 
 
-def _trained_again(patient: Patient) -> str:
-    """The command that measures it with labels, then the one that trains."""
-    measured = f"edge eval {patient.command} --split SPLIT"
-    if patient.form in ("onnx", "tflite"):
-        measured = f"edge convert {patient.command} -o ARTIFACT, then edge eval ARTIFACT --split SPLIT"
-    return f"{measured} on labelled images; if it is right: edge train RECIPE.toml -o RUN"
+def _trained_again(patient: Patient) -> dict[str, str]:
+    """How a model learns something: words, and the command where there is one."""
+    if patient.training:
+        whole = patient.training.replace(f" --init {patient.command}", "")
+        return {"cure": "train it anew; it knows nothing to start from", "command": whole}
+    return {
+        "cure": "no command teaches a file: load the trained weights and export it again, or train; on labelled images "
+        "`edge eval` tells what it knows"
+    }

@@ -24,9 +24,9 @@ from edge.verification.checks.padding import (
 def asymmetric_padding(patient: Patient) -> Found:
     """Whether strided windows pad otherwise than their weights were trained to (`edge verify --padding-check`)."""
     if patient.parent is not None and (wrong := pads_apart(patient.graph, patient.parent)):
-        return _wrong(wrong, "the float parent does")
+        return _wrong(patient, wrong, "the float parent does")
     if wrong := not_zero(patient.graph):
-        return _wrong(wrong, "a border of zeros: integer 0 stands for another number")
+        return _wrong(patient, wrong, "a border of zeros: integer 0 stands for another number")
     groups = by_convention(other_conventions(patient.graph))
     if not groups:
         return healthy("no window pads otherwise by TensorFlow's rule than by PyTorch's", windows=0)
@@ -55,17 +55,22 @@ def asymmetric_padding(patient: Patient) -> Found:
     )
     words += f" {otherwise:.3f} ({abs(t):.1f} standard errors)"
     if t > SURE:
-        return _wrong(suspects, f"its weights were trained: {words}", **data)
+        return _wrong(patient, suspects, f"its weights were trained: {words}", **data)
     return not_judged(f"{words}: give more images (-n)", **data) if t > -SURE else healthy(words, **data)
 
 
-def _wrong(suspects: list[Suspect], as_what: str, **data: Any) -> Found:
-    first = suspects[0]
+def _wrong(patient: Patient, suspects: list[Suspect], as_what: str, **data: Any) -> Found:
+    first, cure = suspects[0], "quantize the float parent, which pads as its weights were trained"
     more = f" (and {len(suspects) - 1} more windows)" if len(suspects) > 1 else ""
-    cure = "pad with the integer that stands for zero" if first.border.value else CURES.get(first.border.convention)
+    if patient.parent is None:
+        known = (
+            "pad with the integer that stands for zero" if first.border.value else CURES[first.border.convention or ""]
+        )
+        cure = f"no command changes a network: {known}, and export it again"
     return sick(
         f"{first.words}{more}, as {as_what}",
         layer=first.border.operator.name,
-        cure=(cure or "pad as the float parent does") + ", and convert again: edge convert SOURCE -o ARTIFACT",
+        cure=cure,
+        command="" if patient.parent is None else patient.quantizing_parent,
         **{"windows": len(suspects), **data},
     )

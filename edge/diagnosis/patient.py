@@ -1,5 +1,6 @@
 """What is examined: a model opened, with what was given beside it."""
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from edge.data.splits import Split, Target
 from edge.diagnosis.norms import NormStatistics
 from edge.explain.score_output import Ending
+from edge.files.bounded_file import is_file
 from edge.graph.graph import Graph, Operator
 from edge.vision.pixels import Pixels, resize
 from edge.vision.preprocess import Preprocess
@@ -77,12 +79,17 @@ class Patient:
         norms: watches the batch norms of the float network on inputs (n, 3, h, w); None where none is left.
         calibration, evaluation: images that ranges come, or came, from; images that the model is judged on.
         command: how the model is named in a command line, with its card (CARD where none was given).
+        card: that of a model file. float_model: as `command`, the float parent (FLOAT_MODEL where none is known).
+        calibrating: the option that names the calibration images (SPLIT where none were given).
     """
 
     path: Path
     form: Form
     graph: Graph
     command: str
+    card: Path | None = None
+    float_model: str = "FLOAT_MODEL"
+    calibrating: str = "--calibration SPLIT"
     task: str | None = None
     floats: tuple[Operator, ...] = ()
     transposes: tuple[Moved, ...] = ()
@@ -103,8 +110,32 @@ class Patient:
     @property
     def quantizing(self) -> str:
         """The command that quantizes the model, or, where this one is not a source of it, the float model behind it."""
-        source = "FLOAT_MODEL" if self.is_integer or self.form in ("tflite", "artifact") else self.command
-        return f"edge quantize {source} --calibration SPLIT -o ARTIFACT"
+        return self.quantizing_by(self.calibrating)
+
+    def quantizing_by(self, images: str) -> str:
+        """The same with an option that names other images."""
+        source = self.float_model if self.is_integer or self.form in ("tflite", "artifact") else self.command
+        return f"edge quantize {source} {images} -o ARTIFACT"
+
+    @property
+    def quantizing_parent(self) -> str:
+        """The command that quantizes the float parent."""
+        return f"edge quantize {self.float_model} {self.calibrating} -o ARTIFACT"
+
+    @property
+    def making(self) -> str:
+        """The command that makes an artifact of the model as it stands."""
+        floats = self.form == "onnx" and not self.is_integer
+        return self.quantizing if floats else f"edge convert {self.command} -o ARTIFACT"
+
+    @property
+    def training(self) -> str:
+        """The command that trains on from a checkpoint, by the recipe beside it; '' of another model."""
+        if self.form != "checkpoint":
+            return ""
+        recipe = self.path.with_name("recipe.toml")
+        named = shlex.quote(str(recipe)) if is_file(recipe) else "RECIPE.toml"
+        return f"edge train {named} --init {self.command} -o RUN"
 
     @property
     def photographs(self) -> Photographs | None:

@@ -64,8 +64,7 @@ def outliers(patient: Patient) -> Found:
     )
     if found[worst] >= FEW_LEVELS:
         return healthy(words, **data)
-    cure = (
-        f"{patient.quantizing} --ranges percentile; or bound it: ReLU6 in the network, and train on: edge train "
-        "RECIPE.toml --init CHECKPOINT -o RUN"
-    )
-    return sick(words, layer=operator.name, cure=cure, **data)
+    cure = "let what each estimator of ranges and even channels bring be measured; or bound it: ReLU6 in the network, "
+    cure += "trained on"
+    command = f"{patient.quantizing} --steps ranges,cross_layer"
+    return sick(words, layer=operator.name, cure=cure, command=command, **data)

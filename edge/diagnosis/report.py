@@ -24,6 +24,7 @@ def rows(patient: Patient, results: Results) -> list[dict[str, Any]]:
             "evidence": found.evidence,
             "layer": found.layer,
             "cure": found.cure,
+            "command": found.command,
             **found.data,
         }
         for disease, found in results
@@ -66,5 +67,7 @@ def print_results(patient: Patient, results: Results) -> None:
     show(table)
     for disease, found in results:
         if found.state == "sick":
-            say(f"{disease.name}: {found.cure}")
+            say(f"{disease.name}: {found.cure}" + (":" if found.command else ""))
+            if found.command:
+                say(f"  {found.command}")
     say(sentence(patient, results), style="bold red" if exit_code(results) else "bold green")

@@ -1,6 +1,7 @@
 """Diseases of the operators: floats between integers, layouts turned over, scales that no kernel computes with."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from edge.diagnosis.disease import Found, healthy, sick
 from edge.diagnosis.patient import Moved, Patient
@@ -56,7 +57,7 @@ def without_integer_form(graph: Graph) -> tuple[Operator, ...]:
 def float_islands(patient: Patient) -> Found:
     """Whether operators compute in float between integers."""
     floats, total = patient.floats, len(patient.graph.operators)
-    data = {"float_operators": len(floats), "operators": total}
+    data: dict[str, Any] = {"float_operators": len(floats), "operators": total}
     if not floats:
         kept = "computes in float between integers" if patient.is_integer else "lacks an integer form"
         return healthy(f"none of {total} operators {kept}", **data)
@@ -65,15 +66,29 @@ def float_islands(patient: Patient) -> Found:
         words = (
             f"{len(floats)} operators compute in float between integers: {named}; at each the values change type twice"
         )
-        cure = f"quantize the float model whole: {patient.quantizing}"
-        return sick(words, layer=floats[0].name, cure=cure, **data)
+        return sick(words, layer=floats[0].name, **_whole(patient), **data)
     kinds = ",".join(dict.fromkeys(operator.kind for operator in floats))
     return sick(
         f"{len(floats)} operators have no integer form: {named}; quantized, they stay in float",
         layer=floats[0].name,
-        cure=f"replace them in the network, or keep them: {patient.quantizing} --allow-float {kinds}",
+        cure=f"no command makes integers of {kinds}: replace it in the network and export it again; what it costs to "
+        f"keep it in float is measured by {patient.quantizing} --allow-float {kinds}",
         **data,
     )
+
+
+def _whole(patient: Patient) -> dict[str, str]:
+    """How an integer model becomes integer throughout: words, and a command where there is one."""
+    lacking = dict.fromkeys(operator.kind for operator in patient.floats if operator.kind not in BUILDERS)
+    if lacking:
+        kinds = ", ".join(lacking)
+        return {"cure": f"no command makes integers of {kinds}: replace it in the float network, and quantize it again"}
+    if patient.form == "onnx":
+        return {
+            "cure": "give what computes in float ranges of its own, from 100 images as the camera takes them",
+            "command": f"edge convert {patient.command} {patient.calibrating} -o ARTIFACT",
+        }
+    return {"cure": "quantize the float model whole", "command": patient.quantizing}
 
 
 def turned_over(graph: Graph) -> tuple[Moved, ...]:
@@ -136,14 +151,16 @@ def layout_transposes(patient: Patient) -> Found:
     if not found:
         return healthy("no map is turned over between its operators", **data)
     first = found[0]
-    cure = f"edge convert {patient.command} -o ARTIFACT, which lays the graph out as NHWC and omits them"
+    cure, command = "convert it, which lays the graph out as NHWC and omits them", f"edge convert {patient.command}"
     if patient.form in ("tflite", "artifact"):
-        cure = "convert the ONNX file or checkpoint that it came from: edge convert SOURCE -o ARTIFACT"
+        cure = "no command rewrites a finished file: convert the ONNX file or checkpoint that it came from"
+        command = f"edge convert {patient.float_model}"
     return sick(
         f"{len(found)} Transposes turn maps from one layout to the other, {data['transposed_bytes']:,} bytes an image; "
         f"the first, '{first.name}', stands next to {first.reason}",
         layer=first.name,
         cure=cure,
+        command=f"{command} -o ARTIFACT",
         **data,
     )
 
@@ -162,6 +179,7 @@ def scales_beyond_limits(patient: Patient) -> Found:
     return sick(
         f"{operator.kind} '{operator.name}': {fault}{more}",
         layer=operator.name,
-        cure=f"quantize the float model again, which keeps ranges within the limits: {patient.quantizing}",
+        cure="quantize the float model again, which keeps ranges within the limits",
+        command=patient.quantizing,
         **data,
     )

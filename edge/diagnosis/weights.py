@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,8 @@ ON_GRID_SHARE = 0.9
 SHARE_OF_WEIGHTS = 0.1
 
 HUGE_RATIO = 100.0
+EVEN = " --steps cross_layer,least_squares"
+"""Channels are evened out without a limit (`equalize` takes a factor of 8), and what rounding leaves made good."""
 NEARLY_NONE = 1
 NEARLY_NONE_SHARE = 0.5
 DEAD_SHARE = 0.05
@@ -84,8 +87,9 @@ def double_quantization(patient: Patient) -> Found:
         "quantized and written back as float. Rounding them again on another grid adds its error to the first one's, "
         "and looks better than it is where the grid happens to be the same",
         layer=first.name,
-        cure="start from the weights before they were quantized; where they are lost, train with quantization in the "
-        "loop from these: edge train RECIPE.toml -o RUN",
+        cure="no command brings back what was rounded off: start from the weights before they were quantized, or, "
+        "where they are lost, train with quantization in the loop from these",
+        command=patient.training or patient.quantizing_parent,
         **data,
     )
 
@@ -127,14 +131,19 @@ def quantized_already(patient: Patient) -> Found:
         return healthy(
             f"{len(integer)} of {len(stored)} layers hold integers, and nobody asks to quantize them again", **data
         )
-    whole = "quantize the float model that it came from: edge quantize FLOAT_MODEL --calibration SPLIT -o ARTIFACT"
+    cure, command = "quantize the float model that it came from", patient.quantizing_parent
     if patient.is_integer:
-        whole = f"edge convert {patient.command} -o ARTIFACT, or {whole}"
+        cure = "convert it with the ranges that it has, or quantize the float model that it came from"
+        command = patient.making
         words = "calibration images cannot choose their ranges again, and `edge quantize` refuses the file"
     else:
         words = "their weights would be rounded again, on another grid"
     return sick(
-        f"{len(integer)} of {len(stored)} layers hold integers already: {words}", layer=integer[0], cure=whole, **data
+        f"{len(integer)} of {len(stored)} layers hold integers already: {words}",
+        layer=integer[0],
+        cure=cure,
+        command=command,
+        **data,
     )
 
 
@@ -163,13 +172,11 @@ def huge_channel_ratios(patient: Patient) -> Found:
     data = {"largest_ratio": ratio, "limit": HUGE_RATIO, "layers_beyond": sum(one[0] >= HUGE_RATIO for one in found)}
     if ratio < HUGE_RATIO:
         return healthy(f"the largest channel is {ratio:.1f} times the median one, in '{worst.operator.name}'", **data)
-    cure = (
-        f"{patient.quantizing}, whose steps even channels out and print what that brings; where it does not do, train "
-        "with quantization in the loop: edge train RECIPE.toml -o RUN"
-    )
+    cure, command = "quantize by steps that even channels out and print what that brings", f"{patient.quantizing}{EVEN}"
     if worst.tensor.quantization is not None and worst.tensor.quantization.scale.size == 1:
-        cure = f"quantize the float model with a scale per channel: {patient.quantizing}"
-    return sick(f"{words}: {ratio:.0f} times", layer=worst.operator.name, cure=cure, **data)
+        cure, command = "quantize the float model with a scale per channel", patient.quantizing
+    words = f"{words}: {ratio:.0f} times"
+    return sick(words, layer=worst.operator.name, cure=cure, command=command, **data)
 
 
 def _quanta(weight: Weight) -> Array | None:
@@ -208,17 +215,30 @@ def dead_channels(patient: Patient) -> Found:
     several = [entry for entry in found if entry[0] * len(entry[1].values) > 1.5]  # one is chance
     share, worst = max(several or found, key=lambda entry: entry[0])
     channels, count = len(worst.values), round(share * len(worst.values))
-    data = {"largest_dead_share": share, "limit": DEAD_SHARE, "dead_channels": int(sum(zero.sum() for zero in dead))}
+    data: dict[str, Any] = {
+        "largest_dead_share": share,
+        "limit": DEAD_SHARE,
+        "dead_channels": int(sum(zero.sum() for zero in dead)),
+    }
     if share < DEAD_SHARE or count < 2:
         return healthy(f"at most {share:.0%} of a layer's channels answer the same to every image", **data)
     why = "have no weight but 0" if not worst.largest.all() else "have a bias that no input brings above 0"
     return sick(
         f"{count} of {channels} output channels {why}: they answer the same to every image, and cost what live ones do",
         layer=worst.operator.name,
-        cure="look for the step that zeroed them (pruning, a checkpoint that was not loaded whole, one scale for all "
-        "channels), and load the weights again; or train on: edge train RECIPE.toml --init CHECKPOINT -o RUN",
+        **_weights_again(patient),
         **data,
     )
+
+
+def _weights_again(patient: Patient) -> dict[str, str]:
+    """How dead channels come to life: words, and a command where there is one."""
+    if patient.is_integer:
+        return {"cure": "quantize the float parent, whose channels live", "command": patient.quantizing_parent}
+    words = "look for the step that zeroed them (pruning, a checkpoint that was not loaded whole), and load them again"
+    if patient.training:
+        return {"cure": f"{words}; or train on", "command": patient.training}
+    return {"cure": f"no command brings weights back: {words}"}
 
 
 def held_at_zero(graph: Graph, weight: Weight) -> npt.NDArray[np.bool_]:

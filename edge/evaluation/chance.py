@@ -43,14 +43,14 @@ def chance_of(split: Split, count: int, metric: str) -> Chance:
     return Chance(value=other_half_score(split, count).mean_iou, how="the mean mask of the split's other half")
 
 
-def wilson_lower(right: int, count: int) -> float:
-    """The lower end of Wilson's 95 % score interval of a share, in [0, 1]; 0 for no images."""
+def wilson_lower(right: int, count: int, z: float = Z) -> float:
+    """The lower end of Wilson's score interval of a share, 95 % for the `z` given here, in [0, 1]; 0 for no images."""
     if not count:
         return 0.0
     share = right / count
-    centre = share + Z * Z / (2 * count)
-    spread = Z * sqrt(share * (1 - share) / count + Z * Z / (4 * count * count))
-    return max(0.0, (centre - spread) / (1 + Z * Z / count))
+    centre = share + z * z / (2 * count)
+    spread = z * sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    return max(0.0, (centre - spread) / (1 + z * z / count))
 
 
 def bootstrap_lower(images: int, metric: Callable[[NDArray[np.int64]], float]) -> float:

@@ -85,7 +85,7 @@ def card(folder: Path, **changes: str) -> str:
         text = "".join(f"{key} = {value}\n" if row.startswith(f"{key} ") else f"{row}\n" for row in text.splitlines())
     names = ", ".join(f'"class {k}"' for k in range(CLASSES))
     path = folder / "card.toml"
-    path.write_text(f'task = "classify"\nscores = "exclusive"\n{text}[labels]\nnames = [{names}]\n')
+    path.write_text(f'task = "classify"\nvalues = "logits"\nscores = "exclusive"\n{text}[labels]\nnames = [{names}]\n')
     return str(path)
 
 

@@ -222,6 +222,21 @@ def _weights_alone(folder: Path) -> Words:
     return [path, "--calibration", "generated:classify:train"]
 
 
+def _no_ranges(folder: Path) -> Words:
+    """A QDQ file whose tool gave one activation no range: the layers around it compute in float."""
+    path = onnx_file(_quantized(network("mobilenet_v2")), folder)
+    model = onnx.load(path)
+    left = "blocks.3.depthwise.activation"
+    kept = [node for node in model.graph.node if node.output[0] not in (left, f"{left}/real")]
+    assert len(kept) == len(model.graph.node) - 2
+    for node in kept:
+        node.input[:] = [f"{left}/float" if name == f"{left}/real" else name for name in node.input]
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+    onnx.save(model, path)
+    return [path, "--card", card(folder)]
+
+
 def _padded_once_otherwise(folder: Path) -> Words:
     graph = _segmenter()
     (folder / "parent").mkdir()
@@ -229,6 +244,42 @@ def _padded_once_otherwise(folder: Path) -> Words:
     first = next(one for one in borders(graph) if one.other is not None)
     assert first.other is not None
     return [onnx_file(with_pads(graph, {first.operator.name: first.other}), folder), "--parent", parent]
+
+
+def outliers_of(graph: Graph, folder: Path) -> Words:
+    """The first layer has no bound, and its first channel answers to single pixels far from their neighbours alone."""
+    first = next(one for one in graph.operators if one.kind == "Conv")
+    plain = replace(first, attributes={**first.attributes, "activation": "none"})
+    weight = graph.tensors[first.inputs[1]]
+    kernel = np.array(weight.data)
+    largest = np.abs(kernel).max()
+    kernel[0] = 0
+    kernel[0, :, 1, 1] = 8 * largest
+    kernel[0, :, 0, 1] = -kernel[0, :, 1, 1]
+    rest = [  # of ReLU: among ReLU6 the first layer would have lost its own
+        replace(one, attributes={**one.attributes, "activation": "relu"}) if "activation" in one.attributes else one
+        for one in graph.operators
+        if one is not first
+    ]
+    changed = replace(graph, operators=(plain, *rest))
+    path = onnx_file(changed.with_tensors([replace(weight, data=kernel)]), folder)
+    shades = iter(range(100, 124))
+
+    def spotted(rng: np.random.Generator) -> Array:
+        image = np.full((32, 32, 3), next(shades), np.uint8)
+        image[:, 16:] += np.arange(16, dtype=np.uint8)[None, :, None]
+        image[5:7, 5:7] = 255
+        return image
+
+    return [path, "--card", card(folder), *images(folder, spotted, count=12)]
+
+
+def _outliers(folder: Path) -> Words:
+    return outliers_of(network(), folder)
+
+
+def _outliers_in_another(folder: Path) -> Words:
+    return outliers_of(network("mobilenet_v2"), folder)
 
 
 SIBLINGS: Mapping[str, Sick] = MappingProxyType(
@@ -245,12 +296,15 @@ SIBLINGS: Mapping[str, Sick] = MappingProxyType(
         "linear depthwise": Sick(disease="ReLU6 lost", make=_linear_depthwise),
         "linear expansion": Sick(disease="ReLU6 lost", make=_linear_expansion),
         "ReLU between ReLU6": Sick(disease="ReLU6 lost", make=_relu_between),
+        "an activation without a range": Sick(disease="float islands", make=_no_ranges),
         "cosine in a segmenter": Sick(disease="float islands", make=_cosine),
         "turned in a segmenter": Sick(disease="layout transposes", make=_turned_in_a_segmenter),
         "sum of a small scale": Sick(disease="scales beyond kernels' limits", make=_sum_beyond),
         "one image": Sick(disease="foreign calibration images", make=_one_image),
         "ranges of grey": Sick(disease="foreign calibration images", make=_ranges_of_grey),
         "ImageNet's deviation for -1 to 1": Sick(disease="wrong mean or std", make=_fed_by_imagenet),
+        "outliers": Sick(disease="unbounded or signed activations", make=_outliers),
+        "outliers in another network": Sick(disease="unbounded or signed activations", make=_outliers_in_another),
         "one window of the parent's": Sick(disease="asymmetric padding", make=_padded_once_otherwise),
     }
 )

@@ -1,10 +1,8 @@
 """`edge doctor` as a user meets it: what it refuses, what it writes, and what photographs or a training show."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -53,9 +51,38 @@ def test_no_official_file_is_called_sick(test_data: Path) -> None:
     assert {path.name: found for path in files if (found := sick(path))} == {}
 
 
-def test_a_checkpoint_fed_otherwise_than_trained_is_told_by_its_fields(road: Path, tmp_path: Path) -> None:
-    words = ["--card", card(tmp_path, colour_order='"bgr"')]
-    found = sick(road / "run" / "float.safetensors", *words)
+@pytest.mark.slow
+def test_an_integer_file_of_another_width_tells_its_order_of_colours(test_data: Path, tmp_path: Path) -> None:
+    words = [*official(tmp_path, colours="bgr", size=160), "--images", test_data / IMAGENET]
+    assert sick(test_data / "models" / "mobilenet_v1_0.5_160_quant.tflite", *words) == ["wrong colour order"]
+
+
+@pytest.mark.slow
+def test_labels_of_another_order_are_told_from_a_model_that_knows_nothing(test_data: Path, tmp_path: Path) -> None:
+    """The official file has 1001 classes, the first for what is none; the labels count from the first true one."""
+    labels = test_data / IMAGENET.with_name("dev_labels.txt")
+    words = [*official(tmp_path), "--images", str(test_data / IMAGENET), "--labels", str(labels)]
+    ended = edge("doctor", test_data / "models" / OFFICIAL, *words, "--json")
+    rows = {row["disease"]: row for row in map(json.loads, ended.out.splitlines()[:-1])}
+    assert [name for name, row in rows.items() if row["state"] == "sick"] == ["a model at chance"]
+    assert rows["a model at chance"]["evidence"].endswith("are labels and class names in one order?")
+
+
+@pytest.mark.parametrize(
+    ("model", "changes"),
+    [
+        ("run/float.safetensors", {"colour_order": '"bgr"'}),
+        ("int8", {"mean": "[0, 0, 0]", "std": "[255, 255, 255]"}),
+        ("float/model.onnx", {"interpolation": '"nearest"', "fit": '"letterbox"'}),
+    ],
+)
+def test_a_model_fed_otherwise_than_trained_is_told_by_its_fields(
+    model: str, changes: dict[str, str], road: Path, tmp_path: Path
+) -> None:
+    words = ["--card", card(tmp_path, **changes)]
+    if model.endswith(".onnx"):
+        words += ["--parent", str(road / "run" / "float.safetensors")]
+    found = sick(road / model, *words)
     assert found == ["evaluation unlike training"]
 
 
@@ -67,33 +94,6 @@ def test_pads_are_held_against_the_parents(tmp_path: Path) -> None:
     assert other
     path = onnx_file(with_pads(graph, {name: pads for name, pads in other.items() if pads is not None}), tmp_path)
     assert sick(path, "--parent", parent) == ["asymmetric padding"]
-
-
-def test_outliers_of_an_activation_without_a_bound_are_told(tmp_path: Path) -> None:
-    graph = network()
-    first = next(one for one in graph.operators if one.kind == "Conv")
-    plain = replace(first, attributes={**first.attributes, "activation": "none"})
-    weight = graph.tensors[first.inputs[1]]
-    kernel = np.array(weight.data)
-    largest = np.abs(kernel).max()
-    kernel[0] = 0  # answers to single pixels far from their neighbours alone
-    kernel[0, :, 1, 1] = 8 * largest
-    kernel[0, :, 0, 1] = -kernel[0, :, 1, 1]
-    rest = [  # of ReLU: among ReLU6 the first layer would have lost its own
-        replace(one, attributes={**one.attributes, "activation": "relu"}) if "activation" in one.attributes else one
-        for one in graph.operators
-        if one is not first
-    ]
-    changed = replace(graph, operators=(plain, *rest))
-    path = onnx_file(changed.with_tensors([replace(weight, data=kernel)]), tmp_path)
-    (tmp_path / "images").mkdir()
-    for index in range(8):
-        image = np.full((32, 32, 3), 100 + index, np.uint8)
-        image[:, 16:] += np.arange(16, dtype=np.uint8)[None, :, None]
-        image[5:7, 5:7] = 255
-        cv2.imwrite(str(tmp_path / "images" / f"{index}.png"), image)
-    found = sick(path, "--card", card(tmp_path), "--calibration", tmp_path / "images")
-    assert found == ["unbounded or signed activations"]
 
 
 def test_what_lacks_is_said(tmp_path: Path) -> None:
