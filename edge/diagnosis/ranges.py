@@ -66,5 +66,5 @@ def outliers(patient: Patient) -> Found:
         return healthy(words, **data)
     cure = "let what each estimator of ranges and even channels bring be measured; or bound it: ReLU6 in the network, "
     cure += "trained on"
-    command = f"{patient.quantizing} --steps ranges,cross_layer"
+    command = f"{patient.quantizing} --steps ranges,cross_layer,absorption,equalize"
     return sick(words, layer=operator.name, cure=cure, command=command, **data)
