@@ -46,14 +46,14 @@ class Fault:
 
     Args:
         strike: makes it fail.
-        is_noticed: whether the capture, or the last frame, shows it.
+        is_noticed: whether the capture, or the last frame, shows it; None: when the capture has said `offline`.
         mend: ends the fault.
         numbered: whether its frames show their number.
     """
 
     source: Source
     strike: Callable[[], None]
-    is_noticed: Callable[[Capture, Frame], bool]
+    is_noticed: Callable[[Capture, Frame], bool] | None = None
     mend: Callable[[], None] = lambda: None
     numbered: bool = True
 
@@ -88,11 +88,6 @@ def held() -> Held:
         files=len(os.listdir("/proc/self/fd")),  # noqa: PTH208 - as many as there are, and no path of them
         memory_bytes=pages * os.sysconf("SC_PAGE_SIZE"),
     )
-
-
-def offline(capture: Capture, frame: Frame) -> bool:
-    """Whether the capture says that the source is away."""
-    return capture.state == "offline"
 
 
 class HangingDriver:
@@ -161,7 +156,7 @@ class Plugged:
 def endless_read() -> Iterator[Fault]:
     """A driver that does not come back from a read in time."""
     driver = HangingDriver()
-    yield Fault(source=driver, strike=driver.hangs.set, is_noticed=offline)
+    yield Fault(source=driver, strike=driver.hangs.set)
 
 
 @contextmanager
@@ -170,7 +165,7 @@ def silent_server() -> Iterator[Fault]:
     server = MjpegServer(PERIOD_S)
     try:
         source = UrlSource(server.url, OPTIONS)
-        yield Fault(source=source, strike=server.silent.set, is_noticed=offline, mend=server.silent.clear)
+        yield Fault(source=source, strike=server.silent.set, mend=server.silent.clear)
     finally:
         server.kill()
 
@@ -182,7 +177,7 @@ def unplugged() -> Iterator[Fault]:
         node = Path(folder) / "video0"
         node.touch()
         source = CameraSource(node, OPTIONS, opened=Plugged(node))
-        yield Fault(source=source, strike=node.unlink, is_noticed=offline, mend=node.touch)
+        yield Fault(source=source, strike=node.unlink, mend=node.touch)
 
 
 @contextmanager
@@ -191,7 +186,7 @@ def killed_server() -> Iterator[Fault]:
     server = MjpegServer(PERIOD_S)
     try:
         source = UrlSource(server.url, OPTIONS)
-        yield Fault(source=source, strike=server.kill, is_noticed=offline, mend=server.start)
+        yield Fault(source=source, strike=server.kill, mend=server.start)
     finally:
         server.kill()
 
@@ -202,7 +197,7 @@ def killed_rtsp_server() -> Iterator[Fault]:
     server = RtspServer()
     try:
         source = UrlSource(server.url, OPTIONS)
-        yield Fault(source=source, strike=server.kill, is_noticed=offline, mend=server.start, numbered=False)
+        yield Fault(source=source, strike=server.kill, mend=server.start, numbered=False)
     finally:
         server.kill()
 
@@ -264,7 +259,8 @@ def suffer(fault: Fault, cycles: int) -> Outcome:
     noticed_ns, recovered_ns, warm = [], [], None
     last = -1
     backoff = Backoff(first_s=BACKOFF_FIRST_S, cap_s=BACKOFF_CAP_S)
-    with Capture(fault.source, OPTIONS, backoff=backoff) as capture:
+    states: list[str] = []
+    with Capture(fault.source, OPTIONS, backoff=backoff, on_state=lambda state, why: states.append(state)) as capture:
 
         def take(timeout_s: float) -> Frame | None:
             nonlocal last
@@ -282,9 +278,9 @@ def suffer(fault: Fault, cycles: int) -> Outcome:
 
         for cycle in range(cycles):
             frame = next_frame()
-            struck_ns = time.monotonic_ns()
+            struck_ns, before = time.monotonic_ns(), states.count("offline")
             fault.strike()
-            while not fault.is_noticed(capture, frame):
+            while not (fault.is_noticed(capture, frame) if fault.is_noticed else states.count("offline") > before):
                 frame = take(0.001) or frame
                 assert time.monotonic_ns() - struck_ns < HUNG_S * 1e9, "the fault is not noticed"
             mended_ns = time.monotonic_ns()

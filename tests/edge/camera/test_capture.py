@@ -288,7 +288,7 @@ def test_a_read_that_never_comes_back_is_replaced_and_its_frame_dropped() -> Non
         release.wait(WAIT_S)
         yield frame(1)
 
-    source = Scripted(hangs, gives(2, then=LOST), hangs)
+    source = Scripted(hangs, gives(2, then=LOST), gives(then=LOST))
     states: list[tuple[str, str]] = []
     capture = Capture(source, QUICK, backoff=quick(), on_state=lambda *state: states.append(state))
     frames = capture.frames()
