@@ -114,7 +114,7 @@ def make_artifact(tmp_path: Path) -> MakeArtifact:
         entry = {"path": "model.tflite", "format": "tflite", "role": "run", "format_version": 3, **(file or {})}
         images = np.random.default_rng(0).integers(0, 256, (len(outputs[0]), *size_hw, 3), dtype=np.uint8)
         archive = io.BytesIO()
-        expected = {f"output_{entry['path']}_{k}": array for k, array in enumerate(outputs)}
+        expected: dict[str, Any] = {f"output_{entry['path']}_{k}": array for k, array in enumerate(outputs)}
         np.savez(archive, images=images, **expected)
         (folder / entry["path"]).write_bytes(model)
         (folder / "selftest.npz").write_bytes(archive.getvalue())
