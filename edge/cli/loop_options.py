@@ -21,7 +21,7 @@ loop_options = together(
     click.option("--frames", type=whole(1), help="Stop after this many answers."),
     click.option(
         "--latency-budget",
-        help="How old an answer may be, from the capture on (100ms); what cannot hold it is dropped: the rate falls.",
+        help="Of a camera: how old an answer may be (100ms); what cannot hold it is dropped: the rate falls.",
     ),
     click.option(
         "--stall-after", help="How long a prediction may take (10s) before its worker is replaced; 3 times at most."

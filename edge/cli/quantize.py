@@ -10,7 +10,8 @@ from edge.cli.artifact_options import afterwards, described, open_sizes, written
 from edge.cli.bounded_number import Number, whole
 from edge.cli.input_size import input_size
 from edge.cli.split_options import skip_damaged
-from edge.errors import UsageError, unknown_name
+from edge.errors import Interrupted, UsageError, unknown_name
+from edge.files.bounded_file import is_file
 
 if TYPE_CHECKING:
     from edge.data.class_names import ClassNames
@@ -142,6 +143,7 @@ def command(
     from converters.convert.options import ConvertOptions
     from converters.convert.quantize import quantize_source
     from converters.convert.steps import plan_of
+    from converters.convert.unfinished import unfinished_path
     from edge.artifact.scheme import Scheme
     from edge.cli.artifact_summary import print_and_verify
     from edge.cli.input_shape import parse_shape
@@ -194,18 +196,23 @@ def command(
             )
         else:
             given = calibration_of(split, samples, ranges, skip_damaged=skip_damaged)
-        artifact = quantize_source(
-            source,
-            output,
-            given,
-            options,
-            scheme=scheme,
-            plan=plan,
-            truth=Truth(opened=labelled, held_out=validation is None),
-            resume=resume,
-            progress=bars.advance_step,
-            report=bars.report,
-        )
+        try:
+            artifact = quantize_source(
+                source,
+                output,
+                given,
+                options,
+                scheme=scheme,
+                plan=plan,
+                truth=Truth(opened=labelled, held_out=validation is None),
+                resume=resume,
+                progress=bars.advance_step,
+                report=bars.report,
+            )
+        except KeyboardInterrupt as error:
+            if is_file(unfinished_path(output)):
+                raise Interrupted("interrupted; the same command with --resume goes on") from error
+            raise
     bars.show(effort, as_json=as_json)
     code = print_and_verify(artifact, as_json=as_json, no_verify=no_verify)
     met = met_floors(artifact, agreement_floor, accuracy_floor) & met_budgets(artifact)

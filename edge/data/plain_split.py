@@ -15,7 +15,7 @@ from edge.data.split_file import read_split
 from edge.data.splits import Split
 from edge.data.yolo_names import read_names
 from edge.errors import DataError, UsageError, unknown_name
-from edge.files.bounded_file import is_file
+from edge.files.bounded_file import is_dir, is_file
 
 # (the whole name, what follows the kind's colon) -> the split
 SplitKind = Callable[[str, str], Split]
@@ -70,6 +70,8 @@ def open_plain_split(
 
 def _named_split(name: str, option: str, kinds: Mapping[str, SplitKind]) -> Split:
     kind, colon, rest = name.partition(":")
+    if is_dir(name):
+        raise UsageError(f"{option} {name}: a folder is no split; --images takes a folder of images")
     if not colon or is_file(name):
         return read_split(Path(name))
     if kind not in kinds:

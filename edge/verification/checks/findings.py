@@ -149,7 +149,7 @@ def accuracy_findings(comparison: Comparison, images: Images, limits: Limits) ->
             )
             findings.append(_with_labels(finding, participant, comparison.parent))
         elif agreement is not None:
-            detail = f"{agreement:.2%} of decisions as the float parent"
+            detail = f"{agreement:.2%} of decisions as the float parent on {images.count} images"
             data = {"parent_agreement": agreement}
             findings.append(Finding(check="accuracy", subject=subject, passed=None, detail=detail, data=data))
     if images.labelled and comparison.parent is None:

@@ -17,6 +17,7 @@ from converters.onnx.file import onnx_bytes
 from converters.passes.canonical import canonical
 from edge.artifact.manifest import open_artifact
 from edge.cli.main import main
+from edge.cli.quantize_steps import StepBars
 from edge.data.generated import generated_split
 from edge.execution.float_run import FloatRun
 from edge.graph.importers.onnx.reader import read_onnx
@@ -100,6 +101,7 @@ def test_the_same_images_give_the_same_file(work: Path) -> None:
         (["--head", "full"], 2, "only a segmenter has one"),
         (["--effort", "defualt"], 2, "unknown effort 'defualt'; did you mean 'default'?"),
         (["--steps", "bias,rounding"], 2, "unknown step 'rounding'"),
+        (["--calibration", "."], 2, "--calibration .: a folder is no split; --images takes a folder of images"),
         (["--steps", "bias"], 2, "6 calibration images: steps need at least 10, to judge by a fifth"),
     ],
 )
@@ -131,6 +133,7 @@ import os, signal, sys
 import torch
 from converters.convert.unfinished import Unfinished
 from edge.cli.main import main
+from edge.cli.quantize_steps import StepBars
 keep = Unfinished.keep
 def killed(self, reached):
     keep(self, reached)
@@ -162,6 +165,18 @@ def test_a_killed_run_is_resumed(work: Path, capsys: pytest.CaptureFixture[str])
     assert not (work / "int8.unfinished").exists()
     assert quantize(work, *words, "--resume") == 1
     assert "nothing to resume" in capsys.readouterr().err
+
+
+def test_an_interrupted_run_says_how_to_go_on(
+    work: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(bars: StepBars, step: str, done: int, of: int) -> None:
+        if step == "least_squares":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(StepBars, "advance_step", interrupt)
+    assert quantize(work, *SPLIT, "--steps", "bias,least_squares", "--no-verify") == 130
+    assert capsys.readouterr().err == "edge quantize: interrupted; the same command with --resume goes on\n"
 
 
 def test_what_all_steps_make_is_exact(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
