@@ -100,8 +100,14 @@ def _values(outputs: Outputs, facts: ModelFacts, frame_hw: tuple[int, int]) -> P
 
 
 def _line(prediction: SegmentPrediction) -> str:
-    shares = list(class_shares(prediction).items())[:SHOWN_CLASSES]
-    return ", ".join(f"{name} {100 * value:.1f} %" for name, value in shares)
+    """The largest classes, and every other that `_gist` looks at: where one comes or goes, the line shows it."""
+    shares = class_shares(prediction).items()
+    told = [entry for place, entry in enumerate(shares) if place < SHOWN_CLASSES or entry[1] >= LARGE_SHARE]
+    return ", ".join(f"{name} {100 * value:.1f} %" for name, value in told)
+
+
+def _gist(prediction: SegmentPrediction) -> str:
+    return ", ".join(sorted(name for name, share in class_shares(prediction).items() if share >= LARGE_SHARE))
 
 
 def _draw(rgb: Pixels, prediction: SegmentPrediction, style: Style) -> Pixels:
@@ -130,7 +136,5 @@ SEGMENT: Task[SegmentPrediction] = Task(
     line=_line,
     draw=_draw,
     complete=lambda prediction: prediction.class_map,
-    gist=lambda prediction: ", ".join(
-        sorted(name for name, share in class_shares(prediction).items() if share >= LARGE_SHARE)
-    ),
+    gist=_gist,
 )

@@ -1,10 +1,13 @@
 """A camera behind a URL (RTSP, RTMP, HTTP), read by the FFmpeg in OpenCV, with time-outs for opening and reading."""
 
 import os
+import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
+from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
@@ -17,7 +20,9 @@ from edge.camera.sources.source import Broken
 from edge.errors import DataError, UsageError, unknown_name
 from edge.vision.frame import Frame
 
-SCHEMES = ("rtsp", "rtsps", "rtmp", "http", "https")
+PORTS: Mapping[str, int] = MappingProxyType({"rtsp": 554, "rtsps": 322, "rtmp": 1935, "http": 80, "https": 443})
+SCHEMES = tuple(PORTS)
+REACH_S = 2.0
 TRIES = 10
 MILLISECOND_NS = 1_000_000
 _JPEG = int.from_bytes(b"MJPG", "little")
@@ -53,10 +58,13 @@ class UrlSource:
         settings = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, open_ms, cv2.CAP_PROP_N_THREADS, 1]
         settings += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, self._options.read_timeout_ns // MILLISECOND_NS]
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # its log shows the URL with the password
+        asked_ns = time.monotonic_ns()
         capture = self._opened(self._url, settings)
         try:
             if not capture.isOpened():
-                raise DataError(self.name, f"cannot be opened: no answer within {open_ms} ms, or none with a video")
+                late = time.monotonic_ns() - asked_ns >= self._options.open_timeout_ns
+                reason = f"no answer within {open_ms} ms" if late else why_unreachable(self._url)
+                raise DataError(self.name, f"cannot be opened: {reason or 'what answers there gives no video'}")
             jpeg = int(capture.get(cv2.CAP_PROP_FOURCC)) == _JPEG and capture.set(cv2.CAP_PROP_FORMAT, _AS_SENT)
             self.frames_per_second = None if jpeg else stated_rate(capture)  # of Motion JPEG, FFmpeg's guess: 25
             yield from self._read(capture, jpeg=jpeg)
@@ -86,6 +94,19 @@ class UrlSource:
                 yield Frame(image=np.asarray(image, dtype=np.uint8), format="bgr", name=name, captured_ns=last_ns)
         if not 0 < stated <= read + failed < MOST_FRAMES:
             raise DataError(self.name, f"gave {read} frames and then no more; it ended, or the network did")
+
+
+def why_unreachable(url: str) -> str:
+    """Why no connection to the server of a URL comes about, in the system's words; empty where one does."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or PORTS[parts.scheme.lower()]
+        with socket.create_connection((parts.hostname or "", port), REACH_S):
+            return ""
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
+    except ValueError as error:  # a port that is no number, a host in unclosed brackets
+        return f"no such address: {without_secrets(str(error))}"
 
 
 def names_url(text: str) -> bool:

@@ -117,6 +117,22 @@ class Stream:
         self.released += 1
 
 
+class Unopened(Stream):
+    """One that OpenCV could not open."""
+
+    def isOpened(self) -> bool:  # noqa: N802 - OpenCV's name
+        return False
+
+
+def test_a_server_that_is_gone_or_gives_no_video_is_told_apart(server: MjpegServer) -> None:
+    """Neither waits for the time-out, and neither says that it did."""
+    with pytest.raises(DataError, match="cannot be opened: what answers there gives no video"):
+        next(UrlSource(server.url, OPTIONS, opened=Unopened("")).frames())
+    server.kill()
+    with pytest.raises(DataError, match="cannot be opened: connection refused"):
+        next(UrlSource(server.url, OPTIONS).frames())
+
+
 def test_the_time_outs_are_given_to_ffmpeg() -> None:
     stream = Stream("x")
     source = UrlSource("rtsp://host/a", OPTIONS, opened=stream)
