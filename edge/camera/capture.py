@@ -119,7 +119,7 @@ class Capture:
 
     @property
     def state(self) -> State:
-        """`opening` before the first frame, `online`, `offline` while a live source is lost, and `ended`."""
+        """`opening` before the first frame, `online`, `offline` while a live source is lost; in the end `ended`."""
         return self._state
 
     @property
@@ -183,7 +183,7 @@ class Capture:
         """
         with self._lock:
             if not self._closed:
-                self._closed = True
+                self._closed, self._state = True, "ended"
                 if self._source.live:
                     self._dropped[ENDED] += len(self._waiting)
                 self._waiting.clear()
@@ -304,6 +304,8 @@ class Capture:
 
     def _open(self) -> None:
         with self._lock:
+            if self._closed:  # while it waited to try again
+                return
             self._reader += 1
             self._ended_by, self._seen, self._reader_done = None, False, False
             self._step_ns = time.monotonic_ns()

@@ -164,10 +164,10 @@ class _Run:
     def answers(self, ended: Callable[[], bool]) -> Iterator[Seen]:
         """The answers as they come. Raises what a stage met, after those before it."""
         while not ended():
-            if self._sinks is not None and self._sinks.failure is not None:
-                raise self._sinks.failure
-            if self._sinks is not None and self._sinks.satisfied:
-                return
+            if self._sinks is not None:
+                self._sinks.raise_failure()
+                if self._sinks.satisfied:
+                    return
             try:
                 seen = self._answers.take(TICK_S)
             except Finished:
@@ -178,7 +178,7 @@ class _Run:
                 yield seen
 
     def stop(self) -> None:
-        """End every stage. Refuses (Hung) sinks that do not."""
+        """End every stage. Raises what the sinks met at last, and (Hung) where they do not end."""
         self._over.set()
         self._watchdog.join()
         self._feed.close()

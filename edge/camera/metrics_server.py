@@ -15,7 +15,7 @@ LOOPBACK = "127.0.0.1"
 PATH = "/metrics"
 SLOWEST_CLIENT_S = 2.0
 ENDS_S = 0.3
-MOST_PORT = 65535
+MOST_PORT, MOST_DIGITS = 65535, 5
 
 
 def read_address(text: str) -> tuple[str, int]:
@@ -25,7 +25,7 @@ def read_address(text: str) -> tuple[str, int]:
     """
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]") if colon else LOOPBACK
-    if not host or not (port.isascii() and port.isdecimal()) or int(port) > MOST_PORT:
+    if not host or not (port.isascii() and port.isdecimal()) or len(port) > MOST_DIGITS or int(port) > MOST_PORT:
         raise UsageError(f"'{text}' is no address to listen on: PORT or HOST:PORT, such as {LOOPBACK}:9109")
     return host, int(port)
 

@@ -212,6 +212,8 @@ def _hold_alone(holder: int, folder: Path) -> None:
         fcntl.flock(holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise FileError(folder, "another process records into it; name another folder") from error
+    except OSError as error:  # a file system without locks
+        raise FileError(folder, f"cannot be held against other processes: {error.strerror}") from error
 
 
 def _numbered(folder: Path) -> list[Path]:

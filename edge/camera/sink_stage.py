@@ -45,6 +45,7 @@ class SinkStage:
         self._since_ns: int | None = None
         self.satisfied = False
         self.failure: BaseException | None = None
+        self._raised = False
         self._thread = Thread(target=self._work, name="edge-sinks", daemon=True)
         self._thread.start()
 
@@ -63,14 +64,21 @@ class SinkStage:
         if waited_ns >= self._stuck_after_ns:
             self.failure = Hung(f"the output has not taken a frame for {waited_ns / 1e9:.1f} s; is its disk there?")
 
+    def raise_failure(self) -> None:
+        """Raise what the sinks met, once."""
+        if self.failure is not None and not self._raised:
+            self._raised = True
+            raise self.failure
+
     def stop(self, within_s: float) -> None:
-        """Write what lies there and end. Refuses (Hung) sinks that have not taken it in this time."""
+        """Write what lies there and end. Raises what the sinks met, and (Hung) where they have not taken it in time."""
         self._answers.finish()
         self._thread.join(within_s)
         for _ in self._answers.close():
             self._counts.undelivered(RECEIVER)
         if self._thread.is_alive():
             raise Hung(f"the output has not taken its last frame within {within_s:g} s; its file is left as it is")
+        self.raise_failure()
 
     def _work(self) -> None:
         try:

@@ -56,7 +56,8 @@ class FolderSink:
 
     def write(self, image: Pixels, name: str) -> bool:
         """Write a frame as PNG. Refuses (FileError) a frame that cannot be encoded."""
-        stem = Path(name).with_suffix("").as_posix().replace("/", "_")
+        folders, slash, last = name.rpartition("/")
+        stem = f"{folders}{slash}{Path(last).stem}".replace("/", "_") or str(len(self._names))
         stem = stem.rjust(6, "0") if stem.isdecimal() else stem
         done, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
         if not done:
@@ -64,6 +65,9 @@ class FolderSink:
         path = self._folder / f"{stem}.png"
         if path.exists():  # dog.jpg and dog.png in one folder
             path = self._folder / f"{name.replace('/', '_')}.png"
+        again = len(self._names)
+        while path.exists():  # a program may give all its frames one name
+            path, again = self._folder / f"{stem}_{again:06d}.png", again + 1
         put(path, data.tobytes())
         self._names.append(path.name)
         return True

@@ -63,7 +63,7 @@ class Notifier:
             return
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
         with suppress(OSError):
-            self._socket.sendto("\n".join(lines).encode(), socket.MSG_DONTWAIT, address)
+            self._socket.sendto("\n".join(lines).encode(errors="backslashreplace"), socket.MSG_DONTWAIT, address)
 
 
 def _status(line: str) -> str:

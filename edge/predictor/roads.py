@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,7 @@ class Roads(threading.local):
         if isinstance(frame, Frame):
             image, size_hw = frame.image, (frame.size_hw, frame.format)
         if isinstance(image, np.ndarray):
-            part = region if region is None else tuple(region)
+            part = region if region is None else _whole_numbers(region)
             key = (image.shape, image.strides, image.dtype, layout, size_hw, part)
             known = self._known.get(key)
             if known is not None:
@@ -91,7 +92,7 @@ def _as_frame(frame: Frame | Pixels, layout: PixelFormat | None) -> Frame:
 
 
 def _within(region: Sequence[int], frame: Frame) -> Region:
-    top, left, height, width = (int(value) for value in region)
+    top, left, height, width = _whole_numbers(region)
     inside = top >= 0 <= left and top + height <= frame.size_hw[0] and left + width <= frame.size_hw[1]
     if not inside or height < 1 or width < 1:
         raise UsageError(
@@ -99,3 +100,11 @@ def _within(region: Sequence[int], frame: Frame) -> Region:
             f"{frame.size_hw[0]}x{frame.size_hw[1]} (height x width)"
         )
     return Region(top, left, height, width)
+
+
+def _whole_numbers(region: Sequence[int]) -> tuple[int, int, int, int]:
+    try:
+        top, left, height, width = (index(value) for value in region)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"region {region} is not four whole numbers: y, x, height, width") from error
+    return top, left, height, width

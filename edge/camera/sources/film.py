@@ -1,6 +1,7 @@
 """A video file as frames, none left out."""
 
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +29,8 @@ class FilmSource:
         self._capture = capture
         self.name = name
         self._exact = exact
+        self._lock = threading.Lock()  # a capture that is released while another thread reads ends the process
+        self._closed = False
         self.frames_per_second = stated_rate(capture)
         stated = float(capture.get(cv2.CAP_PROP_FRAME_COUNT))
         self._stated = int(stated) if 0 < stated < MOST_FRAMES else 0
@@ -40,7 +43,10 @@ class FilmSource:
         """
         read = failed = in_a_row = gaps = 0
         while in_a_row < MOST_FAILED_READS and (not in_a_row or not self._stated or read + failed < self._stated):
-            there, image = self._capture.read()
+            with self._lock:
+                if self._closed:
+                    return
+                there, image = self._capture.read()
             if there:
                 gaps += in_a_row
                 in_a_row = 0
@@ -59,8 +65,10 @@ class FilmSource:
             )
 
     def close(self) -> None:
-        """Release the file."""
-        self._capture.release()
+        """Release the file, after the read at hand; `frames` ends."""
+        with self._lock:
+            self._closed = True
+            self._capture.release()
 
 
 def stated_rate(capture: cv2.VideoCapture) -> float | None:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import cv2
 import numpy as np
 
-from edge.camera.sources.address import without_secrets
+from edge.camera.sources.address import shown_url
 from edge.camera.sources.film import MOST_FRAMES, stated_rate
 from edge.camera.sources.jpeg_frame import jpeg_frame
 from edge.camera.sources.options import SourceOptions
@@ -44,7 +44,7 @@ class UrlSource:
     def __init__(self, url: str, options: SourceOptions, *, opened: OpenUrl = open_url) -> None:
         self._url, self._options, self._opened = url, options, opened
         self._numbers = count()
-        self.name = without_secrets(url)
+        self.name = shown_url(url)
         self.frames_per_second: float | None = None
 
     def frames(self) -> Iterator[Frame | Broken]:
@@ -106,7 +106,8 @@ def why_unreachable(url: str) -> str:
     except OSError as error:
         return (error.strerror or str(error)).lower()
     except ValueError as error:  # a port that is no number, a host in unclosed brackets
-        return f"no such address: {without_secrets(str(error))}"
+        # Of a password that is not escaped, part is read as the port or host, and told.
+        return "no such address" + ("; is its password escaped?" if "@" in url else f": {error}")
 
 
 def names_url(text: str) -> bool:
@@ -118,5 +119,5 @@ def open_stream(url: str, options: SourceOptions) -> UrlSource:
     """A stream by its URL. Refuses (UsageError) another scheme than those of SCHEMES."""
     scheme = url.partition("://")[0].lower()
     if scheme not in SCHEMES:
-        raise UsageError(f"{without_secrets(url)}: {unknown_name('scheme of a URL', scheme, SCHEMES)}")
+        raise UsageError(f"{shown_url(url)}: {unknown_name('scheme of a URL', scheme, SCHEMES)}")
     return UrlSource(url, options)

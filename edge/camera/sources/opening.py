@@ -54,6 +54,8 @@ def open_source(text: str, options: SourceOptions | None = None) -> Source:
     options = options or SourceOptions()
     if text.startswith("@"):
         text = read_text(text[1:], most_bytes=MOST_TEXT_BYTES, error=DataError).partition("\n")[0].strip()
+    if not text:  # a path of nothing is the working folder
+        raise UsageError("--source: names nothing; is the file that it stands in empty?")
     kind = next(kind for kind in KINDS.values() if kind.named(text))
     source = kind.opened(text, options)
     return source if options.rotate in {0, *kind.turns} else Turned(source, options.rotate)

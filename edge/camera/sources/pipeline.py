@@ -1,5 +1,6 @@
 """A GStreamer pipeline, where OpenCV was built with GStreamer: its packages on PyPI are not, Debian's is."""
 
+import re
 from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
@@ -32,7 +33,7 @@ class PipelineSource:
     def __init__(self, text: str, *, opened: OpenPipeline = open_in_gstreamer) -> None:
         self._text, self._opened = text, opened
         self._numbers = count()
-        self.name = PREFIX + " ! ".join(part.split()[0] for part in text.split("!") if part.strip())
+        self.name = PREFIX + _elements(text)
         self.frames_per_second: float | None = None
 
     def frames(self) -> Iterator[Frame | Broken]:
@@ -55,6 +56,14 @@ class PipelineSource:
 
     def close(self) -> None:
         """Nothing is held beside a generator of `frames`."""
+
+
+def _elements(text: str) -> str:
+    """The words that begin the parts of a pipeline, none of a quoted or other value: a password may hold an `!`."""
+    parts = re.split(r"\s!\s", re.sub(r'"[^"]*"|\'[^\']*\'', "", text))
+    return " ! ".join(
+        found[0] if (found := re.match(r"[\w/.-]+(?=[\s,]|$)", part.strip())) else "..." for part in parts
+    )
 
 
 def open_pipeline(text: str, *, backends: Callable[[], list[int]] = cv2.videoio_registry.getBackends) -> PipelineSource:

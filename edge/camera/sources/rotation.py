@@ -44,4 +44,5 @@ def turned(frame: Frame, degrees: Rotation) -> Frame:
     as_it_is = frame.format == "grey" or (frame.format in CHANNELS and frame.format != "yuyv")
     image = frame.image[:height, :width] if as_it_is else frame.bgr()
     done = np.asarray(cv2.rotate(image, _CODES[degrees]), dtype=np.uint8)
-    return replace(frame, image=done, format=frame.format if as_it_is else "bgr", size_hw=(0, 0))
+    preview = None if frame.preview is None else turned(frame.preview, degrees)
+    return replace(frame, image=done, format=frame.format if as_it_is else "bgr", size_hw=(0, 0), preview=preview)

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,39 @@ def test_a_film_gives_every_frame_to_a_slow_consumer_and_is_read_two_ahead(tmp_p
         assert (capture.counts.frames_in, capture.counts.answered, dict(capture.counts.dropped)) == (60, 60, {})
 
 
+def test_a_film_that_is_closed_while_it_is_read_ends(tmp_path: Path) -> None:
+    """A decoder that is released in the middle of a read ends the process."""
+    path = tmp_path / "film.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (64, 64))
+    for number in range(10):
+        writer.write(numbered(number))
+    writer.release()
+    film = open_film(path)
+    reading, go_on, order = threading.Event(), threading.Event(), []
+
+    class Slow:
+        def read(self) -> tuple[bool, Any]:
+            reading.set()
+            go_on.wait(WAIT_S)
+            order.append("read")
+            return True, numbered(1)
+
+        def release(self) -> None:
+            order.append("released")
+
+    film._capture.release()
+    film._capture = Slow()  # type: ignore[assignment]
+    with Capture(film) as capture:
+        assert reading.wait(WAIT_S)
+        closing = threading.Thread(target=capture.close)
+        closing.start()
+        until(lambda: capture.state == "ended", "closed")
+        go_on.set()
+        closing.join(WAIT_S)
+    until(lambda: not camera_threads(), "threads end")
+    assert order[:2] == ["read", "released"] and "read" not in order[1:]
+
+
 def test_a_file_waits_for_its_consumer() -> None:
     given = []
 
@@ -241,7 +275,7 @@ def test_an_option_that_a_camera_refuses_is_never_tried_again() -> None:
 
 def test_a_source_is_given_up_after_the_time_that_was_asked_for() -> None:
     source = Scripted(gives(0, then=LOST), gives(then=LOST))
-    capture = captured(source, SourceOptions(give_up_ns=50 * MILLISECOND))
+    capture = captured(source, SourceOptions(give_up_ns=400 * MILLISECOND))
     with pytest.raises(DataError, match="is gone"):
         list(capture.frames())
     assert source.opened > 2
@@ -310,14 +344,17 @@ def test_reads_that_hang_for_ever_are_two_at_most() -> None:
         release.wait(WAIT_S)
         yield from ()
 
-    options = SourceOptions(
-        open_timeout_ns=MILLISECOND, read_timeout_ns=MILLISECOND, wait_for_source=True, give_up_ns=200 * MILLISECOND
-    )
-    source = Scripted(hangs)
+    options = SourceOptions(open_timeout_ns=MILLISECOND, read_timeout_ns=MILLISECOND, wait_for_source=True)
+    source, given_up = Scripted(hangs), Scripted(hangs)
     capture = Capture(source, options, backoff=quick())
+    assert capture.take(0) is None
+    until(lambda: source.opened == MOST_STUCK, "as many as may be")
+    assert capture.take(0.1) is None and source.opened == MOST_STUCK
+    capture.close(0)
+    capture = Capture(given_up, replace(options, give_up_ns=200 * MILLISECOND), backoff=quick())
     with pytest.raises(DataError, match=r"gave no frame for"):
         list(capture.frames())
-    assert source.opened == MOST_STUCK
+    assert given_up.opened <= MOST_STUCK
     release.set()
     capture.close()
     until(lambda: not camera_threads(), "threads end")
@@ -336,6 +373,16 @@ def test_a_capture_that_waits_ends_when_it_is_told_to() -> None:
     threading.Timer(0.02, offline.close).start()
     assert list(offline.frames()) == []
     until(lambda: not camera_threads(), "threads end")
+
+
+def test_a_capture_that_is_closed_while_it_waits_to_try_again_opens_nothing_more() -> None:
+    source = Scripted(gives(0, then=LOST))
+    capture = Capture(source, backoff=Backoff(first_s=1e6))
+    until(lambda: capture.take(0) is not None, "the frame")
+    until(lambda: capture.state == "offline", "lost")
+    capture.close()
+    until(lambda: not camera_threads(), "threads end")
+    assert source.opened == 1 and capture.state == "ended" and adds_up(capture)
 
 
 def test_a_frame_that_waits_at_the_end_is_counted_as_dropped() -> None:

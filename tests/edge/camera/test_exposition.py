@@ -107,6 +107,6 @@ def test_an_address_is_a_port_or_a_host_and_a_port() -> None:
     assert read_address("9109") == ("127.0.0.1", 9109)
     assert read_address("0.0.0.0:80") == ("0.0.0.0", 80)
     assert read_address("[::1]:9109") == ("::1", 9109)
-    for text in ("", "host", "host:", ":80", "1.2.3.4:65536", "1.2.3.4:-1", "²"):
+    for text in ("", "host", "host:", ":80", "1.2.3.4:65536", "1.2.3.4:-1", "²", "9" * 5000):
         with pytest.raises(UsageError, match="is no address to listen on"):
             read_address(text)

@@ -20,7 +20,7 @@ from edge.camera.sink_stage import Hung
 from edge.camera.sources.host import HostSource
 from edge.camera.sources.source import Source
 from edge.camera.systemd import Notifier
-from edge.errors import DataError, EngineError, UsageError
+from edge.errors import DataError, EngineError, FileError, UsageError
 from edge.predictor.predictor import Predictor
 from edge.vision.frame import Frame
 from tests.support.camera_fakes import PATIENCE_S, GivenFrames, HeldSession, Numbered, held, until
@@ -315,6 +315,38 @@ def test_what_a_stage_meets_ends_the_run_after_the_answers_before_it(model: Held
     camera.give()
     with pytest.raises(DataError, match="is of another size"):
         list(answers)
+
+
+def test_what_the_last_answer_meets_when_it_is_written_is_raised(model: Held, opened: Opened) -> None:
+    """The answer was given before, and its iteration is over."""
+    predictor, session = model
+    session.let(10)
+    camera, leave = GivenFrames(), threading.Event()
+
+    class Full:
+        def write(self, image: np.ndarray, name: str) -> bool:
+            leave.wait(PATIENCE_S)
+            raise FileError("out", "cannot be written: No space left on device")
+
+    answers = watch(predictor, opened(camera), [Full()], options=LoopOptions(frames=1))
+    camera.give()
+    assert next(answers).name == "0"
+    leave.set()
+    until(lambda: all(thread.name != "edge-sinks" for thread in threading.enumerate()))
+    with pytest.raises(FileError, match="No space left"):
+        next(answers)
+
+
+def test_a_capture_that_is_closed_elsewhere_ends_the_run(model: Held, opened: Opened) -> None:
+    predictor, session = model
+    session.let(10)
+    camera = GivenFrames()
+    capture = opened(camera)
+    answers = watch(predictor, capture)
+    camera.give()
+    assert next(answers).name == "0"
+    threading.Timer(0.05, capture.close).start()
+    assert list(answers) == []
 
 
 @pytest.mark.unhurried

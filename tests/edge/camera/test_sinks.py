@@ -32,6 +32,14 @@ def test_a_folder_gets_one_picture_per_frame(tmp_path: Path) -> None:
     assert cv2.imread(str(target / "dog.png"))[0, 0].tolist() == [0, 0, 255]
 
 
+def test_frames_that_a_program_gave_one_name_or_none_are_kept_all(tmp_path: Path) -> None:
+    target, names = tmp_path / "out", ["front"] * 4 + ["", "", ".", "..", "a/", "a\nb.jpg"]
+    with open_file_sink(target, None) as sink:
+        for name in names:
+            assert sink.write(RED, name)
+    assert len(list(target.glob("*.png"))) == len(names)
+
+
 def test_a_folder_of_an_earlier_run_is_replaced(tmp_path: Path) -> None:
     for name in ("first", "second"):
         with open_file_sink(tmp_path / "out", None) as sink:

@@ -92,3 +92,11 @@ def test_where_nobody_listens_the_run_goes_on(tmp_path: Path) -> None:
         notifier.answered(lambda: "")
         notifier.stopping()
         notifier.close()
+
+
+def test_a_name_that_is_no_text_is_told_escaped(manager: Manager) -> None:
+    """Bytes of a path or URL that are no UTF-8 come into Python as lone surrogates."""
+    notifier = Notifier({"NOTIFY_SOCKET": manager.address})
+    notifier.status("offline: \udcff is gone")
+    assert manager.received() == [["STATUS=offline: \\udcff is gone"]]
+    notifier.close()

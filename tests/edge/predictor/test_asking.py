@@ -132,6 +132,10 @@ def test_what_a_task_does_not_have_is_refused(make_artifact: MakeArtifact, asked
         ({"region": (0, 0, 10, 9)}, r"region \(0, 0, 10, 9\) .* does not lie in a frame of 9x9"),
         ({"region": (-1, 0, 3, 3)}, "does not lie in a frame"),
         ({"region": (0, 0, 0, 3)}, "does not lie in a frame"),
+        ({"region": (0.5, 0, 3, 3)}, r"region \(0.5, 0, 3, 3\) is not four whole numbers"),
+        ({"region": (0, 0, 3)}, "is not four whole numbers"),
+        ({"region": 3}, "region 3 is not four whole numbers"),
+        ({"region": ([0], 0, 3, 3)}, "is not four whole numbers"),
         ({"format": "nv21"}, "did you mean 'nv12'"),
     ],
 )

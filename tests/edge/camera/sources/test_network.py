@@ -23,6 +23,7 @@ from tests.support.numbered_frames import number_of
 SECOND = 1_000_000_000
 OPTIONS = SourceOptions(open_timeout_ns=20 * SECOND, read_timeout_ns=20 * SECOND)
 IMPATIENT = SourceOptions(open_timeout_ns=SECOND // 2, read_timeout_ns=SECOND // 5)
+ONCE_OPEN = SourceOptions(open_timeout_ns=20 * SECOND, read_timeout_ns=SECOND)  # impatient with what a server sends
 SECRET = "s3cret-word"
 
 
@@ -52,8 +53,9 @@ def test_frames_arrive_with_their_numbers_and_half_ones_are_broken(server: Mjpeg
     assert server.asked[-1] == f"Basic {base64.b64encode(LOGIN.encode()).decode()}"
 
 
+@pytest.mark.unhurried
 def test_a_server_that_falls_silent_is_lost_after_the_time_out(server: MjpegServer) -> None:
-    frames = UrlSource(server.url, IMPATIENT).frames()
+    frames = UrlSource(server.url, ONCE_OPEN).frames()
     next(frames)
     server.silent.set()
     with pytest.raises(DataError, match=r"gave \d+ frames and then no more"):
@@ -71,7 +73,7 @@ def test_a_password_is_in_no_message_and_no_log(
 ) -> None:
     """Of the server that is there, of one that is gone, and in the file of an unforeseen error."""
     url = server.url
-    source = UrlSource(url, IMPATIENT)
+    source = UrlSource(url, OPTIONS)
     next(source.frames())
     server.kill()
     with pytest.raises(DataError) as caught:
@@ -122,6 +124,13 @@ class Unopened(Stream):
 
     def isOpened(self) -> bool:  # noqa: N802 - OpenCV's name
         return False
+
+
+@pytest.mark.parametrize("url", ["rtsp://user:s3cret#-word@host/a", "http://[s3cret@host/", "http://u:s3cret?@h:x/"])
+def test_no_part_of_a_password_that_is_not_escaped_is_told_as_a_port_or_host(url: str) -> None:
+    with pytest.raises(DataError, match="cannot be opened: no such address; is its password escaped") as caught:
+        next(UrlSource(url, OPTIONS, opened=Unopened("")).frames())
+    assert "s3cret" not in str(caught.value)
 
 
 def test_a_server_that_is_gone_or_gives_no_video_is_told_apart(server: MjpegServer) -> None:

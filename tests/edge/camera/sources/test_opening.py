@@ -74,6 +74,10 @@ def test_a_source_can_be_named_by_a_file(pictures: Path, tmp_path: Path) -> None
     assert open_source(f"@{tmp_path / 'source'}").name == "rtsp://***@host/a"
     with pytest.raises(DataError, match="absent: no such file"):
         open_source(f"@{tmp_path / 'absent'}")
+    (tmp_path / "source").write_text("\n")
+    for empty in ("", f"@{tmp_path / 'source'}"):
+        with pytest.raises(UsageError, match="names nothing"):
+            open_source(empty)
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:

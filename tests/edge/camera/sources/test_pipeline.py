@@ -57,3 +57,16 @@ def test_frames_are_bgr_or_grey_and_the_end_is_said_without_a_password() -> None
     assert found == ["bgr", "grey"] and capture.released == 1
     told = "gstreamer:rtspsrc ! decodebin ! videoconvert ! appsink: gave 2 frames and then no more"
     assert str(caught.value) == told
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("rtspsrc location=rtsp://u:pa!ss@host/x ! decodebin ! appsink", "rtspsrc ! decodebin ! appsink"),
+        ('rtspsrc location="rtsp://u:a ! secret @host/x" ! appsink', "rtspsrc ! appsink"),
+        ("v4l2src ! video/x-raw,width=640 ! appsink drop=true", "v4l2src ! video/x-raw ! appsink"),
+        ("location=secret ! appsink", "... ! appsink"),
+    ],
+)
+def test_its_name_holds_no_value(text: str, name: str) -> None:
+    assert PipelineSource(text).name == f"gstreamer:{name}"

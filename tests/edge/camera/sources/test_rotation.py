@@ -26,4 +26,6 @@ def test_a_frame_turns_clockwise_without_its_padding(degrees: int) -> None:
         done = turned(frame, degrees)  # type: ignore[arg-type]
         assert np.array_equal(done.bgr(), np.rot90(frame.bgr(), -degrees // 90))
         assert (done.name, done.captured_ns) == ("7", 3)
+        seen = turned(Frame(image=image, format=layout, preview=frame), degrees)  # type: ignore[arg-type]
+        assert seen.preview is not None and np.array_equal(seen.preview.bgr(), done.bgr())
         assert done.size_hw == ((10, 6) if degrees != 180 else (6, 10))
