@@ -69,7 +69,7 @@ class IntegerSimulation:
         Raises:
             UsageError: inputs of the wrong count, dtype or shape.
         """
-        return execute(self.graph, self._steps, self._constants, as_inputs(self.graph, inputs))
+        return execute(self.graph, self._steps, self._constants, as_inputs(self.graph, inputs, channels_last=True))
 
     def run(self, inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
         """The outputs, in the graph's order. Refuses (UsageError) inputs of the wrong count, dtype or shape."""

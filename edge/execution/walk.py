@@ -14,8 +14,13 @@ from edge.graph.graph import Graph, Operator
 Step = Callable[[Sequence[torch.Tensor | None]], torch.Tensor]
 
 
-def as_inputs(graph: Graph, inputs: Sequence[npt.NDArray[Any]]) -> dict[str, torch.Tensor]:
+def as_inputs(
+    graph: Graph, inputs: Sequence[npt.NDArray[Any]], *, channels_last: bool = False
+) -> dict[str, torch.Tensor]:
     """Check arrays against the graph's inputs and hand them over as tensors.
+
+    Args:
+        channels_last: lay NCHW maps so in memory: convolutions take a fifth less time, float ones sum in another order.
 
     Raises:
         UsageError: wrong count, dtype or shape (axis 0 may be larger where the graph's is 1).
@@ -32,8 +37,8 @@ def as_inputs(graph: Graph, inputs: Sequence[npt.NDArray[Any]]) -> dict[str, tor
             if not stackable or array.shape[0] == 0:
                 raise UsageError(f"input '{name}' has shape {tensor.shape}, an array of {array.shape} was given")
         value = torch.from_numpy(np.array(array))
-        if graph.layout == "nchw" and value.dim() == 4:
-            value = value.contiguous(memory_format=torch.channels_last)  # a fifth faster through convolutions
+        if channels_last and graph.layout == "nchw" and value.dim() == 4:
+            value = value.contiguous(memory_format=torch.channels_last)
         given[name] = value
     return given
 

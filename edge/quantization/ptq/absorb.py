@@ -88,7 +88,7 @@ def _shifted(graph: Graph, chosen: Sequence[Domain], shifts: Sequence[Float32Arr
 
 def _seen(graph: Graph, names: set[str], images: Images) -> Mapping[str, _Seen]:
     """Of some activations, of all values on all images."""
-    run = FloatRun(graph)
+    run = FloatRun(graph, channels_last=True)
     parts: dict[str, list[Float64Array]] = {}
     for start in range(0, len(images), BATCH_IMAGES):
         batch = images.batch(range(start, min(start + BATCH_IMAGES, len(images))))

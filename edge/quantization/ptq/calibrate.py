@@ -108,7 +108,7 @@ def collect(
     """
     histograms = {group.name: Histogram(bounds_only=bounds_only) for group in groups}
     group_of = {source: group.name for group in groups for source in group.sources if group.fixed is None}
-    run = FloatRun(graph)
+    run = FloatRun(graph, channels_last=True)
     images = 0
     for batch in _checked(batches):
         images += len(batch)

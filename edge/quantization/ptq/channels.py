@@ -161,7 +161,7 @@ def rescale(constants: dict[str, Float32Array], graph: Graph, domain: Domain, fa
 
 def largest_of_channels(graph: Graph, names: AbstractSet[str], images: Images) -> dict[str, torch.Tensor]:
     """The largest magnitude of every channel of some activations: name -> (channels,)."""
-    run = FloatRun(graph)
+    run = FloatRun(graph, channels_last=True)
     found: dict[str, torch.Tensor] = {}
     for start in range(0, len(images), BATCH_IMAGES):
         batch = images.batch(range(start, min(start + BATCH_IMAGES, len(images))))

@@ -56,7 +56,7 @@ class Judge:
         self._known: list[tuple[str, Graph, Parameters, Score]] = []
         self._decides = decides
         self._labels = labels
-        self._wanted = self._answers(FloatRun(ending_in_scores(reference)).run, 1)
+        self._wanted = self._answers(FloatRun(ending_in_scores(reference), channels_last=True).run, 1)
 
     @property
     def float_accuracy(self) -> float | None:

@@ -102,7 +102,7 @@ def observe(graph: Graph, images: Images, groups: Collection[RangeGroup], *, mea
         whole=_read_by_position(graph) if means else {},
         batches=-(-len(batches) // every),
     )
-    run = FloatRun(graph)
+    run = FloatRun(graph, channels_last=True)
     for number, batch in enumerate(batches):
         for name, value in run.stream([images.batch(batch)]):
             seen.add(name, value, keep=number % every == 0)
@@ -128,6 +128,7 @@ class _Seen:
         self.highs: dict[str, Tensor] = {}
         self._buffers: dict[str, Tensor] = {}
         self._kept: dict[str, int] = {}
+        self._distances: dict[str, int] = {}  # by the first batch, which is the largest
         self.sums: dict[str, Tensor] = {}
 
     @torch.no_grad()
@@ -145,8 +146,9 @@ class _Seen:
         self.lows[name] = torch.minimum(self.lows[name], low) if name in self.lows else low
         self.highs[name] = torch.maximum(self.highs[name], high) if name in self.highs else high
         if keep and name in self.sources:
-            distance = -(-rows.numel() * self.batches // VALUES) | 1  # odd: it keeps to no column of an even-sized map
-            self._keep(name, rows[::distance])
+            if name not in self._distances:  # odd: it keeps to no column of an even-sized map
+                self._distances[name] = -(-rows.numel() * self.batches // VALUES) | 1
+            self._keep(name, rows[:: self._distances[name]])
 
     def _keep(self, name: str, rows: Tensor) -> None:
         """Write into memory that is taken once: small pieces among large passing ones would hold all of it."""

@@ -208,8 +208,7 @@ def test_a_device_session_copies_in_computes_and_copies_out() -> None:
     session = DeviceMemorySession(graph, GraphModule(graph), "eager", 1, events=events)
     assert isinstance(session, DeviceSession)
     assert session.run_timed([x]) == DeviceTimes(to_device_ns=10, compute_ns=100, to_host_ns=3)
-    wanted = FloatRun(graph).run([x])[0]  # channels last in memory: sums of another order
-    np.testing.assert_allclose(session.run([x])[0], wanted, rtol=0, atol=TOLERANCES["eager"] * np.abs(wanted).max())
+    np.testing.assert_allclose(session.run([x])[0], FloatRun(graph).run([x])[0], atol=1e-4)
 
 
 def test_what_cannot_run_here_is_one_line(tmp_path: Path) -> None:

@@ -43,6 +43,16 @@ def test_one_pass_holds_what_all_values_give() -> None:
     held_to_all_values(graph, images, seen_of(graph, images))
 
 
+@pytest.mark.parametrize("values", [16, 40, 64, 100, 1000])
+def test_a_last_batch_of_fewer_images_finds_its_place(values: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever share of the rows is kept: a small map has fewer rows than are passed over."""
+    graph, images = uneven_graph(), SmoothImages(11)
+    monkeypatch.setattr("edge.quantization.ptq.observation.VALUES", values)
+    for size in (2, 3, 4):
+        monkeypatch.setattr("edge.quantization.ptq.state.MOST_BATCH", size)
+        held_to_all_values(graph, images, seen_of(graph, images))
+
+
 def test_what_is_known_of_a_rescaled_network_is_what_a_pass_of_it_gives() -> None:
     graph, images = uneven_graph(), SmoothImages(11)
     ways = list(equalized(graph, seen_of(graph, images)))
