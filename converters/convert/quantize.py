@@ -12,7 +12,7 @@ from converters.convert.opened_checkpoint import open_checkpoint
 from converters.convert.options import PLAIN, ConvertOptions
 from converters.convert.quantized_head import quantized_head
 from converters.convert.steps import NEAREST, Plan, SplitImages, by_steps, decides
-from converters.convert.unfinished import Unfinished, unfinished_path
+from converters.convert.unfinished import Unfinished, refuse_foreign, unfinished_path
 from converters.packaging.description import Description
 from converters.packaging.package import precision_of, write_model_files
 from edge.artifact.manifest import Artifact, QuantizationInfo
@@ -57,6 +57,8 @@ def quantize_source(
         UsageError: the source is quantized already, or options do not hold together.
         UnsupportedError: an operator that cannot be quantized, by name.
     """
+    if not resume:
+        refuse_foreign(unfinished_path(folder))
     graph, description = load_source(source, folder, options)
     if precision_of(graph) != "float32":
         raise UsageError(f"{source} is quantized already; turn it into an artifact with `edge convert`")

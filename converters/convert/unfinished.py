@@ -17,7 +17,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 from converters.convert.code_hash import code_sha256
-from edge.errors import CheckpointError
+from edge.errors import CheckpointError, UsageError
 from edge.files.atomic import make_folder
 from edge.files.bounded_file import exists
 from edge.graph.graph import Graph, Operator
@@ -152,6 +152,18 @@ def run_of(steps: Sequence[str], multiply_adds: float, epochs: int) -> str:
 def unfinished_path(folder: Path) -> Path:
     """The file of an artifact that is being made."""
     return folder.with_name(f"{folder.name}.unfinished")
+
+
+def refuse_foreign(path: Path) -> None:
+    """Refuse (UsageError) what lies where steps are kept and is none: the run would write over it, and remove it."""
+    if not exists(path):
+        return
+    try:
+        ours = read_tensors(path)[1].get("format") == FORMAT
+    except CheckpointError:
+        ours = False
+    if not ours:
+        raise UsageError(f"{path}: lies where the steps of this run are kept, and holds none; move or remove it")
 
 
 def _changed(given: Graph, tensors: Mapping[str, torch.Tensor], activations: Mapping[str, str], prefix: str) -> Graph:

@@ -17,6 +17,7 @@ MOST_FRAMES = 1 << 40  # what a container states beyond is no count
 MOST_FAILED_READS = 300
 ESTIMATED_SHARE = 0.9
 HIGHEST_RATE = 1000
+CLOSE_S = 1.0
 
 
 class FilmSource:
@@ -65,10 +66,14 @@ class FilmSource:
             )
 
     def close(self) -> None:
-        """Release the file, after the read at hand; `frames` ends."""
-        with self._lock:
-            self._closed = True
+        """Release the file, after the read at hand; `frames` ends.
+
+        A read that does not come back in CLOSE_S, from a disk that is gone, is left to itself with the file.
+        """
+        self._closed = True
+        if self._lock.acquire(timeout=CLOSE_S):
             self._capture.release()
+            self._lock.release()
 
 
 def stated_rate(capture: cv2.VideoCapture) -> float | None:

@@ -154,7 +154,7 @@ def test_a_film_gives_every_frame_to_a_slow_consumer_and_is_read_two_ahead(tmp_p
         assert (capture.counts.frames_in, capture.counts.answered, dict(capture.counts.dropped)) == (60, 60, {})
 
 
-def test_a_film_that_is_closed_while_it_is_read_ends(tmp_path: Path) -> None:
+def test_a_film_that_is_closed_while_it_is_read_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A decoder that is released in the middle of a read ends the process."""
     path = tmp_path / "film.avi"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (64, 64))
@@ -176,7 +176,8 @@ def test_a_film_that_is_closed_while_it_is_read_ends(tmp_path: Path) -> None:
 
     film._capture.release()
     film._capture = Slow()  # type: ignore[assignment]
-    with Capture(film) as capture:
+    with monkeypatch.context() as patched, Capture(film) as capture:
+        patched.setattr("edge.camera.sources.film.CLOSE_S", WAIT_S)
         assert reading.wait(WAIT_S)
         closing = threading.Thread(target=capture.close)
         closing.start()
@@ -185,6 +186,28 @@ def test_a_film_that_is_closed_while_it_is_read_ends(tmp_path: Path) -> None:
         closing.join(WAIT_S)
     until(lambda: not camera_threads(), "threads end")
     assert order[:2] == ["read", "released"] and "read" not in order[1:]
+
+
+def test_a_film_whose_read_hangs_is_left_to_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "film.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (64, 64))
+    writer.write(numbered(0))
+    writer.release()
+    monkeypatch.setattr("edge.camera.sources.film.CLOSE_S", 0.01)
+    film, begun, go_on = open_film(path), threading.Event(), threading.Event()
+
+    class Hanging:
+        def read(self) -> tuple[bool, Any]:
+            begun.set()
+            go_on.wait(WAIT_S)
+            return True, numbered(0)
+
+    film._capture = Hanging()  # type: ignore[assignment]
+    capture = Capture(film)
+    assert capture.take(0) is None and begun.wait(WAIT_S)
+    capture.close(0)
+    go_on.set()
+    until(lambda: not camera_threads(), "threads end")
 
 
 def test_a_file_waits_for_its_consumer() -> None:

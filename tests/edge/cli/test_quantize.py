@@ -179,6 +179,14 @@ def test_an_interrupted_run_says_how_to_go_on(
     assert capsys.readouterr().err == "edge quantize: interrupted; the same command with --resume goes on\n"
 
 
+def test_what_lies_where_steps_are_kept_is_never_lost(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (work / "int8.unfinished").write_text("a novel")
+    for words in (["--no-verify"], [*SPLIT, "--steps", "bias", "--no-verify"]):
+        assert quantize(work, *words) == 2
+        assert "int8.unfinished: lies where the steps of this run are kept" in capsys.readouterr().err
+    assert (work / "int8.unfinished").read_text() == "a novel" and not (work / "int8").exists()
+
+
 def test_what_all_steps_make_is_exact(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert quantize(work, *SPLIT, "--steps", ",".join(STEPS)) == 0
     assert capsys.readouterr().err.splitlines()[-1].startswith("ship")
