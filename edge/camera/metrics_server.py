@@ -3,17 +3,18 @@
 import socket
 import socketserver
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
+from threading import Thread, Timer
 
 from edge.camera.exposition import CONTENT_TYPE
 from edge.errors import EdgeError, UsageError
 
 LOOPBACK = "127.0.0.1"
 PATH = "/metrics"
-SLOWEST_CLIENT_S = 2.0
+SLOWEST_CLIENT_S = 2.0  # between two pieces of a request
+LONGEST_REQUEST_S = 5.0
 ENDS_S = 0.3
 MOST_PORT, MOST_DIGITS = 65535, 5
 
@@ -37,6 +38,20 @@ def serving(address: tuple[str, int], page: Callable[[], str]) -> Iterator[tuple
     class Page(BaseHTTPRequestHandler):
         server_version, sys_version = "edge", ""
         timeout = SLOWEST_CLIENT_S
+
+        def handle(self) -> None:
+            """One request, cut off where the client makes it last: the others wait for it."""
+            late = Timer(LONGEST_REQUEST_S, self._cut)
+            late.daemon = True
+            late.start()
+            try:
+                super().handle()
+            finally:
+                late.cancel()
+
+        def _cut(self) -> None:
+            with suppress(OSError):  # it is closed already
+                self.connection.shutdown(socket.SHUT_RDWR)
 
         def do_GET(self) -> None:
             """The page."""

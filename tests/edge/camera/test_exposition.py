@@ -1,8 +1,11 @@
 """What Prometheus reads, by a reader of its format."""
 
 import socket
+import threading
+import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from http.client import HTTPConnection
 
 import pytest
@@ -71,8 +74,8 @@ def test_the_reader_refuses_what_is_not_of_the_format(text: str) -> None:
 
 def test_percentiles_are_those_of_the_last_times_however_many_came() -> None:
     counts = RunCounts()
-    for time in (*[10 * MS] * 10, *[MS] * KEPT_TIMES):
-        counts.took({"infer": time})
+    for time_ns in (*[10 * MS] * 10, *[MS] * KEPT_TIMES):
+        counts.took({"infer": time_ns})
     (row,) = counts.summary()
     assert (row.stage, row.p50_ns, row.p90_ns) == ("infer", MS, MS)
     assert sum(counts.state().times["infer"].counts) == 10 + KEPT_TIMES
@@ -101,6 +104,27 @@ def test_the_server_gives_the_page_and_nothing_else() -> None:
             pass
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((host, port))
+
+
+def test_a_client_that_trickles_does_not_keep_the_page_from_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.camera.metrics_server.LONGEST_REQUEST_S", 0.1)
+
+    def trickle(client: socket.socket) -> None:
+        with suppress(OSError):  # it is cut off
+            client.sendall(b"GET /metrics HTTP/1.1\r\nName: ")
+            while True:
+                client.sendall(b"a")
+                time.sleep(0.01)
+
+    with serving(("127.0.0.1", 0), str) as address, socket.create_connection(address) as client:
+        thread = threading.Thread(target=trickle, args=(client,), daemon=True)
+        thread.start()
+        thread.join(60)
+        assert not thread.is_alive()
+        monkeypatch.setattr("edge.camera.metrics_server.LONGEST_REQUEST_S", 60.0)
+        with socket.create_connection(address, 60) as other:
+            other.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            assert other.recv(100).startswith(b"HTTP/1.0 200")
 
 
 def test_an_address_is_a_port_or_a_host_and_a_port() -> None:
