@@ -3,10 +3,14 @@
 import os
 import signal
 import sys
+import threading
 import warnings
+from contextlib import suppress
 from types import FrameType
 
 INTERRUPTED = 130
+OF_A_CAMERA = ("camera ", "edge-")
+"""How the threads of `edge.camera` are named."""
 
 
 def run() -> None:
@@ -25,7 +29,20 @@ def run() -> None:
     interrupts.install()
     status = main()
     interrupts.ignore()
+    if any(thread.daemon and thread.name.startswith(OF_A_CAMERA) for thread in threading.enumerate()):
+        _leave_at_once(status)
     sys.exit(status)
+
+
+def _leave_at_once(status: int) -> None:
+    """Exit where a read of a device, or a model, still holds a thread of a camera's.
+
+    The interpreter's own end would unwind it out of C++ when it comes back, and the process would abort (SIGABRT).
+    """
+    with suppress(OSError, ValueError):  # nobody reads any more
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(status)
 
 
 def _interrupted_is_one_line() -> None:

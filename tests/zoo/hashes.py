@@ -10,7 +10,7 @@ import numpy as np
 from safetensors import safe_open
 
 # What a file says of its making, not of the model: at any depth of its JSON.
-OF_THE_MAKING = frozenset({"provenance", "versions", "seconds", "stages", "times_ns"})
+OF_THE_MAKING = frozenset({"provenance", "versions", "seconds", "stages", "times_ns", "age_ns"})
 
 
 def content_sha256(path: Path) -> str:

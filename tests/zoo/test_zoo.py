@@ -45,7 +45,7 @@ def test_training_gives_the_same_files_twice(tmp_path: Path) -> None:
     assert once == again and any(name.endswith("qat.safetensors") for name in once)
 
 
-@pytest.mark.parametrize("key", ["provenance", "seconds", "times_ns"])
+@pytest.mark.parametrize("key", ["provenance", "seconds", "times_ns", "age_ns"])
 def test_what_a_file_says_of_its_making_does_not_count_and_everything_else_does(key: str, tmp_path: Path) -> None:
     path = tmp_path / "manifest.json"
     hashes = []

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -190,6 +191,26 @@ sys.exit(main(sys.argv[1:]))
     ] * 3
     assert last.endswith("s, after 3 replaced workers: start the program anew")
     assert last.startswith("edge camera: the model has not answered for ")
+
+
+@pytest.mark.unhurried
+def test_a_read_that_comes_back_while_the_process_ends_does_not_abort_it(make_artifact: MakeArtifact) -> None:
+    """The thread of the read is in FFmpeg when everything else is over, and its frame comes then."""
+    server = MjpegServer()
+    given = ["--no-selftest", "--engine", "null", "--read-timeout", "60s", "--json"]
+    words = [sys.executable, "-m", "edge", "camera", str(make_artifact()), "--source", server.url, *given]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert json.loads(process.stdout.readline())["kind"] == "frame"
+        server.silent.set()
+        time.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        while json.loads(process.stdout.readline())["kind"] != "summary":
+            continue
+        server.silent.clear()
+        told = process.stderr.read()
+    server.kill()
+    assert (process.returncode, told) == (0, "ending\n")
 
 
 @pytest.mark.parametrize(
