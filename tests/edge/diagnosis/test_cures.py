@@ -63,7 +63,7 @@ NO_COMMAND = {
     "no weight in the end": "no command teaches a file",
     "turned in TFLite": "no command rewrites a finished file",
 }
-BY_CHECKPOINT = {"double quantization", "dead channels", "a model at chance", "evaluation unlike training"}
+BY_CHECKPOINT = {"double quantization", "a model at chance", "evaluation unlike training"}
 OF_THEIR_OWN = {"wrong colour order", "unbounded or signed activations", "huge channel ratios"}
 
 
@@ -171,13 +171,21 @@ def test_an_evaluation_as_in_the_training_gives_its_figure_back(road: Path, tmp_
 def test_a_model_at_chance_learns_by_its_cure(road: Path, tmp_path: Path) -> None:
     path = checkpoint_with(road, tmp_path, lambda weight: weight)  # one epoch of 64 images taught it nothing
     recipe = (tmp_path / "recipe.toml").read_text()
-    recipe = recipe.replace("epochs = 1\n", "epochs = 20\n", 1).replace("learning_rate = 0.05", "learning_rate = 0.01")
+    for old, taught in (
+        ("epochs = 1\n", "epochs = 150\n"),
+        ("learning_rate = 0.05", "learning_rate = 0.005"),
+        ('optimizer = "sgd"', 'optimizer = "adamw"'),
+        ("eval_epochs = 1\n", "eval_epochs = 150\n"),
+    ):
+        recipe = recipe.replace(old, taught, 1)
     (tmp_path / "recipe.toml").write_text(recipe)
     rows = rows_of(path, "--split", "generated:classify:val:32")
     assert sick(rows) == ["a model at chance"]
     run(rows["a model at chance"]["command"], tmp_path)
-    learned = rows_of(tmp_path / "RUN" / "float.safetensors", "--split", "generated:classify:train:64")
-    assert learned["a model at chance"]["state"] != "sick"
+    path, split = tmp_path / "RUN" / "float.safetensors", "generated:classify:train:64"
+    assert rows_of(path, "--split", split)["a model at chance"]["state"] != "sick"
+    told = json.loads(edge("eval", path, "--split", split, "--json").out)
+    assert told["top1"] > 0.4  # of 8 classes: what it was trained on, far above the most frequent one's share
 
 
 @pytest.mark.slow
